@@ -1,0 +1,55 @@
+//! The command line: options into the library's structs, and help.
+
+mod options;
+pub(crate) mod run;
+
+use rootlet::sys::{BorrowedFd, fs::write_all};
+use rootlet::{Error, Step};
+
+const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
+
+const OVERVIEW: &str = "\
+Usage: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]
+       rootlet help [ROLE]
+       rootlet --version
+
+rootlet puts a command into a new root directory and looks after it there.
+
+  run     run COMMAND in the directory NEWROOT, in new mount, UTS, IPC and pid
+          namespaces, with /dev, /proc, /sys and the host's name servers;
+          a link to rootlet called 'pychroot' does the same
+
+'rootlet help run' lists the options of run.
+
+Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not found,
+126 found but not executable; 125 rootlet failed, and said why.
+";
+
+/// What rootlet does without a role.
+pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
+    let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
+    match arguments {
+        [] => wrong(b"rootlet", "say what to do, such as: rootlet run NEWROOT"),
+        [b"--help" | b"-h" | b"help"] => print(OVERVIEW.as_bytes()),
+        [b"help", b"run"] => print(&options::help()),
+        [b"--version" | b"-V"] => print(VERSION.as_bytes()),
+        [b"help", word, ..] => wrong(word, "there is no such role"),
+        [word, ..] if word.starts_with(b"-") => wrong(
+            word,
+            "options come after the role: rootlet run [OPTION]... NEWROOT",
+        ),
+        [word, ..] => wrong(word, "the role comes first: rootlet run NEWROOT [COMMAND]"),
+    }
+}
+
+/// Standard output that is closed or full is an error, or a script would take nothing for help.
+fn print(text: &[u8]) -> Result<u8, Error<'static>> {
+    match write_all(BorrowedFd::STDOUT, text) {
+        Ok(()) => Ok(0),
+        Err(_) => Err(Error::because(
+            Step::Usage,
+            b"standard output",
+            "it cannot be written to",
+        )),
+    }
+}

@@ -1,0 +1,91 @@
+//! `rootlet run`: options into a `Chroot`.
+
+use alloc::vec::Vec;
+
+use rootlet::{Chroot, Error, Mount, Step};
+
+use crate::cli::options::{Id, help, parse};
+use crate::cli::{VERSION, print};
+
+/// Takes the words after the role, and gives the exit status.
+pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+    let variable = |name: &[u8]| {
+        environment
+            .iter()
+            .find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))
+    };
+    let mut mounts = Vec::new();
+    let mut no_mounts = false;
+    let mut hostname = None;
+    let mut directory: Option<&[u8]> = None;
+    let (mut skip_chdir, mut dry_run, mut verbose) = (false, false, false);
+    let mut instead = None;
+
+    let operands = parse(words, |option, value| {
+        match option {
+            Id::Bind | Id::Rbind | Id::ReadOnly => {
+                let mount = Mount::parse(value, variable)?;
+                mounts.extend(mount.map(|mount| match option {
+                    Id::Rbind => mount.recursive(),
+                    Id::ReadOnly => mount.read_only(),
+                    _ => mount,
+                }));
+            }
+            Id::NoMounts => no_mounts = true,
+            Id::Hostname => hostname = Some(value),
+            Id::SkipChdir => skip_chdir = true,
+            Id::Chdir => directory = Some(value),
+            Id::DryRun => dry_run = true,
+            Id::Verbose => verbose = true,
+            Id::Help | Id::Version => instead = instead.or(Some(option)),
+        }
+        Ok(())
+    })?;
+    match instead {
+        Some(Id::Version) => return print(VERSION.as_bytes()),
+        Some(_) => return print(&help()),
+        None => {}
+    }
+
+    let [new_root, command @ ..] = operands else {
+        let why = "it needs the directory NEWROOT";
+        return Err(Error::because(Step::Usage, b"run", why));
+    };
+    let mut chroot = Chroot::new(new_root);
+    if no_mounts {
+        chroot = chroot.no_mounts();
+    }
+    chroot = mounts.into_iter().fold(chroot, Chroot::mount);
+    if let Some(name) = hostname {
+        chroot = chroot.hostname(name);
+    }
+    chroot = match (directory, skip_chdir) {
+        (Some(directory), _) => chroot.current_dir(directory),
+        (None, true) => chroot.keep_current_dir(),
+        (None, false) => chroot,
+    };
+    // After NEWROOT, where no option is read any more, `--` can only be meant as a separator.
+    chroot = match command {
+        [b"--", command, arguments @ ..] | [command, arguments @ ..] if *command != b"--" => {
+            chroot.command(command).args(arguments)
+        }
+        _ => match variable(b"SHELL") {
+            Some(shell) if !shell.is_empty() => chroot
+                .command(shell)
+                .args(["-i"])
+                .or_command(["/bin/sh", "-i"]),
+            _ => chroot.command("/bin/sh").args(["-i"]),
+        },
+    };
+    if verbose {
+        chroot = chroot.verbose();
+    }
+    chroot = environment
+        .iter()
+        .fold(chroot, |chroot, variable| chroot.env(variable));
+
+    if dry_run {
+        return print(&chroot.plan()?);
+    }
+    Ok(chroot.run()?.shell())
+}

@@ -1,0 +1,425 @@
+//! What was being done, to what, and why it failed; and the one place where it becomes words.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::fmt;
+
+use crate::sys::{BorrowedFd, Errno, fs, net};
+
+/// What went wrong: the step, the objects it was about, and the reason.
+///
+/// Shown, it is one line without a program's name in front and without a newline at the end:
+/// `cannot mount proc on /proc: Operation not permitted (EPERM)`. Control characters in paths are
+/// written as `\x0a`.
+///
+/// ```
+/// use rootlet::Chroot;
+///
+/// let error = Chroot::new("/no/such/root").command("true").run().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "cannot open the new root /no/such/root: No such file or directory (ENOENT)"
+/// );
+/// assert_eq!(error.status(), 125);
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Error<'a> {
+    step: Step,
+    object: Cow<'a, [u8]>,
+    place: Cow<'a, [u8]>,
+    why: Why,
+}
+
+/// The reason: the kernel's, or ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Why {
+    Errno(Errno),
+    Because(&'static str),
+}
+
+macro_rules! steps {
+    ($($(#[doc = $doc:literal])* $name:ident: $verb:literal $(, $preposition:literal)?;)*) => {
+        /// The steps of a run, in the words that `--verbose` and error lines share.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u8)]
+        pub enum Step {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Step {
+            const ALL: &[Step] = &[$(Step::$name),*];
+
+            /// What is done to the object, and the word between the object and the place.
+            fn words(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Step::$name => ($verb, concat!("", $($preposition)?)),)*
+                }
+            }
+        }
+    };
+}
+
+steps! {
+    /// Reading the command line.
+    Usage: "use";
+    /// A mount's text form.
+    ReadMount: "understand the mount";
+    /// A name or path given to the library.
+    TakeName: "take";
+    /// The directory that becomes the root.
+    OpenRoot: "open the new root";
+    /// The working directory, where a relative path needs it.
+    WorkingDirectory: "find the current directory";
+    /// Descriptors for signals and for talking between our processes.
+    Prepare: "prepare the run";
+    /// The process in its new namespaces.
+    Namespaces: "make new namespaces";
+    /// The maps of a user namespace.
+    MapIds: "write";
+    /// Inherited descriptors.
+    CloseFiles: "close inherited files";
+    /// The propagation of the new mount namespace.
+    Propagation: "make the new mount namespace a slave of the host's";
+    /// The host and domain name.
+    Hostname: "set the host name";
+    /// As above.
+    Domainname: "set the domain name";
+    /// A copy of the new root's mounts.
+    CloneRoot: "take the mounts of";
+    /// What a bind mount shows.
+    OpenSource: "open";
+    /// Where a mount goes.
+    OpenTarget: "find the mount point";
+    /// A directory or file made to be mounted on.
+    MakeMountPoint: "make the mount point";
+    /// The same, below something that is bound from the host.
+    MakeOutside: "make the mount point";
+    /// A mount point shared with another run.
+    LockMountPoint: "lock the mount point";
+    /// A mount.
+    Mount: "mount", "on";
+    /// A bind of the host's file system because a new one is not allowed.
+    BindInstead: "mount the host's", "on";
+    /// A mount's options.
+    MountOptions: "set the mount options of";
+    /// The new root in place of the old one.
+    PivotRoot: "make the root of", "the new mount namespace";
+    /// The old root.
+    DetachOldRoot: "detach the old root";
+    /// The command's process.
+    Fork: "start a process for";
+    /// The command's working directory.
+    ChangeDirectory: "change to the directory";
+    /// The command itself.
+    Execute: "run";
+    /// The command, which is there, but not what it needs to be run.
+    ExecuteWithoutInterpreter: "run";
+    /// The command, a program for another kind of machine.
+    ExecuteForeign: "run";
+    /// The end of a process.
+    Wait: "wait for";
+    /// The mount points that rootlet made.
+    RemoveMountPoint: "remove the mount point";
+}
+
+impl<'a> Error<'a> {
+    /// The kernel refused a step.
+    pub(crate) fn new(step: Step, object: &'a [u8], errno: Errno) -> Error<'a> {
+        Error::between(step, object, b"", errno)
+    }
+
+    /// The kernel refused a step that has an object and a place.
+    pub(crate) fn between(
+        step: Step,
+        object: &'a [u8],
+        place: &'a [u8],
+        errno: Errno,
+    ) -> Error<'a> {
+        Error {
+            step,
+            object: Cow::Borrowed(object),
+            place: Cow::Borrowed(place),
+            why: Why::Errno(errno),
+        }
+    }
+
+    /// We refused, for a reason of our own.
+    #[doc(hidden)]
+    pub fn because(step: Step, object: &[u8], why: &'static str) -> Error<'static> {
+        Error {
+            step,
+            object: Cow::Owned(object.to_vec()),
+            place: Cow::Borrowed(b""),
+            why: Why::Because(why),
+        }
+    }
+
+    /// The same error, borrowing nothing.
+    pub(crate) fn into_owned(self) -> Error<'static> {
+        Error {
+            step: self.step,
+            object: Cow::Owned(self.object.into_owned()),
+            place: Cow::Owned(self.place.into_owned()),
+            why: self.why,
+        }
+    }
+
+    /// The kernel's reason, if it was the kernel that refused.
+    pub fn errno(&self) -> Option<i32> {
+        match self.why {
+            Why::Errno(errno) => Some(errno.number()),
+            Why::Because(_) => None,
+        }
+    }
+
+    /// Is it that what should be mounted is not there?
+    pub(crate) fn is_missing_source(&self) -> bool {
+        (self.step, self.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
+    }
+
+    /// Is it that the command is there, but not its interpreter?
+    pub(crate) fn is_missing_interpreter(&self) -> bool {
+        self.step == Step::ExecuteWithoutInterpreter
+    }
+
+    /// The exit status that says it: 127 for a command that is not there, 126 for one that cannot
+    /// be run, 125 for everything else.
+    pub fn status(&self) -> u8 {
+        match (self.step, self.why) {
+            (Step::Execute | Step::ExecuteWithoutInterpreter, Why::Errno(Errno::ENOENT)) => 127,
+            (Step::Execute | Step::ExecuteWithoutInterpreter | Step::ExecuteForeign, _) => 126,
+            _ => 125,
+        }
+    }
+
+    /// What to do about it, where the cause is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        let errno = match self.why {
+            Why::Errno(errno) => errno,
+            Why::Because(_) if self.step == Step::Usage => {
+                return Some("'rootlet run --help' lists what can be given");
+            }
+            Why::Because(_) => return None,
+        };
+        Some(match (self.step, errno) {
+            (Step::OpenRoot, Errno::ENOENT | Errno::ENOTDIR) => {
+                "NEWROOT is the directory that holds the new root file system"
+            }
+            (Step::OpenRoot, Errno::EACCES) => {
+                "every directory on the way to NEWROOT must be open to this user"
+            }
+            (Step::Namespaces, Errno::EPERM) => {
+                "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 \
+                 where that exists; inside a chroot or a container they may be forbidden"
+            }
+            (Step::Namespaces, Errno::ENOSPC | Errno::EUSERS) => {
+                "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
+                 neighbours in /proc/sys/user"
+            }
+            (Step::Namespaces, Errno::EINVAL) => {
+                "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces"
+            }
+            (Step::Namespaces, Errno::EAGAIN) => "the limit on processes is reached (ulimit -u)",
+            (Step::MapIds, Errno::EPERM | Errno::EACCES) => {
+                "AppArmor may forbid user namespaces to unknown programs: see sysctl \
+                 kernel.apparmor_restrict_unprivileged_userns, or run as root"
+            }
+            (Step::MapIds, Errno::ENOENT) => "/proc must be mounted to map users",
+            (Step::CloneRoot | Step::Mount | Step::PivotRoot | Step::Propagation, Errno::EPERM) => {
+                "a new user namespace may lack the right to this: try it as root"
+            }
+            (Step::OpenSource, Errno::EINVAL) => {
+                "an ordinary user cannot bind a directory without the mounts below it: use --rbind"
+            }
+            (Step::OpenSource, Errno::ENOENT) => {
+                "SRC is a path of the host; the option 'optional' leaves the mount out instead"
+            }
+            (Step::MakeMountPoint, Errno::EROFS | Errno::EACCES) => {
+                "make it beforehand, or leave the mount out with the option 'optional' (of a \
+                 default: --no-mounts)"
+            }
+            (Step::MakeOutside, _) => {
+                "it lies below a directory bound from the host, where nothing is created: make it \
+                 beforehand"
+            }
+            (Step::Mount, Errno::ENOTDIR) => "a directory goes on a directory, a file on a file",
+            (Step::Mount, Errno::ENODEV) => "the kernel has no such file system",
+            (Step::Execute, Errno::ENOENT) => {
+                "there is no such command in the new root (PATH is searched inside it)"
+            }
+            (Step::ExecuteWithoutInterpreter, _) => {
+                "the file is there: its '#!' interpreter or its dynamic loader is not in the new \
+                 root"
+            }
+            (Step::Execute, Errno::EACCES) => {
+                "it is not executable, or on a file system mounted noexec"
+            }
+            (Step::ExecuteForeign, _) => {
+                "it is not a program for this machine: for another architecture install \
+                 qemu-user-static with binfmt-support on the host"
+            }
+            (Step::ChangeDirectory, Errno::ENOENT) => {
+                "the directory is looked up inside the new root"
+            }
+            _ => return None,
+        })
+    }
+
+    /// The line, and the `hint:` line where there is one, on standard error in one write.
+    #[doc(hidden)]
+    pub fn print(&self) {
+        let mut line = Line::new();
+        line.push(b"rootlet: ");
+        self.write(&mut line);
+        line.push(b"\n");
+        if let Some(hint) = self.hint() {
+            line.push(b"hint: ");
+            line.push(hint.as_bytes());
+            line.push(b"\n");
+        }
+        line.print();
+    }
+
+    fn write(&self, line: &mut Line) {
+        line.push(b"cannot ");
+        line.push_step(self.step, &self.object, &self.place);
+        line.push(b": ");
+        match self.why {
+            Why::Because(words) => line.push(words.as_bytes()),
+            Why::Errno(errno) => {
+                let (name, words) = errno.describe();
+                if name.is_empty() {
+                    line.push(b"error ");
+                    line.push_number(errno.number() as u32);
+                } else {
+                    line.push(words.as_bytes());
+                    line.push(b" (");
+                    line.push(name.as_bytes());
+                    line.push(b")");
+                }
+            }
+        }
+    }
+
+    /// Sends the error to our other process: step, errno, length of the object, object, place.
+    pub(crate) fn send(&self, socket: BorrowedFd) {
+        let Why::Errno(errno) = self.why else { return };
+        let mut line = Line::new();
+        line.push(&[b'E', self.step as u8]);
+        line.push(&errno.number().to_ne_bytes());
+        line.push(&(self.object.len() as u32).to_ne_bytes());
+        line.push(&self.object);
+        line.push(&self.place);
+        // If nobody listens any more there is nobody to tell.
+        let _ = net::send(socket, line.bytes());
+    }
+
+    /// The error that [`Error::send`] sent; `None` for any other message.
+    pub(crate) fn receive(message: &[u8]) -> Option<Error<'static>> {
+        let (head, rest) = message.split_first_chunk::<10>()?;
+        let step = *Step::ALL.get(usize::from(head[1]))?;
+        let errno = i32::from_ne_bytes([head[2], head[3], head[4], head[5]]);
+        let length = u32::from_ne_bytes([head[6], head[7], head[8], head[9]]) as usize;
+        let (object, place) = rest.split_at_checked(length)?;
+        (head[0] == b'E').then(|| Error {
+            step,
+            object: Cow::Owned(object.to_vec()),
+            place: Cow::Owned(place.to_vec()),
+            why: Why::Errno(Errno::from_number(errno)),
+        })
+    }
+}
+
+impl fmt::Display for Error<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let mut line = Line::new();
+        self.write(&mut line);
+        formatter.write_str(&String::from_utf8_lossy(line.bytes()))
+    }
+}
+
+impl core::error::Error for Error<'_> {}
+
+/// Says on standard error what is being done, for `--verbose`.
+pub(crate) fn say(step: Step, object: &[u8], place: &[u8]) {
+    let mut line = Line::new();
+    line.push(b"rootlet: ");
+    line.push_step(step, object, place);
+    line.push(b"\n");
+    line.print();
+}
+
+/// Says on standard error that an optional mount is left out, and why.
+pub(crate) fn say_left_out(error: &Error) {
+    let mut line = Line::new();
+    line.push(b"rootlet: left out: ");
+    error.write(&mut line);
+    line.push(b"\n");
+    line.print();
+}
+
+/// Text without allocation, since a forked child of a program with threads must not allocate.
+/// What does not fit is cut off: two paths of the greatest length do fit.
+pub(crate) struct Line {
+    bytes: [u8; 2 * 4096 + 512],
+    length: usize,
+}
+
+impl Line {
+    pub(crate) fn new() -> Line {
+        Line {
+            bytes: [0; 2 * 4096 + 512],
+            length: 0,
+        }
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        for (to, from) in self.bytes[self.length..].iter_mut().zip(bytes) {
+            *to = *from;
+            self.length += 1;
+        }
+    }
+
+    /// A path or name, with control characters spelled out, so that it stays on one line and no
+    /// file name talks to a terminal.
+    pub(crate) fn push_name(&mut self, name: &[u8]) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in name {
+            if byte.is_ascii_control() {
+                let (high, low) = (byte >> 4, byte & 15);
+                self.push(&[b'\\', b'x', DIGITS[high as usize], DIGITS[low as usize]]);
+            } else {
+                self.push(&[*byte]);
+            }
+        }
+    }
+
+    pub(crate) fn push_number(&mut self, number: u32) {
+        if number > 9 {
+            self.push_number(number / 10);
+        }
+        self.push(&[b'0' + (number % 10) as u8]);
+    }
+
+    pub(crate) fn push_step(&mut self, step: Step, object: &[u8], place: &[u8]) {
+        let (verb, preposition) = step.words();
+        self.push(verb.as_bytes());
+        for (word, name) in [("", object), (preposition, place)] {
+            if !name.is_empty() {
+                self.push(if word.is_empty() { b"" } else { b" " });
+                self.push(word.as_bytes());
+                self.push(b" ");
+                self.push_name(name);
+            }
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn print(&self) {
+        // There is nowhere to report that standard error cannot be written.
+        let _ = fs::write_all(BorrowedFd::STDERR, self.bytes());
+    }
+}

@@ -1,0 +1,157 @@
+//! The command, found and run the way `execvp(3)` does it.
+
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_char};
+
+use crate::error::{Error, Step};
+use crate::mount::path::PathBuffer;
+use crate::name::Name;
+use crate::sys::process::{StringArray, execve};
+use crate::sys::{BorrowedFd, Errno, fs};
+
+/// Where a command without a slash is looked for when there is no PATH.
+const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What runs a script without `#!`.
+const SHELL: &CStr = c"/bin/sh";
+
+/// What could not be executed.
+enum Failed {
+    Program(Errno),
+    /// The shell, for a script.
+    Shell(Errno),
+}
+
+/// A command with all that execve(2) needs, made before the fork so that nothing is allocated
+/// after it.
+pub(crate) struct Command<'a> {
+    name: &'a CStr,
+    path: &'a [u8],
+    arguments: Vec<*const c_char>,
+    /// `/bin/sh`, then the script's path, then the arguments: for a script without `#!`.
+    shell_arguments: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
+}
+
+impl<'a> Command<'a> {
+    /// `words` are the command and its arguments; none is an empty command.
+    pub(crate) fn new(words: &'a [Name], environment: &'a [Name]) -> Command<'a> {
+        let name = words.first().map_or(c"", |name| name.as_c_str());
+        let path = environment
+            .iter()
+            .find_map(|variable| variable.bytes().strip_prefix(b"PATH="));
+        let mut shell_arguments = pointers([SHELL, name]);
+        shell_arguments.truncate(2);
+        shell_arguments.extend(pointers(words.iter().skip(1).map(Name::as_c_str)));
+        Command {
+            name,
+            path: path.unwrap_or(DEFAULT_PATH),
+            arguments: pointers(words.iter().map(Name::as_c_str)),
+            shell_arguments,
+            environment: pointers(environment.iter().map(Name::as_c_str)),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'a [u8] {
+        self.name.to_bytes()
+    }
+
+    /// Becomes the command; returns only when that fails.
+    ///
+    /// A name with a slash is the path. Any other is tried in each directory of PATH: what cannot
+    /// be there is passed over, what is there but forbidden is remembered in case nothing better
+    /// follows, any other failure ends the search.
+    pub(crate) fn execute(&mut self) -> Error<'a> {
+        let name = self.name.to_bytes();
+        if name.contains(&b'/') {
+            return match self.try_path(self.name) {
+                Failed::Shell(errno) => Error::new(Step::Execute, SHELL.to_bytes(), errno),
+                Failed::Program(errno) => self.explain(self.name, errno),
+            };
+        }
+        let mut result = Error::new(Step::Execute, name, Errno::ENOENT);
+        if name.is_empty() {
+            return result;
+        }
+        let mut forbidden = false;
+        for directory in self.path.split(|byte| *byte == b':') {
+            let mut path = PathBuffer::new();
+            let joined = match directory {
+                b"" => path.push(name),
+                directory => path
+                    .push(directory)
+                    .and_then(|()| path.push_component(name)),
+            };
+            if joined.is_err() {
+                continue;
+            }
+            let errno = match self.try_path(path.as_c_str()) {
+                Failed::Shell(errno) => return Error::new(Step::Execute, SHELL.to_bytes(), errno),
+                Failed::Program(errno) => errno,
+            };
+            match errno {
+                Errno::ENOENT | Errno::ENOTDIR => {
+                    let explained = self.explain(path.as_c_str(), errno);
+                    if !forbidden && explained.is_missing_interpreter() {
+                        result = explained;
+                    }
+                }
+                Errno::EACCES => {
+                    forbidden = true;
+                    result = Error::new(Step::Execute, name, errno);
+                }
+                Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {}
+                errno => return self.explain(path.as_c_str(), errno),
+            }
+        }
+        result
+    }
+
+    /// One path; a script without `#!` goes to the shell, as POSIX asks. Returns only on failure.
+    fn try_path(&mut self, path: &CStr) -> Failed {
+        // SAFETY: `new` made all three of C strings that live for 'a, with a null at the end.
+        let (arguments, environment) = unsafe {
+            (
+                StringArray::new(&self.arguments),
+                StringArray::new(&self.environment),
+            )
+        };
+        let errno = execve(path, &arguments, &environment);
+        if errno != Errno::ENOEXEC || is_program(path) {
+            return Failed::Program(errno);
+        }
+        self.shell_arguments[1] = path.as_ptr();
+        // SAFETY: as above; `path` outlives the call.
+        let shell_arguments = unsafe { StringArray::new(&self.shell_arguments) };
+        Failed::Shell(execve(SHELL, &shell_arguments, &environment))
+    }
+
+    /// ENOENT may mean the interpreter, and ENOEXEC another architecture.
+    fn explain(&self, path: &CStr, errno: Errno) -> Error<'a> {
+        let step = match errno {
+            Errno::ENOENT if fs::openat(BorrowedFd::CWD, path, fs::O_PATH, 0).is_ok() => {
+                Step::ExecuteWithoutInterpreter
+            }
+            Errno::ENOEXEC | Errno::ELIBBAD => Step::ExecuteForeign,
+            _ => Step::Execute,
+        };
+        Error::new(step, self.name.to_bytes(), errno)
+    }
+}
+
+/// Is it a program of some machine, and not text that a shell could read?
+fn is_program(path: &CStr) -> bool {
+    let mut magic = [0; 4];
+    let file = fs::openat(BorrowedFd::CWD, path, fs::O_RDONLY, 0);
+    file.and_then(|file| fs::read(file.borrow(), &mut magic))
+        .is_err()
+        || magic == *b"\x7fELF"
+}
+
+fn pointers<'a>(strings: impl IntoIterator<Item = &'a CStr>) -> Vec<*const c_char> {
+    strings
+        .into_iter()
+        .map(CStr::as_ptr)
+        .chain([core::ptr::null()])
+        .collect()
+}

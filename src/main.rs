@@ -1,0 +1,28 @@
+//! rootlet: argv, role, exit status.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod cli;
+mod rt;
+
+use alloc::vec::Vec;
+
+/// The role is the first argument, or the name that we are called by.
+fn main(arguments: rt::Words, environment: rt::Words) -> u8 {
+    let arguments: Vec<&[u8]> = arguments.collect();
+    let environment: Vec<&[u8]> = environment.collect();
+    let name = arguments.first().copied().unwrap_or_default();
+    let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let rest = arguments.get(1..).unwrap_or_default();
+    let result = match (name, rest) {
+        (b"pychroot", rest) | (_, [b"run", rest @ ..]) => cli::run::run(rest, &environment),
+        (_, rest) => cli::overview(rest),
+    };
+    result.unwrap_or_else(|error| {
+        error.print();
+        error.status()
+    })
+}

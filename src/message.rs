@@ -1,0 +1,11 @@
+//! What the supervisor outside and pid 1 inside say to each other over their socket; an error
+//! travels there too. Either side knows by its end that the other is gone.
+
+/// From pid 1: a signal stopped the command.
+pub(crate) const STOPPED: &[u8] = b"S";
+/// From pid 1: there are stubs in the root, to be removed after the run.
+pub(crate) const STUBS: &[u8] = b"M";
+/// To pid 1: the run is in the foreground again; the command is to have it and to go on.
+pub(crate) const FOREGROUND: &[u8] = b"F";
+/// No message is longer.
+pub(crate) const LENGTH_MAX: usize = 2 * 4096 + 512;

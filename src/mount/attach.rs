@@ -1,0 +1,277 @@
+//! Mounts attached into a root: source, mount point, options, in that order, all by descriptor.
+
+use alloc::vec::Vec;
+
+use crate::error::{Error, Step, say, say_left_out};
+use crate::mount::remount::set_flags_of_attached;
+use crate::mount::resolve::resolve;
+use crate::mount::{Mount, Source, stub};
+use crate::name::Name;
+use crate::sys::mount::{
+    MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, mount, mount_setattr, move_mount, open_tree,
+};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+
+/// How often a mount point may vanish under us: each time, another run has just removed its stub.
+const ATTEMPTS: usize = 1000;
+
+/// What is to be undone after the run.
+pub(crate) struct Attached {
+    /// A share in each mount point that is a stub, held as long as the run lives.
+    pub(crate) shares: Vec<OwnedFd>,
+    pub(crate) made_stubs: bool,
+}
+
+impl Attached {
+    /// Room is made now, since the child that fills it must not allocate.
+    pub(crate) fn with_room_for(mounts: &[Mount]) -> Attached {
+        Attached {
+            shares: Vec::with_capacity(mounts.len()),
+            made_stubs: false,
+        }
+    }
+}
+
+/// Attaches the mounts in order.
+pub(crate) fn attach_all<'a>(
+    root: BorrowedFd,
+    mounts: &'a [Mount],
+    attached: &mut Attached,
+    verbose: bool,
+) -> Result<(), Error<'a>> {
+    for (index, mount) in mounts.iter().enumerate() {
+        match attach(root, mount, &mounts[..index], attached, verbose) {
+            Err(error) if mount.optional => {
+                if verbose || !error.is_missing_source() {
+                    say_left_out(&error);
+                }
+            }
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+fn attach<'a>(
+    root: BorrowedFd,
+    mount: &'a Mount,
+    earlier: &[Mount],
+    attached: &mut Attached,
+    verbose: bool,
+) -> Result<(), Error<'a>> {
+    let (source, target) = (mount.source.name(), &mount.target);
+    let prepared = prepare(mount)?;
+    for _ in 0..ATTEMPTS {
+        let point = match resolve(root, target.as_c_str()) {
+            Ok(point) => point,
+            Err(Errno::ENOENT) => {
+                attached.made_stubs = true;
+                make_mount_point(root, mount, earlier, verbose)?;
+                continue;
+            }
+            Err(errno) => return Err(Error::new(Step::OpenTarget, target.bytes(), errno)),
+        };
+        let share = match share_if_stub(root, target, &point) {
+            Ok(share) => share,
+            // The stub has just been removed, or replaced.
+            Err(Errno::ENOENT) => continue,
+            Err(errno) => return Err(Error::new(Step::LockMountPoint, target.bytes(), errno)),
+        };
+        if verbose {
+            say(Step::Mount, source.bytes(), target.bytes());
+        }
+        match prepared.put(mount, point.borrow(), verbose) {
+            Ok(flags_are_set) => {
+                attached.made_stubs |= share.is_some();
+                attached.shares.extend(share);
+                if !flags_are_set {
+                    set_flags_of_attached(root, mount)
+                        .map_err(|errno| Error::new(Step::MountOptions, target.bytes(), errno))?;
+                }
+                return Ok(());
+            }
+            // The mount point was removed after it was found.
+            Err(Errno::ENOENT) => {}
+            Err(errno) => {
+                return Err(Error::between(
+                    Step::Mount,
+                    source.bytes(),
+                    target.bytes(),
+                    errno,
+                ));
+            }
+        }
+    }
+    Err(Error::new(Step::OpenTarget, target.bytes(), Errno::ENOENT))
+}
+
+/// What is to be attached.
+enum Prepared {
+    /// A tree that is attached nowhere yet, with its flags set or not.
+    Tree { tree: OwnedFd, flags_are_set: bool },
+    /// A bind by `mount(2)`.
+    ClassicBind,
+    /// A new file system, always by `mount(2)` in the target directory: that is one call, where
+    /// the newer way needs five, it names no path that could lead elsewhere, and every kernel
+    /// has it.
+    FileSystem,
+}
+
+fn prepare(mount: &Mount) -> Result<Prepared, Error<'_>> {
+    let Source::Path(path) = &mount.source else {
+        return Ok(Prepared::FileSystem);
+    };
+    bind(path, mount.recursive, mount.flags)
+}
+
+/// A copy of what is at a path of the host, with `flags` set before anyone can see it.
+fn bind(path: &Name, recursive: bool, flags: u32) -> Result<Prepared, Error<'_>> {
+    match open_tree(BorrowedFd::CWD, path.as_c_str(), recursive) {
+        Ok(tree) => set_flags(tree, recursive, flags)
+            .map_err(|errno| Error::new(Step::MountOptions, path.bytes(), errno)),
+        Err(Errno::ENOSYS) => {
+            // So that a missing source is told as that, and not as a missing mount point.
+            fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_PATH, 0)
+                .map_err(|errno| Error::new(Step::OpenSource, path.bytes(), errno))?;
+            Ok(Prepared::ClassicBind)
+        }
+        Err(errno) => Err(Error::new(Step::OpenSource, path.bytes(), errno)),
+    }
+}
+
+/// Linux before 5.12 cannot set flags on a tree that is attached nowhere.
+fn set_flags(tree: OwnedFd, recursive: bool, flags: u32) -> Result<Prepared, Errno> {
+    let flags_are_set = match flags {
+        0 => true,
+        flags => match mount_setattr(tree.borrow(), flags, recursive) {
+            Err(Errno::ENOSYS) => false,
+            result => result.map(|()| true)?,
+        },
+    };
+    Ok(Prepared::Tree {
+        tree,
+        flags_are_set,
+    })
+}
+
+impl Prepared {
+    /// Puts it on the mount point; says whether the mount's flags are set.
+    fn put(&self, mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<bool, Errno> {
+        match self {
+            Prepared::Tree {
+                tree,
+                flags_are_set,
+            } => match move_mount(tree.borrow(), point) {
+                Err(Errno::ENOSYS) => Prepared::ClassicBind.put(mount, point, verbose),
+                result => result.map(|()| *flags_are_set),
+            },
+            Prepared::ClassicBind => {
+                let source = mount.source.name();
+                classic_bind(source, mount.recursive, point).map(|()| mount.flags == 0)
+            }
+            Prepared::FileSystem => match new_file_system(mount, point) {
+                Err(Errno::EPERM) if mount.host_instead => host_file_system(mount, point, verbose),
+                // The very same file system is mounted there already: the host's sysfs, in a run
+                // whose root is the host's. Only the flags are missing.
+                Err(Errno::EBUSY) => Ok(false),
+                result => result.map(|()| true),
+            },
+        }
+    }
+}
+
+fn new_file_system(new: &Mount, point: BorrowedFd) -> Result<(), Errno> {
+    let kind = new.source.name().as_c_str();
+    fs::fchdir(point)?;
+    mount(kind, c".", kind, new.flags, new.data.as_c_str())
+}
+
+/// A user namespace may not have a new sysfs without a network namespace of its own, nor a new
+/// proc where parts of the host's are covered: what the host has at that path is shown then. It
+/// is bound with all below it, which may not be uncovered either; a sysfs read-only.
+fn host_file_system(mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<bool, Errno> {
+    if verbose {
+        let kind = mount.source.name().bytes();
+        say(Step::BindInstead, kind, mount.target.bytes());
+    }
+    let mut flags = mount.flags;
+    if mount.source.name().bytes() == b"sysfs" {
+        flags |= MOUNT_ATTR_RDONLY;
+    }
+    let refused = |error: Error| Errno::from_number(error.errno().unwrap_or_default());
+    match bind(&mount.target, true, flags).map_err(refused)? {
+        Prepared::ClassicBind => classic_bind(&mount.target, true, point)?,
+        tree => return tree.put(mount, point, verbose),
+    }
+    Ok(true)
+}
+
+/// `mount(2)` follows links in its target, so the target is named by its descriptor.
+fn classic_bind(source: &Name, recursive: bool, point: BorrowedFd) -> Result<(), Errno> {
+    let mut target = crate::error::Line::new();
+    target.push(b"/proc/self/fd/");
+    target.push_number(point.number() as u32);
+    target.push(b"\0");
+    let target = core::ffi::CStr::from_bytes_until_nul(target.bytes()).unwrap_or(c"");
+    let flags = if recursive { MS_BIND | MS_REC } else { MS_BIND };
+    mount(source.as_c_str(), target, c"", flags, c"")
+}
+
+/// A share in the mount point if it is a stub; ENOENT when it is not there any more.
+fn share_if_stub(
+    root: BorrowedFd,
+    target: &Name,
+    point: &OwnedFd,
+) -> Result<Option<OwnedFd>, Errno> {
+    let stat = fs::stat(point.borrow())?;
+    if !stub::is_stub(&stat) {
+        return Ok(None);
+    }
+    match stub::share(root, target.as_c_str(), &stat)? {
+        None => Err(Errno::ENOENT),
+        share => Ok(share),
+    }
+}
+
+/// Makes the mount point inside the root: never in a directory that an earlier mount shows from
+/// the host.
+fn make_mount_point<'a>(
+    root: BorrowedFd,
+    mount: &'a Mount,
+    earlier: &[Mount],
+    verbose: bool,
+) -> Result<(), Error<'a>> {
+    let target = &mount.target;
+    let failed = |errno| {
+        let step = match errno {
+            Errno::EXDEV => Step::MakeOutside,
+            _ => Step::MakeMountPoint,
+        };
+        Error::new(step, target.bytes(), errno)
+    };
+    let directory = match &mount.source {
+        Source::FileSystem(_) => true,
+        Source::Path(path) => {
+            let source = fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_PATH, 0)
+                .map_err(|errno| Error::new(Step::OpenSource, path.bytes(), errno))?;
+            fs::stat(source.borrow()).map_err(failed)?.is_directory()
+        }
+    };
+    if verbose {
+        say(Step::MakeMountPoint, target.bytes(), b"");
+    }
+    let may_make_in = |directory: BorrowedFd| {
+        let here = fs::stat(directory)?.mount_id;
+        for other in earlier {
+            if matches!(other.source, Source::Path(_)) || other.host_instead {
+                if let Ok(shown) = resolve(root, other.target.as_c_str()) {
+                    if fs::stat(shown.borrow())?.mount_id == here {
+                        return Err(Errno::EXDEV);
+                    }
+                }
+            }
+        }
+        Ok(())
+    };
+    stub::make(root, target.as_c_str(), directory, may_make_in).map_err(failed)
+}

@@ -1,0 +1,186 @@
+//! What the new root shows: the description of a mount, and the default set.
+
+pub(crate) mod attach;
+pub(crate) mod path;
+mod remount;
+pub(crate) mod resolve;
+pub(crate) mod spec;
+pub(crate) mod stub;
+
+use alloc::vec::Vec;
+
+use crate::mount::path::split_first;
+use crate::name::Name;
+use crate::sys::mount::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+};
+
+/// One mount of the new root.
+///
+/// It is attached with `open_tree(2)`, `mount_setattr(2)` and `move_mount(2)` (Linux 5.2 and
+/// 5.12), or `mount(2)` where those are missing; a file system always with `mount(2)`. Its target
+/// is looked up inside the new root and made there, for the time of the run, if it is missing.
+///
+/// ```
+/// use rootlet::Mount;
+///
+/// let sources = Mount::bind("/home/me/src").to("/src").read_only();
+/// let scratch = Mount::file_system("tmpfs", "/tmp").data("size=64m").no_suid().no_device();
+/// assert_ne!(sources, scratch);
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mount {
+    pub(crate) source: Source,
+    pub(crate) target: Name,
+    pub(crate) recursive: bool,
+    /// `MOUNT_ATTR_*`; the values are those of `MS_*` too.
+    pub(crate) flags: u32,
+    pub(crate) optional: bool,
+    pub(crate) data: Name,
+    /// Where a new file system is not allowed, the host's of the same kind is bound.
+    pub(crate) host_instead: bool,
+}
+
+/// What a mount shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// A directory or file of the host.
+    Path(Name),
+    /// A new file system of this type.
+    FileSystem(Name),
+}
+
+impl Source {
+    pub(crate) fn name(&self) -> &Name {
+        match self {
+            Source::Path(name) | Source::FileSystem(name) => name,
+        }
+    }
+}
+
+impl Mount {
+    /// Shows a directory or file of the host, without the mounts below it, at the same path in
+    /// the new root. A relative path is taken from the current directory when the run begins.
+    pub fn bind(source: impl AsRef<[u8]>) -> Mount {
+        let source = source.as_ref();
+        Mount::new(Source::Path(Name::new(source)), source)
+    }
+
+    /// Mounts a new file system of this type (`tmpfs`, `proc`, …) at the target.
+    pub fn file_system(kind: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Mount {
+        Mount::new(
+            Source::FileSystem(Name::new(kind.as_ref())),
+            target.as_ref(),
+        )
+    }
+
+    fn new(source: Source, target: &[u8]) -> Mount {
+        Mount {
+            source,
+            target: Name::new(target),
+            recursive: false,
+            flags: 0,
+            optional: false,
+            data: Name::new(b""),
+            host_instead: false,
+        }
+    }
+
+    /// Sets the path in the new root. A relative one is taken from the new root.
+    pub fn to(mut self, target: impl AsRef<[u8]>) -> Mount {
+        self.target = Name::new(target.as_ref());
+        self
+    }
+
+    /// Binds the mounts below the source too.
+    pub fn recursive(mut self) -> Mount {
+        self.recursive = true;
+        self
+    }
+
+    /// Lets nothing be written; with [`Mount::recursive`] to none of the mounts below either.
+    pub fn read_only(mut self) -> Mount {
+        self.flags |= MOUNT_ATTR_RDONLY;
+        self
+    }
+
+    /// Ignores set-user-id and set-group-id bits and file capabilities.
+    pub fn no_suid(mut self) -> Mount {
+        self.flags |= MOUNT_ATTR_NOSUID;
+        self
+    }
+
+    /// Gives no access to devices.
+    pub fn no_device(mut self) -> Mount {
+        self.flags |= MOUNT_ATTR_NODEV;
+        self
+    }
+
+    /// Lets no program be executed.
+    pub fn no_exec(mut self) -> Mount {
+        self.flags |= MOUNT_ATTR_NOEXEC;
+        self
+    }
+
+    /// Leaves the mount out when its source is missing or it cannot be mounted. Unless the source
+    /// is missing, a line on standard error says so.
+    pub fn optional(mut self) -> Mount {
+        self.optional = true;
+        self
+    }
+
+    /// Options of the file system itself, such as `size=64m,mode=700`.
+    pub fn data(mut self, data: impl AsRef<[u8]>) -> Mount {
+        self.data = Name::new(data.as_ref());
+        self
+    }
+
+    fn host_instead(mut self) -> Mount {
+        self.host_instead = true;
+        self
+    }
+
+    /// The mounts of a [`Chroot`](crate::Chroot) that are there without being asked for: `/dev`
+    /// with all below it, new `/proc` and `/sys` (where an ordinary user may not have new ones,
+    /// the host's), a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`.
+    pub fn defaults() -> Vec<Mount> {
+        let proc = Mount::file_system("proc", "/proc");
+        let sys = Mount::file_system("sysfs", "/sys");
+        let shm = Mount::file_system("tmpfs", "/dev/shm").data("mode=1777");
+        Vec::from([
+            Mount::bind("/dev").recursive(),
+            proc.no_suid().no_device().no_exec().host_instead(),
+            sys.no_suid().no_device().no_exec().host_instead(),
+            shm.no_suid().no_device().optional(),
+            Mount::bind("/etc/resolv.conf").optional(),
+        ])
+    }
+
+    /// Do both go to the same path? `/a//b/.` is `/a/b`.
+    pub(crate) fn has_target_of(&self, other: &Mount) -> bool {
+        components(self.target.bytes()).eq(components(other.target.bytes()))
+    }
+}
+
+fn components(mut path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    core::iter::from_fn(move || {
+        loop {
+            let (name, rest) = split_first(path);
+            path = rest;
+            match name {
+                b"" => return None,
+                b"." => {}
+                name => return Some(name),
+            }
+        }
+    })
+}
+
+/// Adds a mount to a set: in the place of the one with the same target if there is one, so that
+/// what was mounted below that stays above, else at the end.
+pub(crate) fn add(mounts: &mut Vec<Mount>, mount: Mount) {
+    match mounts.iter_mut().find(|other| other.has_target_of(&mount)) {
+        Some(other) => *other = mount,
+        None => mounts.push(mount),
+    }
+}

@@ -1,0 +1,83 @@
+//! A path in a fixed buffer, since a forked child of a program with threads must not allocate.
+
+use core::ffi::CStr;
+
+use crate::sys::Errno;
+
+/// The greatest length of a path with its NUL, as the kernel takes it.
+pub(crate) const PATH_MAX: usize = 4096;
+
+/// A path of at most [`PATH_MAX`] bytes.
+#[derive(Clone)]
+pub(crate) struct PathBuffer {
+    bytes: [u8; PATH_MAX],
+    length: usize,
+}
+
+impl PathBuffer {
+    pub(crate) fn new() -> PathBuffer {
+        PathBuffer {
+            bytes: [0; PATH_MAX],
+            length: 0,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// The path with its NUL. Bytes after a NUL that was put in are not part of it.
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        // The buffer always ends in a NUL: `push` leaves room for one and `truncate` writes one.
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        let end = self.length + bytes.len();
+        if end >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        self.bytes[self.length..end].copy_from_slice(bytes);
+        self.bytes[end] = 0;
+        self.length = end;
+        Ok(())
+    }
+
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+        self.bytes[self.length] = 0;
+    }
+
+    /// Appends `/name`.
+    pub(crate) fn push_component(&mut self, name: &[u8]) -> Result<(), Errno> {
+        self.push(b"/")?;
+        self.push(name)
+    }
+
+    /// Takes the last `/name` away.
+    pub(crate) fn pop_component(&mut self) {
+        self.truncate(split_last(self.bytes()).0.len());
+    }
+}
+
+/// The first component of a path, and what follows it; the component is empty at the end.
+pub(crate) fn split_first(path: &[u8]) -> (&[u8], &[u8]) {
+    let start = path
+        .iter()
+        .position(|byte| *byte != b'/')
+        .unwrap_or(path.len());
+    let path = &path[start..];
+    path.split_at(
+        path.iter()
+            .position(|byte| *byte == b'/')
+            .unwrap_or(path.len()),
+    )
+}
+
+/// Everything before the last `/`, and what follows it.
+pub(crate) fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}

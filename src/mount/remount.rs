@@ -1,0 +1,121 @@
+//! Mount flags where `mount_setattr(2)` is missing (Linux before 5.12): each mount remounted.
+
+use crate::mount::Mount;
+use crate::mount::path::PathBuffer;
+use crate::mount::resolve::{resolve, walk};
+use crate::sys::mount::{
+    MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, mount as mount_call,
+};
+use crate::sys::{BorrowedFd, Errno, fs};
+
+/// Sets the flags of a mount that is attached, and of those below it if it is recursive. Nothing
+/// of ours runs in this mount namespace yet, so nobody meets it without its flags.
+pub(crate) fn set_flags_of_attached(root: BorrowedFd, mount: &Mount) -> Result<(), Errno> {
+    let top = resolve(root, mount.target.as_c_str())?;
+    set_flags(top.borrow(), mount.flags)?;
+    if mount.recursive {
+        set_flags_below(root, mount)?;
+    }
+    Ok(())
+}
+
+/// A remount replaces all flags, so those that the mount has are given again: a user namespace
+/// may not take any away. The times of access are kept when none is named.
+fn set_flags(mounted: BorrowedFd, flags: u32) -> Result<(), Errno> {
+    const KEPT: u32 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    let before = fs::statfs(mounted)?.1 as u32 & KEPT;
+    let flags = MS_REMOUNT | MS_BIND | before | flags;
+    if fs::stat(mounted)?.is_directory() {
+        fs::fchdir(mounted)?;
+        mount_call(c"", c".", c"", flags, c"")
+    } else {
+        let mut path = crate::error::Line::new();
+        path.push(b"/proc/self/fd/");
+        path.push_number(mounted.number() as u32);
+        path.push(b"\0");
+        let path = core::ffi::CStr::from_bytes_until_nul(path.bytes()).unwrap_or(c"");
+        mount_call(c"", path, c"", flags, c"")
+    }
+}
+
+/// The paths of mountinfo are those of the caller's root, on top of which `root` is attached: a
+/// line is about a mount inside `root` when that path, taken inside `root`, leads to the mount
+/// that the line names.
+fn set_flags_below(root: BorrowedFd, mount: &Mount) -> Result<(), Errno> {
+    let top = walk(root, mount.target.as_c_str())?.path;
+    let mountinfo = fs::openat(BorrowedFd::CWD, c"/proc/self/mountinfo", fs::O_RDONLY, 0)?;
+    let mut lines = Lines::new(mountinfo.borrow());
+    while let Some((id, path)) = lines.next()? {
+        let below = path
+            .bytes()
+            .strip_prefix(top.bytes())
+            .is_some_and(|rest| rest.starts_with(b"/"));
+        if !below {
+            continue;
+        }
+        match resolve(root, path.as_c_str()) {
+            Ok(mounted) if fs::stat(mounted.borrow())?.mount_id == id => {
+                set_flags(mounted.borrow(), mount.flags)?;
+            }
+            Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// The mounts of a mountinfo file: identity and path, the first and the fifth field.
+struct Lines<'a> {
+    file: BorrowedFd<'a>,
+    buffer: [u8; 4096],
+    start: usize,
+    end: usize,
+}
+
+impl Lines<'_> {
+    fn new(file: BorrowedFd) -> Lines {
+        Lines {
+            file,
+            buffer: [0; 4096],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    fn next_byte(&mut self) -> Result<Option<u8>, Errno> {
+        if self.start == self.end {
+            self.end = fs::read(self.file, &mut self.buffer)?;
+            self.start = 0;
+        }
+        let byte = self.buffer[..self.end].get(self.start).copied();
+        self.start += 1;
+        Ok(byte)
+    }
+
+    fn next(&mut self) -> Result<Option<(u64, PathBuffer)>, Errno> {
+        let (mut id, mut path, mut field) = (0u64, PathBuffer::new(), 1);
+        while let Some(byte) = self.next_byte()? {
+            match (field, byte) {
+                (_, b'\n') => return Ok(Some((id, path))),
+                (_, b' ') => field += 1,
+                (1, digit) => {
+                    id = id
+                        .wrapping_mul(10)
+                        .wrapping_add(u64::from(digit.wrapping_sub(b'0')));
+                }
+                // Space, tab, newline and backslash are three octal digits.
+                (5, b'\\') => {
+                    let mut value = 0u8;
+                    for _ in 0..3 {
+                        let digit = self.next_byte()?.unwrap_or(b'0').wrapping_sub(b'0');
+                        value = value.wrapping_mul(8).wrapping_add(digit);
+                    }
+                    path.push(&[value])?;
+                }
+                (5, byte) => path.push(&[byte])?,
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}

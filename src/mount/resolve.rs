@@ -1,0 +1,148 @@
+//! A path inside a root, by file descriptor: whatever symbolic links the root holds, and whoever
+//! changes them meanwhile, the result lies inside the root.
+
+use core::ffi::CStr;
+
+use crate::mount::path::{PathBuffer, split_first};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+
+/// As many symbolic links on one path as the kernel follows.
+const SYMLINKS_MAX: usize = 40;
+
+/// The file system number of proc, whose symbolic links may lead anywhere.
+const PROC_SUPER_MAGIC: u64 = linux_raw_sys::general::PROC_SUPER_MAGIC as u64;
+
+/// Opens what `path` means inside `root`, for use as a mount target (`O_PATH`): every symbolic
+/// link is followed, an absolute one and `..` stop at the root, one of proc's magic links is ELOOP.
+///
+/// `openat2(2)` does it where there is one; only its ENOSYS (Linux before 5.6, a seccomp filter)
+/// selects the walk. Its EAGAIN says that a rename was going on, and it is asked again.
+pub(crate) fn resolve(root: BorrowedFd, path: &CStr) -> Result<OwnedFd, Errno> {
+    const RESTRICTIONS: u32 = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS;
+    for _ in 0..128 {
+        match fs::openat2(root, path, fs::O_PATH, RESTRICTIONS) {
+            Err(Errno::EAGAIN) => {}
+            Err(Errno::ENOSYS) => break,
+            result => return result,
+        }
+    }
+    walk(root, path)?.found.ok_or(Errno::ENOENT)
+}
+
+/// Where a path leads inside a root.
+pub(crate) struct Landing {
+    /// The path without symbolic links, `.` and `..`: `/run/resolv.conf`; empty for the root.
+    pub(crate) path: PathBuffer,
+    /// How much of it is there already.
+    pub(crate) existing: usize,
+    /// What is there, when all of it is.
+    pub(crate) found: Option<OwnedFd>,
+}
+
+/// Finds where `path` leads inside `root`, also when its end, or the end of a dangling link on
+/// the way, is missing.
+///
+/// Each step opens one name without following it, and `..` goes back along the names that were
+/// walked, never through the kernel's `..`: a directory that is moved away meanwhile cannot lead
+/// out of the root.
+pub(crate) fn walk(root: BorrowedFd, path: &CStr) -> Result<Landing, Errno> {
+    let mut landing = PathBuffer::new();
+    let mut pending = PathBuffer::new();
+    pending.push(path.to_bytes())?;
+    let mut here = open_walked(root, b"")?;
+    let mut symlinks = 0;
+    loop {
+        let (name, rest) = split_first(pending.bytes());
+        match name {
+            b"" => {
+                return Ok(Landing {
+                    existing: landing.bytes().len(),
+                    path: landing,
+                    found: Some(here),
+                });
+            }
+            b"." => {}
+            b".." => {
+                landing.pop_component();
+                here = open_walked(root, landing.bytes())?;
+            }
+            name => {
+                let before = landing.bytes().len();
+                landing.push_component(name)?;
+                let mut c_name = PathBuffer::new();
+                c_name.push(name)?;
+                let next = fs::openat(
+                    here.borrow(),
+                    c_name.as_c_str(),
+                    fs::O_PATH | fs::O_NOFOLLOW,
+                    0,
+                );
+                let next = match next {
+                    Err(Errno::ENOENT) => return missing(landing, before, rest),
+                    next => next?,
+                };
+                if fs::stat(next.borrow())?.is_symlink() {
+                    symlinks += 1;
+                    if symlinks > SYMLINKS_MAX || fs::statfs(next.borrow())?.0 == PROC_SUPER_MAGIC {
+                        return Err(Errno::ELOOP);
+                    }
+                    landing.truncate(before);
+                    let mut target = [0; crate::mount::path::PATH_MAX];
+                    let length = fs::readlink(next.borrow(), &mut target)?;
+                    let target = &target[..length];
+                    if target.first() == Some(&b'/') {
+                        landing.truncate(0);
+                        here = open_walked(root, b"")?;
+                    }
+                    let mut followed = PathBuffer::new();
+                    followed.push(target)?;
+                    followed.push(rest)?;
+                    pending = followed;
+                    continue;
+                }
+                here = next;
+            }
+        }
+        let mut remaining = PathBuffer::new();
+        remaining.push(rest)?;
+        pending = remaining;
+    }
+}
+
+/// The landing of a path whose last walked component, and `rest` after it, are not there.
+fn missing(mut path: PathBuffer, existing: usize, mut rest: &[u8]) -> Result<Landing, Errno> {
+    loop {
+        let (name, after) = split_first(rest);
+        rest = after;
+        match name {
+            b"" => {
+                return Ok(Landing {
+                    path,
+                    existing,
+                    found: None,
+                });
+            }
+            b"." => {}
+            b".." => return Err(Errno::ENOENT),
+            name => path.push_component(name)?,
+        }
+    }
+}
+
+/// Opens a directory by a path that was walked before and holds no links: one name after the
+/// other, none followed. ENOTDIR when one has become a link since.
+pub(crate) fn open_walked(root: BorrowedFd, walked: &[u8]) -> Result<OwnedFd, Errno> {
+    const DIRECTORY: u32 = fs::O_PATH | fs::O_NOFOLLOW | fs::O_DIRECTORY;
+    let mut here = fs::openat(root, c".", DIRECTORY, 0)?;
+    let mut rest = walked;
+    loop {
+        let (name, after) = split_first(rest);
+        if name.is_empty() {
+            return Ok(here);
+        }
+        let mut c_name = PathBuffer::new();
+        c_name.push(name)?;
+        here = fs::openat(here.borrow(), c_name.as_c_str(), DIRECTORY, 0)?;
+        rest = after;
+    }
+}

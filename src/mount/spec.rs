@@ -1,0 +1,132 @@
+//! The text form of a mount: `SRC[:DEST[:OPT,…]]`.
+
+use alloc::vec::Vec;
+
+use crate::error::{Error, Step};
+use crate::mount::Mount;
+use crate::sys::mount::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+};
+
+/// File systems that can stand as SRC, where they go when DEST is left out, and the flags that
+/// they always get because a user namespace may not have them without.
+const FILE_SYSTEMS: &[(&[u8], &[u8], u32)] = &[
+    (b"proc", b"/proc", CONFINED),
+    (b"sysfs", b"/sys", CONFINED),
+    (b"tmpfs", b"", 0),
+    (
+        b"devpts",
+        b"/dev/pts",
+        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+    ),
+    (b"mqueue", b"/dev/mqueue", CONFINED),
+];
+
+const CONFINED: u32 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+impl Mount {
+    /// Reads `SRC[:DEST[:OPT,…]]`, as `--bind` takes it.
+    ///
+    /// - SRC is a path of the host, `$NAME` for the path that `environment` gives for NAME, or
+    ///   `proc`, `sysfs`, `tmpfs`, `devpts`, `mqueue` for a new file system (write `./proc` for a
+    ///   directory of that name).
+    /// - DEST is a path in the new root; left out, it is SRC, or the usual place of the file
+    ///   system.
+    /// - OPT is `ro`, `rw`, `rec` (with all mounts below), `optional`, `nosuid`, `nodev`, `noexec`;
+    ///   anything else is an option of the file system, such as `size=64m`.
+    /// - `\:` is a colon in a path.
+    ///
+    /// `None` is an optional mount whose `$NAME` is not set. An error names what is wrong.
+    ///
+    /// ```
+    /// use rootlet::Mount;
+    ///
+    /// let no_environment = |_: &[u8]| None;
+    /// let mount = Mount::parse(b"/srv/data:/data:ro,rec", no_environment).unwrap();
+    /// assert_eq!(mount, Some(Mount::bind("/srv/data").to("/data").read_only().recursive()));
+    /// assert!(Mount::parse(b"/srv/data:/data:size=1m", no_environment).is_err());
+    /// assert_eq!(Mount::parse(b"$NAME:/data:optional", no_environment), Ok(None));
+    /// ```
+    pub fn parse<'e>(
+        text: &[u8],
+        environment: impl Fn(&[u8]) -> Option<&'e [u8]>,
+    ) -> Result<Option<Mount>, Error<'static>> {
+        let wrong = |why| Err(Error::because(Step::ReadMount, text, why));
+        let (source, rest) = split_at_colon(text);
+        let (target, options) = rest.map_or((Vec::new(), None), split_at_colon);
+
+        let file_system = FILE_SYSTEMS.iter().find(|(kind, _, _)| *kind == source);
+        let mut mount = match (file_system, source.strip_prefix(b"$")) {
+            (Some((kind, target, flags)), _) => {
+                let mut mount = Mount::file_system(kind, target);
+                mount.flags |= flags;
+                mount
+            }
+            (None, None) => Mount::bind(&source),
+            (None, Some(name)) => match environment(name) {
+                Some(path) if !path.is_empty() => Mount::bind(path),
+                _ => Mount::bind(""),
+            },
+        };
+        if !target.is_empty() {
+            mount = mount.to(&target);
+        }
+
+        let mut data: Vec<u8> = Vec::new();
+        for option in options.unwrap_or_default().split(|byte| *byte == b',') {
+            match option {
+                b"" | b"rw" => {}
+                b"ro" => mount.flags |= MOUNT_ATTR_RDONLY,
+                b"nosuid" => mount.flags |= MOUNT_ATTR_NOSUID,
+                b"nodev" => mount.flags |= MOUNT_ATTR_NODEV,
+                b"noexec" => mount.flags |= MOUNT_ATTR_NOEXEC,
+                b"rec" => mount.recursive = true,
+                b"optional" => mount.optional = true,
+                _ if file_system.is_none() => {
+                    return wrong(
+                        "OPT can be ro, rw, rec, optional, nosuid, nodev, noexec; others are for \
+                         file systems",
+                    );
+                }
+                option => {
+                    if !data.is_empty() {
+                        data.push(b',');
+                    }
+                    data.extend(option);
+                }
+            }
+        }
+
+        match mount.source.name().bytes() {
+            b"" if source.is_empty() => return wrong("SRC is empty"),
+            b"" if mount.optional => return Ok(None),
+            b"" => return wrong("the environment variable is not set"),
+            b"tmpfs" if file_system.is_some() && target.is_empty() => {
+                return wrong("a tmpfs needs a DEST");
+            }
+            _ => {}
+        }
+        Ok(Some(mount.data(data)))
+    }
+}
+
+/// Splits at the first colon without a backslash, and takes the backslashes from the others
+/// before it.
+fn split_at_colon(text: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
+    let mut part = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [] => return (part, None),
+            [b'\\', b':', after @ ..] => {
+                part.push(b':');
+                after
+            }
+            [b':', after @ ..] => return (part, Some(after)),
+            [byte, after @ ..] => {
+                part.push(*byte);
+                after
+            }
+        };
+    }
+}

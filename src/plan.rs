@@ -1,0 +1,142 @@
+//! A run that is only told: each mount, where it will land, and what will be made.
+
+use alloc::vec::Vec;
+
+use crate::chroot::{Chroot, WorkingDirectory};
+use crate::error::{Error, Line, Step};
+use crate::mount::resolve::walk;
+use crate::mount::{Mount, Source, stub};
+use crate::sys::mount::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+};
+use crate::sys::{BorrowedFd, Errno, fs};
+
+impl Chroot {
+    /// Tells what [`Chroot::run`] would do, a line for each step, and does nothing: no namespace
+    /// is made, nothing is mounted, nothing is written. Symbolic links of the new root are
+    /// followed, so each mount shows where it will really land.
+    ///
+    /// ```
+    /// use rootlet::Chroot;
+    ///
+    /// let plan = Chroot::new("/").no_mounts().command("true").plan()?;
+    /// assert_eq!(plan, b"new root   /\nin         /\nrun        true\n");
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
+    pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
+        self.check_names()?;
+        let chroot = self.with_absolute_sources()?;
+        let root = chroot.open_new_root()?;
+        let mut plan = Vec::new();
+        let mut tell = |label: &str, write: &dyn Fn(&mut Line)| {
+            let mut line = Line::new();
+            line.push(label.as_bytes());
+            line.push(&b"           "[label.len()..]);
+            write(&mut line);
+            plan.extend_from_slice(line.bytes());
+            plan.push(b'\n');
+        };
+
+        tell("new root", &|line| line.push_name(chroot.new_root.bytes()));
+        let mut earlier: Vec<Vec<u8>> = Vec::new();
+        for mount in &chroot.mounts {
+            let (source, target) = (mount.source.name().bytes(), mount.target.bytes());
+            if let Some(error) = missing_source(mount) {
+                if !mount.optional {
+                    return Err(error);
+                }
+                tell("left out", &|line| {
+                    line.push_step(Step::Mount, source, target)
+                });
+                continue;
+            }
+            let landing = walk(root.borrow(), mount.target.as_c_str())
+                .map_err(|errno| Error::new(Step::OpenTarget, target, errno).into_owned())?;
+            let path = match landing.path.bytes() {
+                b"" => b"/",
+                path => path,
+            };
+            let inside = earlier.iter().rev().find(|other| is_below(path, other));
+            let is_stub = match &landing.found {
+                Some(found) => fs::stat(found.borrow()).is_ok_and(|stat| stub::is_stub(&stat)),
+                None => true,
+            };
+            tell("mount", &|line| {
+                describe(mount, line);
+                line.push(b" on ");
+                line.push_name(path);
+                match inside {
+                    Some(other) => {
+                        line.push(b", in the mount on ");
+                        line.push_name(other);
+                    }
+                    None if is_stub => line.push(b", made for the run"),
+                    None => {}
+                }
+            });
+            earlier.push(path.to_vec());
+        }
+        if let Some(name) = &chroot.hostname {
+            tell("host name", &|line| line.push_name(name.bytes()));
+        }
+        tell("in", &|line| match &chroot.directory {
+            WorkingDirectory::Path(path) => line.push_name(path.bytes()),
+            WorkingDirectory::Kept => line.push(b"the current directory"),
+        });
+        tell("run", &|line| {
+            for (index, word) in chroot.words.iter().enumerate() {
+                line.push(if index == 0 { b"" } else { b" " });
+                line.push_name(word.bytes());
+            }
+        });
+        Ok(plan)
+    }
+}
+
+fn missing_source(mount: &Mount) -> Option<Error<'static>> {
+    let Source::Path(path) = &mount.source else {
+        return None;
+    };
+    let opened = fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_PATH, 0);
+    let errno: Errno = opened.err()?;
+    Some(Error::new(Step::OpenSource, path.bytes(), errno).into_owned())
+}
+
+fn describe(mount: &Mount, line: &mut Line) {
+    line.push(match (&mount.source, mount.recursive) {
+        (Source::FileSystem(_), _) => b"new ",
+        (Source::Path(_), false) => b"",
+        (Source::Path(_), true) => b"all of ",
+    });
+    line.push_name(mount.source.name().bytes());
+    let flags = [
+        (MOUNT_ATTR_RDONLY, "ro"),
+        (MOUNT_ATTR_NOSUID, "nosuid"),
+        (MOUNT_ATTR_NODEV, "nodev"),
+        (MOUNT_ATTR_NOEXEC, "noexec"),
+    ];
+    let mut separator: &[u8] = b" (";
+    let named = flags.iter().filter(|(flag, _)| mount.flags & flag != 0);
+    for word in named
+        .map(|(_, word)| word.as_bytes())
+        .chain([mount.data.bytes()])
+    {
+        if !word.is_empty() {
+            line.push(separator);
+            line.push_name(word);
+            separator = b",";
+        }
+    }
+    if separator == b"," {
+        line.push(b")");
+    }
+}
+
+fn is_below(path: &[u8], other: &[u8]) -> bool {
+    path.strip_prefix(other)
+        .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}

@@ -1,0 +1,91 @@
+//! Becoming the root.
+
+use core::ffi::CStr;
+
+use crate::error::{Error, Step};
+use crate::sys::mount::{
+    MNT_DETACH, MS_BIND, MS_REC, MS_SLAVE, mount, move_mount_to_root, open_tree, pivot_root, umount,
+};
+use crate::sys::process::{CLONE_NEWNS, pidfd_open, setns};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, process};
+
+/// Where the caller's root lies in the mount namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outside {
+    /// At the namespace's own root.
+    NamespaceRoot,
+    /// In a chroot: there is more above, which must not stay within reach.
+    Chroot,
+}
+
+/// Cuts the way from this (new) mount namespace back to the host's: mounts still flow in, nothing
+/// flows out.
+///
+/// All of the namespace is meant, also what lies above a chroot that the caller runs in: when the
+/// old root is detached, that would be unmounted on the host too. `setns(2)` into our own mount
+/// namespace (by pidfd: Linux 5.8) sets the root to the namespace's. In a new user namespace there
+/// is no need: the kernel makes none in a chroot.
+pub(crate) fn make_slave(new_user_namespace: bool) -> Result<Outside, Error<'static>> {
+    let failed = |errno| Error::new(Step::Propagation, b"", errno);
+    if new_user_namespace {
+        mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(failed)?;
+        return Ok(Outside::NamespaceRoot);
+    }
+    let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
+    let root = root.map_err(failed)?;
+    // A current directory that is gone still opens as `.`.
+    let current = fs::openat(BorrowedFd::CWD, c".", fs::O_PATH, 0).map_err(failed)?;
+    let outside = climb(root.borrow()).map_err(failed)?;
+    mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(failed)?;
+    if outside == Outside::Chroot {
+        fs::fchdir(root.borrow()).map_err(failed)?;
+        fs::chroot(c".").map_err(failed)?;
+    }
+    fs::fchdir(current.borrow()).map_err(failed)?;
+    Ok(outside)
+}
+
+/// Makes the namespace's root our root and current directory, and says whether `root`, which
+/// was ours, is another.
+fn climb(root: BorrowedFd) -> Result<Outside, Errno> {
+    let before = fs::stat(root)?;
+    let this_process = pidfd_open(process::id())?;
+    setns(this_process.borrow(), CLONE_NEWNS)?;
+    let after = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0)?;
+    Ok(if fs::stat(after.borrow())? == before {
+        Outside::NamespaceRoot
+    } else {
+        Outside::Chroot
+    })
+}
+
+/// Attaches a copy of all mounts of `new_root` on top of our root, and gives a descriptor for it.
+/// Paths go on to mean what they did, since a path starts below what is mounted on the root.
+pub(crate) fn attach_new_root(new_root: &CStr) -> Result<OwnedFd, Errno> {
+    match open_tree(BorrowedFd::CWD, new_root, true) {
+        Ok(tree) => match move_mount_to_root(tree.borrow()) {
+            Err(Errno::ENOSYS) => {}
+            result => return result.map(|()| tree),
+        },
+        Err(Errno::ENOSYS) => {}
+        Err(errno) => return Err(errno),
+    }
+    mount(new_root, c"/", c"", MS_BIND | MS_REC, c"")?;
+    // `..` of the root is the root, and there the kernel does go up to what is mounted on it.
+    fs::openat(BorrowedFd::CWD, c"/..", fs::O_PATH | fs::O_DIRECTORY, 0)
+}
+
+/// Makes `new_root`, which [`attach_new_root`] attached, the root of this mount namespace, and
+/// detaches the old one with all that is mounted there: no path leads to it any more, not even
+/// for a root user's `chroot(2)` and `..`.
+pub(crate) fn enter(new_root: BorrowedFd, outside: Outside) -> Result<(), Error<'static>> {
+    let failed = |errno| Error::new(Step::PivotRoot, b"", errno);
+    if outside == Outside::Chroot {
+        climb(new_root).map_err(failed)?;
+    }
+    fs::fchdir(new_root).map_err(failed)?;
+    // With `.` as both, put_old lies on top of the new root, where umount2 finds it
+    // (pivot_root(2), NOTES).
+    pivot_root(c".", c".").map_err(failed)?;
+    umount(c".", MNT_DETACH).map_err(|errno| Error::new(Step::DetachOldRoot, b"", errno))
+}

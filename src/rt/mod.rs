@@ -1,0 +1,29 @@
+//! What libc would have been: where the program starts, memory functions, an allocator, a panic.
+//!
+//! This is the binary's only. The library leaves all of it to the program that uses it.
+
+mod allocator;
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
+#[cfg_attr(target_arch = "riscv64", path = "riscv64.rs")]
+mod arch;
+mod start;
+
+pub(crate) use start::Words;
+
+/// The compiler names these in unoptimized builds; with `panic = "abort"` nothing calls them.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_Resume() {}
+
+/// A panic is an error of ours: one line, and the status for that.
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo) -> ! {
+    use rootlet::sys::{BorrowedFd, fs::write_all, process::exit};
+    let file = info.location().map_or("", |location| location.file());
+    for words in ["rootlet: internal error in ", file, "\n"] {
+        let _ = write_all(BorrowedFd::STDERR, words.as_bytes());
+    }
+    exit(125)
+}

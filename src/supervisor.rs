@@ -1,0 +1,139 @@
+//! The process outside: forwards signals to pid 1, follows its stops, and learns how it ended.
+
+use crate::error::{Error, Step};
+use crate::message;
+use crate::sys::net::{receive, send};
+use crate::sys::process::{ExitStatus, Poll, Waited, Who, id, poll, session, wait};
+use crate::sys::signal::{
+    self, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+    Signal,
+};
+use crate::sys::{BorrowedFd, Errno};
+use crate::terminal::{Job, Terminal};
+
+/// What the supervisor watches.
+pub(crate) struct Supervisor<'a> {
+    /// All signals are blocked and read from here.
+    pub(crate) signals: BorrowedFd<'a>,
+    /// The socket to pid 1, and to the command until it is executed.
+    pub(crate) inside: BorrowedFd<'a>,
+    pub(crate) pid1: BorrowedFd<'a>,
+    pub(crate) job: Job,
+    pub(crate) terminal: Option<Terminal>,
+}
+
+/// How a run ended.
+pub(crate) struct Ending {
+    pub(crate) status: ExitStatus,
+    /// What rootlet could not do.
+    pub(crate) error: Option<Error<'static>>,
+    /// There may be stubs in the root.
+    pub(crate) stubs: bool,
+}
+
+impl Supervisor<'_> {
+    /// Waits for pid 1 to end, without a limit of time.
+    pub(crate) fn run(&self) -> Result<Ending, Error<'static>> {
+        let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
+        let (mut error, mut stubs, mut listening) = (None, false, true);
+        loop {
+            let mut ready = [
+                Poll::new(self.signals),
+                Poll::new(self.pid1),
+                Poll::new(self.inside),
+            ];
+            // When pid 1 has closed its end there is nothing more to hear, and its pidfd is next.
+            let watched = if listening { 3 } else { 2 };
+            poll(&mut ready[..watched]).map_err(failed)?;
+            let [signal_came, pid1_ended, inside_spoke] = ready.map(|poll| poll.is_ready());
+            if inside_spoke || pid1_ended {
+                let mut buffer = [0; message::LENGTH_MAX];
+                while listening {
+                    match receive(self.inside, &mut buffer) {
+                        Ok(0) => listening = false,
+                        Ok(length) => match &buffer[..length] {
+                            message::STOPPED => self.stop(),
+                            message::STUBS => stubs = true,
+                            message => error = error.or(Error::receive(message)),
+                        },
+                        Err(Errno::EAGAIN) => break,
+                        Err(Errno::EINTR) => {}
+                        Err(_) => listening = false,
+                    }
+                }
+            }
+            if signal_came {
+                let signal = signal::read(self.signals).map_err(failed)?;
+                if self.is_for_command(&signal) {
+                    self.forward(signal.number);
+                }
+            }
+            if pid1_ended {
+                if let Waited::Ended(_, status) = wait(Who::Pidfd(self.pid1)).map_err(failed)? {
+                    self.regain_terminal(status);
+                    return Ok(Ending {
+                        status,
+                        stubs: stubs || error.is_some() || status.code().is_none(),
+                        error,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Not what we sent ourselves with our whole group, and not what the terminal has sent to the
+    /// command as well because both are in one group.
+    fn is_for_command(&self, signal: &Signal) -> bool {
+        match signal.number {
+            SIGCHLD => false,
+            SIGINT | SIGQUIT | SIGTSTP | SIGTTIN | SIGTTOU | SIGWINCH if signal.from_kernel => {
+                self.job != Job::Shared
+            }
+            // A hang-up of the terminal is told to the leader of the session alone.
+            SIGHUP if signal.from_kernel => self.job != Job::Shared || session() == id(),
+            _ => signal.sender != id(),
+        }
+    }
+
+    fn forward(&self, number: u32) {
+        let in_foreground = || self.terminal.is_some_and(|terminal| terminal.is_ours());
+        let own_job = matches!(self.job, Job::Own { .. });
+        // pid 1 may be gone already, and its pidfd tells.
+        let _ = if number == SIGCONT && own_job && in_foreground() {
+            send(self.inside, message::FOREGROUND)
+        } else {
+            signal::send(self.pid1, number)
+        };
+    }
+
+    /// The command was stopped. On a terminal the shell that started us has to see a stopped job:
+    /// all of our group, as the key would have stopped it, had the command not had the foreground.
+    fn stop(&self) {
+        let Some(terminal) = &self.terminal else {
+            return;
+        };
+        if self.job == (Job::Own { foreground: true }) {
+            terminal.take();
+            if terminal.group_has_others() {
+                let _ = signal::kill(0, SIGTSTP);
+            }
+        }
+        let _ = signal::kill(id(), SIGSTOP);
+    }
+
+    /// Takes the terminal back from the command, and interrupts the others of our group if that is
+    /// how the command ended: the key was meant for them too.
+    fn regain_terminal(&self, status: ExitStatus) {
+        let Some(terminal) = &self.terminal else {
+            return;
+        };
+        terminal.take_from_the_dead();
+        let signal = u32::from(status.shell()).wrapping_sub(128);
+        if self.job == (Job::Own { foreground: true })
+            && terminal.group_has_others()
+            && (signal == SIGINT || signal == SIGQUIT)
+        {
+            let _ = signal::kill(0, signal);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The kernel's error numbers, their names and their words.
+
+use linux_raw_sys::errno as raw;
+
+/// Why the kernel refused, as `errno(3)` numbers it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Errno(u16);
+
+impl Errno {
+    /// From a system call's return value in `-4095..=-1`.
+    pub(super) fn from_kernel(value: usize) -> Errno {
+        Errno(value.wrapping_neg() as u16)
+    }
+
+    /// From the positive number, as it travels between our own processes.
+    pub fn from_number(number: i32) -> Errno {
+        Errno(number as u16)
+    }
+
+    /// The positive number.
+    pub fn number(self) -> i32 {
+        i32::from(self.0)
+    }
+
+    /// The name and the words of the number; both empty for one that is not in the table.
+    pub fn describe(self) -> (&'static str, &'static str) {
+        TABLE
+            .iter()
+            .find(|(number, _, _)| *number == self.0)
+            .map_or(("", ""), |(_, name, words)| (name, words))
+    }
+}
+
+macro_rules! errno_table {
+    ($($name:ident $words:literal)*) => {
+        impl Errno {
+            $(#[doc = $words] pub const $name: Errno = Errno(raw::$name as u16);)*
+        }
+        const TABLE: &[(u16, &str, &str)] =
+            &[$((raw::$name as u16, stringify!($name), $words)),*];
+    };
+}
+
+errno_table! {
+    EPERM "Operation not permitted"
+    ENOENT "No such file or directory"
+    ESRCH "No such process"
+    EINTR "Interrupted system call"
+    EIO "Input/output error"
+    ENXIO "No such device or address"
+    E2BIG "Argument list too long"
+    ENOEXEC "Exec format error"
+    EBADF "Bad file descriptor"
+    ECHILD "No child processes"
+    EAGAIN "Resource temporarily unavailable"
+    ENOMEM "Cannot allocate memory"
+    EACCES "Permission denied"
+    EFAULT "Bad address"
+    ENOTBLK "Block device required"
+    EBUSY "Device or resource busy"
+    EEXIST "File exists"
+    EXDEV "Invalid cross-device link"
+    ENODEV "No such device"
+    ENOTDIR "Not a directory"
+    EISDIR "Is a directory"
+    EINVAL "Invalid argument"
+    ENFILE "Too many open files in system"
+    EMFILE "Too many open files"
+    ENOTTY "Inappropriate ioctl for device"
+    ETXTBSY "Text file busy"
+    EFBIG "File too large"
+    ENOSPC "No space left on device"
+    EROFS "Read-only file system"
+    EMLINK "Too many links"
+    EPIPE "Broken pipe"
+    ENAMETOOLONG "File name too long"
+    ENOSYS "Function not implemented"
+    ENOTEMPTY "Directory not empty"
+    ELOOP "Too many levels of symbolic links"
+    ENODATA "No data available"
+    EOVERFLOW "Value too large for defined data type"
+    ELIBBAD "Accessing a corrupted shared library"
+    EUSERS "Too many users"
+    EOPNOTSUPP "Operation not supported"
+    ENOTCONN "Transport endpoint is not connected"
+    ETIMEDOUT "Connection timed out"
+    ESTALE "Stale file handle"
+    EDQUOT "Disk quota exceeded"
+}

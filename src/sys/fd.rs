@@ -1,0 +1,75 @@
+//! File descriptors: owned ones close themselves, borrowed ones are only lent.
+
+use core::marker::PhantomData;
+
+use super::Errno;
+
+/// A file descriptor that is closed when it goes out of scope.
+#[derive(Debug)]
+pub struct OwnedFd(i32);
+
+/// A file descriptor that someone else closes, or the current working directory.
+#[derive(Clone, Copy, Debug)]
+pub struct BorrowedFd<'a>(i32, PhantomData<&'a OwnedFd>);
+
+impl OwnedFd {
+    /// Takes what a system call returned as a new descriptor.
+    pub(super) fn new(value: usize) -> OwnedFd {
+        OwnedFd(value as i32)
+    }
+
+    /// Lends the descriptor.
+    pub fn borrow(&self) -> BorrowedFd<'_> {
+        BorrowedFd(self.0, PhantomData)
+    }
+
+    /// The number.
+    pub fn number(&self) -> i32 {
+        self.0
+    }
+}
+
+impl Drop for OwnedFd {
+    fn drop(&mut self) {
+        // SAFETY: the number is ours alone, and nothing uses it after this.
+        let _ = unsafe { sc::syscall1(sc::nr::CLOSE, self.0 as usize) };
+    }
+}
+
+impl BorrowedFd<'static> {
+    /// The current working directory, for the calls that take a directory and a path (`AT_FDCWD`).
+    pub const CWD: BorrowedFd<'static> = BorrowedFd(super::abi::AT_FDCWD, PhantomData);
+    /// Standard input.
+    pub const STDIN: BorrowedFd<'static> = BorrowedFd(0, PhantomData);
+    /// Standard output.
+    pub const STDOUT: BorrowedFd<'static> = BorrowedFd(1, PhantomData);
+    /// Standard error.
+    pub const STDERR: BorrowedFd<'static> = BorrowedFd(2, PhantomData);
+}
+
+impl BorrowedFd<'_> {
+    /// The descriptor as a system call's argument.
+    pub(super) fn raw(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The number.
+    pub fn number(self) -> i32 {
+        self.0
+    }
+}
+
+/// Sees to it that descriptors 0, 1 and 2 are open, so that none of ours takes their place.
+///
+/// A closed one becomes the reading end of a pipe that nobody writes to: reading it meets the end
+/// at once, and writing to it fails with EBADF, as it did before. No path is needed for that.
+pub fn open_standard_descriptors() -> Result<(), Errno> {
+    loop {
+        let (reader, writer) = super::fs::pipe()?;
+        if reader.number() > 2 {
+            return Ok(());
+        }
+        drop(writer);
+        core::mem::forget(reader);
+    }
+}

@@ -1,0 +1,354 @@
+//! Files and directories, by descriptor.
+
+use core::ffi::CStr;
+use core::mem::{MaybeUninit, size_of};
+
+use linux_raw_sys::general as raw;
+use sc::nr;
+
+use super::{BorrowedFd, Errno, OwnedFd, check, done};
+
+pub use super::fd::open_standard_descriptors;
+
+pub use linux_raw_sys::general::{
+    O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY,
+    RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+};
+
+/// `openat(2)`; the descriptor is always close-on-exec.
+pub fn openat(dir: BorrowedFd, path: &CStr, flags: u32, mode: u32) -> Result<OwnedFd, Errno> {
+    let flags = (flags | raw::O_CLOEXEC) as usize;
+    // SAFETY: the path is a C string that outlives the call.
+    let fd = unsafe {
+        sc::syscall4(
+            nr::OPENAT,
+            dir.raw(),
+            path.as_ptr() as usize,
+            flags,
+            mode as usize,
+        )
+    };
+    check(fd).map(OwnedFd::new)
+}
+
+/// `openat2(2)`, Linux 5.6; the descriptor is always close-on-exec.
+pub fn openat2(dir: BorrowedFd, path: &CStr, flags: u32, resolve: u32) -> Result<OwnedFd, Errno> {
+    let how = raw::open_how {
+        flags: u64::from(flags | raw::O_CLOEXEC),
+        mode: 0,
+        resolve: u64::from(resolve),
+    };
+    // SAFETY: the path is a C string, `how` a struct of the size given; both outlive the call.
+    let fd = unsafe {
+        sc::syscall4(
+            nr::OPENAT2,
+            dir.raw(),
+            path.as_ptr() as usize,
+            &raw const how as usize,
+            size_of::<raw::open_how>(),
+        )
+    };
+    check(fd).map(OwnedFd::new)
+}
+
+/// `mkdirat(2)`.
+pub fn mkdirat(dir: BorrowedFd, name: &CStr, mode: u32) -> Result<(), Errno> {
+    // SAFETY: the name is a C string that outlives the call.
+    done(unsafe {
+        sc::syscall3(
+            nr::MKDIRAT,
+            dir.raw(),
+            name.as_ptr() as usize,
+            mode as usize,
+        )
+    })
+}
+
+/// `unlinkat(2)`: of a directory (which must be empty) or of anything else.
+pub fn unlinkat(dir: BorrowedFd, name: &CStr, directory: bool) -> Result<(), Errno> {
+    let flags = if directory { raw::AT_REMOVEDIR } else { 0 };
+    // SAFETY: the name is a C string that outlives the call.
+    done(unsafe {
+        sc::syscall3(
+            nr::UNLINKAT,
+            dir.raw(),
+            name.as_ptr() as usize,
+            flags as usize,
+        )
+    })
+}
+
+/// `fchmod(2)`.
+pub fn fchmod(file: BorrowedFd, mode: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall2(nr::FCHMOD, file.raw(), mode as usize) })
+}
+
+/// `readlinkat(2)` of the link that `link` was opened as with `O_PATH | O_NOFOLLOW`.
+pub fn readlink(link: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
+    check(unsafe {
+        sc::syscall4(
+            nr::READLINKAT,
+            link.raw(),
+            c"".as_ptr() as usize,
+            buffer.as_mut_ptr() as usize,
+            buffer.len(),
+        )
+    })
+}
+
+/// What `statx(2)` tells, as far as rootlet asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stat {
+    mode: u32,
+    inode: u64,
+    device: (u32, u32),
+    /// The size of a plain file, in bytes.
+    pub size: u64,
+    /// The identity of the mount it was reached through (Linux 5.8, else 0).
+    pub mount_id: u64,
+}
+
+impl Stat {
+    /// Is it a directory?
+    pub fn is_directory(&self) -> bool {
+        self.mode & raw::S_IFMT == raw::S_IFDIR
+    }
+
+    /// Is it a symbolic link?
+    pub fn is_symlink(&self) -> bool {
+        self.mode & raw::S_IFMT == raw::S_IFLNK
+    }
+
+    /// Is it a plain file?
+    pub fn is_file(&self) -> bool {
+        self.mode & raw::S_IFMT == raw::S_IFREG
+    }
+
+    /// Are both the same file or directory, under whatever name?
+    pub fn is_same_file(&self, other: &Stat) -> bool {
+        (self.inode, self.device) == (other.inode, other.device)
+    }
+
+    /// The permissions with set-id and sticky bits.
+    pub fn permissions(&self) -> u32 {
+        self.mode & 0o7777
+    }
+}
+
+/// `statx(2)` of what the descriptor refers to.
+pub fn stat(fd: BorrowedFd) -> Result<Stat, Errno> {
+    statx(fd, c"", raw::AT_EMPTY_PATH)
+}
+
+/// `statx(2)` of a name in a directory; a final symbolic link is not followed.
+pub fn stat_at(dir: BorrowedFd, name: &CStr) -> Result<Stat, Errno> {
+    statx(dir, name, raw::AT_SYMLINK_NOFOLLOW)
+}
+
+fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
+    let mut buffer = MaybeUninit::<raw::statx>::zeroed();
+    // SAFETY: the path is a C string, the buffer has the size of the struct the kernel fills.
+    done(unsafe {
+        sc::syscall5(
+            nr::STATX,
+            dir.raw(),
+            path.as_ptr() as usize,
+            flags as usize,
+            (raw::STATX_TYPE
+                | raw::STATX_MODE
+                | raw::STATX_INO
+                | raw::STATX_SIZE
+                | raw::STATX_MNT_ID) as usize,
+            buffer.as_mut_ptr() as usize,
+        )
+    })?;
+    // SAFETY: the struct is plain integers, so zeroes, and what the kernel wrote, are valid.
+    let buffer = unsafe { buffer.assume_init() };
+    Ok(Stat {
+        mode: u32::from(buffer.stx_mode),
+        inode: buffer.stx_ino,
+        device: (buffer.stx_dev_major, buffer.stx_dev_minor),
+        size: buffer.stx_size,
+        mount_id: buffer.stx_mnt_id,
+    })
+}
+
+/// The type of the file system and the mount's `ST_*` flags, by `fstatfs(2)`.
+pub fn statfs(fd: BorrowedFd) -> Result<(u64, u64), Errno> {
+    let mut buffer = MaybeUninit::<raw::statfs64>::zeroed();
+    // SAFETY: the buffer has the size of the struct that the kernel fills.
+    done(unsafe { sc::syscall2(nr::FSTATFS, fd.raw(), buffer.as_mut_ptr() as usize) })?;
+    // SAFETY: the struct is plain integers, so zeroes, and what the kernel wrote, are valid.
+    let buffer = unsafe { buffer.assume_init() };
+    Ok((buffer.f_type as u64, buffer.f_flags as u64))
+}
+
+/// Which hold on an `flock(2)` lock.
+#[derive(Clone, Copy, Debug)]
+pub enum Lock {
+    /// Shared; waits while someone holds it exclusively.
+    Shared,
+    /// Exclusive; EAGAIN at once when someone else holds it.
+    TryExclusive,
+}
+
+/// `flock(2)`.
+pub fn flock(fd: BorrowedFd, lock: Lock) -> Result<(), Errno> {
+    let operation = match lock {
+        Lock::Shared => raw::LOCK_SH,
+        Lock::TryExclusive => raw::LOCK_EX | raw::LOCK_NB,
+    };
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall2(nr::FLOCK, fd.raw(), operation as usize) })
+}
+
+/// The names in a directory, but for `.` and `..`, by `getdents64(2)`: given to `visit` until it
+/// says false.
+pub fn visit_names(dir: BorrowedFd, mut visit: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
+    let mut buffer = [0; 2048];
+    loop {
+        // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
+        let length = check(unsafe {
+            sc::syscall3(
+                nr::GETDENTS64,
+                dir.raw(),
+                buffer.as_mut_ptr() as usize,
+                buffer.len(),
+            )
+        })?;
+        let mut entries = &buffer[..length];
+        if entries.is_empty() {
+            return Ok(());
+        }
+        // Of each entry the length is at 16, the name with its NUL from 19.
+        while let [
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            low,
+            high,
+            ..,
+        ] = *entries
+        {
+            let (entry, rest) = entries.split_at(usize::from(u16::from_ne_bytes([low, high])));
+            entries = rest;
+            let name = entry[19..]
+                .split(|byte| *byte == 0)
+                .next()
+                .unwrap_or_default();
+            if name != b"." && name != b".." && !visit(name) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// `read(2)`, begun again after EINTR.
+pub fn read(fd: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
+        let count = check(unsafe {
+            sc::syscall3(
+                nr::READ,
+                fd.raw(),
+                buffer.as_mut_ptr() as usize,
+                buffer.len(),
+            )
+        });
+        if count != Err(Errno::EINTR) {
+            return count;
+        }
+    }
+}
+
+/// `write(2)` until all is written.
+pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        // SAFETY: the kernel reads at most `bytes.len()` bytes of the slice.
+        let count = check(unsafe {
+            sc::syscall3(nr::WRITE, fd.raw(), bytes.as_ptr() as usize, bytes.len())
+        });
+        match count {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// `chdir(2)`.
+pub fn chdir(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: the path is a C string that outlives the call.
+    done(unsafe { sc::syscall1(nr::CHDIR, path.as_ptr() as usize) })
+}
+
+/// `fchdir(2)`.
+pub fn fchdir(dir: BorrowedFd) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall1(nr::FCHDIR, dir.raw()) })
+}
+
+/// `chroot(2)`.
+pub fn chroot(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: the path is a C string that outlives the call.
+    done(unsafe { sc::syscall1(nr::CHROOT, path.as_ptr() as usize) })
+}
+
+/// `getcwd(2)`: the path with its NUL into `buffer`, and its length with the NUL.
+pub fn getcwd(buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
+    check(unsafe { sc::syscall2(nr::GETCWD, buffer.as_mut_ptr() as usize, buffer.len()) })
+}
+
+/// `umask(2)`: sets the mask and gives the one before.
+pub fn umask(mask: u32) -> u32 {
+    // SAFETY: no memory is passed.
+    (unsafe { sc::syscall1(nr::UMASK, mask as usize) }) as u32
+}
+
+/// `pipe2(2)`: the reading and the writing end, both without close-on-exec.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut ends = [0i32; 2];
+    // SAFETY: the kernel writes two ints into the array.
+    done(unsafe { sc::syscall2(nr::PIPE2, ends.as_mut_ptr() as usize, 0) })?;
+    Ok((
+        OwnedFd::new(ends[0] as usize),
+        OwnedFd::new(ends[1] as usize),
+    ))
+}
+
+/// `close_range(2)`, Linux 5.9: closes every descriptor from `first` to `last`.
+///
+/// # Safety
+///
+/// No owned descriptor that is still used lies in the range.
+pub unsafe fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed; the descriptors are the caller's promise.
+    done(unsafe { sc::syscall3(nr::CLOSE_RANGE, first as usize, last as usize, 0) })
+}
+
+/// `close(2)` of a descriptor by its number.
+///
+/// # Safety
+///
+/// No owned descriptor that is still used has the number.
+pub unsafe fn close(number: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed; the descriptor is the caller's promise.
+    done(unsafe { sc::syscall1(nr::CLOSE, number as usize) })
+}

@@ -1,0 +1,32 @@
+//! The kernel, typed: each function is one system call that returns `Result<_, Errno>`.
+//!
+//! Everything `unsafe` about talking to the kernel is in this folder. It is not part of the
+//! library's public interface.
+
+mod abi;
+mod errno;
+mod fd;
+pub mod fs;
+pub mod memory;
+pub mod mount;
+pub mod net;
+pub mod process;
+pub mod signal;
+pub mod tty;
+
+pub use errno::Errno;
+pub use fd::{BorrowedFd, OwnedFd};
+
+/// What a system call returned: a value, or an errno as the kernel encodes it (`-4095..=-1`).
+fn check(value: usize) -> Result<usize, Errno> {
+    if value > usize::MAX - 4095 {
+        Err(Errno::from_kernel(value))
+    } else {
+        Ok(value)
+    }
+}
+
+/// Like [`check`], for the calls whose value says nothing.
+fn done(value: usize) -> Result<(), Errno> {
+    check(value).map(drop)
+}

@@ -1,0 +1,122 @@
+//! Mounts: the calls that take descriptors, and the classic ones.
+
+use core::ffi::CStr;
+use core::mem::size_of;
+
+use linux_raw_sys::general as raw;
+use sc::nr;
+
+use super::{BorrowedFd, Errno, OwnedFd, check, done};
+
+pub use linux_raw_sys::general::{
+    MNT_DETACH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_BIND,
+    MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE, UMOUNT_NOFOLLOW,
+};
+
+/// `open_tree(2)` with `OPEN_TREE_CLONE`, Linux 5.2: a copy of the mount at `path`, attached
+/// nowhere yet; with `recursive`, of the mounts below it too.
+pub fn open_tree(dir: BorrowedFd, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = raw::OPEN_TREE_CLONE | raw::O_CLOEXEC;
+    if recursive {
+        flags |= raw::AT_RECURSIVE;
+    }
+    // SAFETY: the path is a C string that outlives the call.
+    let fd = unsafe {
+        sc::syscall3(
+            nr::OPEN_TREE,
+            dir.raw(),
+            path.as_ptr() as usize,
+            flags as usize,
+        )
+    };
+    check(fd).map(OwnedFd::new)
+}
+
+/// `move_mount(2)`, Linux 5.2: attaches a tree to what `target` refers to.
+pub fn move_mount(tree: BorrowedFd, target: BorrowedFd) -> Result<(), Errno> {
+    attach(tree, target, c"", raw::MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+/// `move_mount(2)`, Linux 5.2: attaches a tree on top of whatever the caller's root is.
+pub fn move_mount_to_root(tree: BorrowedFd) -> Result<(), Errno> {
+    attach(tree, BorrowedFd::CWD, c"/", 0)
+}
+
+fn attach(tree: BorrowedFd, dir: BorrowedFd, path: &CStr, flags: u32) -> Result<(), Errno> {
+    // SAFETY: both paths are C strings that outlive the call.
+    done(unsafe {
+        sc::syscall5(
+            nr::MOVE_MOUNT,
+            tree.raw(),
+            c"".as_ptr() as usize,
+            dir.raw(),
+            path.as_ptr() as usize,
+            (flags | raw::MOVE_MOUNT_F_EMPTY_PATH) as usize,
+        )
+    })
+}
+
+/// `mount_setattr(2)`, Linux 5.12: sets `MOUNT_ATTR_*` flags on a tree.
+pub fn mount_setattr(tree: BorrowedFd, set: u32, recursive: bool) -> Result<(), Errno> {
+    let attributes = raw::mount_attr {
+        attr_set: u64::from(set),
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let mut flags = raw::AT_EMPTY_PATH;
+    if recursive {
+        flags |= raw::AT_RECURSIVE;
+    }
+    // SAFETY: the path is a C string, the struct has the size given; both outlive the call.
+    done(unsafe {
+        sc::syscall5(
+            nr::MOUNT_SETATTR,
+            tree.raw(),
+            c"".as_ptr() as usize,
+            flags as usize,
+            &raw const attributes as usize,
+            size_of::<raw::mount_attr>(),
+        )
+    })
+}
+
+/// `mount(2)`.
+pub fn mount(
+    source: &CStr,
+    target: &CStr,
+    file_system: &CStr,
+    flags: u32,
+    data: &CStr,
+) -> Result<(), Errno> {
+    // SAFETY: all four are C strings that outlive the call; file systems read text data only up
+    // to the NUL.
+    done(unsafe {
+        sc::syscall5(
+            nr::MOUNT,
+            source.as_ptr() as usize,
+            target.as_ptr() as usize,
+            file_system.as_ptr() as usize,
+            flags as usize,
+            data.as_ptr() as usize,
+        )
+    })
+}
+
+/// `umount2(2)`.
+pub fn umount(target: &CStr, flags: u32) -> Result<(), Errno> {
+    // SAFETY: the path is a C string that outlives the call.
+    done(unsafe { sc::syscall2(nr::UMOUNT2, target.as_ptr() as usize, flags as usize) })
+}
+
+/// `pivot_root(2)`.
+pub fn pivot_root(new_root: &CStr, put_old: &CStr) -> Result<(), Errno> {
+    // SAFETY: both are C strings that outlive the call.
+    done(unsafe {
+        sc::syscall2(
+            nr::PIVOT_ROOT,
+            new_root.as_ptr() as usize,
+            put_old.as_ptr() as usize,
+        )
+    })
+}

@@ -1,0 +1,329 @@
+//! Processes: made, replaced, waited for, ended.
+
+use core::ffi::{CStr, c_char};
+use core::mem::{MaybeUninit, size_of};
+
+use linux_raw_sys::general as raw;
+use sc::nr;
+
+use super::{BorrowedFd, Errno, OwnedFd, check, done};
+
+pub use linux_raw_sys::general::{
+    CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
+};
+
+/// Which side of a fork we are on.
+pub enum Fork {
+    /// In the caller: the child's pid and a descriptor for it.
+    Parent(i32, OwnedFd),
+    /// In the child.
+    Child,
+}
+
+/// `clone3(2)`, Linux 5.3, or `clone(2)` where a seccomp filter answers ENOSYS: a copy of this
+/// process in the new `namespaces` (`CLONE_NEW*`), and a pidfd for it.
+///
+/// The child sends no signal when it ends, so that a SIGCHLD handler of the host program is not
+/// disturbed and `SIGCHLD` being ignored does not lose its status: wait for its pidfd.
+///
+/// # Safety
+///
+/// When this process has other threads, the child may only do what is async-signal-safe: allocate
+/// nothing, take no lock.
+pub unsafe fn fork(namespaces: u32) -> Result<Fork, Errno> {
+    let mut pidfd = -1i32;
+    let flags = namespaces | raw::CLONE_PIDFD;
+    let mut arguments = MaybeUninit::<raw::clone_args>::zeroed();
+    // SAFETY: the struct is plain integers; without CLONE_VM the child continues on its own copy
+    // of this stack, so returning from here twice is sound.
+    let pid = unsafe {
+        let arguments = arguments.assume_init_mut();
+        arguments.flags = u64::from(flags);
+        arguments.pidfd = &raw mut pidfd as u64;
+        check(sc::syscall2(
+            nr::CLONE3,
+            &raw const *arguments as usize,
+            size_of::<raw::clone_args>(),
+        ))
+    };
+    let pid = match pid {
+        // SAFETY: as above; the arguments whose order differs between architectures are zero.
+        Err(Errno::ENOSYS) => check(unsafe {
+            sc::syscall5(nr::CLONE, flags as usize, 0, &raw mut pidfd as usize, 0, 0)
+        }),
+        pid => pid,
+    }?;
+    Ok(match pid {
+        0 => Fork::Child,
+        pid => Fork::Parent(pid as i32, OwnedFd::new(pidfd as usize)),
+    })
+}
+
+/// `clone(2)` as fork(2) does it, for a child that is waited for with everything else: its pid, or
+/// `None` in the child.
+///
+/// # Safety
+///
+/// As for [`fork`].
+pub unsafe fn fork_command() -> Result<Option<i32>, Errno> {
+    // SAFETY: without CLONE_VM the child continues on its own copy of this stack.
+    let pid = check(unsafe { sc::syscall5(nr::CLONE, raw::SIGCHLD as usize, 0, 0, 0, 0) })? as i32;
+    Ok((pid != 0).then_some(pid))
+}
+
+/// Pointers to C strings with a null at the end, as execve(2) takes them.
+pub struct StringArray<'a>(&'a [*const c_char]);
+
+impl<'a> StringArray<'a> {
+    /// The array.
+    ///
+    /// # Safety
+    ///
+    /// Every pointer but the last is a C string that lives as long as `'a`; the last is null.
+    pub unsafe fn new(pointers: &'a [*const c_char]) -> StringArray<'a> {
+        debug_assert!(pointers.last().is_some_and(|last| last.is_null()));
+        StringArray(pointers)
+    }
+}
+
+/// `execve(2)`: returns only when it fails.
+pub fn execve(path: &CStr, arguments: &StringArray, environment: &StringArray) -> Errno {
+    // SAFETY: a C string and two arrays of C strings that outlive the call.
+    let value = unsafe {
+        sc::syscall3(
+            nr::EXECVE,
+            path.as_ptr() as usize,
+            arguments.0.as_ptr() as usize,
+            environment.0.as_ptr() as usize,
+        )
+    };
+    Errno::from_kernel(value)
+}
+
+/// `exit_group(2)`.
+pub fn exit(status: u8) -> ! {
+    loop {
+        // SAFETY: no memory is passed.
+        unsafe { sc::syscall1(nr::EXIT_GROUP, status as usize) };
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitStatus {
+    /// It exited with this status.
+    Exited(u8),
+    /// This signal killed it.
+    Signaled(u8),
+}
+
+impl ExitStatus {
+    /// The exit status, if it exited.
+    pub fn code(self) -> Option<u8> {
+        match self {
+            ExitStatus::Exited(code) => Some(code),
+            ExitStatus::Signaled(_) => None,
+        }
+    }
+
+    /// The signal that killed it, if one did.
+    pub fn signal(self) -> Option<u8> {
+        match self {
+            ExitStatus::Exited(_) => None,
+            ExitStatus::Signaled(signal) => Some(signal),
+        }
+    }
+
+    /// Did it exit with status 0?
+    pub fn success(self) -> bool {
+        self == ExitStatus::Exited(0)
+    }
+
+    /// As a shell says it in `$?`: the status itself, or 128 and the signal's number.
+    pub fn shell(self) -> u8 {
+        match self {
+            ExitStatus::Exited(code) => code,
+            ExitStatus::Signaled(signal) => 128 + signal,
+        }
+    }
+}
+
+/// What [`wait`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waited {
+    /// No child has anything to tell.
+    Nothing,
+    /// A child ended and is reaped.
+    Ended(i32, ExitStatus),
+    /// A child was stopped by a signal.
+    Stopped(i32),
+}
+
+/// Whom [`wait`] waits for.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// Whatever child has something to tell: it ended, or a signal stopped it. Does not wait.
+    AnyNow,
+    /// Any child, until it has ended.
+    Any,
+    /// The child behind a pidfd (Linux 5.4): until it has ended.
+    Pidfd(BorrowedFd<'a>),
+}
+
+/// `waitid(2)`, for children of every kind (`__WALL`).
+pub fn wait(who: Who) -> Result<Waited, Errno> {
+    let (kind, id, options) = match who {
+        Who::AnyNow => (raw::P_ALL, 0, raw::WSTOPPED | raw::WNOHANG),
+        Who::Any => (raw::P_ALL, 0, 0),
+        Who::Pidfd(pidfd) => (raw::P_PIDFD, pidfd.raw(), 0),
+    };
+    let options = options | raw::WEXITED | raw::__WALL;
+    let mut info = MaybeUninit::<raw::siginfo_t>::zeroed();
+    loop {
+        // SAFETY: the kernel fills a siginfo_t.
+        let waited = done(unsafe {
+            sc::syscall5(
+                nr::WAITID,
+                kind as usize,
+                id,
+                info.as_mut_ptr() as usize,
+                options as usize,
+                0,
+            )
+        });
+        match waited {
+            Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) if !matches!(who, Who::Pidfd(_)) => return Ok(Waited::Nothing),
+            Err(errno) => return Err(errno),
+            Ok(()) => break,
+        }
+    }
+    // SAFETY: the struct is plain integers; waitid fills the SIGCHLD member of the union, or
+    // leaves the zeroes.
+    let (code, pid, status) = unsafe {
+        let info = info.assume_init_ref().__bindgen_anon_1.__bindgen_anon_1;
+        let child = info._sifields._sigchld;
+        (info.si_code as u32, child._pid, child._status)
+    };
+    Ok(match code {
+        _ if pid == 0 => Waited::Nothing,
+        raw::CLD_EXITED => Waited::Ended(pid, ExitStatus::Exited(status as u8)),
+        raw::CLD_KILLED | raw::CLD_DUMPED => Waited::Ended(pid, ExitStatus::Signaled(status as u8)),
+        _ => Waited::Stopped(pid),
+    })
+}
+
+/// A descriptor to wait for, and what came of it.
+#[repr(transparent)]
+pub struct Poll(raw::pollfd);
+
+impl Poll {
+    /// Waits for something to read, or for the other end to go away.
+    pub fn new(fd: BorrowedFd) -> Poll {
+        Poll(raw::pollfd {
+            fd: fd.number(),
+            events: raw::POLLIN as i16,
+            revents: 0,
+        })
+    }
+
+    /// Has something come?
+    pub fn is_ready(&self) -> bool {
+        self.0.revents != 0
+    }
+}
+
+/// `ppoll(2)`: waits, without a limit of time, for one of the descriptors.
+pub fn poll(descriptors: &mut [Poll]) -> Result<(), Errno> {
+    loop {
+        // SAFETY: `Poll` is a pollfd; the kernel writes into as many as are given.
+        let ready = done(unsafe {
+            sc::syscall5(
+                nr::PPOLL,
+                descriptors.as_mut_ptr() as usize,
+                descriptors.len(),
+                0,
+                0,
+                0,
+            )
+        });
+        if ready != Err(Errno::EINTR) {
+            return ready;
+        }
+    }
+}
+
+/// `pidfd_open(2)`, Linux 5.3.
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: no memory is passed.
+    check(unsafe { sc::syscall2(nr::PIDFD_OPEN, pid as usize, 0) }).map(OwnedFd::new)
+}
+
+/// `setns(2)` with a pidfd, Linux 5.8: enters namespaces (`CLONE_NEW*`) of that process.
+pub fn setns(pidfd: BorrowedFd, namespaces: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall2(nr::SETNS, pidfd.raw(), namespaces as usize) })
+}
+
+/// `setpgid(2)`: makes the caller the leader of a process group of its own.
+pub fn lead_group() -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall2(nr::SETPGID, 0, 0) })
+}
+
+/// `getpgid(2)` of the caller.
+pub fn group() -> i32 {
+    // SAFETY: no memory is passed; it cannot fail.
+    (unsafe { sc::syscall1(nr::GETPGID, 0) }) as i32
+}
+
+/// `getsid(2)` of the caller.
+pub fn session() -> i32 {
+    // SAFETY: no memory is passed; it cannot fail.
+    (unsafe { sc::syscall1(nr::GETSID, 0) }) as i32
+}
+
+/// `getpid(2)`.
+pub fn id() -> i32 {
+    // SAFETY: no memory is passed; it cannot fail.
+    (unsafe { sc::syscall0(nr::GETPID) }) as i32
+}
+
+/// `geteuid(2)` and `getegid(2)`.
+pub fn effective_ids() -> (u32, u32) {
+    // SAFETY: no memory is passed; they cannot fail.
+    unsafe {
+        (
+            sc::syscall0(nr::GETEUID) as u32,
+            sc::syscall0(nr::GETEGID) as u32,
+        )
+    }
+}
+
+/// `sethostname(2)`.
+pub fn sethostname(name: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `name.len()` bytes.
+    done(unsafe { sc::syscall2(nr::SETHOSTNAME, name.as_ptr() as usize, name.len()) })
+}
+
+/// `setdomainname(2)`.
+pub fn setdomainname(name: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `name.len()` bytes.
+    done(unsafe { sc::syscall2(nr::SETDOMAINNAME, name.as_ptr() as usize, name.len()) })
+}
+
+/// The highest number of open files that this process may ask for, by `prlimit64(2)`.
+pub fn open_files_limit() -> u64 {
+    let mut limit = MaybeUninit::<raw::rlimit64>::zeroed();
+    // SAFETY: the kernel fills the struct, which is plain integers; it cannot fail.
+    unsafe {
+        sc::syscall4(
+            nr::PRLIMIT64,
+            0,
+            raw::RLIMIT_NOFILE as usize,
+            0,
+            limit.as_mut_ptr() as usize,
+        );
+        limit.assume_init().rlim_max
+    }
+}

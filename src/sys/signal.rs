@@ -1,0 +1,121 @@
+//! Signals: blocked, read from a descriptor, sent.
+
+use core::mem::{MaybeUninit, size_of};
+
+use linux_raw_sys::general as raw;
+use sc::nr;
+
+use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
+
+pub use linux_raw_sys::general::{
+    SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGQUIT, SIGSEGV, SIGSTOP,
+    SIGSYS, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+};
+
+/// A set of signals, bit N-1 for signal N: all 64, with the two that libc keeps to itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SignalSet(u64);
+
+impl SignalSet {
+    /// Every signal but the ones a fault of our own raises, which must still kill us.
+    pub const FORWARDED: SignalSet = SignalSet(
+        !(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP) | bit(SIGSYS)),
+    );
+}
+
+const fn bit(signal: u32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// `rt_sigprocmask(2)`: makes `set` the blocked signals of this thread, and gives the set before.
+pub fn set_blocked(set: SignalSet) -> SignalSet {
+    let mut before = 0u64;
+    // SAFETY: both sets have the size given.
+    unsafe {
+        sc::syscall4(
+            nr::RT_SIGPROCMASK,
+            raw::SIG_SETMASK as usize,
+            &raw const set.0 as usize,
+            &raw mut before as usize,
+            abi::SIGSET_SIZE,
+        )
+    };
+    SignalSet(before)
+}
+
+/// `rt_sigaction(2)`: gives SIGCHLD its default, so that children wait to be reaped.
+pub fn default_sigchld() {
+    // SAFETY: all zero is SIG_DFL with no flags and an empty mask; no handler is installed.
+    unsafe {
+        let action = MaybeUninit::<raw::kernel_sigaction>::zeroed();
+        sc::syscall4(
+            nr::RT_SIGACTION,
+            SIGCHLD as usize,
+            action.as_ptr() as usize,
+            0,
+            abi::SIGSET_SIZE,
+        );
+    }
+}
+
+/// `signalfd4(2)`: a descriptor that the signals of `set`, when blocked, are read from. Each
+/// process reads its own signals there, also through an inherited descriptor.
+pub fn signalfd(set: SignalSet) -> Result<OwnedFd, Errno> {
+    // SAFETY: the set has the size given.
+    let fd = unsafe {
+        sc::syscall4(
+            nr::SIGNALFD4,
+            usize::MAX,
+            &raw const set.0 as usize,
+            abi::SIGSET_SIZE,
+            abi::SFD_CLOEXEC,
+        )
+    };
+    check(fd).map(OwnedFd::new)
+}
+
+/// One signal, as read from a signalfd.
+#[derive(Clone, Copy, Debug)]
+pub struct Signal {
+    /// Which.
+    pub number: u32,
+    /// The process that sent it.
+    pub sender: i32,
+    /// Sent by the kernel (a terminal's key, a hang-up), not by a process.
+    pub from_kernel: bool,
+}
+
+/// Reads one signal; waits when there is none.
+pub fn read(signals: BorrowedFd) -> Result<Signal, Errno> {
+    let mut info = MaybeUninit::<abi::SignalfdSiginfo>::zeroed();
+    // SAFETY: the kernel writes at most the struct's size.
+    let count = check(unsafe {
+        sc::syscall3(
+            nr::READ,
+            signals.raw(),
+            info.as_mut_ptr() as usize,
+            size_of::<abi::SignalfdSiginfo>(),
+        )
+    })?;
+    debug_assert_eq!(count, size_of::<abi::SignalfdSiginfo>());
+    // SAFETY: the struct is plain integers, so zeroes, and what the kernel wrote, are valid.
+    let info = unsafe { info.assume_init() };
+    Ok(Signal {
+        number: info.signo,
+        sender: info.pid as i32,
+        from_kernel: info.code > 0,
+    })
+}
+
+/// `kill(2)`: sends a signal to a process, to a group (negative), or to all but us (-1). Signal 0
+/// only asks whether someone is there.
+pub fn kill(pid: i32, signal: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall2(nr::KILL, pid as usize, signal as usize) })
+}
+
+/// `pidfd_send_signal(2)`, Linux 5.1.
+pub fn send(pidfd: BorrowedFd, signal: u32) -> Result<(), Errno> {
+    // SAFETY: a null siginfo makes the kernel fill it as kill(2) does.
+    done(unsafe { sc::syscall4(nr::PIDFD_SEND_SIGNAL, pidfd.raw(), signal as usize, 0, 0) })
+}
