@@ -1,0 +1,311 @@
+//! What the integration tests share: the binary, root trees to run it in, and looks at the host.
+//!
+//! No test mounts anything in the host's mount namespace, and none needs another to have run.
+
+#![allow(dead_code, missing_docs, reason = "each test file uses a part")]
+
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Who runs rootlet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum User {
+    Root,
+    /// A user without any right.
+    Ordinary,
+}
+
+/// The ordinary user's number when the tests run as root; it need not be in /etc/passwd.
+const ORDINARY_ID: u32 = 54321;
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Was the run told, by name, to leave out what this machine cannot do?
+/// `ROOTLET_TEST_WITHOUT=root,network` is what `scripts/test --without` sets.
+pub fn is_left_out(capability: &str) -> bool {
+    let without = std::env::var("ROOTLET_TEST_WITHOUT").unwrap_or_default();
+    let left_out = without.split(',').any(|name| name == capability);
+    if left_out {
+        eprintln!("left out: {capability}");
+    }
+    left_out
+}
+
+/// The users to test as: both when the tests run as root. Without root, that one is a failure
+/// unless it was left out by name.
+pub fn users() -> Vec<User> {
+    if is_root() {
+        vec![User::Root, User::Ordinary]
+    } else {
+        assert!(
+            is_left_out("root"),
+            "run the tests as root, or leave that out: scripts/test --without root"
+        );
+        vec![User::Ordinary]
+    }
+}
+
+/// For a test that only root can do: false when that is left out by name.
+pub fn can_be_root() -> bool {
+    users().contains(&User::Root)
+}
+
+/// The binary under test, where every user can execute it.
+pub fn rootlet_path() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let built = Path::new(env!("CARGO_BIN_EXE_rootlet"));
+        if !is_root() {
+            return built.to_path_buf();
+        }
+        // The checkout may lie below a directory that is root's alone.
+        let directory = env!("CARGO_TARGET_TMPDIR");
+        let reachable = Path::new(directory)
+            .ancestors()
+            .all(|path| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 1 == 1));
+        if reachable {
+            return built.to_path_buf();
+        }
+        let copy = std::env::temp_dir().join(format!("rootlet-under-test-{}", std::process::id()));
+        fs::copy(built, &copy).unwrap();
+        copy
+    })
+}
+
+/// A command that starts as this user, with the usual PATH and no other environment.
+pub fn command(user: User, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        .stdin(Stdio::null());
+    if user == User::Ordinary && is_root() {
+        command.uid(ORDINARY_ID).gid(ORDINARY_ID);
+    }
+    command
+}
+
+/// `rootlet` as this user.
+pub fn rootlet(user: User) -> Command {
+    command(user, rootlet_path())
+}
+
+/// What a finished command left.
+#[derive(Debug)]
+pub struct Ended {
+    /// As a shell tells it: 128+N for a signal. rootlet itself never ends by one.
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Ended {
+        Ended {
+            status: output
+                .status
+                .code()
+                .unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+pub fn end(command: &mut Command) -> Ended {
+    command.output().unwrap().into()
+}
+
+/// Runs it, and wants status 0 and nothing on standard error: gives standard output.
+#[track_caller]
+pub fn succeed(command: &mut Command) -> String {
+    let ended = end(command);
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    ended.stdout
+}
+
+/// A directory to use as a root, removed at the end of the test.
+pub struct Root {
+    directory: TempDir,
+    user: User,
+}
+
+impl Root {
+    /// With nothing in it.
+    pub fn empty(user: User) -> Root {
+        let directory = tempfile::Builder::new()
+            .prefix("rootlet-test-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
+        let root = Root { directory, user };
+        root.own("");
+        root
+    }
+
+    /// With a static busybox under all its names in /bin, and nothing else.
+    pub fn busybox(user: User) -> Root {
+        let root = Root::empty(user);
+        root.directory("bin");
+        let busybox = Path::new("/bin/busybox");
+        assert!(
+            busybox.exists(),
+            "busybox is missing: apt-get install busybox-static"
+        );
+        fs::copy(busybox, root.path().join("bin/busybox")).unwrap();
+        let names = Command::new(busybox).arg("--list").output().unwrap().stdout;
+        for name in String::from_utf8(names).unwrap().lines() {
+            if name != "busybox" {
+                symlink("busybox", root.path().join("bin").join(name)).unwrap();
+            }
+        }
+        root
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The path as an argument or for a message.
+    pub fn name(&self) -> &str {
+        self.path().to_str().unwrap()
+    }
+
+    /// Gives what is at a path of the root to the user who will run rootlet.
+    pub fn own(&self, path: &str) {
+        if self.user == User::Ordinary && is_root() {
+            let path = self.path().join(path);
+            std::os::unix::fs::lchown(path, Some(ORDINARY_ID), Some(ORDINARY_ID)).unwrap();
+        }
+    }
+
+    /// Makes a directory in the root, and those above it.
+    pub fn directory(&self, path: &str) -> PathBuf {
+        let mut made = PathBuf::new();
+        for part in Path::new(path) {
+            made.push(part);
+            if fs::create_dir(self.path().join(&made)).is_ok() {
+                self.own(made.to_str().unwrap());
+            }
+        }
+        self.path().join(path)
+    }
+
+    /// Makes a file in the root, and the directories above it.
+    pub fn file(&self, path: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        self.above(path);
+        let file = self.path().join(path);
+        fs::write(&file, contents).unwrap();
+        self.own(path);
+        file
+    }
+
+    /// Makes an executable file in the root.
+    pub fn script(&self, path: &str, contents: &str) -> PathBuf {
+        let file = self.file(path, contents);
+        fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
+    /// Makes a symbolic link in the root, and the directories above it.
+    pub fn symlink(&self, path: &str, target: impl AsRef<Path>) {
+        self.above(path);
+        symlink(target, self.path().join(path)).unwrap();
+        self.own(path);
+    }
+
+    fn above(&self, path: &str) {
+        if let Some(parent) = Path::new(path).parent() {
+            self.directory(parent.to_str().unwrap());
+        }
+    }
+
+    /// `rootlet run [OPTION]… ROOT COMMAND…` as the root's user, where `words` holds `ROOT`.
+    pub fn run(&self, words: &[&str]) -> Command {
+        let mut command = rootlet(self.user);
+        command.arg("run");
+        command.args(words.iter().map(|word| match *word {
+            "ROOT" => self.name(),
+            word => word,
+        }));
+        command
+    }
+
+    /// Everything in the root but /bin: a line for each name with its kind, mode and link target.
+    pub fn tree(&self) -> Vec<String> {
+        let mut lines = tree(self.path());
+        lines.retain(|line| !line.starts_with("bin"));
+        lines
+    }
+}
+
+/// Everything below a directory, sorted: a line for each name with its mode and link target.
+pub fn tree(top: &Path) -> Vec<String> {
+    fn visit(top: &Path, directory: &Path, lines: &mut Vec<String>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let name = path.strip_prefix(top).unwrap().display();
+            let target = fs::read_link(&path).unwrap_or_default();
+            lines.push(format!("{name} {:o} {}", metadata.mode(), target.display()));
+            if metadata.is_dir() {
+                visit(top, &path, lines);
+            }
+        }
+    }
+    let mut lines = Vec::new();
+    visit(top, top, &mut lines);
+    lines.sort();
+    lines
+}
+
+/// The mounts of this process's mount namespace.
+pub fn host_mounts() -> String {
+    fs::read_to_string("/proc/self/mountinfo").unwrap()
+}
+
+/// Waits until the condition holds, and fails after a time that only a hang takes.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The processes of the host whose command line holds `mark`; kernel threads and zombies have
+/// none. A test marks its processes with its own temporary directory's name.
+pub fn processes_with(mark: &str) -> Vec<i32> {
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let holds = line
+            .windows(mark.len())
+            .any(|window| window == mark.as_bytes());
+        if holds && pid != std::process::id() as i32 {
+            pids.push(pid);
+        }
+    }
+    pids
+}
