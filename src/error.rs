@@ -243,6 +243,7 @@ impl<'a> Error<'a> {
                  beforehand"
             }
             (Step::Mount, Errno::ENOTDIR) => "a directory goes on a directory, a file on a file",
+            (Step::Mount, Errno::EINVAL) => "the file system may not know one of these options",
             (Step::Mount, Errno::ENODEV) => "the kernel has no such file system",
             (Step::Execute, Errno::ENOENT) => {
                 "there is no such command in the new root (PATH is searched inside it)"

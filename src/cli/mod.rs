@@ -21,8 +21,8 @@ rootlet puts a command into a new root directory and looks after it there.
 
 'rootlet help run' lists the options of run.
 
-Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not found,
-126 found but not executable; 125 rootlet failed, and said why.
+Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
+found, 126 found but not executable; 125 rootlet failed, and said why.
 ";
 
 /// What rootlet does without a role.

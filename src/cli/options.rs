@@ -76,11 +76,11 @@ const SECTIONS: &[Section] = &[
         ],
         below: "\
 SRC is a path, $NAME for a path in the environment, or proc, sysfs, tmpfs,
-devpts, mqueue for a new file system. DEST is looked up inside NEWROOT and made
-for the time of the run if it is missing. OPT is ro, rec (with all mounts below),
-optional (leave the mount out if it cannot be had), nosuid, nodev, noexec, or
-data of the file system: 'tmpfs:/tmp:size=64m'. A colon in a path is '\\:'.
-A mount takes the place of an earlier one, or a default one, with the same DEST.
+devpts, mqueue for a new file system. DEST is looked up inside NEWROOT, and
+made for the time of the run if it is missing. OPT is ro, rec (with all mounts
+below), optional (leave the mount out if it cannot be had), nosuid, nodev,
+noexec, or data of the file system: 'tmpfs:/tmp:size=64m'. A colon in a path is
+'\\:'. A mount takes the place of an earlier or default one with the same DEST.
 ",
     },
     Section {
@@ -159,8 +159,8 @@ leaves running is killed when it ends, and all of it when rootlet is killed.
 Without root's rights rootlet makes a user namespace, where the caller is user 0;
 the network stays the host's, and /sys is the host's, read-only.
 
-Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not found,
-126 found but not executable; 125 rootlet failed, and said why.
+Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
+found, 126 found but not executable; 125 rootlet failed, and said why.
 ",
     },
 ];

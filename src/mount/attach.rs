@@ -163,6 +163,13 @@ impl Prepared {
                 flags_are_set,
             } => match move_mount(tree.borrow(), point) {
                 Err(Errno::ENOSYS) => Prepared::ClassicBind.put(mount, point, verbose),
+                // For a file on a directory, or the other way round, mount(2) says ENOTDIR.
+                Err(Errno::EINVAL)
+                    if fs::stat(tree.borrow())?.is_directory()
+                        != fs::stat(point)?.is_directory() =>
+                {
+                    Err(Errno::ENOTDIR)
+                }
                 result => result.map(|()| *flags_are_set),
             },
             Prepared::ClassicBind => {
