@@ -54,9 +54,10 @@ fn a_signal_that_kills_is_128_and_its_number() {
     // and 33 belong to libc.
     let others = [17, 18, 19, 20, 21, 22, 23, 28, 32, 33];
     for signal in (1..=64).filter(|signal| !others.contains(signal)) {
-        let kill = format!("kill -{signal} $$; sleep 60");
+        // Not a shell, because those ignore SIGQUIT; perl ignores SIGFPE, but can be told not to.
+        let kill = format!("$SIG{{FPE}} = 'DEFAULT'; kill {signal}, $$; sleep 60");
         let mut run = rootlet(users()[0]);
-        let ended = end(run.args(["run", "--no-mounts", "/", "bash", "-c", &kill]));
+        let ended = end(run.args(["run", "--no-mounts", "/", "perl", "-e", &kill]));
         assert_eq!((ended.status, ended.stderr.as_str()), (128 + signal, ""));
     }
 }
@@ -530,7 +531,7 @@ fn help_fits_a_screen_and_names_every_default() {
         }
     }
     let help = succeed(rootlet(users()[0]).args(["run", "--help"]));
-    assert_eq!(help.matches("(default: ").count(), 9, "{help}");
+    assert_eq!(help.matches("(default: ").count(), 8, "{help}");
     let version = succeed(rootlet(users()[0]).arg("--version"));
     assert_eq!(version, format!("rootlet {}\n", env!("CARGO_PKG_VERSION")));
     // Full or closed standard output is not success.

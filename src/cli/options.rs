@@ -156,8 +156,8 @@ leaves running is killed when it ends, and all of it when rootlet is killed.
             },
         ],
         below: "\
-Without root's rights rootlet makes a user namespace, where the caller is user 0;
-the network stays the host's, and /sys is the host's, read-only.
+Without root's rights rootlet makes a user namespace, where the caller is user
+0; the network stays the host's, and /sys is the host's, read-only.
 
 Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
 found, 126 found but not executable; 125 rootlet failed, and said why.
