@@ -146,3 +146,112 @@ pub(crate) fn open_walked(root: BorrowedFd, walked: &[u8]) -> Result<OwnedFd, Er
         rest = after;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::os::unix::fs::symlink;
+    use std::prelude::rust_2024::*;
+    use std::{fs as std_fs, vec};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn open(path: &std::path::Path) -> OwnedFd {
+        let path = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+        fs::openat(BorrowedFd::CWD, &path, fs::O_PATH | fs::O_DIRECTORY, 0).unwrap()
+    }
+
+    /// A relative or absolute path of a few names that often exist.
+    fn path() -> impl Strategy<Value = String> {
+        let name = prop::sample::select(vec!["a", "b", "c", "link", "..", ".", ""]);
+        (any::<bool>(), prop::collection::vec(name, 1..7))
+            .prop_map(|(absolute, names)| {
+                ["", "/"][usize::from(absolute)].to_owned() + &names.join("/")
+            })
+            .prop_filter("an empty path is no link target", |path| !path.is_empty())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// The walk and the kernel agree on every path in every tree.
+        #[test]
+        fn the_walk_is_as_strict_as_openat2(
+            directories in prop::collection::vec(path(), 0..6),
+            links in prop::collection::vec((path(), path()), 0..8),
+            wanted in path(),
+        ) {
+            let outside = tempfile::tempdir().unwrap();
+            let top = outside.path().join("root");
+            std_fs::create_dir(&top).unwrap();
+            // A name that is there outside: an escape would find it.
+            std_fs::create_dir(outside.path().join("a")).unwrap();
+            for path in &directories {
+                let inside: Vec<&str> = path.split('/').filter(|name| *name != "..").collect();
+                let _ = std_fs::create_dir_all(top.join(inside.join("/").trim_start_matches('/')));
+            }
+            for (path, target) in &links {
+                let inside: Vec<&str> = path.split('/').filter(|name| *name != "..").collect();
+                let _ = symlink(target, top.join(inside.join("/").trim_matches('/')));
+            }
+            let root = open(&top);
+            let wanted = CString::new(wanted).unwrap();
+            let restrictions = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS;
+            let kernel = fs::openat2(root.borrow(), &wanted, fs::O_PATH, restrictions);
+            let kernel = kernel.and_then(|found| fs::stat(found.borrow()));
+            let walked = walk(root.borrow(), &wanted);
+            let found = walked
+                .as_ref()
+                .map_err(|errno| *errno)
+                .and_then(|landing| landing.found.as_ref().ok_or(Errno::ENOENT))
+                .and_then(|found| fs::stat(found.borrow()));
+            prop_assert_eq!(found, kernel);
+            if let Ok(landing) = &walked {
+                // The landing is a plain path: taken as it stands it leads to the same.
+                let text = std::str::from_utf8(landing.path.bytes()).unwrap();
+                prop_assert!(text.split('/').skip(1).all(|name| !["", ".", ".."].contains(&name)));
+                let plain = std_fs::canonicalize(top.join(text.trim_start_matches('/')));
+                match &landing.found {
+                    Some(_) => prop_assert_eq!(plain.unwrap(), top.join(text.trim_start_matches('/'))),
+                    None => prop_assert!(plain.is_err()),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_magic_link_leads_nowhere() {
+        let root = open(std::path::Path::new("/"));
+        for path in [c"/proc/self/root", c"/proc/self/cwd/x", c"/proc/self/fd/0"] {
+            assert_eq!(resolve(root.borrow(), path).unwrap_err(), Errno::ELOOP);
+            assert_eq!(walk(root.borrow(), path).err(), Some(Errno::ELOOP));
+        }
+    }
+
+    #[test]
+    fn too_many_links_and_too_long_paths_are_errors() {
+        let directory = tempfile::tempdir().unwrap();
+        symlink("loop", directory.path().join("loop")).unwrap();
+        let root = open(directory.path());
+        assert_eq!(walk(root.borrow(), c"loop").err(), Some(Errno::ELOOP));
+        let long = CString::new(vec![b'/'; 4096]).unwrap();
+        assert_eq!(walk(root.borrow(), &long).err(), Some(Errno::ENAMETOOLONG));
+        let name = CString::new(vec![b'n'; 256]).unwrap();
+        assert_eq!(walk(root.borrow(), &name).err(), Some(Errno::ENAMETOOLONG));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_from_what_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        std_fs::create_dir_all(directory.path().join("a/b")).unwrap();
+        symlink("/a/./missing/deep", directory.path().join("link")).unwrap();
+        let root = open(directory.path());
+        let landing = walk(root.borrow(), c"link/er//x/.").unwrap();
+        assert_eq!(landing.path.bytes(), b"/a/missing/deep/er/x");
+        assert_eq!(landing.existing, 2);
+        // What is above something missing is not known.
+        assert_eq!(walk(root.borrow(), c"link/../x").err(), Some(Errno::ENOENT));
+    }
+}

@@ -130,3 +130,59 @@ fn split_at_colon(text: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::rust_2024::*;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Option<Mount> {
+        Mount::parse(text.as_bytes(), |name| {
+            (name == b"HOME").then_some(b"/home/me" as &[u8])
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn every_part_is_taken_where_it_stands() {
+        assert_eq!(parse("/a"), Some(Mount::bind("/a")));
+        assert_eq!(parse("/a:"), Some(Mount::bind("/a")));
+        assert_eq!(parse("/a::ro"), Some(Mount::bind("/a").read_only()));
+        assert_eq!(parse("/a:/b"), Some(Mount::bind("/a").to("/b")));
+        assert_eq!(parse("$HOME"), Some(Mount::bind("/home/me")));
+        assert_eq!(parse("$HOME:/h"), Some(Mount::bind("/home/me").to("/h")));
+        assert_eq!(parse("./proc"), Some(Mount::bind("./proc")));
+        assert_eq!(parse("/a\\b:/c"), Some(Mount::bind("/a\\b").to("/c")));
+        let tmpfs = Mount::file_system("tmpfs", "/t")
+            .data("size=1m,mode=700")
+            .no_exec();
+        assert_eq!(parse("tmpfs:/t:size=1m,noexec,mode=700"), Some(tmpfs));
+        let proc = Mount::file_system("proc", "/proc")
+            .no_suid()
+            .no_device()
+            .no_exec();
+        assert_eq!(parse("proc"), Some(proc));
+        // Data of a file system may hold a colon.
+        let data = Mount::file_system("tmpfs", "/t").data("mpol=bind:0-1");
+        assert_eq!(parse("tmpfs:/t:mpol=bind:0-1"), Some(data));
+    }
+
+    proptest! {
+        /// No text is a panic, and paths with the colons escaped come back as they were.
+        #[test]
+        fn any_text_is_a_mount_or_an_error(text in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Mount::parse(&text, |_| None);
+            let path = [b"/", &text[..]].concat();
+            prop_assume!(!path.contains(&0) && !path.ends_with(b"\\") && !path.windows(2).any(|two| two == b"\\:"));
+            let escaped: Vec<u8> = path
+                .iter()
+                .flat_map(|byte| if *byte == b':' { b"\\:".to_vec() } else { Vec::from([*byte]) })
+                .collect();
+            let spec = [&escaped[..], b":", &escaped[..]].concat();
+            prop_assert_eq!(Mount::parse(&spec, |_| None), Ok(Some(Mount::bind(&path))));
+        }
+    }
+}
