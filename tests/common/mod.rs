@@ -309,3 +309,28 @@ pub fn processes_with(mark: &str) -> Vec<i32> {
     }
     pids
 }
+
+/// A Debian as mmdebstrap makes it: made once for all tests that ask for it, and unpacked for each.
+pub fn debian() -> Root {
+    let tarball = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-bookworm.tar");
+    let lock = fs::File::create(tarball.with_extension("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    if !tarball.exists() {
+        let unfinished = tarball.with_extension("unfinished.tar");
+        let mut mmdebstrap = Command::new("mmdebstrap");
+        mmdebstrap
+            .args(["--quiet", "--variant=minbase", "bookworm"])
+            .arg(&unfinished);
+        let made = mmdebstrap
+            .output()
+            .expect("mmdebstrap is missing: apt-get install mmdebstrap");
+        assert!(made.status.success(), "{made:?}");
+        fs::rename(unfinished, &tarball).unwrap();
+    }
+    drop(lock);
+    let root = Root::empty(User::Root);
+    let mut tar = Command::new("tar");
+    tar.arg("-xf").arg(&tarball).arg("-C").arg(root.path());
+    assert!(tar.status().unwrap().success());
+    root
+}

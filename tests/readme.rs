@@ -1,0 +1,73 @@
+//! The README's commands: each is run as it stands there, and prints what stands there.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::os::unix::fs::symlink;
+
+use common::{can_be_root, debian, is_left_out};
+
+const README: &str = include_str!("../README.md");
+
+/// A block of commands, and what the README says they print.
+struct Example {
+    commands: &'static str,
+    printed: Option<&'static str>,
+}
+
+fn examples() -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    for block in README.split("\n```") {
+        if let Some(commands) = block.strip_prefix("sh\n") {
+            examples.push(Example {
+                commands,
+                printed: None,
+            });
+        } else if let Some(printed) = block.strip_prefix("text\n") {
+            examples.last_mut().unwrap().printed = Some(printed);
+        }
+    }
+    examples
+}
+
+#[test]
+fn every_command_does_what_the_readme_says() {
+    if !can_be_root() || is_left_out("network") {
+        return;
+    }
+    let place = common::Root::empty(common::User::Root);
+    let root = debian();
+    std::fs::rename(root.path(), place.path().join("root")).unwrap();
+    let programs = place.directory("programs");
+    symlink(common::rootlet_path(), programs.join("rootlet")).unwrap();
+
+    let examples = examples();
+    assert!(examples.len() > 10);
+    for example in examples {
+        let mut command = std::process::Command::new("bash");
+        command
+            .args(["-euo", "pipefail", "-c", example.commands])
+            .stdin(std::process::Stdio::null());
+        if example.commands.starts_with("cargo ") {
+            command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        } else {
+            let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+            command
+                .current_dir(place.path())
+                .env("PATH", path)
+                .env("DEBIAN_FRONTEND", "noninteractive");
+        }
+        let ended = common::end(&mut command);
+        assert_eq!(ended.status, 0, "{}\n{ended:?}", example.commands);
+        let printed = ended.stdout.trim_end();
+        match example
+            .printed
+            .map(|printed| printed.strip_prefix("…").ok_or(printed))
+        {
+            None => {}
+            Some(Ok(end)) => assert!(printed.ends_with(end), "{}\n{ended:?}", example.commands),
+            Some(Err(all)) => assert_eq!(printed, all, "{}", example.commands),
+        }
+    }
+}
