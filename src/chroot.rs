@@ -207,16 +207,21 @@ impl Chroot {
             terminal,
         }
         .run()?;
-        if ending.stubs {
-            chroot.remove_stubs(new_root.borrow())?;
-        }
+        let cleaned = match ending.stubs {
+            true => chroot.remove_stubs(new_root.borrow()),
+            false => Ok(()),
+        };
         match ending.error {
             Some(error) => Err(error),
             // pid 1 says in its exit status what signal killed the command.
-            None => Ok(match ending.status {
-                ExitStatus::Exited(code) if code > 128 => ExitStatus::Signaled(code - 128),
-                status => status,
-            }),
+            None => {
+                // The command's status is worth more than what could not be removed.
+                cleaned.unwrap_or_else(|error| error.print());
+                Ok(match ending.status {
+                    ExitStatus::Exited(code) if code > 128 => ExitStatus::Signaled(code - 128),
+                    status => status,
+                })
+            }
         }
     }
 

@@ -220,12 +220,12 @@ impl<'a> Error<'a> {
                 "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces"
             }
             (Step::Namespaces, Errno::EAGAIN) => "the limit on processes is reached (ulimit -u)",
-            (Step::MapIds, Errno::EPERM | Errno::EACCES) => {
+            (Step::MapIds | Step::Propagation, Errno::EPERM | Errno::EACCES) => {
                 "AppArmor may forbid user namespaces to unknown programs: see sysctl \
                  kernel.apparmor_restrict_unprivileged_userns, or run as root"
             }
             (Step::MapIds, Errno::ENOENT) => "/proc must be mounted to map users",
-            (Step::CloneRoot | Step::Mount | Step::PivotRoot | Step::Propagation, Errno::EPERM) => {
+            (Step::CloneRoot | Step::Mount | Step::PivotRoot, Errno::EPERM) => {
                 "a new user namespace may lack the right to this: try it as root"
             }
             (Step::OpenSource, Errno::EINVAL) => {

@@ -557,3 +557,79 @@ fn verbose_says_each_step_on_standard_error() {
         "rootlet: make the mount point /new\nrootlet: mount tmpfs on /new\nrootlet: run echo\n";
     assert_eq!(ended.stderr, expected);
 }
+
+#[test]
+fn a_machine_that_forbids_namespaces_gets_the_hint_that_fits() {
+    if !common::can_be_root() {
+        return;
+    }
+    // The kernel makes no user namespace in a chroot.
+    let root = Root::busybox(User::Root);
+    std::fs::copy(common::rootlet_path(), root.path().join("rootlet")).unwrap();
+    let mut command = common::command(User::Root, "chroot");
+    let ended = end(command
+        .arg("--userspec=54321:54321")
+        .arg(root.path())
+        .args(["/rootlet", "run", "/", "sh"]));
+    assert_eq!(ended.status, 125);
+    let line = "rootlet: cannot make new namespaces: Operation not permitted (EPERM)\nhint: run as root, or allow user namespaces";
+    assert!(ended.stderr.starts_with(line), "{ended:?}");
+
+    // A limit of 0, which a user namespace may set for itself.
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces; \
+                  exec setpriv --inh-caps=-all --bounding-set=-all \"$0\" run / true";
+    let mut command = common::command(User::Ordinary, "unshare");
+    let ended = end(command
+        .args(["-Ur", "sh", "-c", script])
+        .arg(common::rootlet_path()));
+    assert_eq!(ended.status, 125);
+    let line = "rootlet: cannot make new namespaces: No space left on device (ENOSPC)\nhint: the limit on namespaces";
+    assert!(ended.stderr.starts_with(line), "{ended:?}");
+
+    // Maps cannot be written without proc.
+    let script = "mount -t tmpfs tmpfs /proc; exec setpriv --reuid 54321 --regid 54321 --clear-groups \"$0\" run / true";
+    let mut command = common::command(User::Root, "unshare");
+    let ended = end(command
+        .args(["-m", "sh", "-c", script])
+        .arg(common::rootlet_path()));
+    assert_eq!(ended.status, 125);
+    let line = "rootlet: cannot write /proc/self/setgroups: No such file or directory (ENOENT)\nhint: /proc must be mounted";
+    assert!(ended.stderr.starts_with(line), "{ended:?}");
+}
+
+#[test]
+fn a_mount_point_that_cannot_be_removed_does_not_cost_the_status() {
+    if !common::can_be_root() {
+        return;
+    }
+    // As an ordinary user inside a directory that the command makes unwritable.
+    let root = Root::busybox(User::Ordinary);
+    root.directory("closed");
+    let words = [
+        "-B",
+        "tmpfs:/closed/point",
+        "ROOT",
+        "sh",
+        "-c",
+        "chmod 500 /closed; exit 9",
+    ];
+    let ended = end(&mut root.run(&words));
+    assert_eq!(ended.status, 9, "{ended:?}");
+    let line = "rootlet: cannot remove the mount point /closed/point: Permission denied (EACCES)\n";
+    assert_eq!(ended.stderr, line);
+}
+
+#[test]
+fn runs_can_be_nested() {
+    for user in users() {
+        let mut command = rootlet(user);
+        command.args(["run", "/"]).arg(common::rootlet_path());
+        command.args(["run", "/", "sh", "-c", "echo pid $$; exit 3"]);
+        let ended = end(&mut command);
+        assert_eq!(
+            (ended.status, ended.stdout.as_str()),
+            (3, "pid 2\n"),
+            "{ended:?}"
+        );
+    }
+}
