@@ -16,8 +16,10 @@ extern crate alloc;
 extern crate std;
 
 mod chroot;
+mod directory;
 mod error;
 mod exec;
+mod inside;
 mod message;
 mod mount;
 mod name;
@@ -25,6 +27,7 @@ mod namespace;
 mod pid1;
 mod plan;
 mod root;
+mod run;
 mod supervisor;
 #[doc(hidden)]
 pub mod sys;

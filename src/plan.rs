@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::chroot::{Chroot, WorkingDirectory};
+use crate::chroot::Chroot;
+use crate::directory::WorkingDirectory;
 use crate::error::{Error, Line, Step};
 use crate::mount::resolve::walk;
 use crate::mount::{Mount, Source, stub};

@@ -35,7 +35,7 @@ impl Supervisor<'_> {
     /// Waits for pid 1 to end, without a limit of time.
     pub(crate) fn run(&self) -> Result<Ending, Error<'static>> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
-        let (mut error, mut stubs, mut listening) = (None, false, true);
+        let (mut error, mut stubs, mut killed, mut listening) = (None, false, None, true);
         loop {
             let mut ready = [
                 Poll::new(self.signals),
@@ -54,6 +54,7 @@ impl Supervisor<'_> {
                         Ok(length) => match &buffer[..length] {
                             message::STOPPED => self.stop(),
                             message::STUBS => stubs = true,
+                            [message::KILLED, signal] => killed = Some(*signal),
                             message => error = error.or(Error::receive(message)),
                         },
                         Err(Errno::EAGAIN) => break,
@@ -72,7 +73,7 @@ impl Supervisor<'_> {
                 if let Waited::Ended(_, status) = wait(Who::Pidfd(self.pid1)).map_err(failed)? {
                     self.regain_terminal(status);
                     return Ok(Ending {
-                        status,
+                        status: killed.map_or(status, ExitStatus::Signaled),
                         stubs: stubs || error.is_some() || status.code().is_none(),
                         error,
                     });

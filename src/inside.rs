@@ -1,0 +1,226 @@
+//! The process inside: mounts, enter, pid 1.
+
+use crate::chroot::Chroot;
+use crate::directory::{WorkingDirectory, keep_current_directory};
+use crate::error::{Error, Step, say};
+use crate::exec::Command;
+use crate::message;
+use crate::mount::attach::{Attached, attach_all};
+use crate::mount::path::PathBuffer;
+use crate::mount::stub;
+use crate::namespace::{map_to_root, set_names};
+use crate::pid1::{End, Pid1, kill_all};
+use crate::root::{attach_new_root, enter, make_slave};
+use crate::sys::mount::{MNT_DETACH, umount};
+use crate::sys::process::{exit, fork_command, lead_group};
+use crate::sys::signal::{SignalSet, default_sigchld, set_blocked};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net, process, tty};
+use crate::terminal::{Job, Terminal};
+
+/// All that the process inside needs, made before the fork: it allocates nothing itself, since
+/// another thread of the program might have held the allocator's lock at the fork.
+pub(crate) struct Inside<'a> {
+    pub(crate) chroot: &'a Chroot,
+    pub(crate) command: Command<'a>,
+    pub(crate) fallback: Command<'a>,
+    pub(crate) attached: Attached,
+    pub(crate) supervisor: OwnedFd,
+    pub(crate) signals: OwnedFd,
+    pub(crate) caller_mask: SignalSet,
+    pub(crate) caller: (u32, u32),
+    pub(crate) job: Job,
+    pub(crate) terminal: Option<Terminal>,
+}
+
+impl<'a> Inside<'a> {
+    /// The whole life of pid 1.
+    pub(crate) fn run(mut self, new_user_namespace: bool) -> ! {
+        let end = self
+            .set_up(new_user_namespace)
+            .map_err(|error| {
+                error.send(self.supervisor.borrow());
+                error.status()
+            })
+            .and_then(|kept| self.run_command(&kept));
+        match end {
+            Ok(End::Command(status)) => {
+                if let Some(signal) = status.signal() {
+                    let _ = net::send(self.supervisor.borrow(), &[message::KILLED, signal]);
+                }
+                exit(status.shell())
+            }
+            Ok(End::Supervisor) => {
+                self.clean_up();
+                exit(125)
+            }
+            Err(status) => exit(status),
+        }
+    }
+
+    /// For the supervisor, after the fork: closes what is the child's alone, and gives back what
+    /// both use.
+    pub(crate) fn leave_to_the_child(self) -> OwnedFd {
+        self.signals
+    }
+
+    /// mounts, enter. Gives the caller's directory where it is to be kept.
+    fn set_up(&mut self, new_user_namespace: bool) -> Result<PathBuffer, Error<'a>> {
+        self.close_inherited_files()?;
+        default_sigchld();
+        if new_user_namespace {
+            map_to_root(self.caller)?;
+        }
+        let chroot = self.chroot;
+        let outside = make_slave(new_user_namespace)?;
+        let mut new_root = chroot.new_root.as_c_str();
+        let mut kept = PathBuffer::new();
+        if chroot.directory == WorkingDirectory::Kept {
+            keep_current_directory(new_root, &mut kept)?;
+            new_root = c".";
+        }
+        let root = attach_new_root(new_root)
+            .map_err(|errno| Error::new(Step::CloneRoot, chroot.new_root.bytes(), errno))?;
+
+        let attached = attach_all(
+            root.borrow(),
+            &chroot.mounts,
+            &mut self.attached,
+            chroot.verbose,
+        );
+        if self.attached.made_stubs {
+            let _ = net::send(self.supervisor.borrow(), message::STUBS);
+        }
+        attached?;
+        if let Some(name) = &chroot.hostname {
+            set_names(name.bytes())?;
+        }
+        enter(root.borrow(), outside)?;
+        Ok(kept)
+    }
+
+    /// pid 1.
+    fn run_command(&mut self, kept: &PathBuffer) -> Result<End, u8> {
+        if self.chroot.verbose {
+            say(Step::Execute, self.command.name(), b"");
+        }
+        // SAFETY: this process has one thread.
+        let command = match unsafe { fork_command() } {
+            Ok(Some(pid)) => pid,
+            Ok(None) => {
+                let error = self.become_command(kept);
+                error.send(self.supervisor.borrow());
+                exit(error.status())
+            }
+            Err(errno) => {
+                let error = Error::new(Step::Fork, self.command.name(), errno);
+                error.send(self.supervisor.borrow());
+                return Err(error.status());
+            }
+        };
+        // Out of the caller's group: its signals, and the terminal's, are not for us.
+        let _ = lead_group();
+        let pid1 = Pid1 {
+            signals: self.signals.borrow(),
+            supervisor: self.supervisor.borrow(),
+            command,
+            own_group: self.job != Job::Shared,
+            terminal: self.terminal,
+        };
+        pid1.run().map_err(|error| {
+            error.send(self.supervisor.borrow());
+            error.status()
+        })
+    }
+
+    /// Returns only when the command cannot be executed.
+    fn become_command(&mut self, kept: &PathBuffer) -> Error<'a> {
+        if let Job::Own { foreground } = self.job {
+            let _ = lead_group();
+            if let (true, Some(terminal)) = (foreground, &self.terminal) {
+                // SIGTTOU is blocked still, so this works from the background.
+                let _ = tty::set_foreground(terminal.descriptor, process::id());
+            }
+        }
+        let directory = match &self.chroot.directory {
+            WorkingDirectory::Path(path) => path.as_c_str(),
+            WorkingDirectory::Kept => kept.as_c_str(),
+        };
+        if directory != c"/" {
+            if let Err(errno) = fs::chdir(directory) {
+                let shown = match &self.chroot.directory {
+                    WorkingDirectory::Path(path) => path.bytes(),
+                    WorkingDirectory::Kept => b"that the caller is in",
+                };
+                return Error::new(Step::ChangeDirectory, shown, errno);
+            }
+        }
+        set_blocked(self.caller_mask);
+        let error = self.command.execute();
+        if error.status() == 127 && !self.chroot.fallback.is_empty() {
+            return self.fallback.execute();
+        }
+        error
+    }
+
+    /// What the supervisor would do if it were still there.
+    fn clean_up(&mut self) {
+        kill_all();
+        if !self.attached.made_stubs {
+            return;
+        }
+        self.attached.shares.clear();
+        for mount in self.chroot.mounts.iter().rev() {
+            // As often as something is mounted there, so that the stub is bare.
+            while umount(mount.target.as_c_str(), MNT_DETACH).is_ok() {}
+        }
+        if let Ok(root) = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0) {
+            for mount in self.chroot.mounts.iter().rev() {
+                // There is nobody left to be told.
+                let _ = stub::remove(root.borrow(), mount.target.as_c_str());
+            }
+        }
+    }
+
+    /// Only the standard descriptors reach the command, and nothing else keeps files busy.
+    fn close_inherited_files(&self) -> Result<(), Error<'static>> {
+        let mut ours = [self.supervisor.number(), self.signals.number()];
+        ours.sort_unstable();
+        let [low, high] = ours.map(|number| number as u32);
+        for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, u32::MAX)] {
+            if first <= last {
+                // SAFETY: of what this process owns, only the two descriptors between are used.
+                let closed = unsafe { fs::close_range(first, last) };
+                match closed {
+                    Err(Errno::ENOSYS) => return close_one_by_one(low, high),
+                    result => result.map_err(|errno| Error::new(Step::CloseFiles, b"", errno))?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where `close_range(2)` is missing.
+fn close_one_by_one(low: u32, high: u32) -> Result<(), Error<'static>> {
+    let close = |number: u32| {
+        if number > 2 && number != low && number != high {
+            // SAFETY: of what this process owns, only `low` and `high` are used.
+            let _ = unsafe { fs::close(number) };
+        }
+    };
+    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
+    let Ok(open) = fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0) else {
+        (0..process::open_files_limit()).for_each(|number| close(number as u32));
+        return Ok(());
+    };
+    fs::visit_names(open.borrow(), |name| {
+        let number = name.iter().fold(0, |number, digit| {
+            number * 10 + u32::from(digit.wrapping_sub(b'0'))
+        });
+        if number != open.number() as u32 {
+            close(number);
+        }
+        true
+    })
+    .map_err(|errno| Error::new(Step::CloseFiles, b"", errno))
+}

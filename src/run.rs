@@ -1,0 +1,99 @@
+//! Running what a `Chroot` describes: pid 1 inside, its supervisor outside.
+
+use crate::chroot::Chroot;
+use crate::error::{Error, Step};
+use crate::exec::Command;
+use crate::inside::Inside;
+use crate::mount::attach::Attached;
+use crate::mount::stub;
+use crate::namespace::fork_into_namespaces;
+use crate::supervisor::Supervisor;
+use crate::sys::process::{ExitStatus, Fork, effective_ids};
+use crate::sys::signal::{SignalSet, set_blocked, signalfd};
+use crate::sys::{BorrowedFd, fs, net};
+use crate::terminal;
+
+impl Chroot {
+    /// Runs the command and waits for it, for a program whose purpose that is, as `rootlet run`
+    /// is: all signals of the calling thread are blocked, and stay so, and go to the command
+    /// instead; the command gets the foreground of the terminal, and a stop of the command stops
+    /// this process.
+    ///
+    /// The command has the standard descriptors and no others, and ends when this process does.
+    /// What it leaves running is killed. Mount points that were made for the run are removed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the command from running; [`Error::status`] is the exit status for it.
+    pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
+        self.check_names()?;
+        let prepare = |errno| Error::new(Step::Prepare, b"", errno);
+        let chroot = self.with_absolute_sources()?;
+        let mut new_root = self.open_new_root()?;
+        if new_root.number() <= 2 {
+            drop(new_root);
+            fs::open_standard_descriptors().map_err(prepare)?;
+            new_root = self.open_new_root()?;
+        }
+
+        let caller_mask = set_blocked(SignalSet::FORWARDED);
+        let signals = signalfd(SignalSet::FORWARDED).map_err(prepare)?;
+        let (to_inside, to_supervisor) = net::socketpair().map_err(prepare)?;
+        let (job, terminal) = terminal::look();
+        let inside = Inside {
+            chroot: &chroot,
+            command: Command::new(&chroot.words, &chroot.environment),
+            fallback: Command::new(&chroot.fallback, &chroot.environment),
+            attached: Attached::with_room_for(&chroot.mounts),
+            supervisor: to_supervisor,
+            signals,
+            caller_mask,
+            caller: effective_ids(),
+            job,
+            terminal,
+        };
+        // SAFETY: the child allocates nothing; `inside` is all it needs.
+        let pid1 = match unsafe { fork_into_namespaces() } {
+            Ok((Fork::Parent(_, pid1), _)) => pid1,
+            Ok((Fork::Child, new_user_namespace)) => {
+                drop(to_inside);
+                inside.run(new_user_namespace)
+            }
+            Err(errno) => return Err(Error::new(Step::Namespaces, b"", errno)),
+        };
+        // So that the end of pid 1 is the end of what can be heard from it.
+        let signals = inside.leave_to_the_child();
+
+        let ending = Supervisor {
+            signals: signals.borrow(),
+            inside: to_inside.borrow(),
+            pid1: pid1.borrow(),
+            job,
+            terminal,
+        }
+        .run()?;
+        let cleaned = match ending.stubs {
+            true => chroot.remove_stubs(new_root.borrow()),
+            false => Ok(()),
+        };
+        if let Some(error) = ending.error {
+            return Err(error);
+        }
+        // The command's status is worth more than what could not be removed.
+        cleaned.unwrap_or_else(|error| error.print());
+        Ok(ending.status)
+    }
+
+    /// Removes the mount points that the run made, and with them what a killed run left there.
+    fn remove_stubs(&self, root: BorrowedFd) -> Result<(), Error<'static>> {
+        let mut result = Ok(());
+        for mount in self.mounts.iter().rev() {
+            let target = &mount.target;
+            if let Err(errno) = stub::remove(root, target.as_c_str()) {
+                let error = Error::new(Step::RemoveMountPoint, target.bytes(), errno);
+                result = result.and(Err(error.into_owned()));
+            }
+        }
+        result
+    }
+}
