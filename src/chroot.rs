@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::directory::{WorkingDirectory, current_directory};
 use crate::error::{Error, Step};
 use crate::mount::path::PathBuffer;
-use crate::mount::{self, Mount, Source};
+use crate::mount::{self, Mount, Source, stub};
 use crate::name::Name;
 use crate::sys::{BorrowedFd, OwnedFd, fs};
 
@@ -182,5 +182,18 @@ impl Chroot {
             *path = absolute;
         }
         Ok(chroot)
+    }
+
+    /// Removes the mount points that the run made, and with them what a killed run left there.
+    pub(crate) fn remove_stubs(&self, root: BorrowedFd) -> Result<(), Error<'_>> {
+        let mut result = Ok(());
+        for mount in self.mounts.iter().rev() {
+            let target = &mount.target;
+            if let Err(errno) = stub::remove(root, target.as_c_str()) {
+                let error = Error::new(Step::RemoveMountPoint, target.bytes(), errno);
+                result = result.and(Err(error));
+            }
+        }
+        result
     }
 }

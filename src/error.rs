@@ -103,7 +103,7 @@ steps! {
     /// A mount's options.
     MountOptions: "set the mount options of";
     /// The new root in place of the old one.
-    PivotRoot: "make the root of", "the new mount namespace";
+    PivotRoot: "enter the new root";
     /// The old root.
     DetachOldRoot: "detach the old root";
     /// The command's process.

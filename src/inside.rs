@@ -1,5 +1,7 @@
 //! The process inside: mounts, enter, pid 1.
 
+use core::cell::OnceCell;
+
 use crate::chroot::Chroot;
 use crate::directory::{WorkingDirectory, keep_current_directory};
 use crate::error::{Error, Step, say};
@@ -7,10 +9,9 @@ use crate::exec::Command;
 use crate::message;
 use crate::mount::attach::{Attached, attach_all};
 use crate::mount::path::PathBuffer;
-use crate::mount::stub;
 use crate::namespace::{map_to_root, set_names};
 use crate::pid1::{End, Pid1, kill_all};
-use crate::root::{attach_new_root, enter, make_slave};
+use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
 use crate::sys::mount::{MNT_DETACH, umount};
 use crate::sys::process::{exit, fork_command, lead_group};
 use crate::sys::signal::{SignalSet, default_sigchld, set_blocked};
@@ -24,6 +25,10 @@ pub(crate) struct Inside<'a> {
     pub(crate) command: Command<'a>,
     pub(crate) fallback: Command<'a>,
     pub(crate) attached: Attached,
+    /// The new root's mounts, once they are attached.
+    pub(crate) root: OnceCell<OwnedFd>,
+    /// The new root is our root.
+    pub(crate) entered: bool,
     pub(crate) supervisor: OwnedFd,
     pub(crate) signals: OwnedFd,
     pub(crate) caller_mask: SignalSet,
@@ -37,24 +42,22 @@ impl<'a> Inside<'a> {
     pub(crate) fn run(mut self, new_user_namespace: bool) -> ! {
         let end = self
             .set_up(new_user_namespace)
-            .map_err(|error| {
-                error.send(self.supervisor.borrow());
-                error.status()
-            })
             .and_then(|kept| self.run_command(&kept));
-        match end {
+        let status = match end {
             Ok(End::Command(status)) => {
                 if let Some(signal) = status.signal() {
-                    let _ = net::send(self.supervisor.borrow(), &[message::KILLED, signal]);
+                    self.tell(&[message::KILLED, signal]);
                 }
-                exit(status.shell())
+                status.shell()
             }
-            Ok(End::Supervisor) => {
-                self.clean_up();
-                exit(125)
+            Ok(End::Supervisor) => 125,
+            Err(error) => {
+                error.send(self.supervisor.borrow());
+                error.status()
             }
-            Err(status) => exit(status),
-        }
+        };
+        self.clean_up();
+        exit(status)
     }
 
     /// For the supervisor, after the fork: closes what is the child's alone, and gives back what
@@ -80,29 +83,25 @@ impl<'a> Inside<'a> {
         }
         let root = attach_new_root(new_root)
             .map_err(|errno| Error::new(Step::CloneRoot, chroot.new_root.bytes(), errno))?;
-
-        let attached = attach_all(
-            root.borrow(),
-            &chroot.mounts,
-            &mut self.attached,
-            chroot.verbose,
-        );
+        let root = self.root.get_or_init(|| root).borrow();
+        let attached = attach_all(root, &chroot.mounts, &mut self.attached, chroot.verbose);
         if self.attached.made_stubs {
-            let _ = net::send(self.supervisor.borrow(), message::STUBS);
+            self.tell(message::STUBS);
         }
         attached?;
         if let Some(name) = &chroot.hostname {
+            self.say(Step::Hostname, name.bytes());
             set_names(name.bytes())?;
         }
-        enter(root.borrow(), outside)?;
+        self.say(Step::PivotRoot, b"");
+        enter(root, outside)?;
+        self.entered = true;
         Ok(kept)
     }
 
     /// pid 1.
-    fn run_command(&mut self, kept: &PathBuffer) -> Result<End, u8> {
-        if self.chroot.verbose {
-            say(Step::Execute, self.command.name(), b"");
-        }
+    fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error<'a>> {
+        self.say(Step::Execute, self.command.name());
         // SAFETY: this process has one thread.
         let command = match unsafe { fork_command() } {
             Ok(Some(pid)) => pid,
@@ -111,11 +110,7 @@ impl<'a> Inside<'a> {
                 error.send(self.supervisor.borrow());
                 exit(error.status())
             }
-            Err(errno) => {
-                let error = Error::new(Step::Fork, self.command.name(), errno);
-                error.send(self.supervisor.borrow());
-                return Err(error.status());
-            }
+            Err(errno) => return Err(Error::new(Step::Fork, self.command.name(), errno)),
         };
         // Out of the caller's group: its signals, and the terminal's, are not for us.
         let _ = lead_group();
@@ -126,10 +121,7 @@ impl<'a> Inside<'a> {
             own_group: self.job != Job::Shared,
             terminal: self.terminal,
         };
-        pid1.run().map_err(|error| {
-            error.send(self.supervisor.borrow());
-            error.status()
-        })
+        pid1.run()
     }
 
     /// Returns only when the command cannot be executed.
@@ -162,23 +154,38 @@ impl<'a> Inside<'a> {
         error
     }
 
-    /// What the supervisor would do if it were still there.
+    /// Removes the stubs, whether or not the supervisor still lives. It does the same when this
+    /// process is killed first.
     fn clean_up(&mut self) {
-        kill_all();
+        let Some(root) = self.root.get() else { return };
         if !self.attached.made_stubs {
             return;
         }
+        // A mount must not be taken from under a process that lives.
+        kill_all();
         self.attached.shares.clear();
-        for mount in self.chroot.mounts.iter().rev() {
-            // As often as something is mounted there, so that the stub is bare.
-            while umount(mount.target.as_c_str(), MNT_DETACH).is_ok() {}
-        }
-        if let Ok(root) = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0) {
+        // A directory on which this mount namespace has something mounted cannot be removed.
+        if self.entered {
             for mount in self.chroot.mounts.iter().rev() {
-                // There is nobody left to be told.
-                let _ = stub::remove(root.borrow(), mount.target.as_c_str());
+                while umount(mount.target.as_c_str(), MNT_DETACH).is_ok() {}
             }
+        } else {
+            let _ = umount(ON_TOP_OF_ROOT, MNT_DETACH);
         }
+        if self.chroot.remove_stubs(root.borrow()).is_ok() {
+            self.tell(message::CLEAN);
+        }
+    }
+
+    fn say(&self, step: Step, object: &[u8]) {
+        if self.chroot.verbose {
+            say(step, object, b"");
+        }
+    }
+
+    /// A supervisor that is gone needs to be told nothing.
+    fn tell(&self, message: &[u8]) {
+        let _ = net::send(self.supervisor.borrow(), message);
     }
 
     /// Only the standard descriptors reach the command, and nothing else keeps files busy.

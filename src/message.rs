@@ -5,6 +5,8 @@
 pub(crate) const STOPPED: &[u8] = b"S";
 /// From pid 1: there are stubs in the root, to be removed after the run.
 pub(crate) const STUBS: &[u8] = b"M";
+/// From pid 1: it has removed them.
+pub(crate) const CLEAN: &[u8] = b"C";
 /// From pid 1, before the number of the signal: it killed the command. pid 1's own exit status
 /// cannot tell that from an exit with 128 and the number.
 pub(crate) const KILLED: u8 = b'K';

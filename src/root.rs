@@ -59,6 +59,10 @@ fn climb(root: BorrowedFd) -> Result<Outside, Errno> {
     })
 }
 
+/// What is mounted on our root: `..` of the root is the root, and there, unlike at the start of a
+/// path, the kernel does go up to what is mounted on it.
+pub(crate) const ON_TOP_OF_ROOT: &CStr = c"/..";
+
 /// Attaches a copy of all mounts of `new_root` on top of our root, and gives a descriptor for it.
 /// Paths go on to mean what they did, since a path starts below what is mounted on the root.
 pub(crate) fn attach_new_root(new_root: &CStr) -> Result<OwnedFd, Errno> {
@@ -71,8 +75,12 @@ pub(crate) fn attach_new_root(new_root: &CStr) -> Result<OwnedFd, Errno> {
         Err(errno) => return Err(errno),
     }
     mount(new_root, c"/", c"", MS_BIND | MS_REC, c"")?;
-    // `..` of the root is the root, and there the kernel does go up to what is mounted on it.
-    fs::openat(BorrowedFd::CWD, c"/..", fs::O_PATH | fs::O_DIRECTORY, 0)
+    fs::openat(
+        BorrowedFd::CWD,
+        ON_TOP_OF_ROOT,
+        fs::O_PATH | fs::O_DIRECTORY,
+        0,
+    )
 }
 
 /// Makes `new_root`, which [`attach_new_root`] attached, the root of this mount namespace, and

@@ -1,16 +1,17 @@
 //! Running what a `Chroot` describes: pid 1 inside, its supervisor outside.
 
+use core::cell::OnceCell;
+
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
 use crate::exec::Command;
 use crate::inside::Inside;
 use crate::mount::attach::Attached;
-use crate::mount::stub;
 use crate::namespace::fork_into_namespaces;
 use crate::supervisor::Supervisor;
 use crate::sys::process::{ExitStatus, Fork, effective_ids};
 use crate::sys::signal::{SignalSet, set_blocked, signalfd};
-use crate::sys::{BorrowedFd, fs, net};
+use crate::sys::{fs, net};
 use crate::terminal;
 
 impl Chroot {
@@ -45,6 +46,8 @@ impl Chroot {
             command: Command::new(&chroot.words, &chroot.environment),
             fallback: Command::new(&chroot.fallback, &chroot.environment),
             attached: Attached::with_room_for(&chroot.mounts),
+            root: OnceCell::new(),
+            entered: false,
             supervisor: to_supervisor,
             signals,
             caller_mask,
@@ -82,18 +85,5 @@ impl Chroot {
         // The command's status is worth more than what could not be removed.
         cleaned.unwrap_or_else(|error| error.print());
         Ok(ending.status)
-    }
-
-    /// Removes the mount points that the run made, and with them what a killed run left there.
-    fn remove_stubs(&self, root: BorrowedFd) -> Result<(), Error<'static>> {
-        let mut result = Ok(());
-        for mount in self.mounts.iter().rev() {
-            let target = &mount.target;
-            if let Err(errno) = stub::remove(root, target.as_c_str()) {
-                let error = Error::new(Step::RemoveMountPoint, target.bytes(), errno);
-                result = result.and(Err(error.into_owned()));
-            }
-        }
-        result
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Ending {
     pub(crate) status: ExitStatus,
     /// What rootlet could not do.
     pub(crate) error: Option<Error<'static>>,
-    /// There may be stubs in the root.
+    /// pid 1 may have left stubs in the root.
     pub(crate) stubs: bool,
 }
 
@@ -54,6 +54,7 @@ impl Supervisor<'_> {
                         Ok(length) => match &buffer[..length] {
                             message::STOPPED => self.stop(),
                             message::STUBS => stubs = true,
+                            message::CLEAN => stubs = false,
                             [message::KILLED, signal] => killed = Some(*signal),
                             message => error = error.or(Error::receive(message)),
                         },
@@ -74,7 +75,8 @@ impl Supervisor<'_> {
                     self.regain_terminal(status);
                     return Ok(Ending {
                         status: killed.map_or(status, ExitStatus::Signaled),
-                        stubs: stubs || error.is_some() || status.code().is_none(),
+                        // A pid 1 that was killed may have had no time to tell.
+                        stubs: stubs || status.code().is_none(),
                         error,
                     });
                 }

@@ -553,8 +553,7 @@ fn verbose_says_each_step_on_standard_error() {
         "done",
     ]));
     assert_eq!(ended.stdout, "done\n");
-    let expected =
-        "rootlet: make the mount point /new\nrootlet: mount tmpfs on /new\nrootlet: run echo\n";
+    let expected = "rootlet: make the mount point /new\nrootlet: mount tmpfs on /new\nrootlet: enter the new root\nrootlet: run echo\n";
     assert_eq!(ended.stderr, expected);
 }
 
@@ -602,19 +601,28 @@ fn a_mount_point_that_cannot_be_removed_does_not_cost_the_status() {
     if !common::can_be_root() {
         return;
     }
-    // As an ordinary user inside a directory that the command makes unwritable.
+    // As an ordinary user inside a directory that the command makes unwritable, with pid 1, which
+    // could remove it all the same, killed.
     let root = Root::busybox(User::Ordinary);
     root.directory("closed");
-    let words = [
-        "-B",
-        "tmpfs:/closed/point",
-        "ROOT",
-        "sh",
-        "-c",
-        "chmod 500 /closed; exit 9",
-    ];
-    let ended = end(&mut root.run(&words));
-    assert_eq!(ended.status, 9, "{ended:?}");
+    let script = "chmod 500 /closed; touch /ready; sleep 1000";
+    let mut run = root.run(&["-B", "tmpfs:/closed/point", "ROOT", "sh", "-c", script]);
+    let child = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    common::wait_until("the command runs", || root.path().join("ready").exists());
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let pid1 = std::fs::read_to_string(children)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    let pid1 = rustix::process::Pid::from_raw(pid1).unwrap();
+    rustix::process::kill_process(pid1, rustix::process::Signal::KILL).unwrap();
+    let ended = common::Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.status, 137, "{ended:?}");
     let line = "rootlet: cannot remove the mount point /closed/point: Permission denied (EACCES)\n";
     assert_eq!(ended.stderr, line);
 }
