@@ -23,9 +23,22 @@ impl Chroot {
     /// The command has the standard descriptors and no others, and ends when this process does.
     /// What it leaves running is killed. Mount points that were made for the run are removed.
     ///
+    /// The process inside is made by `clone3(2)` (Linux 5.3), in new namespaces
+    /// (`namespaces(7)`); the [front page](crate) lists the calls it makes there. Waiting is one
+    /// `ppoll(2)` without a limit of time.
+    ///
+    /// ```
+    /// use rootlet::Chroot;
+    ///
+    /// let status = Chroot::new("/").command("sh").args(["-c", "exit 3"]).run()?;
+    /// assert_eq!(status.code(), Some(3));
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// Whatever keeps the command from running; [`Error::status`] is the exit status for it.
+    /// Whatever keeps the command from running; [`Error::status`] is the exit status for it. A
+    /// mount point that could not be removed is no error, but a line on standard error.
     pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
         self.check_names()?;
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);

@@ -108,7 +108,15 @@ pub fn exit(status: u8) -> ! {
     }
 }
 
-/// How a process ended.
+/// How a process ended, as `waitid(2)` tells it.
+///
+/// ```
+/// use rootlet::ExitStatus;
+///
+/// assert_eq!(ExitStatus::Exited(3).code(), Some(3));
+/// assert_eq!(ExitStatus::Signaled(15).signal(), Some(15));
+/// assert_eq!(ExitStatus::Signaled(15).shell(), 143);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExitStatus {
     /// It exited with this status.
