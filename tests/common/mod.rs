@@ -82,7 +82,8 @@ pub fn rootlet_path() -> &'static Path {
     })
 }
 
-/// A command that starts as this user, with the usual PATH and no other environment.
+/// A command that starts as this user, with the usual PATH and no other environment, and with no
+/// signal ignored: a shell that has put the tests into its background has them ignore SIGINT.
 pub fn command(user: User, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command
@@ -95,8 +96,70 @@ pub fn command(user: User, program: impl AsRef<OsStr>) -> Command {
     if user == User::Ordinary && is_root() {
         command.uid(ORDINARY_ID).gid(ORDINARY_ID);
     }
+    // SAFETY: only system calls are made.
+    unsafe {
+        command.pre_exec(|| {
+            (1..=64).for_each(default_signal);
+            Ok(())
+        })
+    };
     command
 }
+
+/// By the system call, because libc keeps 32 and 33 from its callers.
+fn default_signal(number: usize) {
+    let default = [0u64; 4];
+    // SAFETY: `default` is as large as a kernel_sigaction, and all zero is SIG_DFL.
+    unsafe {
+        sc::syscall4(
+            sc::nr::RT_SIGACTION,
+            number,
+            default.as_ptr() as usize,
+            0,
+            8,
+        )
+    };
+}
+
+unsafe extern "C" {
+    /// `kill(2)`; rustix has no name for some of the 64.
+    safe fn kill(pid: i32, number: i32) -> i32;
+}
+
+/// Sends a signal to a process that the test started, or to a descendant of one.
+#[track_caller]
+pub fn send_signal(pid: i32, number: i32) {
+    assert!(pid > 1);
+    assert_eq!(kill(pid, number), 0, "signal {number} to {pid}");
+}
+
+/// The process's state, as the letter in /proc/PID/stat; none when it is gone.
+pub fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat[stat.rfind(')')? + 2..].chars().next()
+}
+
+/// The children of a process.
+pub fn children(pid: i32) -> Vec<i32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace()
+        .map(|child| child.parse().unwrap())
+        .collect()
+}
+
+/// A program for the command's place that prints `ready`, then `got N` for each signal it gets,
+/// and ends with status 5 after SIGUSR2. What stops stops it.
+pub const PRINT_SIGNALS: &str = "\
+import signal, sys
+signals = set(range(1, 65)) - {4, 5, 7, 8, 9, 11, 19, 20, 21, 22, 31, 32, 33}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+print('ready', flush=True)
+number = 0
+while number != signal.SIGUSR2:
+    number = signal.sigwaitinfo(signals).si_signo
+    print('got', number, flush=True)
+sys.exit(5)
+";
 
 /// `rootlet` as this user.
 pub fn rootlet(user: User) -> Command {
