@@ -3,6 +3,8 @@
 
 /// From pid 1: a signal stopped the command.
 pub(crate) const STOPPED: &[u8] = b"S";
+/// From pid 1: the command was stopped because it used the terminal from the background.
+pub(crate) const NEEDS_FOREGROUND: &[u8] = b"T";
 /// From pid 1: there are stubs in the root, to be removed after the run.
 pub(crate) const STUBS: &[u8] = b"M";
 /// From pid 1: it has removed them.

@@ -62,11 +62,15 @@ impl Pid1<'_> {
             match wait(Who::AnyNow)? {
                 Waited::Nothing => return Ok(ended),
                 Waited::Ended(pid, status) if pid == self.command => ended = Some(status),
-                Waited::Stopped(pid) if pid == self.command => {
+                Waited::Stopped(pid, signal) if pid == self.command => {
+                    let message = match signal {
+                        SIGTTIN | SIGTTOU => message::NEEDS_FOREGROUND,
+                        _ => message::STOPPED,
+                    };
                     // A supervisor that is gone is noticed by the loop.
-                    let _ = crate::sys::net::send(self.supervisor, message::STOPPED);
+                    let _ = crate::sys::net::send(self.supervisor, message);
                 }
-                Waited::Ended(..) | Waited::Stopped(_) => {}
+                Waited::Ended(..) | Waited::Stopped(..) => {}
             }
         }
     }

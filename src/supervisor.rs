@@ -18,6 +18,7 @@ pub(crate) struct Supervisor<'a> {
     /// The socket to pid 1, and to the command until it is executed.
     pub(crate) inside: BorrowedFd<'a>,
     pub(crate) pid1: BorrowedFd<'a>,
+    /// Says of the foreground whether the command has it now.
     pub(crate) job: Job,
     pub(crate) terminal: Option<Terminal>,
 }
@@ -33,7 +34,7 @@ pub(crate) struct Ending {
 
 impl Supervisor<'_> {
     /// Waits for pid 1 to end, without a limit of time.
-    pub(crate) fn run(&self) -> Result<Ending, Error<'static>> {
+    pub(crate) fn run(mut self) -> Result<Ending, Error<'static>> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
         let (mut error, mut stubs, mut killed, mut listening) = (None, false, None, true);
         loop {
@@ -53,6 +54,11 @@ impl Supervisor<'_> {
                         Ok(0) => listening = false,
                         Ok(length) => match &buffer[..length] {
                             message::STOPPED => self.stop(),
+                            // A shell's `fg` tells a job that runs nothing.
+                            message::NEEDS_FOREGROUND if self.may_give_foreground() => {
+                                self.give_foreground();
+                            }
+                            message::NEEDS_FOREGROUND => self.stop(),
                             message::STUBS => stubs = true,
                             message::CLEAN => stubs = false,
                             [message::KILLED, signal] => killed = Some(*signal),
@@ -98,25 +104,36 @@ impl Supervisor<'_> {
         }
     }
 
-    fn forward(&self, number: u32) {
-        let in_foreground = || self.terminal.is_some_and(|terminal| terminal.is_ours());
-        let own_job = matches!(self.job, Job::Own { .. });
-        // pid 1 may be gone already, and its pidfd tells.
-        let _ = if number == SIGCONT && own_job && in_foreground() {
-            send(self.inside, message::FOREGROUND)
+    fn forward(&mut self, number: u32) {
+        if number == SIGCONT && self.may_give_foreground() {
+            self.give_foreground();
         } else {
-            signal::send(self.pid1, number)
-        };
+            // pid 1 may be gone already, and its pidfd tells.
+            let _ = signal::send(self.pid1, number);
+        }
+    }
+
+    /// Has our group the foreground, for the command to have it instead?
+    fn may_give_foreground(&self) -> bool {
+        self.job != Job::Shared && self.terminal.is_some_and(|terminal| terminal.is_ours())
+    }
+
+    fn give_foreground(&mut self) {
+        self.job = Job::Own { foreground: true };
+        // As in `forward`.
+        let _ = send(self.inside, message::FOREGROUND);
     }
 
     /// The command was stopped. On a terminal the shell that started us has to see a stopped job:
     /// all of our group, as the key would have stopped it, had the command not had the foreground.
-    fn stop(&self) {
+    fn stop(&mut self) {
         let Some(terminal) = &self.terminal else {
             return;
         };
         if self.job == (Job::Own { foreground: true }) {
             terminal.take();
+            // If it goes on in the background and stops there, the terminal is the shell's.
+            self.job = Job::Own { foreground: false };
             if terminal.group_has_others() {
                 let _ = signal::kill(0, SIGTSTP);
             }

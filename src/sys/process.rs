@@ -163,8 +163,8 @@ pub enum Waited {
     Nothing,
     /// A child ended and is reaped.
     Ended(i32, ExitStatus),
-    /// A child was stopped by a signal.
-    Stopped(i32),
+    /// A child was stopped by this signal.
+    Stopped(i32, u32),
 }
 
 /// Whom [`wait`] waits for.
@@ -217,7 +217,7 @@ pub fn wait(who: Who) -> Result<Waited, Errno> {
         _ if pid == 0 => Waited::Nothing,
         raw::CLD_EXITED => Waited::Ended(pid, ExitStatus::Exited(status as u8)),
         raw::CLD_KILLED | raw::CLD_DUMPED => Waited::Ended(pid, ExitStatus::Signaled(status as u8)),
-        _ => Waited::Stopped(pid),
+        _ => Waited::Stopped(pid, status as u32),
     })
 }
 
