@@ -66,6 +66,17 @@ impl Running {
         children(self.pid1())[0]
     }
 
+    /// Waits until the command is executed.
+    #[track_caller]
+    fn wait_for_command(&self, name: &str) {
+        wait_until("the command", || {
+            let pid1 = children(self.pid()).into_iter().next();
+            let command = pid1.and_then(|pid1| children(pid1).into_iter().next());
+            let comm = command.map(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")));
+            comm.is_some_and(|comm| comm.is_ok_and(|comm| comm.trim() == name))
+        });
+    }
+
     fn signal(&self, number: i32) {
         send_signal(self.pid(), number);
     }
@@ -148,9 +159,9 @@ fn a_signal_that_kills_the_command_is_the_status() {
     let harmless = [17, 18, 19, 20, 21, 22, 23, 28];
     let excluded = [&harmless[..], &[4, 5, 7, 8, 9, 11, 31]].concat();
     for number in (1..=64).filter(|number| !excluded.contains(number)) {
-        let script = "echo ready; exec sleep 1000";
-        let mut running =
-            Running::start_ready(&mut root.run(&["--no-mounts", "ROOT", "sh", "-c", script]));
+        // No shell says that it is ready, because one that is about to exec may lose a SIGINT.
+        let mut running = Running::start(&mut root.run(&["--no-mounts", "ROOT", "sleep", "1000"]));
+        running.wait_for_command("sleep");
         running.signal(number);
         assert_eq!(running.status(), 128 + number);
     }

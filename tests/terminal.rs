@@ -1,0 +1,622 @@
+//! rootlet on a terminal: keys, job control, window size, hang-up.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use common::{
+    PRINT_SIGNALS, Root, User, children, command, processes_with, rootlet, rootlet_path,
+    send_signal, state, users, wait_until,
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{ioctl_tiocsctty, setsid};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{
+    LocalModes, OptionalActions, OutputModes, Winsize, tcgetattr, tcgetpgrp, tcsetattr,
+    tcsetwinsize,
+};
+
+const SIGUSR1: i32 = 10;
+const SIGUSR2: i32 = 12;
+const CTRL_C: &str = "\x03";
+const CTRL_Z: &str = "\x1a";
+
+/// A session on a terminal of its own.
+struct Session {
+    leader: Child,
+    terminal: Option<OwnedFd>,
+    output: String,
+    /// How much of the output was looked at.
+    seen: usize,
+}
+
+impl Session {
+    fn start(mut leader: Command) -> Session {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let terminal = openpt(flags).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let side = rustix::fs::open(name, flags, Mode::empty()).unwrap();
+        // What is typed is not to be mistaken for what is printed.
+        let mut modes = tcgetattr(&side).unwrap();
+        modes.local_modes -= LocalModes::ECHO;
+        modes.output_modes -= OutputModes::OPOST;
+        tcsetattr(&side, OptionalActions::Now, &modes).unwrap();
+        leader
+            .stdin(side.try_clone().unwrap())
+            .stdout(side.try_clone().unwrap())
+            .stderr(side);
+        // SAFETY: only system calls are made.
+        unsafe {
+            leader.pre_exec(|| {
+                setsid()?;
+                Ok(ioctl_tiocsctty(rustix::stdio::stdin())?)
+            })
+        };
+        Session {
+            leader: leader.spawn().unwrap(),
+            terminal: Some(terminal),
+            output: String::new(),
+            seen: 0,
+        }
+    }
+
+    /// An interactive bash, in which `$rootlet` is rootlet.
+    fn bash(user: User) -> Session {
+        let mut bash = command(user, "bash");
+        bash.args(["--norc", "--noprofile", "--noediting", "-i"])
+            .env("PS1", "outer> ")
+            .env("rootlet", rootlet_path());
+        let mut session = Session::start(bash);
+        session.expect("outer> ");
+        session
+    }
+
+    /// Continues the last job in the foreground; the shell prints its name before it has that.
+    #[track_caller]
+    fn foreground(&mut self) {
+        self.enter("fg");
+        wait_until("the shell to give away the terminal", || !self.is_leaders());
+    }
+
+    /// Has the leader the foreground?
+    fn is_leaders(&self) -> bool {
+        tcgetpgrp(self.terminal()).is_ok_and(|group| group.as_raw_nonzero().get() == self.pid())
+    }
+
+    fn terminal(&self) -> &OwnedFd {
+        self.terminal.as_ref().unwrap()
+    }
+
+    fn press(&self, keys: &str) {
+        let written = rustix::io::write(self.terminal(), keys.as_bytes());
+        assert_eq!(written, Ok(keys.len()));
+    }
+
+    fn enter(&self, line: &str) {
+        self.press(&format!("{line}\n"));
+    }
+
+    /// Waits for this text; gives what came before it.
+    #[track_caller]
+    fn expect(&mut self, text: &str) -> String {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(at) = self.output[self.seen..].find(text) {
+                let before = self.output[self.seen..][..at].to_owned();
+                self.seen += at + text.len();
+                return before;
+            }
+            let mut ready = [PollFd::new(self.terminal(), PollFlags::IN)];
+            let second = Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
+            };
+            let mut buffer = [0; 4096];
+            let count = match poll(&mut ready, Some(&second)) {
+                Ok(0) => 0,
+                _ => rustix::io::read(self.terminal(), &mut buffer).unwrap_or(0),
+            };
+            self.output += &String::from_utf8_lossy(&buffer[..count]);
+            assert!(
+                Instant::now() < end,
+                "no {text:?} after {:?}",
+                &self.output[self.seen..]
+            );
+        }
+    }
+
+    /// Types a line to the outer shell, and waits for its prompt; gives what came before that.
+    #[track_caller]
+    fn ask(&mut self, line: &str) -> String {
+        self.enter(line);
+        self.expect("outer> ")
+    }
+
+    /// The status of the outer shell's last command, once it has its prompt back.
+    #[track_caller]
+    fn status(&mut self) -> String {
+        self.expect("outer> ");
+        self.ask("echo $?")
+    }
+
+    /// The outer shell has the terminal and no job, and ends.
+    #[track_caller]
+    fn exit(mut self) {
+        assert!(self.is_leaders());
+        assert_eq!(self.ask("jobs"), "");
+        self.enter("exit 9");
+        assert_eq!(self.wait().code(), Some(9));
+    }
+
+    #[track_caller]
+    fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the end of the session's leader", || {
+            status = self.leader.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    fn pid(&self) -> i32 {
+        self.leader.id() as i32
+    }
+
+    fn hang_up(&mut self) {
+        self.terminal = None;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.hang_up();
+        let _ = self.leader.kill();
+        let _ = self.leader.wait();
+    }
+}
+
+/// A command that waits to be ended by a signal. It is no shell, because one that is about to
+/// exec may lose a SIGINT.
+const WAIT: &str = r#"perl -e '$| = 1; print "ready\n"; sleep 1000'"#;
+
+/// rootlet's process outside, which has `mark` on its command line; the one inside has too.
+fn supervisor(mark: &str) -> i32 {
+    let is_supervisor = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let path = rootlet_path().as_os_str().as_encoded_bytes();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let pids = status.lines().find(|line| line.starts_with("NSpid:"));
+        line.starts_with(path) && pids.is_some_and(|pids| pids.split_whitespace().count() == 2)
+    };
+    let found: Vec<i32> = processes_with(mark)
+        .into_iter()
+        .filter(is_supervisor)
+        .collect();
+    assert_eq!(found.len(), 1, "{mark}");
+    found[0]
+}
+
+/// The command of that supervisor.
+fn command_of(supervisor: i32) -> i32 {
+    children(children(supervisor)[0])[0]
+}
+
+/// A file that prints the signals it gets, to be run with NEWROOT `/`.
+fn print_signals(directory: &Root) -> String {
+    let file = directory.script("print-signals", PRINT_SIGNALS);
+    format!("$rootlet run / python3 {}", file.display())
+}
+
+/// SIGUSR1 goes from rootlet's process to process and is behind any INT, so when it has come
+/// nothing of that is still under way.
+#[track_caller]
+fn expect_once(session: &mut Session, directory: &Root, printed: &str) {
+    session.expect(printed);
+    send_signal(supervisor(directory.name()), SIGUSR1);
+    assert_eq!(session.expect("got 10\n"), "");
+}
+
+/// Ends the program that prints signals.
+#[track_caller]
+fn end_print_signals(session: &mut Session, directory: &Root) {
+    send_signal(supervisor(directory.name()), SIGUSR2);
+    assert_eq!(session.expect("got 12\n"), "");
+}
+
+fn wait_for_state(pid: i32, stopped: bool) {
+    wait_until("a stop, or its end", || {
+        (state(pid) == Some('T')) == stopped
+    });
+}
+
+#[test]
+fn ctrl_c_reaches_the_command_once() {
+    for user in users() {
+        let root = Root::empty(user);
+        let mut session = Session::bash(user);
+        session.enter(&print_signals(&root));
+        session.expect("ready\n");
+        for _ in 0..3 {
+            session.press(CTRL_C);
+            expect_once(&mut session, &root, "got 2\n");
+        }
+        end_print_signals(&mut session, &root);
+        assert_eq!(session.status(), "5\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn ctrl_c_that_kills_is_130_and_the_prompt_is_back() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        session.enter(&format!("$rootlet run / {WAIT}"));
+        session.expect("ready\n");
+        session.press(CTRL_C);
+        assert_eq!(session.status(), "130\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn ctrl_z_stops_the_job_and_fg_continues_it() {
+    for user in users() {
+        let root = Root::empty(user);
+        let mut session = Session::bash(user);
+        session.enter(&print_signals(&root));
+        session.expect("ready\n");
+        let supervisor = supervisor(root.name());
+        let command = command_of(supervisor);
+        for _ in 0..3 {
+            session.press(CTRL_Z);
+            session.expect("Stopped");
+            session.expect("outer> ");
+            assert_eq!((state(supervisor), state(command)), (Some('T'), Some('T')));
+            session.foreground();
+            expect_once(&mut session, &root, "got 18\n");
+            session.press(CTRL_C);
+            expect_once(&mut session, &root, "got 2\n");
+        }
+        end_print_signals(&mut session, &root);
+        assert_eq!(session.status(), "5\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn a_stopped_job_goes_on_in_the_background_and_comes_back() {
+    for user in users() {
+        let root = Root::empty(user);
+        let mut session = Session::bash(user);
+        session.enter(&print_signals(&root));
+        session.expect("ready\n");
+        for _ in 0..2 {
+            session.press(CTRL_Z);
+            session.expect("Stopped");
+            session.expect("outer> ");
+            session.enter("bg");
+            expect_once(&mut session, &root, "got 18\n");
+            assert!(session.ask("jobs").contains("Running"));
+            // The key goes to the shell and not to the job in the background.
+            session.press(CTRL_C);
+            session.expect("outer> ");
+            session.foreground();
+            session.expect("print-signals\n");
+            session.press(CTRL_C);
+            expect_once(&mut session, &root, "got 2\n");
+        }
+        end_print_signals(&mut session, &root);
+        assert_eq!(session.status(), "5\n");
+        session.exit();
+    }
+}
+
+/// Not busybox's shell, which polls the terminal before it reads and so is not stopped.
+const READ: &str = "dash -c 'echo ready; read x; echo got-$x; read x; echo got-$x; exit 6'";
+
+#[test]
+fn a_background_job_that_reads_the_terminal_is_stopped_until_fg() {
+    for user in users() {
+        let root = Root::empty(user);
+        let mut session = Session::bash(user);
+        session.enter(&format!("$rootlet run / {READ} {} &", root.name()));
+        session.expect("ready\n");
+        let supervisor = supervisor(root.name());
+        wait_for_state(supervisor, true);
+        assert!(session.ask("jobs").contains("Stopped"));
+        session.foreground();
+        session.enter("one");
+        session.expect("got-one\n");
+        session.press(CTRL_Z);
+        session.expect("Stopped");
+        session.expect("outer> ");
+        // In the background it stops anew, and leaves the terminal to the shell.
+        session.enter("bg");
+        wait_for_state(supervisor, false);
+        wait_for_state(supervisor, true);
+        assert!(session.is_leaders());
+        session.foreground();
+        session.enter("two");
+        session.expect("got-two\n");
+        assert_eq!(session.status(), "6\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn a_running_background_job_can_read_the_terminal_after_fg() {
+    for user in users() {
+        let root = Root::empty(user);
+        let fifo = root.path().join("fifo");
+        let mut session = Session::bash(user);
+        session.ask(&format!("mkfifo {}", fifo.display()));
+        let script = format!("echo ready; read go <$0; {}", &READ[9..READ.len() - 1]);
+        session.enter(&format!(
+            "$rootlet run / dash -c '{script}' {} &",
+            fifo.display()
+        ));
+        session.expect("ready\n");
+        // bash sends no SIGCONT to a job that runs.
+        session.foreground();
+        std::fs::write(&fifo, "go\n").unwrap();
+        session.expect("ready\n");
+        session.enter("one");
+        session.expect("got-one\n");
+        session.press(CTRL_Z);
+        session.expect("Stopped");
+        session.expect("outer> ");
+        session.foreground();
+        session.enter("two");
+        session.expect("got-two\n");
+        assert_eq!(session.status(), "6\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn a_new_window_size_is_seen_and_told_once() {
+    let size = |rows, columns| Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    for user in users() {
+        let root = Root::busybox(user);
+        let mut session = Session::bash(user);
+        tcsetwinsize(session.terminal(), size(33, 77)).unwrap();
+        session.enter(&format!("$rootlet run {} stty size", root.name()));
+        session.expect("33 77\n");
+        session.expect("outer> ");
+        session.enter(&print_signals(&root));
+        session.expect("ready\n");
+        tcsetwinsize(session.terminal(), size(44, 88)).unwrap();
+        expect_once(&mut session, &root, "got 28\n");
+        end_print_signals(&mut session, &root);
+        assert_eq!(session.status(), "5\n");
+        session.enter(&format!("$rootlet run {} stty size", root.name()));
+        session.expect("44 88\n");
+        session.expect("outer> ");
+        session.exit();
+    }
+}
+
+#[test]
+fn the_default_shell_has_job_control() {
+    for user in users() {
+        for shell in ["/bin/dash", "/bin/bash"] {
+            let mut session = Session::bash(user);
+            session.enter(&format!("SHELL={shell} HOME=/none $rootlet run /"));
+            session.enter("PS1='inner'\\>\\ ");
+            let printed = session.expect("inner> ");
+            assert!(!printed.contains("sh:"), "{printed}");
+            session.enter(WAIT);
+            session.expect("ready\n");
+            session.press(CTRL_Z);
+            session.expect("Stopped");
+            session.expect("inner> ");
+            let inner = tcgetpgrp(session.terminal());
+            session.enter("fg");
+            wait_until("the inner shell to give away the terminal", || {
+                tcgetpgrp(session.terminal()) != inner
+            });
+            session.press(CTRL_C);
+            session.expect("inner> ");
+            session.enter("echo status $?");
+            session.expect("status 130\n");
+            // With a line begun and a job in the background.
+            session.enter("sleep 1000 &");
+            session.expect("inner> ");
+            session.press(CTRL_C);
+            session.expect("inner> ");
+            session.enter("exit 3");
+            assert_eq!(session.status(), "3\n", "{shell} {user:?}");
+            session.exit();
+        }
+    }
+}
+
+#[test]
+fn an_interactive_shell_inside_can_suspend_itself() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        session.enter("SHELL=/bin/bash HOME=/none $rootlet run /");
+        session.enter("PS1='inner'\\>\\ ");
+        session.expect("inner> ");
+        session.enter("suspend -f");
+        session.expect("Stopped");
+        session.expect("outer> ");
+        session.foreground();
+        session.expect("$rootlet run /");
+        session.enter("echo in$((1))side");
+        session.expect("in1side\n");
+        session.enter("exit 3");
+        session.expect("exit\n");
+        assert_eq!(session.status(), "3\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn the_rest_of_a_pipeline_still_reads_the_terminal() {
+    for user in users() {
+        let root = Root::busybox(user);
+        root.file("file", "contents\n");
+        let mut session = Session::bash(user);
+        session.enter(&format!(
+            "$rootlet run {} cat file | sh -c 'read x </dev/tty; echo typed-$x; cat'",
+            root.name()
+        ));
+        session.enter("word");
+        session.expect("typed-word\n");
+        session.expect("contents\n");
+        session.expect("outer> ");
+
+        session.enter(&format!(
+            "{} | sh -c 'trap \"\" INT; exec cat'",
+            print_signals(&root)
+        ));
+        session.expect("ready\n");
+        session.press(CTRL_C);
+        expect_once(&mut session, &root, "got 2\n");
+        session.press(CTRL_Z);
+        session.expect("Stopped");
+        session.expect("outer> ");
+        session.foreground();
+        session.expect("got 18\n");
+        session.press(CTRL_C);
+        session.expect("got 2\n");
+        send_signal(supervisor(root.name()), SIGUSR2);
+        session.expect("got 12\n");
+        session.expect("outer> ");
+        session.exit();
+    }
+}
+
+/// A script that runs rootlet thrice, and would tell of going on.
+fn looping_script(root: &Root, rootlet: &Path) -> String {
+    let script = format!(
+        "for i in 1 2 3; do\n{} run / {WAIT} {}\necho went on\ndone\n",
+        rootlet.display(),
+        root.name()
+    );
+    root.script("bin/looping", &script).display().to_string()
+}
+
+#[test]
+fn ctrl_c_ends_a_script_around_rootlet() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let script = looping_script(&root, rootlet_path());
+        for shell in ["dash", "bash"] {
+            let mut session = Session::bash(user);
+            session.enter(&format!("{shell} {script}"));
+            session.expect("ready\n");
+            session.press(CTRL_C);
+            let printed = session.expect("outer> ");
+            assert!(!printed.contains("went on"), "{shell}: {printed}");
+            assert_eq!(session.ask("echo $?"), "130\n");
+            session.exit();
+        }
+    }
+}
+
+#[test]
+fn ctrl_z_stops_a_script_around_rootlet() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let script = looping_script(&root, rootlet_path());
+        for background in ["", " &"] {
+            let mut session = Session::bash(user);
+            session.enter(&format!("sh {script}{background}"));
+            session.expect("ready\n");
+            if !background.is_empty() {
+                session.foreground();
+                session.expect("looping\n");
+            }
+            let supervisor = supervisor(root.name());
+            let command = command_of(supervisor);
+            for _ in 0..3 {
+                session.press(CTRL_Z);
+                session.expect("Stopped");
+                session.expect("outer> ");
+                for pid in [supervisor, command] {
+                    wait_for_state(pid, true);
+                }
+                session.foreground();
+                session.expect("looping\n");
+                for pid in [supervisor, command] {
+                    wait_for_state(pid, false);
+                }
+            }
+            session.press(CTRL_C);
+            let printed = session.expect("outer> ");
+            assert!(!printed.contains("went on"), "{printed}");
+            session.exit();
+            wait_until("the end of all", || processes_with(root.name()).is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_hang_up_reaches_the_command() {
+    for user in users() {
+        let program = "import os, signal, sys\n\
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})\n\
+            print('ready', flush=True)\n\
+            signal.sigwait({signal.SIGHUP})\n\
+            open(sys.argv[0] + '.told', 'x').close()\n";
+        let tell = |root: &Root| root.script("tell", program);
+        let check = |root: &Root| {
+            wait_until("the end of all", || processes_with(root.name()).is_empty());
+            assert!(root.path().join("tell.told").exists(), "{user:?}");
+        };
+
+        // The leader is rootlet itself.
+        let root = Root::empty(user);
+        let mut leader = rootlet(user);
+        leader.args(["run", "/", "python3"]).arg(tell(&root));
+        let mut session = Session::start(leader);
+        session.expect("ready\n");
+        session.hang_up();
+        assert_eq!(session.wait().code(), Some(0));
+        check(&root);
+
+        // A script, which dies of it and takes its foreground along.
+        let root = Root::empty(user);
+        let mut leader = command(user, "sh");
+        leader.args(["-c", "\"$0\" run / python3 \"$1\"; true"]);
+        leader.arg(rootlet_path()).arg(tell(&root));
+        let mut session = Session::start(leader);
+        session.expect("ready\n");
+        session.hang_up();
+        session.wait();
+        check(&root);
+
+        // An interactive shell, which tells its jobs.
+        let root = Root::empty(user);
+        for background in ["", " &"] {
+            let file = tell(&root);
+            let mut session = Session::bash(user);
+            session.enter(&format!(
+                "$rootlet run / python3 {}{background}",
+                file.display()
+            ));
+            session.expect("ready\n");
+            session.hang_up();
+            session.wait();
+            check(&root);
+            std::fs::remove_file(root.path().join("tell.told")).unwrap();
+        }
+    }
+}
