@@ -135,6 +135,19 @@ impl Session {
         }
     }
 
+    /// Waits for the command's text and for the shell's prompt, each once, in whatever order.
+    #[track_caller]
+    fn expect_with_prompt(&mut self, text: &str) {
+        let start = self.seen;
+        self.expect(text);
+        let after_text = self.seen;
+        self.seen = start;
+        self.expect("outer> ");
+        self.seen = self.seen.max(after_text);
+        let printed = &self.output[start..self.seen];
+        assert_eq!(printed.matches(text).count(), 1, "{printed}");
+    }
+
     /// Types a line to the outer shell, and waits for its prompt; gives what came before that.
     #[track_caller]
     fn ask(&mut self, line: &str) -> String {
@@ -305,7 +318,8 @@ fn a_stopped_job_goes_on_in_the_background_and_comes_back() {
             session.expect("Stopped");
             session.expect("outer> ");
             session.enter("bg");
-            expect_once(&mut session, &root, "got 18\n");
+            session.expect_with_prompt("got 18\n");
+            expect_once(&mut session, &root, "");
             assert!(session.ask("jobs").contains("Running"));
             // The key goes to the shell and not to the job in the background.
             session.press(CTRL_C);
@@ -330,7 +344,7 @@ fn a_background_job_that_reads_the_terminal_is_stopped_until_fg() {
         let root = Root::empty(user);
         let mut session = Session::bash(user);
         session.enter(&format!("$rootlet run / {READ} {} &", root.name()));
-        session.expect("ready\n");
+        session.expect_with_prompt("ready\n");
         let supervisor = supervisor(root.name());
         wait_for_state(supervisor, true);
         assert!(session.ask("jobs").contains("Stopped"));
@@ -365,7 +379,7 @@ fn a_running_background_job_can_read_the_terminal_after_fg() {
             "$rootlet run / dash -c '{script}' {} &",
             fifo.display()
         ));
-        session.expect("ready\n");
+        session.expect_with_prompt("ready\n");
         // bash sends no SIGCONT to a job that runs.
         session.foreground();
         std::fs::write(&fifo, "go\n").unwrap();
@@ -532,6 +546,29 @@ fn ctrl_c_ends_a_script_around_rootlet() {
         assert_eq!(session.ask("echo $?"), "130\n");
         session.exit();
         wait_until("the end of all", || processes_with(root.name()).is_empty());
+    }
+}
+
+#[test]
+fn a_script_has_the_terminal_after_rootlet() {
+    for user in users() {
+        let root = Root::empty(user);
+        let run = format!("{} run / {READ}", rootlet_path().display());
+        let text = format!("{run}\n{run}\nread x; echo script-$x\n");
+        let script = root.script("script", &text);
+        let mut session = Session::bash(user);
+        session.enter(&format!("dash {}", script.display()));
+        for _ in 0..2 {
+            session.expect("ready\n");
+            session.enter("one");
+            session.expect("got-one\n");
+            session.enter("two");
+            session.expect("got-two\n");
+        }
+        session.enter("three");
+        session.expect("script-three\n");
+        assert_eq!(session.status(), "0\n");
+        session.exit();
     }
 }
 
