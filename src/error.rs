@@ -303,14 +303,18 @@ impl<'a> Error<'a> {
     }
 
     /// Sends the error to our other process: step, errno, length of the object, object, place.
+    /// The message has room for what a path can be: what is longer is cut.
     pub(crate) fn send(&self, socket: BorrowedFd) {
+        const LONGEST: usize = 4096;
         let Why::Errno(errno) = self.why else { return };
+        let object = &self.object[..self.object.len().min(LONGEST)];
+        let place = &self.place[..self.place.len().min(LONGEST)];
         let mut line = Line::new();
         line.push(&[b'E', self.step as u8]);
         line.push(&errno.number().to_ne_bytes());
-        line.push(&(self.object.len() as u32).to_ne_bytes());
-        line.push(&self.object);
-        line.push(&self.place);
+        line.push(&(object.len() as u32).to_ne_bytes());
+        line.push(object);
+        line.push(place);
         // If nobody listens any more there is nobody to tell.
         let _ = net::send(socket, line.bytes());
     }
