@@ -102,19 +102,23 @@ pub(crate) fn share(
 ) -> Result<Option<OwnedFd>, Errno> {
     let landing = walk(root, path)?;
     match open_to_lock(root, landing.path.bytes()) {
-        Ok((_, file)) => {
+        Ok(Some((_, file))) => {
             fs::flock(file.borrow(), fs::Lock::Shared)?;
             Ok(fs::stat(file.borrow())?.is_same_file(stub).then_some(file))
         }
-        Err(Errno::ENOENT) => Ok(None),
+        Ok(None) | Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
 }
 
 /// Removes the stub at `path` inside `root`, and the stubs above it, as far as no other run uses
-/// them. What is not a stub, and what others still use, stays: that is no error.
+/// them. What is not a stub, and what others still use, stays: that is no error. Nor is a path that
+/// leads nowhere, where the run cannot have mounted anything either.
 pub(crate) fn remove(root: BorrowedFd, path: &CStr) -> Result<(), Errno> {
-    let landing = walk(root, path)?;
+    let landing = match walk(root, path) {
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG) => return Ok(()),
+        landing => landing?,
+    };
     let mut path = landing.path;
     path.truncate(landing.existing);
     while !path.bytes().is_empty() {
@@ -130,7 +134,8 @@ pub(crate) fn remove(root: BorrowedFd, path: &CStr) -> Result<(), Errno> {
 fn remove_one(root: BorrowedFd, path: &[u8]) -> Result<bool, Errno> {
     loop {
         let (parent, file) = match open_to_lock(root, path) {
-            Ok(opened) => opened,
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(false),
             // Another run has removed it, and may have left what is above it to us.
             Err(Errno::ENOENT) => return Ok(true),
             // Not a directory or file that we could open: not a stub of ours.
@@ -172,16 +177,20 @@ fn remove_one(root: BorrowedFd, path: &[u8]) -> Result<bool, Errno> {
     }
 }
 
-/// The directory above a walked path, and what the path leads to, open for `flock(2)`.
-fn open_to_lock(root: BorrowedFd, path: &[u8]) -> Result<(OwnedFd, OwnedFd), Errno> {
+/// The directory above a walked path, and the stub that the path leads to, open for `flock(2)`.
+/// `None` when it is no stub: to open a device would be to use it.
+fn open_to_lock(root: BorrowedFd, path: &[u8]) -> Result<Option<(OwnedFd, OwnedFd)>, Errno> {
     let (above, name) = split_last(path);
     let parent = open_walked(root, above)?;
     let mut c_name = PathBuffer::new();
     c_name.push(name)?;
+    if !is_stub(&fs::stat_at(parent.borrow(), c_name.as_c_str())?) {
+        return Ok(None);
+    }
     // Should it have become a FIFO, O_NONBLOCK keeps open(2) from waiting.
     let flags = fs::O_RDONLY | fs::O_NOFOLLOW | fs::O_NONBLOCK;
     let file = fs::openat(parent.borrow(), c_name.as_c_str(), flags, 0)?;
-    Ok((parent, file))
+    Ok(Some((parent, file)))
 }
 
 fn holds_only_stubs(directory: BorrowedFd) -> Result<bool, Errno> {
