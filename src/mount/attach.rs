@@ -81,11 +81,11 @@ fn attach<'a>(
             say(Step::Mount, source.bytes(), target.bytes());
         }
         match prepared.put(mount, point.borrow(), verbose) {
-            Ok(flags_are_set) => {
+            Ok(unset) => {
                 attached.made_stubs |= share.is_some();
                 attached.shares.extend(share);
-                if !flags_are_set {
-                    set_flags_of_attached(root, mount)
+                if unset.flags != 0 {
+                    set_flags_of_attached(root, target, unset.flags, unset.recursive)
                         .map_err(|errno| Error::new(Step::MountOptions, target.bytes(), errno))?;
                 }
                 return Ok(());
@@ -155,36 +155,60 @@ fn set_flags(tree: OwnedFd, recursive: bool, flags: u32) -> Result<Prepared, Err
 }
 
 impl Prepared {
-    /// Puts it on the mount point; says whether the mount's flags are set.
-    fn put(&self, mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<bool, Errno> {
+    /// Puts it on the mount point.
+    fn put(&self, mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<Unset, Errno> {
+        let unset = Unset {
+            flags: mount.flags,
+            recursive: mount.recursive,
+        };
         match self {
-            Prepared::Tree {
-                tree,
-                flags_are_set,
-            } => match move_mount(tree.borrow(), point) {
-                Err(Errno::ENOSYS) => Prepared::ClassicBind.put(mount, point, verbose),
+            Prepared::FileSystem => match new_file_system(mount, point) {
+                Err(Errno::EPERM) if mount.host_instead => host_file_system(mount, point, verbose),
+                // The very same file system is mounted there already: the host's sysfs, in a run
+                // whose root is the host's. Only the flags are missing.
+                Err(Errno::EBUSY) => Ok(unset),
+                result => result.map(|()| Unset::NOTHING),
+            },
+            bind => bind.put_bind(mount.source.name(), unset, point),
+        }
+    }
+
+    /// Puts what [`bind`] prepared for `source` on the mount point.
+    fn put_bind(&self, source: &Name, unset: Unset, point: BorrowedFd) -> Result<Unset, Errno> {
+        if let Prepared::Tree {
+            tree,
+            flags_are_set,
+        } = self
+        {
+            match move_mount(tree.borrow(), point) {
+                Err(Errno::ENOSYS) => {}
                 // For a file on a directory, or the other way round, mount(2) says ENOTDIR.
                 Err(Errno::EINVAL)
                     if fs::stat(tree.borrow())?.is_directory()
                         != fs::stat(point)?.is_directory() =>
                 {
-                    Err(Errno::ENOTDIR)
+                    return Err(Errno::ENOTDIR);
                 }
-                result => result.map(|()| *flags_are_set),
-            },
-            Prepared::ClassicBind => {
-                let source = mount.source.name();
-                classic_bind(source, mount.recursive, point).map(|()| mount.flags == 0)
+                result if *flags_are_set => return result.map(|()| Unset::NOTHING),
+                result => return result.map(|()| unset),
             }
-            Prepared::FileSystem => match new_file_system(mount, point) {
-                Err(Errno::EPERM) if mount.host_instead => host_file_system(mount, point, verbose),
-                // The very same file system is mounted there already: the host's sysfs, in a run
-                // whose root is the host's. Only the flags are missing.
-                Err(Errno::EBUSY) => Ok(false),
-                result => result.map(|()| true),
-            },
         }
+        classic_bind(source, unset.recursive, point)?;
+        Ok(unset)
     }
+}
+
+/// The flags that an attached mount, and with `recursive` those below it, have yet to get.
+struct Unset {
+    flags: u32,
+    recursive: bool,
+}
+
+impl Unset {
+    const NOTHING: Unset = Unset {
+        flags: 0,
+        recursive: false,
+    };
 }
 
 fn new_file_system(new: &Mount, point: BorrowedFd) -> Result<(), Errno> {
@@ -196,7 +220,7 @@ fn new_file_system(new: &Mount, point: BorrowedFd) -> Result<(), Errno> {
 /// A user namespace may not have a new sysfs without a network namespace of its own, nor a new
 /// proc where parts of the host's are covered: what the host has at that path is shown then. It
 /// is bound with all below it, which may not be uncovered either; a sysfs read-only.
-fn host_file_system(mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<bool, Errno> {
+fn host_file_system(mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<Unset, Errno> {
     if verbose {
         let kind = mount.source.name().bytes();
         say(Step::BindInstead, kind, mount.target.bytes());
@@ -206,11 +230,13 @@ fn host_file_system(mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<b
         flags |= MOUNT_ATTR_RDONLY;
     }
     let refused = |error: Error| Errno::from_number(error.errno().unwrap_or_default());
-    match bind(&mount.target, true, flags).map_err(refused)? {
-        Prepared::ClassicBind => classic_bind(&mount.target, true, point)?,
-        tree => return tree.put(mount, point, verbose),
-    }
-    Ok(true)
+    let unset = Unset {
+        flags,
+        recursive: true,
+    };
+    bind(&mount.target, true, flags)
+        .map_err(refused)?
+        .put_bind(&mount.target, unset, point)
 }
 
 /// `mount(2)` follows links in its target, so the target is named by its descriptor.

@@ -1,20 +1,25 @@
 //! Mount flags where `mount_setattr(2)` is missing (Linux before 5.12): each mount remounted.
 
-use crate::mount::Mount;
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::{resolve, walk};
+use crate::name::Name;
 use crate::sys::mount::{
     MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, mount as mount_call,
 };
 use crate::sys::{BorrowedFd, Errno, fs};
 
-/// Sets the flags of a mount that is attached, and of those below it if it is recursive. Nothing
-/// of ours runs in this mount namespace yet, so nobody meets it without its flags.
-pub(crate) fn set_flags_of_attached(root: BorrowedFd, mount: &Mount) -> Result<(), Errno> {
-    let top = resolve(root, mount.target.as_c_str())?;
-    set_flags(top.borrow(), mount.flags)?;
-    if mount.recursive {
-        set_flags_below(root, mount)?;
+/// Sets the flags of the mount that is attached at `target`, and with `recursive` of those below
+/// it. Nothing of ours runs in this mount namespace yet, so nobody meets it without its flags.
+pub(crate) fn set_flags_of_attached(
+    root: BorrowedFd,
+    target: &Name,
+    flags: u32,
+    recursive: bool,
+) -> Result<(), Errno> {
+    let top = resolve(root, target.as_c_str())?;
+    set_flags(top.borrow(), flags)?;
+    if recursive {
+        set_flags_below(root, target, flags)?;
     }
     Ok(())
 }
@@ -41,8 +46,8 @@ fn set_flags(mounted: BorrowedFd, flags: u32) -> Result<(), Errno> {
 /// The paths of mountinfo are those of the caller's root, on top of which `root` is attached: a
 /// line is about a mount inside `root` when that path, taken inside `root`, leads to the mount
 /// that the line names.
-fn set_flags_below(root: BorrowedFd, mount: &Mount) -> Result<(), Errno> {
-    let top = walk(root, mount.target.as_c_str())?.path;
+fn set_flags_below(root: BorrowedFd, target: &Name, flags: u32) -> Result<(), Errno> {
+    let top = walk(root, target.as_c_str())?.path;
     let mountinfo = fs::openat(BorrowedFd::CWD, c"/proc/self/mountinfo", fs::O_RDONLY, 0)?;
     let mut lines = Lines::new(mountinfo.borrow());
     while let Some((id, path)) = lines.next()? {
@@ -55,7 +60,7 @@ fn set_flags_below(root: BorrowedFd, mount: &Mount) -> Result<(), Errno> {
         }
         match resolve(root, path.as_c_str()) {
             Ok(mounted) if fs::stat(mounted.borrow())?.mount_id == id => {
-                set_flags(mounted.borrow(), mount.flags)?;
+                set_flags(mounted.borrow(), flags)?;
             }
             Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {}
             Err(errno) => return Err(errno),
