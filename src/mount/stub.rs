@@ -45,6 +45,9 @@ pub(crate) fn make(
     may_make_in: impl Fn(BorrowedFd) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     let landing = walk(root, path)?;
+    if landing.found.is_some() {
+        return Ok(());
+    }
     let (existing, mut rest) = landing.path.bytes().split_at(landing.existing);
 
     let mut here = open_walked(root, b"")?;
