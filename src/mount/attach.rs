@@ -295,6 +295,10 @@ fn make_mount_point<'a>(
     }
     let may_make_in = |directory: BorrowedFd| {
         let here = fs::stat(directory)?.mount_id;
+        // An optional mount that was left out shows the root itself.
+        if here == fs::stat(root)?.mount_id {
+            return Ok(());
+        }
         for other in earlier {
             if matches!(other.source, Source::Path(_)) || other.host_instead {
                 if let Ok(shown) = resolve(root, other.target.as_c_str()) {

@@ -58,7 +58,11 @@ pub(crate) fn make(
         if name.is_empty() {
             break;
         }
-        here = open_walked(here.borrow(), name)?;
+        here = match open_walked(here.borrow(), name) {
+            // It was a stub, and its run has just ended.
+            Err(Errno::ENOENT) => return Ok(()),
+            next => next?,
+        };
         walked = after;
     }
 
