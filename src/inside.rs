@@ -9,6 +9,8 @@ use crate::exec::Command;
 use crate::message;
 use crate::mount::attach::{Attached, attach_all};
 use crate::mount::path::PathBuffer;
+use crate::mount::resolve::walk;
+use crate::mount::stub;
 use crate::namespace::{map_to_root, set_names};
 use crate::pid1::{End, Pid1, kill_all};
 use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
@@ -167,10 +169,17 @@ impl<'a> Inside<'a> {
         // A directory on which this mount namespace has something mounted cannot be removed.
         if self.entered {
             for mount in self.chroot.mounts.iter().rev() {
+                // A link to the stub may lie in an earlier mount, so this is the time to follow it.
+                let landing = walk(root.borrow(), mount.target.as_c_str());
                 while umount(mount.target.as_c_str(), MNT_DETACH).is_ok() {}
+                if let Ok(landing) = landing {
+                    // Whatever could not be removed now is tried again, and told, below.
+                    let _ = stub::remove(root.borrow(), landing.path.as_c_str());
+                }
             }
         } else {
-            let _ = umount(ON_TOP_OF_ROOT, MNT_DETACH);
+            // More than once where a link to `/` has led one of the mounts onto the new root.
+            while umount(ON_TOP_OF_ROOT, MNT_DETACH).is_ok() {}
         }
         if self.chroot.remove_stubs(root.borrow()).is_ok() {
             self.tell(message::CLEAN);
