@@ -2,7 +2,12 @@
 //!
 //! No test mounts anything in the host's mount namespace, and none needs another to have run.
 
-#![allow(dead_code, missing_docs, reason = "each test file uses a part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test file uses a part"
+)]
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};

@@ -1,0 +1,461 @@
+//! Older kernels, and filters that play them: each newer call answers ENOSYS, and the run is what
+//! it is without that. strace(1) gives the answers.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use common::{Ended, Root, User, can_be_root, end, rootlet_path, users};
+
+/// The calls with a fallback, alone and all together.
+const MISSING: [&str; 7] = [
+    "openat2",
+    "open_tree",
+    "move_mount",
+    "mount_setattr",
+    "clone3",
+    "close_range",
+    "openat2,open_tree,move_mount,mount_setattr,clone3,close_range",
+];
+
+/// The same command under strace, which answers `error` to these calls and records them, and those
+/// that stand in for them.
+fn with_error(user: User, calls: &str, error: &str, command: &Command) -> Traced {
+    let log = Root::empty(user);
+    let mut strace = common::command(user, "strace");
+    let traced = "trace=openat,openat2,open_tree,move_mount,mount_setattr,clone3,clone,\
+        close_range,close,mount";
+    strace
+        .args(["-f", "--seccomp-bpf", "-s", "300", "-o"])
+        .arg(log.path().join("log"))
+        .args(["-e", traced])
+        .args(["-e", &format!("inject={calls}:error={error}")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    Traced {
+        command: strace,
+        log,
+    }
+}
+
+struct Traced {
+    command: Command,
+    log: Root,
+}
+
+impl Traced {
+    fn log(&self) -> String {
+        fs::read_to_string(self.log.path().join("log")).unwrap()
+    }
+}
+
+/// Did the calls get ENOSYS, and did what stands in for them happen?
+#[track_caller]
+fn assert_fell_back(log: &str, calls: &str, stand_ins: &[(&str, &str)]) {
+    for call in calls.split(',') {
+        // A call that another process interrupts has two lines.
+        let (answer, later) = (format!("{call}("), format!("<... {call} resumed>"));
+        let injected = |line: &str| {
+            (line.contains(&answer) || line.contains(&later)) && line.ends_with("(INJECTED)")
+        };
+        // Without open_tree there is no tree to move, and none to set options of.
+        let has_no_tree =
+            ["move_mount", "mount_setattr"].contains(&call) && calls.contains("open_tree");
+        assert!(has_no_tree || log.lines().any(injected), "{call}: {log}");
+        for (_, stand_in) in stand_ins.iter().filter(|(name, _)| *name == call) {
+            let succeeded = |line: &str| line.contains(stand_in) && !line.contains(" = -1 ");
+            assert!(log.lines().any(succeeded), "{call}: {stand_in}: {log}");
+        }
+    }
+}
+
+/// What stands in for each call; mount_setattr's is looked at where there are options to set.
+const STAND_INS: [(&str, &str); 5] = [
+    ("openat2", "O_NOFOLLOW|O_CLOEXEC|O_PATH"),
+    ("open_tree", "MS_BIND|MS_REC, "),
+    ("move_mount", "MS_BIND|MS_REC, "),
+    ("clone3", " clone(child_stack=NULL, flags="),
+    ("close_range", " close("),
+];
+
+/// What the command sees: directories, mounts with their options, descriptors, what it may write.
+const LOOK: &str = r#"
+    ls -l / | awk '{ print $1, $NF }'
+    cut -d ' ' -f 4-6 /proc/self/mountinfo
+    ls /proc/self/fd
+    cat /data/file /dev/null /etc/resolv.conf /file
+    for name in /data/new /tree/new /deep/er/new /dev/shm/new /file; do
+        (echo new >>$name) 2>&1
+    done
+    readlink /proc/self/ns/net
+    echo $$; exit 37"#;
+
+#[test]
+fn a_run_is_the_same_without_the_newer_calls() {
+    for user in users() {
+        let root = Root::busybox(user);
+        root.directory("proc");
+        root.symlink("tree", "/var/tree");
+        let before = root.tree();
+        let source = Root::empty(user);
+        source.file("file", "bound\n");
+        let (data, tree) = (format!("{}:/data:ro,nodev", source.name()), source.name());
+        let (tree, deep) = (
+            format!("{tree}:/tree:noexec"),
+            format!("{tree}:/deep/er:nosuid"),
+        );
+        let file = format!("{}/file:/file:ro", source.name());
+        let words = [
+            "-R", &data, "-R", &tree, "-R", &deep, "-B", &file, "ROOT", "sh", "-c", LOOK,
+        ];
+        let run = root.run(&words);
+        let without = || {
+            for name in ["file", "new"] {
+                let _ = fs::remove_file(source.path().join(name));
+            }
+            source.file("file", "bound\n");
+        };
+        let expected = end(&mut root.run(&words));
+        assert_eq!((expected.status, expected.stderr.as_str()), (37, ""));
+        for part in [
+            "/data/new: Read-only file system",
+            "/file: Read-only",
+            "bound\n",
+        ] {
+            assert!(expected.stdout.contains(part), "{}", expected.stdout);
+        }
+        for calls in MISSING {
+            without();
+            let mut traced = with_error(user, calls, "ENOSYS", &run);
+            let ended = end(&mut traced.command);
+            assert_eq!(ended.stdout, expected.stdout, "{user:?} {calls}");
+            assert_eq!((ended.status, ended.stderr.as_str()), (37, ""), "{calls}");
+            assert_eq!(root.tree(), before, "{user:?} {calls}");
+            let log = traced.log();
+            assert_fell_back(&log, calls, &STAND_INS);
+            assert_fell_back(&log, calls, &[("mount_setattr", "MS_REMOUNT|MS_BIND")]);
+        }
+    }
+}
+
+/// As this user, with the words after the script as $1, $2…, in a mount namespace of its own: the
+/// script, and then the command.
+fn after(script: &str, words: &[&Path], user: User, command: &Command) -> Command {
+    let mut outer = common::command(User::Root, "unshare");
+    let script = format!("set -e\n{script}\nshift {}\nexec \"$@\"", words.len());
+    outer.args(["-m", "--propagation", "private", "sh", "-c", &script, "sh"]);
+    outer.args(words);
+    if user == User::Ordinary {
+        outer.args([
+            "setpriv",
+            "--reuid=54321",
+            "--regid=54321",
+            "--clear-groups",
+        ]);
+    }
+    outer.arg(command.get_program()).args(command.get_args());
+    outer
+}
+
+#[test]
+fn a_read_only_tree_is_read_only_with_all_below_it() {
+    if !can_be_root() {
+        return;
+    }
+    let mounts = r#"cd "$1"
+        mkdir -p one two "with space" && touch file && echo bound >on-file
+        mount -t tmpfs -o nosuid,mode=777 one one
+        mkdir -m 777 one/deeper && mount -t tmpfs -o noexec,mode=777 deeper one/deeper
+        mkdir -m 777 one/deeper/directory && chmod 777 .
+        mount -t tmpfs -o mode=777 hidden two && mount -t tmpfs -o mode=777 over two
+        mount -t tmpfs -o mode=777 space "with space"
+        mkdir -m 777 "with space/back\\slash" && mount -t tmpfs -o nodev,mode=777 back "with space/back\\slash"
+        mount --bind on-file file
+        chmod 666 on-file"#;
+    let look = r#"
+        for name in . one one/deeper one/deeper/directory two "with space" "with space/back\\slash"; do
+            touch "/tree/$name/new" && echo "wrote in $name"
+        done
+        for name in file on-file; do (echo new >>/tree/$name) && echo "wrote $name"; done
+        cut -d ' ' -f 5,6 /proc/self/mountinfo | grep /tree"#;
+    for user in users() {
+        for target in ["/tree", "/link/to", "/a/b/c"] {
+            let root = Root::busybox(user);
+            root.symlink("link", "real");
+            root.directory("real");
+            let look = look.replace("/tree/", &format!("{target}/"));
+            let look = look.replace("grep /tree", "grep -e /tree -e /real -e /a/");
+            let before = root.tree();
+            let tree = Root::empty(User::Root);
+            let bind = format!("{}:{target}:ro,rec", tree.name());
+            let run = root.run(&["-B", &bind, "ROOT", "sh", "-c", &look]);
+            let expected = end(&mut after(mounts, &[tree.path()], user, &run));
+            assert_eq!(expected.status, 0, "{expected:?}");
+            assert!(!expected.stdout.contains("wrote"), "{expected:?}");
+            assert_eq!(expected.stderr.matches("Read-only file system").count(), 9);
+            for calls in MISSING {
+                let traced = with_error(user, calls, "ENOSYS", &run);
+                let ended = end(&mut after(mounts, &[tree.path()], user, &traced.command));
+                assert_eq!(ended.stderr, expected.stderr, "{user:?} {calls}");
+                // The mount that another hides may differ: nobody can reach it.
+                assert_eq!(
+                    without_hidden(&ended.stdout),
+                    without_hidden(&expected.stdout),
+                    "{user:?} {calls}"
+                );
+                assert_eq!(ended.status, 0);
+                assert_eq!(root.tree(), before);
+                let log = traced.log();
+                assert_fell_back(&log, calls, &STAND_INS);
+                assert_fell_back(&log, calls, &[("mount_setattr", "MS_REMOUNT|MS_BIND")]);
+            }
+        }
+    }
+}
+
+/// The lines about mounts, of two with one path only the last.
+fn without_hidden(shown: &str) -> Vec<&str> {
+    let path = |line: &str| line.split(' ').next().map(str::to_owned);
+    let lines: Vec<&str> = shown.lines().collect();
+    let is_last = |index: &usize| {
+        lines[index + 1..]
+            .iter()
+            .all(|line| path(line) != path(lines[*index]))
+    };
+    (0..lines.len())
+        .filter(is_last)
+        .map(|index| lines[index])
+        .collect()
+}
+
+#[test]
+fn hostile_roots_stay_contained() {
+    for user in users() {
+        let outside = Root::empty(user);
+        outside.directory("point");
+        outside.file("mark", "");
+        let before_outside = outside.tree();
+        let up = format!("{}{}", "../".repeat(20), &outside.name()[1..]);
+        let source = Root::empty(user);
+        source.file("mark", "");
+        let bind = format!("{}:/a/point", source.name());
+        for calls in ["openat2", "open_tree", "move_mount", MISSING[6]] {
+            for link in [outside.name(), &up, &format!("{}/missing", outside.name())] {
+                for name in [
+                    "dev",
+                    "proc",
+                    "sys",
+                    "etc",
+                    "etc/resolv.conf",
+                    "a",
+                    "a/point",
+                ] {
+                    let root = Root::busybox(user);
+                    root.symlink(name, link);
+                    let before = root.tree();
+                    let look = "test -c /dev/null && test -d /proc/1 && test -d /sys/class && \
+                        test -s /etc/resolv.conf && test -f /a/point/mark && echo there";
+                    let run = root.run(&["-R", &bind, "ROOT", "sh", "-c", look]);
+                    let ended = end(&mut with_error(user, calls, "ENOSYS", &run).command);
+                    let what = format!("{user:?} {calls} {name} -> {link}: {ended:?}");
+                    assert_eq!(outside.tree(), before_outside, "{what}");
+                    assert_eq!(root.tree(), before, "{what}");
+                    assert_eq!(
+                        (ended.status, ended.stdout.as_str()),
+                        (0, "there\n"),
+                        "{what}"
+                    );
+                    assert_eq!(ended.stderr, "", "{what}");
+                }
+            }
+            for (link, target) in [("loop", "/loop/x"), ("/proc/self/root", "/loop/tmp/x")] {
+                let root = Root::busybox(user);
+                root.symlink("loop", link);
+                let before = root.tree();
+                let run = root.run(&["-B", &format!("tmpfs:{target}"), "ROOT", "true"]);
+                let ended = end(&mut with_error(user, calls, "ENOSYS", &run).command);
+                let line = format!(
+                    "rootlet: cannot find the mount point {target}: Too many levels of symbolic links (ELOOP)\n"
+                );
+                assert_eq!(
+                    (ended.status, ended.stderr),
+                    (125, line),
+                    "{user:?} {calls}"
+                );
+                assert_eq!(root.tree(), before);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_standard_descriptors_reach_the_command() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let look = "for fd in /proc/self/fd/* /proc/1/fd/*; do readlink $fd; done; true";
+        let run = root.run(&["ROOT", "sh", "-c", look]);
+        for calls in ["close_range", MISSING[6]] {
+            let traced = with_error(user, calls, "ENOSYS", &run);
+            let mut bash = common::command(user, "bash");
+            bash.args([
+                "-c",
+                "exec 3</usr 4</etc 7</usr 9</etc 200</etc; exec \"$@\"",
+                "bash",
+            ]);
+            bash.arg(traced.command.get_program());
+            let ended = end(bash.args(traced.command.get_args()));
+            assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+            for line in ended.stdout.lines() {
+                assert!(!["/etc", "/usr"].contains(&line), "{ended:?}");
+            }
+            assert_fell_back(&traced.log(), calls, &STAND_INS);
+        }
+    }
+}
+
+/// Without /proc there is no list of what to close.
+#[test]
+fn descriptors_are_closed_without_proc() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let look = "for fd in /proc/self/fd/*; do readlink $fd; done; true";
+    let run = root.run(&["ROOT", "sh", "-c", look]);
+    let traced = with_error(User::Root, "close_range", "ENOSYS", &run);
+    // strace needs /proc itself, so it goes after strace has started.
+    let mut words: Vec<String> = traced
+        .command
+        .get_args()
+        .map(|word| word.to_str().unwrap().to_owned())
+        .collect();
+    let at = words
+        .iter()
+        .position(|word| Path::new(word) == rootlet_path())
+        .unwrap();
+    let rest = words.split_off(at);
+    let mut outer = common::command(User::Root, "unshare");
+    outer
+        .args(["-m", "--propagation", "private", "strace"])
+        .args(words);
+    outer.args(["bash", "-c"]);
+    outer
+        .arg("exec 7</etc 9</usr 200</etc; ulimit -n 4096; mount -t tmpfs none /proc; exec \"$@\"");
+    outer.arg("bash").args(rest);
+    let ended = end(&mut outer);
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    for line in ended.stdout.lines() {
+        assert!(!["/etc", "/usr"].contains(&line), "{ended:?}");
+    }
+}
+
+#[track_caller]
+fn assert_refused(ended: &Ended, step: &str) {
+    let line = format!("rootlet: cannot {step}: Operation not permitted (EPERM)\n");
+    assert_eq!(
+        (ended.status, ended.stdout.as_str()),
+        (125, ""),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.starts_with(&line), "{line}{ended:?}");
+}
+
+#[test]
+fn eperm_selects_no_fallback() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let source = Root::empty(user);
+        let bind = format!("{}:/data:ro", source.name());
+        let words = ["--no-mounts", "-R", &bind, "ROOT", "true"];
+        let run = root.run(&words);
+        let name = root.name();
+        for (calls, which, step) in [
+            ("openat2", "1+", "find the mount point /data"),
+            ("open_tree", "1", &format!("take the mounts of {name}")),
+            ("open_tree", "2", &format!("open {}", source.name())),
+            ("move_mount", "1", &format!("take the mounts of {name}")),
+            (
+                "move_mount",
+                "2",
+                &format!("mount {} on /data", source.name()),
+            ),
+            (
+                "mount_setattr",
+                "1+",
+                &format!("set the mount options of {}", source.name()),
+            ),
+            ("close_range", "1+", "close inherited files"),
+        ] {
+            let error = format!("EPERM:when={which}");
+            let mut traced = with_error(user, calls, &error, &run);
+            let ended = end(&mut traced.command);
+            assert_refused(&ended, step);
+            let log = traced.log();
+            assert!(log.contains("(INJECTED)"), "{log}");
+            assert!(!log.contains("MS_BIND"), "{log}");
+            assert_eq!(root.tree(), [""; 0], "{user:?} {calls}");
+        }
+    }
+}
+
+/// clone3's EPERM is how the kernel says that this user has to take a user namespace.
+#[test]
+fn eperm_of_clone3_asks_for_a_user_namespace_and_nothing_else() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let run = root.run(&["ROOT", "sh", "-c", "id -u; cat /proc/self/setgroups"]);
+        let mut traced = with_error(user, "clone3", "EPERM:when=1", &run);
+        let ended = end(&mut traced.command);
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+        assert_eq!(ended.stdout, "0\ndeny\n", "{user:?}");
+        assert!(traced.log().contains("CLONE_NEWUSER"), "{}", traced.log());
+
+        let mut traced = with_error(user, "clone3", "EPERM", &run);
+        assert_refused(&end(&mut traced.command), "make new namespaces");
+        let log = traced.log();
+        assert_eq!(log.matches("clone3(").count(), 2, "{log}");
+        assert!(!log.contains(" clone("), "{log}");
+        assert_eq!(root.tree(), [""; 0]);
+    }
+}
+
+#[test]
+fn errors_are_the_same_without_the_newer_calls() {
+    for user in users() {
+        let root = Root::busybox(user);
+        root.file("file", "");
+        let before = root.tree();
+        for words in [
+            &["-R", "/missing", "ROOT", "true"][..],
+            &["-R", "/missing:/x:ro,optional", "ROOT", "true"],
+            &["-R", "/usr:/file", "ROOT", "true"],
+            &["-R", "/usr:/file/x", "ROOT", "true"],
+            &[
+                "-R",
+                "/usr:/usr",
+                "-B",
+                "tmpfs:/usr/no-such-directory",
+                "ROOT",
+                "true",
+            ],
+            &["ROOT", "/no/such/command"],
+            &["ROOT", "/file"],
+            &["-C", "/missing", "ROOT", "true"],
+            &["ROOT", "sh", "-c", "kill -9 $$"],
+        ] {
+            let expected = end(&mut root.run(words));
+            for calls in MISSING {
+                let run = root.run(words);
+                let ended = end(&mut with_error(user, calls, "ENOSYS", &run).command);
+                let what = format!("{user:?} {calls} {words:?}");
+                assert_eq!(ended.stderr, expected.stderr, "{what}");
+                assert_eq!(ended.status, expected.status, "{what}");
+                assert_eq!(root.tree(), before, "{what}");
+            }
+        }
+    }
+}
