@@ -199,7 +199,13 @@ mod tests {
             let root = open(&top);
             let wanted = CString::new(wanted).unwrap();
             let restrictions = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS;
-            let kernel = fs::openat2(root.borrow(), &wanted, fs::O_PATH, restrictions);
+            let kernel = loop {
+                match fs::openat2(root.borrow(), &wanted, fs::O_PATH, restrictions) {
+                    // Someone renames something, anywhere in the system.
+                    Err(Errno::EAGAIN) => {}
+                    result => break result,
+                }
+            };
             let kernel = kernel.and_then(|found| fs::stat(found.borrow()));
             let walked = walk(root.borrow(), &wanted);
             let found = walked
