@@ -104,6 +104,14 @@ impl<'a> Inside<'a> {
     /// pid 1.
     fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error<'a>> {
         self.say(Step::Execute, self.command.name());
+        // Out of the caller's group: its signals, and the terminal's, are not for us. A command with
+        // a group of its own must not be in the caller's for a moment after that: when a process
+        // ends whose parent is in another group, the kernel takes its group for orphaned just then,
+        // and if one of that is stopped, hangs up on them all.
+        let shared = self.job == Job::Shared;
+        if !shared {
+            let _ = lead_group();
+        }
         // SAFETY: this process has one thread.
         let command = match unsafe { fork_command() } {
             Ok(Some(pid)) => pid,
@@ -114,13 +122,14 @@ impl<'a> Inside<'a> {
             }
             Err(errno) => return Err(Error::new(Step::Fork, self.command.name(), errno)),
         };
-        // Out of the caller's group: its signals, and the terminal's, are not for us.
-        let _ = lead_group();
+        if shared {
+            let _ = lead_group();
+        }
         let pid1 = Pid1 {
             signals: self.signals.borrow(),
             supervisor: self.supervisor.borrow(),
             command,
-            own_group: self.job != Job::Shared,
+            own_group: !shared,
             terminal: self.terminal,
         };
         pid1.run()

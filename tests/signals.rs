@@ -402,3 +402,21 @@ fn blocked_and_ignored_signals_are_the_callers() {
         assert_eq!(blocked, "SigBlk:\t0000000000000000\n");
     }
 }
+
+#[test]
+fn a_stopped_neighbour_in_an_orphaned_group_gets_no_hang_up() {
+    // A session of its own, as cron and CI give one: nobody in it has a parent in another group.
+    // The runs are killed at any moment, also where the command is between two groups.
+    let script = "use POSIX; setsid; my $stopped = fork || exec 'sleep', 1000; \
+                  kill STOP => $stopped; \
+                  for (1..300) { \
+                      my $run = fork || exec $ARGV[0], qw(run --no-mounts / sleep 1); \
+                      select undef, undef, undef, rand 0.003; kill KILL => $run; waitpid $run, 0; \
+                  } \
+                  kill KILL => $stopped; print 'survived'";
+    for user in users() {
+        let mut command = command(user, "perl");
+        command.args(["-e", script]).arg(rootlet_path());
+        assert_eq!(common::end(&mut command).stdout, "survived", "{user:?}");
+    }
+}
