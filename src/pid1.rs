@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::message;
 use crate::sys::process::{ExitStatus, Poll, Waited, Who, poll, wait};
 use crate::sys::signal::{self, SIGCHLD, SIGCONT, SIGKILL, SIGTSTP, SIGTTIN, SIGTTOU};
-use crate::sys::{BorrowedFd, tty};
+use crate::sys::{BorrowedFd, Errno, tty};
 use crate::terminal::Terminal;
 
 /// What pid 1 looks after.
@@ -56,7 +56,7 @@ impl Pid1<'_> {
 
     /// Reaps all that have ended, since one SIGCHLD may stand for many; the command's status if it
     /// is among them.
-    fn reap(&self) -> Result<Option<ExitStatus>, crate::sys::Errno> {
+    fn reap(&self) -> Result<Option<ExitStatus>, Errno> {
         let mut ended = None;
         loop {
             match wait(Who::AnyNow)? {
@@ -83,8 +83,10 @@ impl Pid1<'_> {
             SIGTSTP | SIGTTIN | SIGTTOU | SIGCONT if self.own_group => -self.command,
             _ => self.command,
         };
-        // The command may have ended just now.
-        let _ = signal::kill(target, number);
+        // The command may not lead its group yet, or may have ended just now.
+        if signal::kill(target, number) == Err(Errno::ESRCH) {
+            let _ = signal::kill(self.command, number);
+        }
     }
 
     /// False when the supervisor is gone.

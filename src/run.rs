@@ -18,7 +18,8 @@ impl Chroot {
     /// Runs the command and waits for it, for a program whose purpose that is, as `rootlet run`
     /// is: all signals of the calling thread are blocked, and stay so, and go to the command
     /// instead; the command gets the foreground of the terminal, and a stop of the command stops
-    /// this process.
+    /// this process. When a key that interrupts has ended the command, in a script on a terminal,
+    /// it ends this process as well.
     ///
     /// The command has the standard descriptors and no others, and ends when this process does.
     /// What it leaves running is killed. Mount points that were made for the run are removed.
@@ -97,6 +98,11 @@ impl Chroot {
         }
         // The command's status is worth more than what could not be removed.
         cleaned.unwrap_or_else(|error| error.print());
+        if ending.interrupted {
+            // A shell whose command exits with 130 goes on with its script: it has to see that the
+            // signal ended us. If the caller ignores it, we go on.
+            set_blocked(caller_mask);
+        }
         Ok(ending.status)
     }
 }

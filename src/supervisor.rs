@@ -28,6 +28,8 @@ pub(crate) struct Ending {
     pub(crate) status: ExitStatus,
     /// What rootlet could not do.
     pub(crate) error: Option<Error<'static>>,
+    /// The key that ended the command was meant for us too: SIGINT or SIGQUIT is pending.
+    pub(crate) interrupted: bool,
     /// pid 1 may have left stubs in the root.
     pub(crate) stubs: bool,
 }
@@ -77,12 +79,13 @@ impl Supervisor<'_> {
                 }
             }
             if pid1_ended {
-                if let Waited::Ended(_, status) = wait(Who::Pidfd(self.pid1)).map_err(failed)? {
-                    self.regain_terminal(status);
+                if let Waited::Ended(_, ended) = wait(Who::Pidfd(self.pid1)).map_err(failed)? {
+                    let status = killed.map_or(ended, ExitStatus::Signaled);
                     return Ok(Ending {
-                        status: killed.map_or(status, ExitStatus::Signaled),
+                        interrupted: self.regain_terminal(status),
+                        status,
                         // A pid 1 that was killed may have had no time to tell.
-                        stubs: stubs || status.code().is_none(),
+                        stubs: stubs || ended.code().is_none(),
                         error,
                     });
                 }
@@ -141,19 +144,20 @@ impl Supervisor<'_> {
         let _ = signal::kill(id(), SIGSTOP);
     }
 
-    /// Takes the terminal back from the command, and interrupts the others of our group if that is
-    /// how the command ended: the key was meant for them too.
-    fn regain_terminal(&self, status: ExitStatus) {
+    /// Takes the terminal back from the command, and interrupts our group, us too, if that is how
+    /// the command ended and there are others: the key was meant for all. Says whether it did.
+    fn regain_terminal(&self, status: ExitStatus) -> bool {
         let Some(terminal) = &self.terminal else {
-            return;
+            return false;
         };
         terminal.take_from_the_dead();
-        let signal = u32::from(status.shell()).wrapping_sub(128);
-        if self.job == (Job::Own { foreground: true })
+        // A command that exits with 130 has dealt with the key, as an interactive shell does.
+        let Some(signal) = status.signal().map(u32::from) else {
+            return false;
+        };
+        self.job == (Job::Own { foreground: true })
             && terminal.group_has_others()
             && (signal == SIGINT || signal == SIGQUIT)
-        {
-            let _ = signal::kill(0, signal);
-        }
+            && signal::kill(0, signal).is_ok()
     }
 }

@@ -397,7 +397,17 @@ fn nothing_is_made_in_what_is_bound_from_the_host() {
             );
             assert!(ended.stderr.starts_with(&line), "{ended:?}");
         }
-        // Into a tmpfs of the run, it is.
+        // Into a tmpfs of the run, it is, also into one that lies in what is bound.
+        let words = [
+            "-B",
+            "tmpfs:/dev/shm",
+            "-B",
+            &data.replace(":/data", ":/dev/shm/a/b"),
+            "ROOT",
+            "ls",
+            "/dev/shm/a/b",
+        ];
+        assert_eq!(succeed(&mut root.run(&words)), "real\n");
         let words = [
             "-B",
             "tmpfs:/t",

@@ -20,6 +20,8 @@ pub(crate) struct Attached {
     /// A share in each mount point that is a stub, held as long as the run lives.
     pub(crate) shares: Vec<OwnedFd>,
     pub(crate) made_stubs: bool,
+    /// Which of the mounts were not left out.
+    mounted: Vec<usize>,
 }
 
 impl Attached {
@@ -28,6 +30,7 @@ impl Attached {
         Attached {
             shares: Vec::with_capacity(mounts.len()),
             made_stubs: false,
+            mounted: Vec::with_capacity(mounts.len()),
         }
     }
 }
@@ -40,13 +43,14 @@ pub(crate) fn attach_all<'a>(
     verbose: bool,
 ) -> Result<(), Error<'a>> {
     for (index, mount) in mounts.iter().enumerate() {
-        match attach(root, mount, &mounts[..index], attached, verbose) {
+        match attach(root, mount, mounts, attached, verbose) {
+            Ok(()) => attached.mounted.push(index),
             Err(error) if mount.optional => {
                 if verbose || !error.is_missing_source() {
                     say_left_out(&error);
                 }
             }
-            result => result?,
+            Err(error) => return Err(error),
         }
     }
     Ok(())
@@ -55,7 +59,7 @@ pub(crate) fn attach_all<'a>(
 fn attach<'a>(
     root: BorrowedFd,
     mount: &'a Mount,
-    earlier: &[Mount],
+    mounts: &[Mount],
     attached: &mut Attached,
     verbose: bool,
 ) -> Result<(), Error<'a>> {
@@ -66,7 +70,7 @@ fn attach<'a>(
             Ok(point) => point,
             Err(Errno::ENOENT) => {
                 attached.made_stubs = true;
-                make_mount_point(root, mount, earlier, verbose)?;
+                make_mount_point(root, mount, mounts, &attached.mounted, verbose)?;
                 continue;
             }
             Err(errno) => return Err(Error::new(Step::OpenTarget, target.bytes(), errno)),
@@ -271,7 +275,8 @@ fn share_if_stub(
 fn make_mount_point<'a>(
     root: BorrowedFd,
     mount: &'a Mount,
-    earlier: &[Mount],
+    mounts: &[Mount],
+    mounted: &[usize],
     verbose: bool,
 ) -> Result<(), Error<'a>> {
     let target = &mount.target;
@@ -293,22 +298,23 @@ fn make_mount_point<'a>(
     if verbose {
         say(Step::MakeMountPoint, target.bytes(), b"");
     }
-    let may_make_in = |directory: BorrowedFd| {
+    // On the way from the root, into each mount of ours and out of it again: a directory in a
+    // mount that is not ours belongs to whatever the one above it does.
+    let mut outside = false;
+    let is_outside = |directory: BorrowedFd| {
         let here = fs::stat(directory)?.mount_id;
-        // An optional mount that was left out shows the root itself.
         if here == fs::stat(root)?.mount_id {
-            return Ok(());
+            outside = false;
         }
-        for other in earlier {
-            if matches!(other.source, Source::Path(_)) || other.host_instead {
-                if let Ok(shown) = resolve(root, other.target.as_c_str()) {
-                    if fs::stat(shown.borrow())?.mount_id == here {
-                        return Err(Errno::EXDEV);
-                    }
+        for earlier in mounted.iter().filter_map(|index| mounts.get(*index)) {
+            if let Ok(shown) = resolve(root, earlier.target.as_c_str()) {
+                if fs::stat(shown.borrow())?.mount_id == here {
+                    let is_bind = matches!(earlier.source, Source::Path(_));
+                    outside = is_bind || earlier.host_instead;
                 }
             }
         }
-        Ok(())
+        Ok(outside)
     };
-    stub::make(root, target.as_c_str(), directory, may_make_in).map_err(failed)
+    stub::make(root, target.as_c_str(), directory, is_outside).map_err(failed)
 }

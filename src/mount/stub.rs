@@ -36,13 +36,13 @@ pub(crate) fn is_stub(stat: &fs::Stat) -> bool {
 /// Makes what is missing of `path` inside `root`, and a `directory` or a file at its end. Another
 /// run may be faster or just be removing the same: that is no error, so resolve the path anew.
 ///
-/// `may_make_in` is asked for each directory on the way, and refuses with EXDEV where nothing
-/// must be made.
+/// `is_outside` is asked for each directory on the way; where it says so of the last one, nothing
+/// is made, which is EXDEV.
 pub(crate) fn make(
     root: BorrowedFd,
     path: &CStr,
     directory: bool,
-    may_make_in: impl Fn(BorrowedFd) -> Result<(), Errno>,
+    mut is_outside: impl FnMut(BorrowedFd) -> Result<bool, Errno>,
 ) -> Result<(), Errno> {
     let landing = walk(root, path)?;
     if landing.found.is_some() {
@@ -53,9 +53,12 @@ pub(crate) fn make(
     let mut here = open_walked(root, b"")?;
     let mut walked = existing;
     loop {
-        may_make_in(here.borrow())?;
+        let outside = is_outside(here.borrow())?;
         let (name, after) = split_first(walked);
         if name.is_empty() {
+            if outside {
+                return Err(Errno::EXDEV);
+            }
             break;
         }
         here = match open_walked(here.borrow(), name) {
