@@ -1,6 +1,7 @@
 //! The process inside: mounts, enter, pid 1.
 
 use core::cell::OnceCell;
+use core::ffi::CStr;
 
 use crate::chroot::Chroot;
 use crate::directory::{WorkingDirectory, keep_current_directory};
@@ -157,7 +158,9 @@ impl<'a> Inside<'a> {
                 return Error::new(Step::ChangeDirectory, shown, errno);
             }
         }
-        set_blocked(self.caller_mask);
+        if let Err(errno) = set_blocked(self.caller_mask) {
+            return Error::new(Step::Prepare, b"", errno);
+        }
         let error = self.command.execute();
         if error.status() == 127 && !self.chroot.fallback.is_empty() {
             return self.fallback.execute();
@@ -176,11 +179,12 @@ impl<'a> Inside<'a> {
         kill_all();
         self.attached.shares.clear();
         // A directory on which this mount namespace has something mounted cannot be removed.
+        let mut bare = true;
         if self.entered {
             for mount in self.chroot.mounts.iter().rev() {
                 // A link to the stub may lie in an earlier mount, so this is the time to follow it.
                 let landing = walk(root.borrow(), mount.target.as_c_str());
-                while umount(mount.target.as_c_str(), MNT_DETACH).is_ok() {}
+                bare &= unmount_all(mount.target.as_c_str());
                 if let Ok(landing) = landing {
                     // Whatever could not be removed now is tried again, and told, below.
                     let _ = stub::remove(root.borrow(), landing.path.as_c_str());
@@ -188,9 +192,11 @@ impl<'a> Inside<'a> {
             }
         } else {
             // More than once where a link to `/` has led one of the mounts onto the new root.
-            while umount(ON_TOP_OF_ROOT, MNT_DETACH).is_ok() {}
+            bare = unmount_all(ON_TOP_OF_ROOT);
         }
-        if self.chroot.remove_stubs(root.borrow()).is_ok() {
+        // Where something is still mounted, the supervisor sees what is below when we are gone.
+        let removed = self.chroot.remove_stubs(root.borrow());
+        if bare && removed.is_ok() {
             self.tell(message::CLEAN);
         }
     }
@@ -222,6 +228,16 @@ impl<'a> Inside<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Unmounts as often as something is mounted there; false when that was refused.
+fn unmount_all(path: &CStr) -> bool {
+    loop {
+        match umount(path, MNT_DETACH) {
+            Ok(()) => {}
+            Err(errno) => return !matches!(errno, Errno::EPERM | Errno::ENOMEM | Errno::EBUSY),
+        }
     }
 }
 

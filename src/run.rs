@@ -51,7 +51,7 @@ impl Chroot {
             new_root = self.open_new_root()?;
         }
 
-        let caller_mask = set_blocked(SignalSet::FORWARDED);
+        let caller_mask = set_blocked(SignalSet::FORWARDED).map_err(prepare)?;
         let signals = signalfd(SignalSet::FORWARDED).map_err(prepare)?;
         let (to_inside, to_supervisor) = net::socketpair().map_err(prepare)?;
         let (job, terminal) = terminal::look();
@@ -101,7 +101,7 @@ impl Chroot {
         if ending.interrupted {
             // A shell whose command exits with 130 goes on with its script: it has to see that the
             // signal ended us. If the caller ignores it, we go on.
-            set_blocked(caller_mask);
+            set_blocked(caller_mask).map_err(prepare)?;
         }
         Ok(ending.status)
     }

@@ -28,10 +28,10 @@ const fn bit(signal: u32) -> u64 {
 }
 
 /// `rt_sigprocmask(2)`: makes `set` the blocked signals of this thread, and gives the set before.
-pub fn set_blocked(set: SignalSet) -> SignalSet {
+pub fn set_blocked(set: SignalSet) -> Result<SignalSet, Errno> {
     let mut before = 0u64;
     // SAFETY: both sets have the size given.
-    unsafe {
+    done(unsafe {
         sc::syscall4(
             nr::RT_SIGPROCMASK,
             raw::SIG_SETMASK as usize,
@@ -39,8 +39,8 @@ pub fn set_blocked(set: SignalSet) -> SignalSet {
             &raw mut before as usize,
             abi::SIGSET_SIZE,
         )
-    };
-    SignalSet(before)
+    })?;
+    Ok(SignalSet(before))
 }
 
 /// `rt_sigaction(2)`: gives SIGCHLD its default, so that children wait to be reaped.
