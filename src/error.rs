@@ -118,6 +118,10 @@ steps! {
     ExecuteForeign: "run";
     /// The end of a process.
     Wait: "wait for";
+    /// What the command asked for with reboot(2).
+    Restart: "the command asked for a restart, and ended its root with that";
+    /// As above.
+    PowerOff: "the command asked for a power off, and ended its root with that";
     /// The mount points that rootlet made.
     RemoveMountPoint: "remove the mount point";
 }
@@ -172,6 +176,14 @@ impl<'a> Error<'a> {
         }
     }
 
+    /// The reason alone, in words: `No such file or directory`.
+    pub fn reason(&self) -> &'static str {
+        match self.why {
+            Why::Errno(errno) => errno.describe().1,
+            Why::Because(words) => words,
+        }
+    }
+
     /// Is it that what should be mounted is not there?
     pub(crate) fn is_missing_source(&self) -> bool {
         (self.step, self.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
@@ -197,7 +209,7 @@ impl<'a> Error<'a> {
         let errno = match self.why {
             Why::Errno(errno) => errno,
             Why::Because(_) if self.step == Step::Usage => {
-                return Some("'rootlet run --help' lists what can be given");
+                return Some("'rootlet help ROLE' lists what can be given to run and to init");
             }
             Why::Because(_) => return None,
         };
@@ -246,11 +258,11 @@ impl<'a> Error<'a> {
             (Step::Mount, Errno::EINVAL) => "the file system may not know one of these options",
             (Step::Mount, Errno::ENODEV) => "the kernel has no such file system",
             (Step::Execute, Errno::ENOENT) => {
-                "there is no such command in the new root (PATH is searched inside it)"
+                "there is no such command in the root that it is to run in (PATH is searched there)"
             }
             (Step::ExecuteWithoutInterpreter, _) => {
-                "the file is there: its '#!' interpreter or its dynamic loader is not in the new \
-                 root"
+                "the file is there: its '#!' interpreter or its dynamic loader is not, in the root \
+                 that it is to run in"
             }
             (Step::Execute, Errno::EACCES) => {
                 "it is not executable, or on a file system mounted noexec"

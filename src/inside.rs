@@ -7,19 +7,20 @@ use crate::chroot::Chroot;
 use crate::directory::{WorkingDirectory, keep_current_directory};
 use crate::error::{Error, Step, say};
 use crate::exec::Command;
+use crate::files::close_all_but;
+use crate::jobs::{Job, JobControl};
 use crate::message;
 use crate::mount::attach::{Attached, attach_all};
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::walk;
 use crate::mount::stub;
 use crate::namespace::{map_to_root, set_names};
-use crate::pid1::{End, Pid1, kill_all};
+use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
 use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
 use crate::sys::mount::{MNT_DETACH, umount};
-use crate::sys::process::{exit, fork_command, lead_group};
-use crate::sys::signal::{SignalSet, default_sigchld, set_blocked};
-use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net, process, tty};
-use crate::terminal::{Job, Terminal};
+use crate::sys::process::{Fork, can_tell_reaped_status, exit, fork_command, lead_group};
+use crate::sys::signal::{SignalSet, set_blocked, set_sigchld};
+use crate::sys::{Errno, OwnedFd, fs, net};
 
 /// All that the process inside needs, made before the fork: it allocates nothing itself, since
 /// another thread of the program might have held the allocator's lock at the fork.
@@ -36,8 +37,7 @@ pub(crate) struct Inside<'a> {
     pub(crate) signals: OwnedFd,
     pub(crate) caller_mask: SignalSet,
     pub(crate) caller: (u32, u32),
-    pub(crate) job: Job,
-    pub(crate) terminal: Option<Terminal>,
+    pub(crate) jobs: JobControl,
 }
 
 impl<'a> Inside<'a> {
@@ -53,7 +53,7 @@ impl<'a> Inside<'a> {
                 }
                 status.shell()
             }
-            Ok(End::Supervisor) => 125,
+            Ok(End::Told) => 125,
             Err(error) => {
                 error.send(self.supervisor.borrow());
                 error.status()
@@ -71,8 +71,8 @@ impl<'a> Inside<'a> {
 
     /// mounts, enter. Gives the caller's directory where it is to be kept.
     fn set_up(&mut self, new_user_namespace: bool) -> Result<PathBuffer, Error<'a>> {
-        self.close_inherited_files()?;
-        default_sigchld();
+        // Only the standard descriptors reach the command, and nothing else keeps files busy.
+        close_all_but(&[self.supervisor.borrow(), self.signals.borrow()])?;
         if new_user_namespace {
             map_to_root(self.caller)?;
         }
@@ -109,14 +109,20 @@ impl<'a> Inside<'a> {
         // a group of its own must not be in the caller's for a moment after that: when a process
         // ends whose parent is in another group, the kernel takes its group for orphaned just then,
         // and if one of that is stopped, hangs up on them all.
-        let shared = self.job == Job::Shared;
+        let shared = self.jobs.job == Job::Shared;
         if !shared {
             let _ = lead_group();
         }
+        // On a terminal we have to see the command stop.
+        let reaping = match self.jobs.terminal {
+            None if can_tell_reaped_status() => Reaping::ByKernel,
+            _ => Reaping::ByUs,
+        };
+        set_sigchld(reaping == Reaping::ByKernel);
         // SAFETY: this process has one thread.
-        let command = match unsafe { fork_command() } {
-            Ok(Some(pid)) => pid,
-            Ok(None) => {
+        let (pid, pidfd) = match unsafe { fork_command() } {
+            Ok(Fork::Parent(pid, pidfd)) => (pid, pidfd),
+            Ok(Fork::Child) => {
                 let error = self.become_command(kept);
                 error.send(self.supervisor.borrow());
                 exit(error.status())
@@ -126,25 +132,25 @@ impl<'a> Inside<'a> {
         if shared {
             let _ = lead_group();
         }
-        let pid1 = Pid1 {
+        let mut pid1 = Pid1 {
             signals: self.signals.borrow(),
-            supervisor: self.supervisor.borrow(),
-            command,
+            above: Above::Supervisor(self.supervisor.borrow()),
+            command: Some(Process {
+                pid,
+                pidfd: pidfd.borrow(),
+            }),
+            reaping,
             own_group: !shared,
-            terminal: self.terminal,
+            terminal: self.jobs.terminal,
+            orders: Orders::plain(),
         };
         pid1.run()
     }
 
     /// Returns only when the command cannot be executed.
     fn become_command(&mut self, kept: &PathBuffer) -> Error<'a> {
-        if let Job::Own { foreground } = self.job {
-            let _ = lead_group();
-            if let (true, Some(terminal)) = (foreground, &self.terminal) {
-                // SIGTTOU is blocked still, so this works from the background.
-                let _ = tty::set_foreground(terminal.descriptor, process::id());
-            }
-        }
+        set_sigchld(false);
+        self.jobs.lead_command();
         let directory = match &self.chroot.directory {
             WorkingDirectory::Path(path) => path.as_c_str(),
             WorkingDirectory::Kept => kept.as_c_str(),
@@ -211,24 +217,6 @@ impl<'a> Inside<'a> {
     fn tell(&self, message: &[u8]) {
         let _ = net::send(self.supervisor.borrow(), message);
     }
-
-    /// Only the standard descriptors reach the command, and nothing else keeps files busy.
-    fn close_inherited_files(&self) -> Result<(), Error<'static>> {
-        let mut ours = [self.supervisor.number(), self.signals.number()];
-        ours.sort_unstable();
-        let [low, high] = ours.map(|number| number as u32);
-        for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, u32::MAX)] {
-            if first <= last {
-                // SAFETY: of what this process owns, only the two descriptors between are used.
-                let closed = unsafe { fs::close_range(first, last) };
-                match closed {
-                    Err(Errno::ENOSYS) => return close_one_by_one(low, high),
-                    result => result.map_err(|errno| Error::new(Step::CloseFiles, b"", errno))?,
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Unmounts as often as something is mounted there; false when that was refused.
@@ -239,29 +227,4 @@ fn unmount_all(path: &CStr) -> bool {
             Err(errno) => return !matches!(errno, Errno::EPERM | Errno::ENOMEM | Errno::EBUSY),
         }
     }
-}
-
-/// Where `close_range(2)` is missing.
-fn close_one_by_one(low: u32, high: u32) -> Result<(), Error<'static>> {
-    let close = |number: u32| {
-        if number > 2 && number != low && number != high {
-            // SAFETY: of what this process owns, only `low` and `high` are used.
-            let _ = unsafe { fs::close(number) };
-        }
-    };
-    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
-    let Ok(open) = fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0) else {
-        (0..process::open_files_limit()).for_each(|number| close(number as u32));
-        return Ok(());
-    };
-    fs::visit_names(open.borrow(), |name| {
-        let number = name.iter().fold(0, |number, digit| {
-            number * 10 + u32::from(digit.wrapping_sub(b'0'))
-        });
-        if number != open.number() as u32 {
-            close(number);
-        }
-        true
-    })
-    .map_err(|errno| Error::new(Step::CloseFiles, b"", errno))
 }

@@ -39,7 +39,10 @@ mod chroot;
 mod directory;
 mod error;
 mod exec;
+mod files;
+mod init;
 mod inside;
+mod jobs;
 mod message;
 mod mount;
 mod name;
@@ -57,5 +60,7 @@ pub use chroot::Chroot;
 pub use error::Error;
 #[doc(hidden)]
 pub use error::Step;
+pub use init::Init;
 pub use mount::Mount;
+pub use pid1::{Event, Habits};
 pub use sys::process::ExitStatus;

@@ -1,109 +1,385 @@
 //! pid 1: forwards signals, reaps every orphan, and ends when the command does.
+//!
+//! One loop for all roles. It has no handlers, which would interrupt it anywhere, and no limit of
+//! time: until something happens the process does not wake up.
 
-use crate::error::Error;
+use core::ffi::CStr;
+
+use crate::error::{Error, Line, Step};
+use crate::jobs::JobControl;
 use crate::message;
-use crate::sys::process::{ExitStatus, Poll, Waited, Who, poll, wait};
-use crate::sys::signal::{self, SIGCHLD, SIGCONT, SIGKILL, SIGTSTP, SIGTTIN, SIGTTOU};
-use crate::sys::{BorrowedFd, Errno, tty};
+use crate::sys::net::{receive, send};
+use crate::sys::process::{ExitStatus, Poll, Waited, Who, clock, id, poll, reaped_status, wait};
+use crate::sys::signal::{
+    self, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN,
+    SIGTTOU, Signal, set_sigchld,
+};
+use crate::sys::{BorrowedFd, Errno, fs, tty};
 use crate::terminal::Terminal;
 
 /// What pid 1 looks after.
 pub(crate) struct Pid1<'a> {
     /// All signals are blocked and read from here.
     pub(crate) signals: BorrowedFd<'a>,
-    /// The socket to the supervisor.
-    pub(crate) supervisor: BorrowedFd<'a>,
-    /// The command's pid.
-    pub(crate) command: i32,
+    pub(crate) above: Above<'a>,
+    /// The command, if there is one.
+    pub(crate) command: Option<Process<'a>>,
+    pub(crate) reaping: Reaping,
     /// The command leads a process group of its own.
     pub(crate) own_group: bool,
     pub(crate) terminal: Option<Terminal>,
+    pub(crate) orders: Orders<'a>,
 }
+
+/// A child.
+#[derive(Clone, Copy)]
+pub(crate) struct Process<'a> {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: BorrowedFd<'a>,
+}
+
+/// Who is told when the command stops, and says which signals are for it.
+pub(crate) enum Above<'a> {
+    /// The supervisor of a run, at the other end of this socket.
+    Supervisor(BorrowedFd<'a>),
+    /// Nobody: that is for us to see to.
+    Nobody(JobControl),
+}
+
+/// How orphans are reaped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reaping {
+    /// By waiting for them after SIGCHLD.
+    ByUs,
+    /// By the kernel, since SIGCHLD is ignored: we do not wake up for them at all. The command's
+    /// status is read from its pidfd (Linux 6.15). That it was stopped is not told then.
+    ByKernel,
+}
+
+/// What is done with signals and at the end.
+pub(crate) struct Orders<'a> {
+    /// What is sent for each signal; 0 is nothing.
+    pub(crate) rewritten: [u8; 65],
+    /// All signals go to the command's process group.
+    pub(crate) to_group: bool,
+    /// A signal that stops the command stops us too.
+    pub(crate) suspend: bool,
+    /// For how long, in nanoseconds, what was told to end may go on.
+    pub(crate) grace: u64,
+    pub(crate) habits: &'a dyn Habits,
+}
+
+impl Orders<'_> {
+    /// Every signal to the command, as it comes.
+    pub(crate) fn plain() -> Orders<'static> {
+        let mut rewritten = [0; 65];
+        for (number, to) in rewritten.iter_mut().enumerate() {
+            *to = number as u8;
+        }
+        Orders {
+            rewritten,
+            to_group: false,
+            suspend: false,
+            grace: 0,
+            habits: &Quiet,
+        }
+    }
+}
+
+/// What a person may want to be told of an [`Init`](crate::Init).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The command was started, with this pid.
+    Started(i32),
+    /// The command leads a session of its own. Told by its own process.
+    LeadsSession,
+    /// A signal came that the kernel sends when a terminal changes hands; it is not passed on.
+    HandOver(u32),
+    /// Orphans will not become our children.
+    CannotReap,
+    /// A signal came.
+    Received(u32),
+    /// This signal was sent on.
+    Forwarded(u32),
+    /// This signal was not sent on.
+    NotForwarded(u32),
+    /// An orphan was reaped.
+    Reaped(i32, ExitStatus),
+    /// The command has ended.
+    Ended(i32, ExitStatus),
+}
+
+/// What an init says, and the status it ends with when it fails.
+pub trait Habits {
+    /// Something happened.
+    fn event(&self, event: Event) {
+        let _ = event;
+    }
+
+    /// Is each orphan to be told of ([`Event::Reaped`])? If not, the kernel may reap them.
+    fn wants_orphans(&self) -> bool {
+        false
+    }
+
+    /// The command could not be run: says so, and gives the exit status.
+    fn failed(&self, error: &Error) -> u8 {
+        error.print();
+        error.status()
+    }
+}
+
+/// Says nothing of what happens.
+struct Quiet;
+
+impl Habits for Quiet {}
 
 /// Why pid 1 is to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
     /// The command has ended.
     Command(ExitStatus),
-    /// The supervisor is gone.
-    Supervisor,
+    /// The supervisor is gone, or, where there is no command, INT or TERM came.
+    Told,
 }
 
 impl Pid1<'_> {
-    /// Waits for signals and for the supervisor, without a limit of time.
-    pub(crate) fn run(&self) -> Result<End, Error<'static>> {
-        use crate::error::Step::Wait;
-        let failed = |errno| Error::new(Wait, b"the command", errno);
+    /// Waits until there is a reason to end.
+    pub(crate) fn run(&mut self) -> Result<End, Error<'static>> {
+        let failed = |errno| Error::new(Step::Wait, b"the command", errno);
+        let mut deadline = None;
         loop {
-            let mut ready = [Poll::new(self.signals), Poll::new(self.supervisor)];
-            poll(&mut ready).map_err(failed)?;
-            let [signal_came, supervisor_spoke] = ready.map(|poll| poll.is_ready());
+            let mut ready = [
+                Poll::new(self.signals),
+                match (self.reaping, &self.command) {
+                    (Reaping::ByKernel, Some(command)) => Poll::for_hangup(command.pidfd),
+                    _ => Poll::none(),
+                },
+                match self.above {
+                    Above::Supervisor(socket) => Poll::new(socket),
+                    Above::Nobody(_) => Poll::none(),
+                },
+            ];
+            if !poll(&mut ready, deadline).map_err(failed)? {
+                // The command was told to end, and has not.
+                self.send(SIGKILL);
+                deadline = None;
+            }
+            let [signal_came, command_ended, supervisor_spoke] = ready.map(|poll| poll.is_ready());
             if signal_came {
-                match signal::read(self.signals).map_err(failed)?.number {
+                let signal = signal::read(self.signals).map_err(failed)?;
+                self.orders.habits.event(Event::Received(signal.number));
+                match signal.number {
                     SIGCHLD => {
                         if let Some(status) = self.reap().map_err(failed)? {
                             return Ok(End::Command(status));
                         }
                     }
-                    number => self.forward(number),
+                    SIGINT | SIGTERM if self.command.is_none() => return Ok(End::Told),
+                    _ => self.forward(&signal),
+                }
+                if self.orders.grace > 0
+                    && deadline.is_none()
+                    && [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(&signal.number)
+                {
+                    deadline = Some(clock() + self.orders.grace);
                 }
             }
+            if let (true, Some(command)) = (command_ended, &self.command) {
+                let status = reaped_status(command.pidfd).map_err(failed)?;
+                self.orders.habits.event(Event::Ended(command.pid, status));
+                return Ok(End::Command(status));
+            }
             if supervisor_spoke && !self.listen() {
-                return Ok(End::Supervisor);
+                return Ok(End::Told);
             }
         }
     }
 
     /// Reaps all that have ended, since one SIGCHLD may stand for many; the command's status if it
     /// is among them.
-    fn reap(&self) -> Result<Option<ExitStatus>, Errno> {
+    fn reap(&mut self) -> Result<Option<ExitStatus>, Errno> {
+        let command = self.command.map(|command| command.pid);
         let mut ended = None;
         loop {
             match wait(Who::AnyNow)? {
-                Waited::Nothing => return Ok(ended),
-                Waited::Ended(pid, status) if pid == self.command => ended = Some(status),
-                Waited::Stopped(pid, signal) if pid == self.command => {
-                    let message = match signal {
-                        SIGTTIN | SIGTTOU => message::NEEDS_FOREGROUND,
-                        _ => message::STOPPED,
-                    };
-                    // A supervisor that is gone is noticed by the loop.
-                    let _ = crate::sys::net::send(self.supervisor, message);
+                Waited::Nothing | Waited::NoChildren => return Ok(ended),
+                Waited::Ended(pid, status) => {
+                    let is_command = Some(pid) == command;
+                    if is_command {
+                        ended = Some(status);
+                        self.orders.habits.event(Event::Ended(pid, status));
+                    } else {
+                        self.orders.habits.event(Event::Reaped(pid, status));
+                    }
                 }
-                Waited::Ended(..) | Waited::Stopped(..) => {}
+                Waited::Stopped(pid, signal) if Some(pid) == command => self.stopped(signal),
+                Waited::Stopped(..) => {}
             }
         }
     }
 
-    /// We lead a group of our own, so whatever reaches us was meant for the command: it comes from
-    /// the supervisor, or from someone who names our pid.
-    fn forward(&self, number: u32) {
+    /// A signal has stopped the command.
+    fn stopped(&mut self, signal: u32) {
+        match &mut self.above {
+            Above::Supervisor(socket) => {
+                let message = match signal {
+                    SIGTTIN | SIGTTOU => message::NEEDS_FOREGROUND,
+                    _ => message::STOPPED,
+                };
+                // A supervisor that is gone is noticed by the loop.
+                let _ = send(*socket, message);
+            }
+            // Nobody could continue the first process of a system.
+            Above::Nobody(_) if id() == 1 => {}
+            Above::Nobody(jobs) => {
+                // A shell's `fg` tells a job that runs nothing.
+                let used_terminal = signal == SIGTTIN || signal == SIGTTOU;
+                if used_terminal && jobs.may_give_foreground() {
+                    jobs.gave_foreground();
+                    self.give_foreground();
+                } else {
+                    jobs.stop();
+                }
+            }
+        }
+    }
+
+    fn forward(&mut self, signal: &Signal) {
+        match &mut self.above {
+            // We lead a group of our own, so whatever reaches us was meant for the command: it
+            // comes from the supervisor, or from someone who names our pid.
+            Above::Supervisor(_) => {}
+            Above::Nobody(jobs) if !jobs.is_for_command(signal) => return,
+            Above::Nobody(jobs) => {
+                if signal.number == SIGCONT && jobs.may_give_foreground() {
+                    jobs.gave_foreground();
+                    return self.give_foreground();
+                }
+            }
+        }
+        let rewritten = self.orders.rewritten.get(signal.number as usize).copied();
+        match rewritten.map(u32::from) {
+            Some(number @ 1..) => {
+                self.send(number);
+                self.orders.habits.event(Event::Forwarded(number));
+            }
+            _ => self.orders.habits.event(Event::NotForwarded(signal.number)),
+        }
+        if self.orders.suspend && [SIGTSTP, SIGTTIN, SIGTTOU].contains(&signal.number) {
+            let _ = signal::kill(id(), SIGSTOP);
+        }
+    }
+
+    fn send(&self, number: u32) {
+        let Some(command) = &self.command else { return };
         let target = match number {
+            _ if self.orders.to_group => -command.pid,
             // The keys for these reach all of a job.
-            SIGTSTP | SIGTTIN | SIGTTOU | SIGCONT if self.own_group => -self.command,
-            _ => self.command,
+            SIGTSTP | SIGTTIN | SIGTTOU | SIGCONT if self.own_group => -command.pid,
+            _ => command.pid,
         };
         // The command may not lead its group yet, or may have ended just now.
         if signal::kill(target, number) == Err(Errno::ESRCH) {
-            let _ = signal::kill(self.command, number);
+            let _ = signal::kill(command.pid, number);
         }
     }
 
     /// False when the supervisor is gone.
-    fn listen(&self) -> bool {
+    fn listen(&mut self) -> bool {
+        let Above::Supervisor(socket) = self.above else {
+            return true;
+        };
         let mut buffer = [0; message::LENGTH_MAX];
-        match crate::sys::net::receive(self.supervisor, &mut buffer) {
+        match receive(socket, &mut buffer) {
             Ok(0) => return false,
-            Ok(length) if &buffer[..length] == message::FOREGROUND => {
-                if let Some(terminal) = &self.terminal {
-                    let _ = tty::set_foreground(terminal.descriptor, self.command);
-                }
-                self.forward(SIGCONT);
-            }
+            Ok(length) if &buffer[..length] == message::FOREGROUND => self.give_foreground(),
             _ => {}
         }
         true
     }
+
+    /// Gives the command the terminal, and lets it go on.
+    fn give_foreground(&self) {
+        if let (Some(terminal), Some(command)) = (&self.terminal, &self.command) {
+            let _ = tty::set_foreground(terminal.descriptor, command.pid);
+        }
+        self.send(SIGCONT);
+    }
+}
+
+/// Gives what still runs `grace` nanoseconds after a TERM, then kills it, and reaps it all.
+pub(crate) fn end_others(signals: BorrowedFd, grace: u64) -> Result<(), Errno> {
+    // From now on we have to see each one end.
+    set_sigchld(false);
+    let deadline = clock() + grace;
+    signal_others(SIGTERM)?;
+    loop {
+        match wait(Who::AnyNow)? {
+            Waited::NoChildren => return Ok(()),
+            Waited::Nothing => {}
+            Waited::Ended(..) | Waited::Stopped(..) => continue,
+        }
+        if !poll(&mut [Poll::new(signals)], Some(deadline))? {
+            break;
+        }
+        signal::read(signals)?;
+    }
+    // A killed process leaves its children to us, who are killed next.
+    loop {
+        signal_others(SIGKILL)?;
+        if wait(Who::Any)? == Waited::NoChildren {
+            return Ok(());
+        }
+    }
+}
+
+/// To all of our pid namespace if we are its pid 1, else to our descendants.
+fn signal_others(number: u32) -> Result<(), Errno> {
+    if id() != 1 {
+        return signal_descendants(id(), number);
+    }
+    match signal::kill(-1, number) {
+        Err(Errno::ESRCH) => Ok(()),
+        result => result,
+    }
+}
+
+/// To the descendants of a process, the youngest generation first, as
+/// `/proc/PID/task/TID/children` lists them (proc_pid_tid_children(5)).
+fn signal_descendants(pid: i32, number: u32) -> Result<(), Errno> {
+    let mut path = Line::new();
+    path.push(b"/proc/");
+    path.push_number(pid as u32);
+    path.push(b"/task\0");
+    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
+    let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or_default();
+    let Ok(threads) = fs::openat(BorrowedFd::CWD, path, flags, 0) else {
+        // It has ended meanwhile.
+        return Ok(());
+    };
+    fs::visit_names(threads.borrow(), |thread| {
+        let mut path = Line::new();
+        path.push(thread);
+        path.push(b"/children\0");
+        let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or_default();
+        if let Ok(children) = fs::openat(threads.borrow(), path, fs::O_RDONLY, 0) {
+            let mut child = 0;
+            let mut buffer = [0; 512];
+            while let Ok(length @ 1..) = fs::read(children.borrow(), &mut buffer) {
+                for byte in &buffer[..length] {
+                    if byte.is_ascii_digit() {
+                        child = child * 10 + i32::from(byte - b'0');
+                    } else if child != 0 {
+                        let _ = signal_descendants(child, number);
+                        let _ = signal::kill(child, number);
+                        child = 0;
+                    }
+                }
+            }
+        }
+        true
+    })
 }
 
 /// Kills every other process of this pid namespace and reaps them all.

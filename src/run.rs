@@ -6,13 +6,13 @@ use crate::chroot::Chroot;
 use crate::error::{Error, Step};
 use crate::exec::Command;
 use crate::inside::Inside;
+use crate::jobs::JobControl;
 use crate::mount::attach::Attached;
 use crate::namespace::fork_into_namespaces;
 use crate::supervisor::Supervisor;
 use crate::sys::process::{ExitStatus, Fork, effective_ids};
 use crate::sys::signal::{SignalSet, set_blocked, signalfd};
 use crate::sys::{fs, net};
-use crate::terminal;
 
 impl Chroot {
     /// Runs the command and waits for it, for a program whose purpose that is, as `rootlet run`
@@ -51,10 +51,10 @@ impl Chroot {
             new_root = self.open_new_root()?;
         }
 
-        let caller_mask = set_blocked(SignalSet::FORWARDED).map_err(prepare)?;
-        let signals = signalfd(SignalSet::FORWARDED).map_err(prepare)?;
+        let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
+        let signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let (to_inside, to_supervisor) = net::socketpair().map_err(prepare)?;
-        let (job, terminal) = terminal::look();
+        let jobs = JobControl::look();
         let inside = Inside {
             chroot: &chroot,
             command: Command::new(&chroot.words, &chroot.environment),
@@ -66,8 +66,7 @@ impl Chroot {
             signals,
             caller_mask,
             caller: effective_ids(),
-            job,
-            terminal,
+            jobs,
         };
         // SAFETY: the child allocates nothing; `inside` is all it needs.
         let pid1 = match unsafe { fork_into_namespaces() } {
@@ -85,8 +84,7 @@ impl Chroot {
             signals: signals.borrow(),
             inside: to_inside.borrow(),
             pid1: pid1.borrow(),
-            job,
-            terminal,
+            jobs,
         }
         .run()?;
         let cleaned = match ending.stubs {

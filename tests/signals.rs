@@ -6,12 +6,11 @@ mod common;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Stdio;
 use std::time::Duration;
 
+use common::running::Running;
 use common::{
     PRINT_SIGNALS, Root, children, command, host_mounts, processes_with, rootlet, rootlet_path,
     send_signal, state, succeed, users, wait_until,
@@ -26,92 +25,6 @@ const SIGTERM: i32 = 15;
 const SIGCONT: i32 = 18;
 const SIGSTOP: i32 = 19;
 const SIGTSTP: i32 = 20;
-
-/// rootlet, running.
-struct Running {
-    supervisor: Child,
-    lines: Receiver<String>,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Running {
-        let mut supervisor = command.stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(supervisor.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        Running { supervisor, lines }
-    }
-
-    /// Starts it and waits until the command has said `ready`.
-    #[track_caller]
-    fn start_ready(command: &mut Command) -> Running {
-        let running = Running::start(command);
-        running.expect("ready");
-        running
-    }
-
-    fn pid(&self) -> i32 {
-        self.supervisor.id() as i32
-    }
-
-    fn pid1(&self) -> i32 {
-        children(self.pid())[0]
-    }
-
-    fn command(&self) -> i32 {
-        children(self.pid1())[0]
-    }
-
-    /// Waits until the command is executed.
-    #[track_caller]
-    fn wait_for_command(&self, name: &str) {
-        wait_until("the command", || {
-            let pid1 = children(self.pid()).into_iter().next();
-            let command = pid1.and_then(|pid1| children(pid1).into_iter().next());
-            let comm = command.map(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")));
-            comm.is_some_and(|comm| comm.is_ok_and(|comm| comm.trim() == name))
-        });
-    }
-
-    fn signal(&self, number: i32) {
-        send_signal(self.pid(), number);
-    }
-
-    /// The command's next line.
-    #[track_caller]
-    fn expect(&self, line: &str) {
-        let next = self.lines.recv_timeout(Duration::from_secs(60));
-        assert_eq!(next.as_deref(), Ok(line));
-    }
-
-    #[track_caller]
-    fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait_until("the end of rootlet", || {
-            status = self.supervisor.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    }
-
-    /// rootlet's exit status; a signal never ends it.
-    #[track_caller]
-    fn status(&mut self) -> i32 {
-        let status = self.wait();
-        status.code().unwrap_or_else(|| panic!("{status}"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.supervisor.kill();
-        let _ = self.supervisor.wait();
-    }
-}
 
 #[test]
 fn every_signal_reaches_the_command_once() {
@@ -218,7 +131,7 @@ fn a_stopped_supervisor_delivers_when_it_goes_on() {
         running.signal(SIGSTOP);
         wait_until("the stop", || state(running.pid()) == Some('T'));
         let pid1 = running.pid1();
-        drop(running.supervisor.stdin.take());
+        drop(running.child.stdin.take());
         wait_until("the end of pid 1", || state(pid1) == Some('Z'));
         running.signal(SIGCONT);
         assert_eq!(running.status(), 7);
@@ -236,7 +149,7 @@ fn without_a_terminal_tstp_stops_the_command_until_cont() {
         wait_until("the stop", || state(command) == Some('T'));
         running.signal(SIGCONT);
         wait_until("the command to go on", || state(command) != Some('T'));
-        drop(running.supervisor.stdin.take());
+        drop(running.child.stdin.take());
         assert_eq!(running.status(), 5);
 
         // A stopped command is no obstacle to the end.

@@ -1,5 +1,6 @@
 //! The command line: options into the library's structs, and help.
 
+pub(crate) mod init;
 mod options;
 pub(crate) mod run;
 
@@ -10,6 +11,7 @@ const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
 
 const OVERVIEW: &str = "\
 Usage: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]
+       rootlet init [OPTION]... [--] COMMAND [ARG]...
        rootlet help [ROLE]
        rootlet --version
 
@@ -18,8 +20,11 @@ rootlet puts a command into a new root directory and looks after it there.
   run     run COMMAND in the directory NEWROOT, in new mount, UTS, IPC and pid
           namespaces, with /dev, /proc, /sys and the host's name servers;
           a link to rootlet called 'pychroot' does the same
+  init    run COMMAND as pid 1 of a container should: pass on signals, reap
+          orphans, end with COMMAND's status; a link to rootlet called 'tini',
+          'docker-init', 'dumb-init' or 'catatonit' takes that program's place
 
-'rootlet help run' lists the options of run.
+'rootlet help run' and 'rootlet help init' list the options.
 
 Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
 found, 126 found but not executable; 125 rootlet failed, and said why.
@@ -31,7 +36,8 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
     match arguments {
         [] => wrong(b"rootlet", "say what to do, such as: rootlet run NEWROOT"),
         [b"--help" | b"-h" | b"help"] => print(OVERVIEW.as_bytes()),
-        [b"help", b"run"] => print(&options::help()),
+        [b"help", b"run"] => print(&options::help(&options::RUN)),
+        [b"help", b"init"] => print(&options::help(&options::INIT)),
         [b"--version" | b"-V"] => print(VERSION.as_bytes()),
         [b"help", word, ..] => wrong(word, "there is no such role"),
         [word, ..] if word.starts_with(b"-") => wrong(
@@ -44,7 +50,11 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
 
 /// Standard output that is closed or full is an error, or a script would take nothing for help.
 fn print(text: &[u8]) -> Result<u8, Error<'static>> {
-    match write_all(BorrowedFd::STDOUT, text) {
+    print_to(BorrowedFd::STDOUT, text)
+}
+
+fn print_to(stream: BorrowedFd, text: &[u8]) -> Result<u8, Error<'static>> {
+    match write_all(stream, text) {
         Ok(()) => Ok(0),
         Err(_) => Err(Error::because(
             Step::Usage,

@@ -15,9 +15,26 @@ pub(crate) enum Id {
     SkipChdir,
     Chdir,
     DryRun,
+    Group,
+    SingleChild,
+    NewSession,
+    Rewrite,
+    Grace,
+    Subreaper,
+    ParentDeath,
+    Expect,
+    WarnOnReap,
+    Pause,
+    Licence,
     Verbose,
     Help,
     Version,
+}
+
+/// A role: how it is called, what it does, its options.
+pub(crate) struct Role {
+    usage: &'static str,
+    sections: &'static [Section],
 }
 
 struct Opt {
@@ -37,44 +54,51 @@ struct Section {
     below: &'static str,
 }
 
-const SECTIONS: &[Section] = &[
-    Section {
-        heading: "Mounts (each can be given more than once)",
-        options: &[
-            Opt {
-                id: Id::Bind,
-                short: Some(b'B'),
-                long: &["bind"],
-                value: Some("SRC[:DEST[:OPT,...]]"),
-                help: &["show SRC of the host at DEST (default: SRC)"],
-            },
-            Opt {
-                id: Id::Rbind,
-                short: Some(b'R'),
-                long: &["rbind"],
-                value: Some("SRC[:DEST[:OPT,...]]"),
-                help: &["the same with all mounts below SRC"],
-            },
-            Opt {
-                id: Id::ReadOnly,
-                short: None,
-                long: &["ro", "readonly"],
-                value: Some("SRC[:DEST[:OPT,...]]"),
-                help: &["like --bind, and nothing there can be written"],
-            },
-            Opt {
-                id: Id::NoMounts,
-                short: None,
-                long: &["no-mounts"],
-                value: None,
-                help: &[
-                    "without the default mounts: /dev with all below it,",
-                    "new /proc and /sys, a tmpfs on /dev/shm, and",
-                    "/etc/resolv.conf (default: with them)",
-                ],
-            },
-        ],
-        below: "\
+pub(crate) const RUN: Role = Role {
+    usage: "\
+Usage: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]
+
+Runs COMMAND in the directory NEWROOT as its root, in new mount, UTS, IPC and
+pid namespaces.
+",
+    sections: &[
+        Section {
+            heading: "Mounts (each can be given more than once)",
+            options: &[
+                Opt {
+                    id: Id::Bind,
+                    short: Some(b'B'),
+                    long: &["bind"],
+                    value: Some("SRC[:DEST[:OPT,...]]"),
+                    help: &["show SRC of the host at DEST (default: SRC)"],
+                },
+                Opt {
+                    id: Id::Rbind,
+                    short: Some(b'R'),
+                    long: &["rbind"],
+                    value: Some("SRC[:DEST[:OPT,...]]"),
+                    help: &["the same with all mounts below SRC"],
+                },
+                Opt {
+                    id: Id::ReadOnly,
+                    short: None,
+                    long: &["ro", "readonly"],
+                    value: Some("SRC[:DEST[:OPT,...]]"),
+                    help: &["like --bind, and nothing there can be written"],
+                },
+                Opt {
+                    id: Id::NoMounts,
+                    short: None,
+                    long: &["no-mounts"],
+                    value: None,
+                    help: &[
+                        "without the default mounts: /dev with all below it,",
+                        "new /proc and /sys, a tmpfs on /dev/shm, and",
+                        "/etc/resolv.conf (default: with them)",
+                    ],
+                },
+            ],
+            below: "\
 SRC is a path, $NAME for a path in the environment, or proc, sysfs, tmpfs,
 devpts, mqueue for a new file system. DEST is looked up inside NEWROOT, and
 made for the time of the run if it is missing. OPT is ro, rec (with all mounts
@@ -82,107 +106,264 @@ below), optional (leave the mount out if it cannot be had), nosuid, nodev,
 noexec, or data of the file system: 'tmpfs:/tmp:size=64m'. A colon in a path is
 '\\:'. A mount takes the place of an earlier or default one with the same DEST.
 ",
-    },
-    Section {
-        heading: "Command",
-        options: &[
-            Opt {
-                id: Id::Chdir,
-                short: Some(b'C'),
-                long: &["chdir"],
-                value: Some("DIR"),
-                help: &["start in this directory of NEWROOT (default: /)"],
-            },
-            Opt {
-                id: Id::SkipChdir,
-                short: None,
-                long: &["skip-chdir"],
-                value: None,
-                help: &[
-                    "start where the caller is, if that is below NEWROOT,",
-                    "else in the directory of the same name (default: /)",
-                ],
-            },
-            Opt {
-                id: Id::Hostname,
-                short: None,
-                long: &["hostname"],
-                value: Some("NAME"),
-                help: &[
-                    "set the host name inside, and of NAME.DOMAIN the",
-                    "domain name too (default: the host's)",
-                ],
-            },
-        ],
-        below: "\
+        },
+        Section {
+            heading: "Command",
+            options: &[
+                Opt {
+                    id: Id::Chdir,
+                    short: Some(b'C'),
+                    long: &["chdir"],
+                    value: Some("DIR"),
+                    help: &["start in this directory of NEWROOT (default: /)"],
+                },
+                Opt {
+                    id: Id::SkipChdir,
+                    short: None,
+                    long: &["skip-chdir"],
+                    value: None,
+                    help: &[
+                        "start where the caller is, if that is below NEWROOT,",
+                        "else in the directory of the same name (default: /)",
+                    ],
+                },
+                Opt {
+                    id: Id::Hostname,
+                    short: None,
+                    long: &["hostname"],
+                    value: Some("NAME"),
+                    help: &[
+                        "set the host name inside, and of NAME.DOMAIN the",
+                        "domain name too (default: the host's)",
+                    ],
+                },
+            ],
+            below: "\
 COMMAND is looked up in PATH inside NEWROOT (default: $SHELL -i, else
 /bin/sh -i). It gets the signals that rootlet gets, and the terminal. What it
 leaves running is killed when it ends, and all of it when rootlet is killed.
 ",
-    },
-    Section {
-        heading: "Telling",
-        options: &[
-            Opt {
-                id: Id::DryRun,
-                short: Some(b'n'),
-                long: &["dry-run"],
-                value: None,
-                help: &[
-                    "print what would be done, where each mount would land",
-                    "and what would be made, and do nothing (default: do)",
-                ],
-            },
-            Opt {
-                id: Id::Verbose,
-                short: Some(b'v'),
-                long: &["verbose"],
-                value: None,
-                help: &["say each step on standard error (default: only errors)"],
-            },
-            Opt {
-                id: Id::Help,
-                short: Some(b'h'),
-                long: &["help"],
-                value: None,
-                help: &["print this"],
-            },
-            Opt {
-                id: Id::Version,
-                short: Some(b'V'),
-                long: &["version"],
-                value: None,
-                help: &["print the version"],
-            },
-        ],
-        below: "\
+        },
+        Section {
+            heading: "Telling",
+            options: &[
+                Opt {
+                    id: Id::DryRun,
+                    short: Some(b'n'),
+                    long: &["dry-run"],
+                    value: None,
+                    help: &[
+                        "print what would be done, where each mount would land",
+                        "and what would be made, and do nothing (default: do)",
+                    ],
+                },
+                Opt {
+                    id: Id::Verbose,
+                    short: Some(b'v'),
+                    long: &["verbose"],
+                    value: None,
+                    help: &["say each step on standard error (default: only errors)"],
+                },
+                HELP,
+                VERSION,
+            ],
+            below: "\
 Without root's rights rootlet makes a user namespace, where the caller is user
 0; the network stays the host's, and /sys is the host's, read-only.
 
 Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
 found, 126 found but not executable; 125 rootlet failed, and said why.
 ",
-    },
-];
+        },
+    ],
+};
+
+const HELP: Opt = Opt {
+    id: Id::Help,
+    short: Some(b'h'),
+    long: &["help"],
+    value: None,
+    help: &["print this"],
+};
+
+const VERSION: Opt = Opt {
+    id: Id::Version,
+    short: Some(b'V'),
+    long: &["version"],
+    value: None,
+    help: &["print the version"],
+};
+
+pub(crate) const INIT: Role = Role {
+    usage: "\
+Usage: rootlet init [OPTION]... [--] COMMAND [ARG]...
+
+Runs COMMAND, passes on the signals that come, reaps what is orphaned, and ends
+with COMMAND's status: the entry point of a container. It needs no other file.
+",
+    sections: &[
+        Section {
+            heading: "Signals",
+            options: &[
+                Opt {
+                    id: Id::Group,
+                    short: Some(b'g'),
+                    long: &["group"],
+                    value: None,
+                    help: &[
+                        "send them to COMMAND's process group (default: to",
+                        "COMMAND alone)",
+                    ],
+                },
+                Opt {
+                    id: Id::SingleChild,
+                    short: Some(b'c'),
+                    long: &["single-child"],
+                    value: None,
+                    help: &[
+                        "send them to COMMAND alone, in no session of its own",
+                        "(default, but for dumb-init)",
+                    ],
+                },
+                Opt {
+                    id: Id::Rewrite,
+                    short: Some(b'r'),
+                    long: &["rewrite"],
+                    value: Some("OLD:NEW"),
+                    help: &[
+                        "send NEW for OLD, and nothing when NEW is 0; can be",
+                        "given more than once (default: as they come)",
+                    ],
+                },
+                Opt {
+                    id: Id::ParentDeath,
+                    short: Some(b'p'),
+                    long: &["parent-death"],
+                    value: Some("SIGNAL"),
+                    help: &["get this signal when our parent ends (default: none)"],
+                },
+            ],
+            below: "",
+        },
+        Section {
+            heading: "The end",
+            options: &[
+                Opt {
+                    id: Id::Grace,
+                    short: None,
+                    long: &["grace"],
+                    value: Some("SECONDS"),
+                    help: &[
+                        "when COMMAND has ended, send TERM to what still runs,",
+                        "and KILL after SECONDS; and so with COMMAND itself",
+                        "when HUP, INT, QUIT or TERM has come (default: 0:",
+                        "end with COMMAND)",
+                    ],
+                },
+                Opt {
+                    id: Id::Expect,
+                    short: Some(b'e'),
+                    long: &["expect"],
+                    value: Some("CODE"),
+                    help: &[
+                        "end with 0 when COMMAND ends with CODE; can be given",
+                        "more than once (default: none)",
+                    ],
+                },
+                Opt {
+                    id: Id::Pause,
+                    short: Some(b'P'),
+                    long: &["pause"],
+                    value: None,
+                    help: &[
+                        "no COMMAND: only reap, until INT or TERM comes",
+                        "(default: run COMMAND)",
+                    ],
+                },
+            ],
+            below: "\
+Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
+found, 126 found but not executable; 125 rootlet failed, and said why.
+",
+        },
+        Section {
+            heading: "Other",
+            options: &[
+                Opt {
+                    id: Id::NewSession,
+                    short: None,
+                    long: &["new-session"],
+                    value: None,
+                    help: &[
+                        "run COMMAND in a session of its own, with the terminal",
+                        "(default: in ours)",
+                    ],
+                },
+                Opt {
+                    id: Id::Subreaper,
+                    short: Some(b's'),
+                    long: &["subreaper"],
+                    value: None,
+                    help: &["reap as a child subreaper (default: where not pid 1)"],
+                },
+                Opt {
+                    id: Id::WarnOnReap,
+                    short: Some(b'w'),
+                    long: &["warn-on-reap"],
+                    value: None,
+                    help: &["say each orphan that is reaped (default: quiet)"],
+                },
+                Opt {
+                    id: Id::Verbose,
+                    short: Some(b'v'),
+                    long: &["verbose"],
+                    value: None,
+                    help: &["say each signal and each end (default: only errors)"],
+                },
+                Opt {
+                    id: Id::Licence,
+                    short: Some(b'l'),
+                    long: &["license"],
+                    value: None,
+                    help: &["print the licence"],
+                },
+                Opt {
+                    id: Id::Licence,
+                    short: Some(b'L'),
+                    long: &[],
+                    value: None,
+                    help: &["the same"],
+                },
+                HELP,
+                VERSION,
+            ],
+            below: "\
+Called as tini, tini-static, docker-init, dumb-init or catatonit it takes that
+program's options and environment variables, and has its habits.
+",
+        },
+    ],
+};
 
 /// The width of the column that the option stands in, when its help fits beside it.
 const COLUMN: usize = 24;
 
-/// The help of `rootlet run`.
-pub(crate) fn help() -> Vec<u8> {
-    let mut text = Vec::from(
-        "Usage: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]\n\n\
-         Runs COMMAND in the directory NEWROOT as its root, in new mount, UTS, IPC and\n\
-         pid namespaces.\n",
-    );
-    for section in SECTIONS {
+/// The help of a role.
+pub(crate) fn help(role: &Role) -> Vec<u8> {
+    let mut text = Vec::from(role.usage);
+    for section in role.sections {
         text.push(b'\n');
         text.extend(section.heading.as_bytes());
         text.extend(b":\n");
         for option in section.options {
             let start = text.len();
             match option.short {
-                Some(short) => text.extend([b' ', b' ', b'-', short, b',', b' ']),
+                Some(short) => {
+                    text.extend([b' ', b' ', b'-', short]);
+                    if !option.long.is_empty() {
+                        text.extend(b", ");
+                    }
+                }
                 None => text.extend(b"      "),
             }
             for (index, name) in option.long.iter().enumerate() {
@@ -215,17 +396,15 @@ pub(crate) fn help() -> Vec<u8> {
     text
 }
 
-fn all() -> impl Iterator<Item = &'static Opt> {
-    SECTIONS.iter().flat_map(|section| section.options)
-}
-
 /// Reads options up to the first operand or `--`: gives each with its value to `take`, and
 /// returns the rest.
 pub(crate) fn parse<'a, 'w>(
+    role: &Role,
     mut words: &'w [&'a [u8]],
     mut take: impl FnMut(Id, &'a [u8]) -> Result<(), Error<'static>>,
 ) -> Result<&'w [&'a [u8]], Error<'static>> {
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
+    let all = || role.sections.iter().flat_map(|section| section.options);
     while let [word, rest @ ..] = words {
         match word {
             [b'-', b'-'] => return Ok(rest),

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use rootlet::{Chroot, Error, Mount, Step};
 
-use crate::cli::options::{Id, help, parse};
+use crate::cli::options::{Id, RUN, help, parse};
 use crate::cli::{VERSION, print};
 
 /// Takes the words after the role, and gives the exit status.
@@ -21,7 +21,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let (mut skip_chdir, mut dry_run, mut verbose) = (false, false, false);
     let mut instead = None;
 
-    let operands = parse(words, |option, value| {
+    let operands = parse(&RUN, words, |option, value| {
         match option {
             Id::Bind | Id::Rbind | Id::ReadOnly => {
                 let mount = Mount::parse(value, variable)?;
@@ -37,13 +37,14 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Chdir => directory = Some(value),
             Id::DryRun => dry_run = true,
             Id::Verbose => verbose = true,
-            Id::Help | Id::Version => instead = instead.or(Some(option)),
+            // The others are not in the table of this role.
+            _ => instead = instead.or(Some(option)),
         }
         Ok(())
     })?;
     match instead {
         Some(Id::Version) => return print(VERSION.as_bytes()),
-        Some(_) => return print(&help()),
+        Some(_) => return print(&help(&RUN)),
         None => {}
     }
 

@@ -23,3 +23,16 @@ pub(super) struct SignalfdSiginfo {
 
 /// The size of the kernel's signal set, which is not libc's `sigset_t`.
 pub(super) const SIGSET_SIZE: usize = 8;
+
+/// `struct pidfd_info` of `<linux/pidfd.h>` as of Linux 6.15, and the request that fills it: the
+/// number holds the size, `_IOWR(0xFF, 11, struct pidfd_info)`.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct PidfdInfo {
+    pub(super) mask: u64,
+    pub(super) cgroup: u64,
+    pub(super) ids: [u32; 11],
+    pub(super) exit_code: i32,
+}
+pub(super) const PIDFD_INFO_EXIT: u64 = 1 << 3;
+pub(super) const PIDFD_GET_INFO: usize = 3 << 30 | size_of::<PidfdInfo>() << 16 | 0xFF << 8 | 11;

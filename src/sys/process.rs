@@ -3,10 +3,10 @@
 use core::ffi::{CStr, c_char};
 use core::mem::{MaybeUninit, size_of};
 
-use linux_raw_sys::general as raw;
+use linux_raw_sys::{general as raw, prctl};
 use sc::nr;
 
-use super::{BorrowedFd, Errno, OwnedFd, check, done};
+use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
 
 pub use linux_raw_sys::general::{
     CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
@@ -59,16 +59,23 @@ pub unsafe fn fork(namespaces: u32) -> Result<Fork, Errno> {
     })
 }
 
-/// `clone(2)` as fork(2) does it, for a child that is waited for with everything else: its pid, or
-/// `None` in the child.
+/// `clone(2)` as fork(2) does it, for a child that is waited for with everything else, and a
+/// pidfd for it.
 ///
 /// # Safety
 ///
 /// As for [`fork`].
-pub unsafe fn fork_command() -> Result<Option<i32>, Errno> {
+pub unsafe fn fork_command() -> Result<Fork, Errno> {
+    let mut pidfd = -1i32;
+    let flags = raw::CLONE_PIDFD | raw::SIGCHLD;
     // SAFETY: without CLONE_VM the child continues on its own copy of this stack.
-    let pid = check(unsafe { sc::syscall5(nr::CLONE, raw::SIGCHLD as usize, 0, 0, 0, 0) })? as i32;
-    Ok((pid != 0).then_some(pid))
+    let pid = check(unsafe {
+        sc::syscall5(nr::CLONE, flags as usize, 0, &raw mut pidfd as usize, 0, 0)
+    })?;
+    Ok(match pid {
+        0 => Fork::Child,
+        pid => Fork::Parent(pid as i32, OwnedFd::new(pidfd as usize)),
+    })
 }
 
 /// Pointers to C strings with a null at the end, as execve(2) takes them.
@@ -159,6 +166,8 @@ impl ExitStatus {
 /// What [`wait`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waited {
+    /// There are no children.
+    NoChildren,
     /// No child has anything to tell.
     Nothing,
     /// A child ended and is reaped.
@@ -201,7 +210,7 @@ pub fn wait(who: Who) -> Result<Waited, Errno> {
         });
         match waited {
             Err(Errno::EINTR) => {}
-            Err(Errno::ECHILD) if !matches!(who, Who::Pidfd(_)) => return Ok(Waited::Nothing),
+            Err(Errno::ECHILD) if !matches!(who, Who::Pidfd(_)) => return Ok(Waited::NoChildren),
             Err(errno) => return Err(errno),
             Ok(()) => break,
         }
@@ -235,30 +244,159 @@ impl Poll {
         })
     }
 
+    /// Waits for nothing.
+    pub fn none() -> Poll {
+        Poll(raw::pollfd {
+            fd: -1,
+            events: 0,
+            revents: 0,
+        })
+    }
+
+    /// Waits only for the other end to go away, or the process behind a pidfd to be reaped
+    /// (Linux 6.9).
+    pub fn for_hangup(fd: BorrowedFd) -> Poll {
+        Poll(raw::pollfd {
+            fd: fd.number(),
+            events: 0,
+            revents: 0,
+        })
+    }
+
     /// Has something come?
     pub fn is_ready(&self) -> bool {
         self.0.revents != 0
     }
 }
 
-/// `ppoll(2)`: waits, without a limit of time, for one of the descriptors.
-pub fn poll(descriptors: &mut [Poll]) -> Result<(), Errno> {
+/// `ppoll(2)`: waits for one of the descriptors; without a limit of time, or until the time that
+/// [`clock`] will have reached. False when that came first.
+pub fn poll(descriptors: &mut [Poll], until: Option<u64>) -> Result<bool, Errno> {
     loop {
-        // SAFETY: `Poll` is a pollfd; the kernel writes into as many as are given.
-        let ready = done(unsafe {
+        let left = until.map(|until| {
+            let left = until.saturating_sub(clock());
+            raw::__kernel_timespec {
+                tv_sec: (left / NANOSECONDS) as i64,
+                tv_nsec: (left % NANOSECONDS) as i64,
+            }
+        });
+        let timeout = left
+            .as_ref()
+            .map_or(core::ptr::null(), |left| &raw const *left);
+        // SAFETY: `Poll` is a pollfd; the kernel writes into as many as are given, and into
+        // `left`, which is used no more.
+        let ready = check(unsafe {
             sc::syscall5(
                 nr::PPOLL,
                 descriptors.as_mut_ptr() as usize,
                 descriptors.len(),
-                0,
+                timeout as usize,
                 0,
                 0,
             )
         });
         if ready != Err(Errno::EINTR) {
-            return ready;
+            return ready.map(|count| count > 0);
         }
     }
+}
+
+/// One second, in the unit of [`clock`].
+pub const NANOSECONDS: u64 = 1_000_000_000;
+
+/// `clock_gettime(2)` of the monotonic clock, in nanoseconds.
+pub fn clock() -> u64 {
+    let mut now = MaybeUninit::<raw::__kernel_timespec>::zeroed();
+    // SAFETY: the kernel fills the struct, which is plain integers.
+    let now = unsafe {
+        sc::syscall2(
+            nr::CLOCK_GETTIME,
+            raw::CLOCK_MONOTONIC as usize,
+            now.as_mut_ptr() as usize,
+        );
+        now.assume_init()
+    };
+    now.tv_sec as u64 * NANOSECONDS + now.tv_nsec as u64
+}
+
+/// Can the status of a child that the kernel has reaped be read from its pidfd ([`reaped_status`])?
+///
+/// Nothing tells before a child has ended; but `PIDFD_SELF_THREAD_GROUP` came with the same
+/// release, Linux 6.15, and `pidfd_send_signal(2)` with signal 0 tells whether that is known.
+pub fn can_tell_reaped_status() -> bool {
+    // SAFETY: no memory is passed.
+    let known = unsafe {
+        let itself = raw::PIDFD_SELF_THREAD_GROUP as isize as usize;
+        sc::syscall4(nr::PIDFD_SEND_SIGNAL, itself, 0, 0, 0)
+    };
+    known == 0
+}
+
+/// `ioctl(PIDFD_GET_INFO)` with `PIDFD_INFO_EXIT`, Linux 6.15 (`<linux/pidfd.h>`): how a child
+/// that was reaped ended.
+pub fn reaped_status(pidfd: BorrowedFd) -> Result<ExitStatus, Errno> {
+    let mut info = abi::PidfdInfo {
+        mask: abi::PIDFD_INFO_EXIT,
+        ..abi::PidfdInfo::default()
+    };
+    // SAFETY: the struct has the size that is part of the request's number.
+    done(unsafe {
+        sc::syscall3(
+            nr::IOCTL,
+            pidfd.raw(),
+            abi::PIDFD_GET_INFO,
+            &raw mut info as usize,
+        )
+    })?;
+    if info.mask & abi::PIDFD_INFO_EXIT == 0 {
+        return Err(Errno::ENODATA);
+    }
+    // As wait(2) encodes it.
+    Ok(match info.exit_code & 0x7f {
+        0 => ExitStatus::Exited((info.exit_code >> 8) as u8),
+        signal => ExitStatus::Signaled(signal as u8),
+    })
+}
+
+/// `prctl(PR_SET_CHILD_SUBREAPER)`: orphaned descendants become our children.
+pub fn become_subreaper() -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe {
+        sc::syscall5(
+            nr::PRCTL,
+            prctl::PR_SET_CHILD_SUBREAPER as usize,
+            1,
+            0,
+            0,
+            0,
+        )
+    })
+}
+
+/// `prctl(PR_GET_CHILD_SUBREAPER)`.
+pub fn is_subreaper() -> bool {
+    let mut is = 0i32;
+    // SAFETY: the kernel writes one int.
+    let told = done(unsafe {
+        let get = prctl::PR_GET_CHILD_SUBREAPER as usize;
+        sc::syscall5(nr::PRCTL, get, &raw mut is as usize, 0, 0, 0)
+    });
+    told.is_ok() && is == 1
+}
+
+/// `prctl(PR_SET_PDEATHSIG)`: the signal that we get when our parent ends.
+pub fn set_parent_death_signal(signal: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe {
+        let set = prctl::PR_SET_PDEATHSIG as usize;
+        sc::syscall5(nr::PRCTL, set, signal as usize, 0, 0, 0)
+    })
+}
+
+/// `setsid(2)`.
+pub fn lead_session() -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall0(nr::SETSID) })
 }
 
 /// `pidfd_open(2)`, Linux 5.3.
@@ -295,6 +433,12 @@ pub fn session() -> i32 {
 pub fn id() -> i32 {
     // SAFETY: no memory is passed; it cannot fail.
     (unsafe { sc::syscall0(nr::GETPID) }) as i32
+}
+
+/// `getppid(2)`.
+pub fn parent() -> i32 {
+    // SAFETY: no memory is passed; it cannot fail.
+    (unsafe { sc::syscall0(nr::GETPPID) }) as i32
 }
 
 /// `geteuid(2)` and `getegid(2)`.

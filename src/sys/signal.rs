@@ -9,7 +9,7 @@ use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
 
 pub use linux_raw_sys::general::{
     SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGQUIT, SIGSEGV, SIGSTOP,
-    SIGSYS, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+    SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
 };
 
 /// A set of signals, bit N-1 for signal N: all 64, with the two that libc keeps to itself.
@@ -17,8 +17,16 @@ pub use linux_raw_sys::general::{
 pub struct SignalSet(u64);
 
 impl SignalSet {
+    /// Every signal. A fault of our own kills us even when its signal is blocked.
+    pub const ALL: SignalSet = SignalSet(!0);
+
+    /// These signals.
+    pub fn of(signals: &[u32]) -> SignalSet {
+        SignalSet(signals.iter().fold(0, |set, signal| set | bit(*signal)))
+    }
+
     /// Every signal but the ones a fault of our own raises, which must still kill us.
-    pub const FORWARDED: SignalSet = SignalSet(
+    pub const BUT_FAULTS: SignalSet = SignalSet(
         !(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP) | bit(SIGSYS)),
     );
 }
@@ -43,11 +51,17 @@ pub fn set_blocked(set: SignalSet) -> Result<SignalSet, Errno> {
     Ok(SignalSet(before))
 }
 
-/// `rt_sigaction(2)`: gives SIGCHLD its default, so that children wait to be reaped.
-pub fn default_sigchld() {
-    // SAFETY: all zero is SIG_DFL with no flags and an empty mask; no handler is installed.
+/// `rt_sigaction(2)`: gives SIGCHLD its default, so that children wait to be reaped; or ignores
+/// it, so that the kernel reaps them.
+pub fn set_sigchld(ignored: bool) {
+    let mut action = MaybeUninit::<raw::kernel_sigaction>::zeroed();
+    // SAFETY: all zero is SIG_DFL with no flags and an empty mask, and a first word of 1 is
+    // SIG_IGN: the handler stands first. No handler is installed.
     unsafe {
-        let action = MaybeUninit::<raw::kernel_sigaction>::zeroed();
+        action
+            .as_mut_ptr()
+            .cast::<usize>()
+            .write(usize::from(ignored));
         sc::syscall4(
             nr::RT_SIGACTION,
             SIGCHLD as usize,

@@ -34,3 +34,16 @@ pub fn set_foreground(terminal: BorrowedFd, group: i32) -> Result<(), Errno> {
         )
     })
 }
+
+/// `ioctl(TIOCNOTTY)`: gives up our controlling terminal; when we lead the session, its foreground
+/// group gets SIGHUP and SIGCONT.
+pub fn leave(terminal: BorrowedFd) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall3(nr::IOCTL, terminal.raw(), raw::TIOCNOTTY as usize, 0) })
+}
+
+/// `ioctl(TIOCSCTTY)`: makes it the controlling terminal of the session that we lead.
+pub fn make_controlling(terminal: BorrowedFd) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall3(nr::IOCTL, terminal.raw(), raw::TIOCSCTTY as usize, 0) })
+}

@@ -9,6 +9,9 @@
     reason = "each test file uses a part"
 )]
 
+pub mod running;
+pub mod terminal;
+
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -283,6 +286,11 @@ impl Root {
 
     /// Makes an executable file in the root.
     pub fn script(&self, path: &str, contents: &str) -> PathBuf {
+        self.executable(path, contents)
+    }
+
+    /// The same, perhaps not text.
+    pub fn executable(&self, path: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let file = self.file(path, contents);
         fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
         file

@@ -1,0 +1,52 @@
+//! Inherited descriptors.
+
+use crate::error::{Error, Step};
+use crate::sys::{BorrowedFd, Errno, fs, process};
+
+/// Closes every descriptor but the standard ones and `ours`, of which there may be four.
+pub(crate) fn close_all_but(ours: &[BorrowedFd]) -> Result<(), Error<'static>> {
+    let failed = |errno| Error::new(Step::CloseFiles, b"", errno);
+    let mut kept = [u32::MAX; 4];
+    for (number, ours) in kept.iter_mut().zip(ours) {
+        *number = ours.number() as u32;
+    }
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept {
+        // Between two that are kept, and after the last: u32::MAX is no descriptor.
+        if first < number {
+            // SAFETY: of what this process owns, only `ours` is used from now on.
+            let closed = unsafe { fs::close_range(first, number - 1) };
+            match closed {
+                Err(Errno::ENOSYS) => return close_one_by_one(&kept).map_err(failed),
+                result => result.map_err(failed)?,
+            }
+        }
+        first = number.saturating_add(1).max(first);
+    }
+    Ok(())
+}
+
+/// Where `close_range(2)` is missing.
+fn close_one_by_one(kept: &[u32]) -> Result<(), Errno> {
+    let close = |number: u32| {
+        if number > 2 && !kept.contains(&number) {
+            // SAFETY: of what this process owns, only `kept` is used from now on.
+            let _ = unsafe { fs::close(number) };
+        }
+    };
+    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
+    let Ok(open) = fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0) else {
+        (0..process::open_files_limit()).for_each(|number| close(number as u32));
+        return Ok(());
+    };
+    fs::visit_names(open.borrow(), |name| {
+        let number = name.iter().fold(0, |number, digit| {
+            number * 10 + u32::from(digit.wrapping_sub(b'0'))
+        });
+        if number != open.number() as u32 {
+            close(number);
+        }
+        true
+    })
+}

@@ -1,0 +1,1344 @@
+//! `rootlet init`, as pid 1 of a pid namespace and as a child subreaper.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::ops::{Deref, DerefMut};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::running::Running;
+use common::terminal::{CTRL_C, CTRL_Z, Session};
+use common::{
+    PRINT_SIGNALS, Root, User, can_be_root, children, command, end, processes_with, rootlet,
+    rootlet_path, send_signal, state, succeed, users, wait_until,
+};
+
+const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+const SIGKILL: i32 = 9;
+const SIGUSR1: i32 = 10;
+const SIGUSR2: i32 = 12;
+const SIGTERM: i32 = 15;
+const SIGCHLD: i32 = 17;
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
+const SIGWINCH: i32 = 28;
+
+/// The stops a terminal makes: TSTP, TTIN, TTOU.
+const STOPS: [i32; 3] = [20, 21, 22];
+
+/// What init is to its surroundings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// The first process of a pid namespace.
+    Pid1,
+    /// One process of many.
+    Subreaper,
+}
+
+const PLACES: [Place; 2] = [Place::Pid1, Place::Subreaper];
+
+/// Each place, for each user.
+fn cases() -> impl Iterator<Item = (Place, User)> {
+    let users = users();
+    PLACES
+        .into_iter()
+        .flat_map(move |place| users.clone().into_iter().map(move |user| (place, user)))
+}
+
+/// `rootlet init` with these words.
+fn init(place: Place, user: User, words: &[&str]) -> Command {
+    let mut command = match place {
+        Place::Subreaper => rootlet(user),
+        Place::Pid1 => {
+            let mut unshare = command(user, "unshare");
+            if user == User::Ordinary {
+                unshare.arg("--map-root-user");
+            }
+            unshare.args(["--pid", "--fork", "--kill-child"]);
+            unshare.arg(rootlet_path());
+            unshare
+        }
+    };
+    command.arg("init").args(words);
+    command
+}
+
+/// An init that runs; what is below it ends with this.
+struct Started {
+    running: Running,
+    init: i32,
+}
+
+impl Started {
+    /// Waits until the command has said `ready`, which is after the start of init.
+    #[track_caller]
+    fn ready(place: Place, command: &mut Command) -> Started {
+        let started = Started::find(place, Running::start(command));
+        started.expect("ready");
+        started.settle();
+        started
+    }
+
+    /// Waits until the command is executed.
+    #[track_caller]
+    fn executed(place: Place, command: &mut Command, name: &str) -> Started {
+        let started = Started::find(place, Running::start(command));
+        wait_until("the command", || {
+            let comm = children(started.init)
+                .first()
+                .map(|pid| fs::read_to_string(format!("/proc/{pid}/comm")));
+            comm.is_some_and(|comm| comm.is_ok_and(|comm| comm.trim() == name))
+        });
+        started.settle();
+        started
+    }
+
+    #[track_caller]
+    fn find(place: Place, running: Running) -> Started {
+        let mut init = running.pid();
+        if place == Place::Pid1 {
+            wait_until("pid 1", || !children(running.pid()).is_empty());
+            init = children(running.pid())[0];
+        }
+        Started { running, init }
+    }
+
+    /// Waits until init does nothing but wait.
+    #[track_caller]
+    fn settle(&self) {
+        let ppoll = format!("{} ", sc::nr::PPOLL);
+        wait_until("init to wait", || {
+            let call = fs::read_to_string(format!("/proc/{}/syscall", self.init));
+            call.is_ok_and(|call| call.starts_with(&ppoll))
+        });
+    }
+
+    /// The command's pid, where it has no sibling.
+    #[track_caller]
+    fn command(&self) -> i32 {
+        let children = children(self.init);
+        assert_eq!(children.len(), 1);
+        children[0]
+    }
+
+    fn signal(&self, number: i32) {
+        send_signal(self.init, number);
+    }
+
+    /// Nothing but signal 64 is under way: signals are taken lowest number first everywhere.
+    #[track_caller]
+    fn expect_nothing(&self) {
+        self.signal(64);
+        self.expect("got 64");
+    }
+}
+
+impl Deref for Started {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for Started {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        fn kill_below(pid: i32) {
+            for child in children(pid) {
+                kill_below(child);
+                kill(child);
+            }
+        }
+        // A subreaper's end is not that of its children; pid 1's is.
+        if matches!(self.running.child.try_wait(), Ok(None)) {
+            kill_below(self.init);
+        }
+    }
+}
+
+/// It may have ended.
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
+/// A program for the command's place that prints `ready`, then `got N` for each of all 64 signals
+/// that comes, and ends with status 5 after SIGUSR2. By system calls, because libc hides two.
+fn print_all_signals() -> String {
+    let (mask, wait) = (sc::nr::RT_SIGPROCMASK, sc::nr::RT_SIGTIMEDWAIT);
+    format!(
+        "$| = 1; my $all = \"\\xff\" x 8; syscall({mask}, 0, $all, 0, 8) == 0 or die; \
+         print \"ready\\n\"; \
+         while (1) {{ \
+             my $number = syscall({wait}, $all, 0, 0, 8); \
+             print \"got $number\\n\" if $number > 0; \
+             exit 5 if $number == {SIGUSR2}; \
+         }}"
+    )
+}
+
+/// Reads a number from /proc/PID/status.
+fn status_field(pid: i32, field: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.unwrap().trim_start_matches(':').trim().to_owned()
+}
+
+#[test]
+fn every_exit_status_comes_out() {
+    for (place, user) in cases() {
+        for status in (0..=255).step_by(if user == users()[0] { 1 } else { 51 }) {
+            let script = format!("exit {status}");
+            let ended = end(&mut init(place, user, &["sh", "-c", &script]));
+            assert_eq!(ended.status, status, "{place:?} {user:?}");
+            assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
+        }
+    }
+}
+
+#[test]
+fn every_signal_reaches_the_command_once_or_not_at_all() {
+    for (place, user) in cases() {
+        let program = print_all_signals();
+        let mut started = Started::ready(place, &mut init(place, user, &["perl", "-e", &program]));
+        for number in (1..=64).filter(|number| ![SIGKILL, SIGUSR2, 64].contains(number)) {
+            let context = format!("{number} {place:?} {user:?}");
+            started.expect_nothing();
+            started.signal(number);
+            match number {
+                SIGCHLD => {}
+                SIGSTOP => {
+                    let init = started.init;
+                    wait_until("the stop", || state(init) == Some('T'));
+                    assert_ne!(state(started.command()), Some('T'), "{context}");
+                    started.signal(SIGCONT);
+                    started.expect("got 18");
+                }
+                _ => started.expect(&format!("got {number}")),
+            }
+            started.expect_nothing();
+            assert!(state(started.init).is_some(), "{context}");
+        }
+        // Real-time signals are queued, not merged.
+        for _ in 0..100 {
+            started.signal(40);
+        }
+        for _ in 0..100 {
+            started.expect("got 40");
+        }
+        started.expect_nothing();
+        started.signal(SIGUSR2);
+        started.expect("got 12");
+        assert_eq!(started.status(), 5, "{place:?} {user:?}");
+    }
+}
+
+#[test]
+fn a_signal_that_kills_the_command_is_the_status() {
+    let user = users()[0];
+    for place in PLACES {
+        for number in 1..=64 {
+            let mut sleep = init(place, user, &["sleep", "1000"]);
+            // unshare has words for the end of a pid 1 by SIGKILL.
+            sleep.stderr(Stdio::null());
+            let mut started = Started::executed(place, &mut sleep, "sleep");
+            let command = started.command();
+            started.signal(number);
+            let context = format!("{number} {place:?}");
+            match number {
+                SIGKILL => {
+                    // Only init itself gets it; the kernel ends what is below a pid 1.
+                    let status = started.wait();
+                    match place {
+                        Place::Pid1 => wait_until("the end of the command", || {
+                            matches!(state(command), None | Some('Z'))
+                        }),
+                        Place::Subreaper => {
+                            assert_eq!(status.signal(), Some(SIGKILL));
+                            assert_eq!(state(command), Some('S'));
+                            kill(command);
+                        }
+                    }
+                    continue;
+                }
+                SIGSTOP => {
+                    let init = started.init;
+                    wait_until("the stop", || state(init) == Some('T'));
+                    assert_eq!(state(command), Some('S'), "{context}");
+                    started.signal(SIGCONT);
+                }
+                20..=22 => {
+                    wait_until("the stop", || state(command) == Some('T'));
+                    started.settle();
+                    started.signal(SIGCONT);
+                    wait_until("the command to go on", || state(command) == Some('S'));
+                }
+                SIGCHLD | SIGCONT | 23 | SIGWINCH => {}
+                _ => {
+                    assert_eq!(started.wait().code(), Some(128 + number), "{context}");
+                    continue;
+                }
+            }
+            started.signal(SIGTERM);
+            assert_eq!(started.wait().code(), Some(143), "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_named() {
+    for (place, user) in cases() {
+        let root = Root::empty(user);
+        let plain = root.file("plain", "");
+        let plain = plain.to_str().unwrap();
+        let foreign = root.executable("foreign", "\x7fELF");
+        let foreign = foreign.to_str().unwrap();
+        for (name, status) in [
+            ("/nonesuch/command", 127),
+            ("no-such-command", 127),
+            (plain, 126),
+            (foreign, 126),
+            ("/", 126),
+        ] {
+            let ended = end(&mut init(place, user, &[name, "argument"]));
+            assert_eq!(
+                (ended.status, ended.stdout.as_str()),
+                (status, ""),
+                "{ended:?}"
+            );
+            let line = ended.stderr.lines().next().unwrap();
+            let head = format!("rootlet: cannot run {name}: ");
+            assert!(line.starts_with(&head), "{place:?} {user:?} {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn wrong_use_is_125_with_a_hint() {
+    let user = users()[0];
+    for (words, reason) in [
+        (&[][..], "init: it needs a COMMAND"),
+        (&["--"], "init: it needs a COMMAND"),
+        (&["-g"], "init: it needs a COMMAND"),
+        (&["-e", "256", "true"], "256: an exit status is"),
+        (&["-e", "-1", "true"], "-1: an exit status is"),
+        (&["-e", "x", "true"], "x: an exit status is"),
+        (&["-e", "", "true"], ": an exit status is"),
+        (&["-r", "15", "true"], "15: signals are OLD:NEW"),
+        (&["-r", "15:", "true"], "15:: signals are OLD:NEW"),
+        (&["-r", ":15", "true"], ":15: signals are OLD:NEW"),
+        (&["-r", "0:15", "true"], "0:15: signals are OLD:NEW"),
+        (&["-r", "65:15", "true"], "65:15: signals are OLD:NEW"),
+        (&["-r", "15:65", "true"], "15:65: signals are OLD:NEW"),
+        (&["-r", "TERM:NONE", "true"], "TERM:NONE: signals are"),
+        (&["-p", "0", "true"], "0: there is no such signal"),
+        (&["-p", "65", "true"], "65: there is no such signal"),
+        (&["-p", "SIG", "true"], "SIG: there is no such signal"),
+        (&["--grace", "x", "true"], "x: a number of seconds"),
+        (&["--grace=", "true"], ": a number of seconds"),
+        (&["--grace=-1", "true"], "-1: a number of seconds"),
+        (&["--grace=4294967296", "true"], "a number of seconds"),
+        (&["--nonesuch", "true"], "--nonesuch"),
+    ] {
+        let ended = end(&mut init(Place::Subreaper, user, words));
+        assert_eq!(
+            (ended.status, ended.stdout.as_str()),
+            (125, ""),
+            "{words:?}"
+        );
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{words:?} {ended:?}");
+        assert!(lines[0].starts_with("rootlet: "), "{words:?} {ended:?}");
+        assert!(lines[0].contains(reason), "{words:?} {ended:?}");
+        assert!(lines[1].starts_with("hint: "), "{words:?} {ended:?}");
+    }
+}
+
+/// A program that leaves as many orphans as its argument says, prints `ready`, has all of them end
+/// at once when a line comes, and ends with status 7 after the next line.
+const LEAVE_ORPHANS: &str = "\
+    $| = 1; pipe my $held, my $hold; \
+    my $between = fork; \
+    if (!$between) { \
+        close $hold; close STDIN; require POSIX; \
+        for (1..$ARGV[0]) { if (!fork) { sysread $held, my $end, 1; POSIX::_exit(3); } } \
+        POSIX::_exit(0); \
+    } \
+    waitpid $between, 0; \
+    print \"ready\\n\"; <STDIN>; close $hold; <STDIN>; exit 7";
+
+#[test]
+fn no_orphan_stays() {
+    for (place, user) in cases() {
+        for (count, options) in [1, 100, 2000]
+            .into_iter()
+            .flat_map(|count| [(count, &[][..]), (count, &["-w"])])
+        {
+            if count == 2000 && user != users()[0] {
+                continue;
+            }
+            let context = format!("{count} {options:?} {place:?} {user:?}");
+            let count_text = count.to_string();
+            let words = [options, &["perl", "-e", LEAVE_ORPHANS, &count_text]].concat();
+            let mut run = init(place, user, &words);
+            run.stdin(Stdio::piped()).stderr(Stdio::piped());
+            let mut started = Started::ready(place, &mut run);
+            let init = started.init;
+            assert_eq!(children(init).len(), count + 1, "{context}");
+            // Read while init runs, so that it is never kept from writing.
+            let mut stderr = started.child.stderr.take().unwrap();
+            let lines = std::thread::spawn(move || {
+                let mut text = String::new();
+                stderr.read_to_string(&mut text).unwrap();
+                text
+            });
+
+            let wakes = || status_field(init, "voluntary_ctxt_switches");
+            let before = wakes();
+            let stdin = started.child.stdin.as_mut().unwrap();
+            stdin.write_all(b"end them\n").unwrap();
+            // A zombie is still in this list.
+            wait_until("the end of the orphans", || children(init).len() == 1);
+            if options.is_empty() {
+                assert_eq!(wakes(), before, "{context}");
+            } else {
+                assert_ne!(wakes(), before, "{context}");
+            }
+            let stdin = started.child.stdin.as_mut().unwrap();
+            stdin.write_all(b"end\n").unwrap();
+            assert_eq!(started.status(), 7, "{context}");
+            let lines = lines.join().unwrap();
+            if options.is_empty() {
+                assert_eq!(lines, "", "{context}");
+            } else {
+                let is_told = |line: &str| line.starts_with("rootlet: reaped the orphan ");
+                assert!(lines.lines().all(is_told), "{context}: {lines}");
+                assert_eq!(lines.lines().count(), count, "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_end_of_the_command_amid_orphans_is_its_own() {
+    // All end at the same moment, so that one wake finds them all.
+    let script = "pipe my $held, my $hold; \
+        for (1..50) { \
+            my $child = fork; \
+            if (!$child) { exit 0 if fork; close $hold; sysread $held, my $end, 1; exit 3; } \
+            waitpid $child, 0; \
+        } \
+        exit 9";
+    for (place, user) in cases() {
+        for options in [&[][..], &["-w"]] {
+            for _ in 0..10 {
+                let words = [options, &["perl", "-e", script]].concat();
+                let ended = end(&mut init(place, user, &words));
+                assert_eq!(ended.status, 9, "{options:?} {place:?} {user:?} {ended:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn children_from_before_are_reaped_too() {
+    for user in users() {
+        for options in ["", "-w"] {
+            let command_line = "sh -c 'echo ready; exec sleep 1000'";
+            let script = format!("cat <&0 & exec \"$0\" init {options} {command_line}");
+            let mut bash = command(user, "bash");
+            bash.args(["-c", &script]).arg(rootlet_path());
+            bash.stdin(Stdio::piped()).stderr(Stdio::null());
+            let mut started = Started::ready(Place::Subreaper, &mut bash);
+            let cat = |pid: &i32| {
+                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                name.trim() == "cat"
+            };
+            let inherited = children(started.init).into_iter().find(cat).unwrap();
+            drop(started.child.stdin.take());
+            wait_until("the end of the child", || state(inherited).is_none());
+            started.signal(SIGTERM);
+            assert_eq!(started.status(), 143);
+        }
+    }
+}
+
+#[test]
+fn the_command_starts_with_a_clean_slate() {
+    let show = "grep -E '^Sig(Blk|Ign|Cgt):' /proc/self/status";
+    for (place, user) in cases() {
+        for options in [
+            &[][..],
+            &["--ignore-signal=HUP"],
+            &["--block-signal=USR1"],
+            &[
+                "--block-signal=TSTP,TTIN,CHLD,TERM",
+                "--ignore-signal=INT,TTOU",
+            ],
+        ] {
+            let outside = succeed(command(user, "env").args(options).args(["sh", "-c", show]));
+            let mut inside = init(place, user, &[]);
+            let mut with_env = command(user, "env");
+            with_env.args(options).arg(inside.get_program());
+            with_env.args(inside.get_args()).args(["sh", "-c", show]);
+            assert_eq!(
+                succeed(&mut with_env),
+                outside,
+                "{options:?} {place:?} {user:?}"
+            );
+            // TSTP, TTIN and TTOU are 20, 21 and 22, so they are among the bits of 0x380000.
+            let plain = succeed(inside.args(["sh", "-c", show]));
+            assert!(plain.starts_with("SigBlk:\t0000000000000000\n"), "{plain}");
+        }
+    }
+}
+
+#[test]
+fn an_ignored_or_blocked_sigchld_loses_no_status() {
+    for (place, user) in cases() {
+        for option in [
+            "--ignore-signal=CHLD",
+            "--block-signal=CHLD",
+            "--block-signal",
+        ] {
+            for words in [&[][..], &["-w"]] {
+                let mut env = command(user, "env");
+                let inner = init(place, user, words);
+                env.arg(option)
+                    .arg(inner.get_program())
+                    .args(inner.get_args());
+                env.args(["sh", "-c", "grep SigIgn /proc/self/status; exit 7"]);
+                let ended = end(&mut env);
+                assert_eq!(ended.status, 7, "{option} {place:?} {user:?} {ended:?}");
+                let ignored = ended.stdout.trim().rsplit('\t').next().unwrap();
+                let ignored = u64::from_str_radix(ignored, 16).unwrap();
+                assert_eq!(ignored & (1 << (SIGCHLD - 1)), 0, "{option} {ended:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_it_is_not_pid_1_it_is_a_quiet_subreaper() {
+    // Its parent's parent takes an orphan only where nobody nearer does.
+    let script = "pipe my $held, my $hold; my $between = fork; \
+        if (!$between) { \
+            exit 0 if fork; \
+            close $hold; sysread $held, my $end, 1; print getppid, \"\\n\"; exit 0; \
+        } \
+        waitpid $between, 0; close $hold; wait; $| = 1; print getppid, \"\\n\"; <STDIN>";
+    for user in users() {
+        for options in [&[][..], &["-s"]] {
+            let words = [options, &["perl", "-e", script]].concat();
+            let mut run = init(Place::Subreaper, user, &words);
+            run.stdin(Stdio::piped()).stderr(Stdio::piped());
+            let mut started = Started::find(Place::Subreaper, Running::start(&mut run));
+            let init = started.init.to_string();
+            started.expect(&init);
+            started.expect(&init);
+            drop(started.child.stdin.take());
+            assert_eq!(started.status(), 0);
+            let mut stderr = String::new();
+            let mut pipe = started.child.stderr.take().unwrap();
+            pipe.read_to_string(&mut stderr).unwrap();
+            assert_eq!(stderr, "", "{user:?}");
+        }
+    }
+}
+
+/// The open descriptors of a process, and what each is.
+fn descriptors(pid: i32) -> Vec<(i32, String)> {
+    let mut list: Vec<(i32, String)> = fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let number = entry.file_name().into_string().unwrap().parse().unwrap();
+            let target = fs::read_link(entry.path()).unwrap();
+            (number, target.to_str().unwrap().to_owned())
+        })
+        .collect();
+    list.sort();
+    list
+}
+
+#[test]
+fn inherited_files_and_the_directory_are_the_commands_alone() {
+    for (place, user) in cases() {
+        for options in [&[][..], &["-w"]] {
+            let root = Root::empty(user);
+            let file = root.file("file", "");
+            let file = file.to_str().unwrap();
+            let words = [options, &["sh", "-c", "echo ready; exec sleep 1000"]].concat();
+            let init = init(place, user, &words);
+            let mut bash = command(user, "bash");
+            let script = "exec 3<file 4<file 9<file 200<file; exec \"$@\"";
+            bash.args(["-c", script, "bash"]);
+            bash.arg(init.get_program()).args(init.get_args());
+            bash.current_dir(root.path());
+            let started = Started::ready(place, &mut bash);
+
+            let of_init = descriptors(started.init);
+            let own: Vec<&str> = of_init.iter().skip(3).map(|(_, what)| &what[..]).collect();
+            // A pidfd is a file of pidfs since Linux 6.9.
+            assert_eq!(own.len(), 2, "{of_init:?}");
+            assert!(own.contains(&"anon_inode:[signalfd]"), "{of_init:?}");
+            let is_pidfd = |what: &&str| what.contains("pidfd");
+            assert!(own.iter().any(is_pidfd), "{of_init:?}");
+            let standard: Vec<i32> = of_init.iter().map(|(number, _)| *number).take(3).collect();
+            assert_eq!(standard, [0, 1, 2]);
+
+            let of_command = descriptors(started.command());
+            // The tests themselves may have inherited others.
+            let mut inherited = of_command.clone();
+            inherited.retain(|(_, what)| what == file);
+            let expected = [3, 4, 9, 200].map(|number| (number, file.to_owned()));
+            assert_eq!(inherited, expected, "{place:?} {user:?}");
+            let of_init_too = |(_, what): &(i32, String)| what.contains("anon_inode");
+            assert!(!of_command.iter().any(of_init_too), "{of_command:?}");
+
+            let directory = |pid: i32| fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
+            assert_eq!(directory(started.init), Path::new("/"));
+            assert_eq!(directory(started.command()), root.path());
+        }
+    }
+}
+
+#[test]
+fn closed_standard_descriptors_are_no_obstacle() {
+    for (place, user) in cases() {
+        for closed in ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"] {
+            let init = init(place, user, &["sh", "-c", "exit 7"]);
+            let mut bash = command(user, "bash");
+            bash.args(["-c", &format!("exec \"$@\" {closed}"), "bash"]);
+            bash.arg(init.get_program()).args(init.get_args());
+            assert_eq!(end(&mut bash).status, 7, "{closed} {place:?} {user:?}");
+        }
+    }
+}
+
+#[test]
+fn sockets_handed_to_init_are_the_commands() {
+    let ask = "echo \"$LISTEN_PID\" $$ $LISTEN_FDS; cat <&3";
+    for user in users() {
+        // (What LISTEN_PID is, whether it becomes the command's.)
+        for (listen_pid, ours) in [("$$", true), ("1", false), ("1$$", false), ("", false)] {
+            let root = Root::empty(user);
+            root.file("socket", "handed over");
+            let script = format!(
+                "LISTEN_PID={listen_pid} LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS; \
+                 echo $LISTEN_PID; exec 3<socket; exec \"$0\" init sh -c '{ask}'"
+            );
+            let mut bash = command(user, "bash");
+            bash.args(["-c", &script]).arg(rootlet_path());
+            bash.current_dir(root.path());
+            let output = succeed(&mut bash);
+            let mut lines = output.lines();
+            let given = lines.next().unwrap();
+            let line = lines.next().unwrap();
+            let mut words = line.split(' ');
+            let (listen, own) = (words.next().unwrap(), words.next().unwrap());
+            assert_eq!(
+                listen,
+                if ours { own } else { given },
+                "{listen_pid} {output}"
+            );
+            assert_eq!(words.next(), Some("1"));
+            assert_eq!(lines.next(), Some("handed over"));
+        }
+    }
+    // As pid 1 of its namespace its pid is 1.
+    let mut run = init(
+        Place::Pid1,
+        users()[0],
+        &["sh", "-c", "echo $LISTEN_PID $$"],
+    );
+    let output = succeed(run.env("LISTEN_PID", "1"));
+    let (listen, own) = output.trim().split_once(' ').unwrap();
+    assert_eq!(listen, own);
+    assert_ne!(own, "1");
+}
+
+#[test]
+fn signals_go_to_the_group_if_asked() {
+    // Parent and child tell of each signal; the parent ends the child with itself.
+    let program = print_all_signals().replacen(
+        "print \"ready\\n\"; ",
+        "my $child = fork; my $name = $child ? 'parent' : 'child'; \
+         print \"ready\\n\" if $child; ",
+        1,
+    );
+    let program = program
+        .replace("print \"got $number\\n\"", "print \"$name got $number\\n\"")
+        .replace("exit 5", "kill(9, $child || $$), exit 5");
+    for (place, user) in cases() {
+        for (options, child_too) in [(&[][..], false), (&["-g"], true), (&["--group"], true)] {
+            let words = [options, &["perl", "-e", &program]].concat();
+            let mut started = Started::ready(place, &mut init(place, user, &words));
+            for number in [SIGUSR1, SIGHUP, SIGINT, SIGTERM, 34] {
+                started.signal(number);
+                // Each tells in its own time.
+                let mut lines = vec![started.line()];
+                started.signal(64);
+                let expected = if child_too { 4 } else { 2 };
+                lines.extend((1..expected).map(|_| started.line()));
+                lines.sort();
+                let told = |name: &str| [number, 64].map(|number| format!("{name} got {number}"));
+                let mut expected = told("parent").to_vec();
+                if child_too {
+                    expected.extend(told("child"));
+                }
+                expected.sort();
+                assert_eq!(lines, expected, "{options:?} {place:?} {user:?}");
+            }
+            // The child has no number for itself, and ends by this too.
+            started.signal(SIGUSR2);
+            assert_eq!(started.status(), 5);
+        }
+    }
+}
+
+#[test]
+fn signals_are_rewritten() {
+    for (place, user) in cases() {
+        let program = print_all_signals();
+        let words = [
+            "-r",
+            "TERM:USR1",
+            "--rewrite=SIGHUP:SIGINT",
+            "-r2:0",
+            "-r",
+            "QUIT:0",
+            "-r",
+            "34:35",
+            "-r",
+            "28:41",
+            "-r",
+            "WINCH:42",
+            "-r",
+            "TSTP:3",
+            "perl",
+            "-e",
+            &program,
+        ];
+        let mut started = Started::ready(place, &mut init(place, user, &words));
+        for (number, rewritten) in [
+            (SIGTERM, SIGUSR1),
+            (SIGUSR1, SIGUSR1),
+            (SIGHUP, SIGINT),
+            (SIGINT, 0),
+            (3, 0),
+            (34, 35),
+            (35, 35),
+            (SIGWINCH, 42),
+            (STOPS[0], 3),
+            (STOPS[1], STOPS[1]),
+        ] {
+            started.signal(number);
+            if rewritten != 0 {
+                started.expect(&format!("got {rewritten}"));
+            }
+            started.expect_nothing();
+        }
+        started.signal(SIGUSR2);
+        started.expect("got 12");
+        assert_eq!(started.status(), 5, "{place:?} {user:?}");
+    }
+}
+
+#[test]
+fn expected_statuses_are_success() {
+    let user = users()[0];
+    for (place, user) in cases() {
+        for (options, script, status) in [
+            (&["-e", "3"][..], "exit 3", 0),
+            (&["-e", "3"], "exit 4", 4),
+            (&["-e", "3"], "exit 0", 0),
+            (&["-e3", "--expect=143", "--expect", "255"], "exit 255", 0),
+            (&["-e3", "--expect=143", "--expect", "255"], "kill $$", 0),
+            (
+                &["-e3", "--expect=143", "--expect", "255"],
+                "kill -9 $$",
+                137,
+            ),
+            (&["-e", "0"], "exit 1", 1),
+        ] {
+            let words = [options, &["sh", "-c", script]].concat();
+            let ended = end(&mut init(place, user, &words));
+            assert_eq!(ended.status, status, "{words:?} {place:?} {user:?}");
+        }
+    }
+    let all: Vec<String> = (0..=255).map(|code| format!("-e{code}")).collect();
+    for status in [0, 1, 77, 143, 255] {
+        let script = format!("exit {status}");
+        let mut words: Vec<&str> = all.iter().map(String::as_str).collect();
+        words.extend(["sh", "-c", &script]);
+        let ended = end(&mut init(Place::Subreaper, user, &words));
+        assert_eq!(ended.status, 0, "{status}");
+    }
+}
+
+#[test]
+fn a_pause_ends_with_term_and_int_alone() {
+    for (place, user) in cases() {
+        for number in [SIGTERM, SIGINT] {
+            for options in [&["-P"][..], &["--pause", "-w"]] {
+                let mut run = init(place, user, options);
+                let mut started = Started::find(place, Running::start(&mut run));
+                started.settle();
+                assert_eq!(descriptors(started.init).len(), 4);
+                let others = [SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGCONT, SIGWINCH, 40];
+                others.into_iter().for_each(|other| started.signal(other));
+                // All but the last were read, then: a TERM would be before them.
+                let pending = || {
+                    let pending = status_field(started.init, "ShdPnd");
+                    pending.bytes().all(|digit| digit == b'0')
+                };
+                wait_until("the signals to be read", pending);
+                started.settle();
+                started.signal(number);
+                assert_eq!(
+                    started.wait().code(),
+                    Some(0),
+                    "{number} {place:?} {user:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn init_is_told_of_its_parents_end() {
+    for user in users() {
+        let program = print_all_signals();
+        for (name, line) in [("TERM", "got 15"), ("10", "got 10"), ("SIGHUP", "got 1")] {
+            let script = "\"$0\" init -p \"$1\" perl -e \"$2\" & echo $!; read line";
+            let mut bash = command(user, "bash");
+            bash.args(["-c", script]).arg(rootlet_path());
+            bash.args([name, &program]).stdin(Stdio::piped());
+            let mut running = Running::start(&mut bash);
+            let init: i32 = running.line().parse().unwrap();
+            running.expect("ready");
+            send_signal(running.pid(), SIGKILL);
+            running.wait();
+            running.expect(line);
+            send_signal(init, SIGUSR2);
+            running.expect("got 12");
+            wait_until("the end of init", || {
+                matches!(state(init), None | Some('Z'))
+            });
+        }
+    }
+}
+
+/// A program that leaves a child with a child of its own, in a session of its own, and ends with
+/// status 3. Both take half a second to end after TERM and leave a file each.
+const LEAVE_TIDY_CHILDREN: &str = "\
+    use POSIX 'setsid'; pipe my $told, my $tell; \
+    sub stay { \
+        my $name = shift; \
+        $SIG{TERM} = sub { \
+            select undef, undef, undef, 0.5; open my $file, '>', \"$ARGV[0]/$name\"; exit 0; \
+        }; \
+        syswrite $tell, 'x'; sleep 1000 while 1; \
+    } \
+    if (!fork) { setsid; stay('second') if !fork; stay('first'); } \
+    sysread $told, my $two, 1 for 1..2; exit 3";
+
+#[test]
+fn what_is_left_has_the_grace_to_end() {
+    for (place, user) in cases() {
+        for options in [&["--grace", "30"][..], &["--grace=30", "-w"]] {
+            let root = Root::empty(user);
+            let words = [options, &["perl", "-e", LEAVE_TIDY_CHILDREN, root.name()]].concat();
+            let start = Instant::now();
+            let mut run = init(place, user, &words);
+            run.stderr(Stdio::null());
+            assert_eq!(end(&mut run).status, 3, "{place:?} {user:?}");
+            // Not longer than they need.
+            assert!(start.elapsed() < Duration::from_secs(25));
+            for name in ["first", "second"] {
+                let file = root.path().join(name);
+                assert!(file.exists(), "{name} {options:?} {place:?} {user:?}");
+            }
+            assert_eq!(processes_with(root.name()), [0; 0]);
+        }
+    }
+}
+
+/// A program that leaves deaf children: the one stops itself, the other is in its own session.
+const LEAVE_DEAF_CHILDREN: &str = "\
+    use POSIX 'setsid'; pipe my $told, my $tell; \
+    $SIG{$_} = 'IGNORE' for qw(TERM HUP INT QUIT); \
+    if (!fork) { \
+        setsid; \
+        if (!fork) { syswrite $tell, 'x'; kill STOP => $$ while 1; } \
+        syswrite $tell, 'x'; sleep 1000 while 1; \
+    } \
+    sysread $told, my $two, 1 for 1..2; exit 3";
+
+#[test]
+fn the_deaf_are_killed_after_the_grace() {
+    for (place, user) in cases() {
+        let root = Root::empty(user);
+        let start = Instant::now();
+        let words = ["--grace=1", "perl", "-e", LEAVE_DEAF_CHILDREN, root.name()];
+        assert_eq!(
+            end(&mut init(place, user, &words)).status,
+            3,
+            "{place:?} {user:?}"
+        );
+        assert!(
+            start.elapsed() >= Duration::from_secs(1),
+            "{place:?} {user:?}"
+        );
+        assert_eq!(processes_with(root.name()), [0; 0], "{place:?} {user:?}");
+    }
+}
+
+#[test]
+fn a_deaf_command_is_killed_after_the_grace() {
+    let script = "$SIG{$_} = 'IGNORE' for qw(TERM HUP INT QUIT); $| = 1; print \"ready\\n\"; \
+                  sleep 1000 while 1";
+    for (place, user) in cases() {
+        for number in [SIGTERM, SIGINT, SIGHUP, 3] {
+            let words = ["--grace", "1", "perl", "-e", script];
+            let mut started = Started::ready(place, &mut init(place, user, &words));
+            let start = Instant::now();
+            started.signal(number);
+            assert_eq!(started.status(), 137, "{number} {place:?} {user:?}");
+            assert!(start.elapsed() >= Duration::from_secs(1));
+        }
+    }
+}
+
+#[test]
+fn without_grace_nobody_is_waited_for() {
+    for (place, user) in cases() {
+        for options in [&[][..], &["--grace=0"]] {
+            let root = Root::empty(user);
+            let words = [options, &["perl", "-e", LEAVE_DEAF_CHILDREN, root.name()]].concat();
+            // The deaf would keep a pipe open.
+            let mut run = init(place, user, &words);
+            let status = run.stdout(Stdio::null()).status().unwrap();
+            assert_eq!(status.code(), Some(3), "{place:?} {user:?}");
+            if place == Place::Subreaper {
+                let left = processes_with(root.name());
+                assert_eq!(left.len(), 2);
+                left.into_iter().for_each(kill);
+            }
+            wait_until("the end of all", || processes_with(root.name()).is_empty());
+        }
+    }
+}
+
+#[test]
+fn nothing_from_inside_ends_or_stops_pid_1() {
+    // Before each signal from a child it is told to whom; those that can be passed on are.
+    let program = print_all_signals().replacen(
+        "print \"ready\\n\"; ",
+        "print \"ready\\n\"; \
+         for (@ARGV) { die if !kill $_ => 1 } kill 64 => 1; ",
+        1,
+    );
+    for user in users() {
+        for (number, comes) in [
+            ("STOP", None),
+            ("KILL", None),
+            ("CHLD", None),
+            ("TERM", Some("got 15")),
+            ("SEGV", Some("got 11")),
+            ("INT", Some("got 2")),
+        ] {
+            let words = ["perl", "-e", &program, number];
+            let mut run = init(Place::Pid1, user, &words);
+            let mut started = Started::ready(Place::Pid1, &mut run);
+            if let Some(line) = comes {
+                started.expect(line);
+            }
+            started.expect("got 64");
+            started.settle();
+            // And from outside it is passed on.
+            started.signal(SIGTERM);
+            started.expect("got 15");
+            started.signal(SIGUSR2);
+            started.expect("got 12");
+            assert_eq!(started.status(), 5, "{number} {user:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reboot_inside_is_the_end_of_the_run_and_is_told() {
+    let host = fs::read_link("/proc/self/ns/pid").unwrap();
+    let host = host.to_str().unwrap();
+    // Only where that is not the host's.
+    let guard = format!("test -d /proc/1 && [ \"$(readlink /proc/self/ns/pid)\" != '{host}' ]");
+    for user in users() {
+        let root = Root::busybox(user);
+        for (program, status, line) in [
+            ("reboot", 129, "restart"),
+            ("poweroff", 130, "power off"),
+            ("halt", 130, "power off"),
+        ] {
+            let reboot = format!("{guard} && {program} -nf; sleep 1000");
+            let script = format!("{guard} || exit 99; {reboot}");
+            let ended = end(&mut root.run(&["ROOT", "sh", "-c", &script]));
+            assert_eq!(ended.status, status, "{program} {user:?} {ended:?}");
+            assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+            assert!(ended.stderr.contains(line), "{ended:?}");
+        }
+    }
+}
+
+/// A program without libc that writes `here` and ends with status 42.
+const TINY: &str = r#"
+static long call(long number, long a, long b, long c) {
+#if defined(__x86_64__)
+    __asm__ volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c)
+                     : "rcx", "r11", "memory");
+    return number;
+#else
+    register long x8 __asm__("x8") = number, x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+    return x0;
+#endif
+}
+void _start(void) {
+    call(WRITE, 1, (long)"here\n", 5);
+    for (;;) call(EXIT, 42, 0, 0);
+}
+"#;
+
+#[test]
+fn an_image_needs_no_other_file() {
+    for user in users() {
+        let root = Root::empty(user);
+        let binary = fs::read(rootlet_path()).unwrap();
+        root.executable("rootlet", binary);
+        // It is the only file.
+        let words = [
+            "--no-mounts",
+            "ROOT",
+            "/rootlet",
+            "init",
+            "--",
+            "/rootlet",
+            "--version",
+        ];
+        let version = succeed(&mut root.run(&words));
+        assert!(version.starts_with("rootlet "), "{version}");
+        let words = ["--no-mounts", "ROOT", "/rootlet", "init", "-P"];
+        let mut paused = Running::start(&mut root.run(&words));
+        paused.wait_for_command("rootlet");
+        let init = paused.command();
+        wait_until("init to wait", || {
+            let call = fs::read_to_string(format!("/proc/{init}/syscall"));
+            let line = fs::read_to_string(format!("/proc/{init}/cmdline"));
+            call.is_ok_and(|call| call.starts_with(&format!("{} ", sc::nr::PPOLL)))
+                && line.is_ok_and(|line| line.contains("-P"))
+                && descriptors(init).len() == 4
+        });
+        paused.signal(SIGTERM);
+        assert_eq!(paused.status(), 0);
+
+        let elsewhere = Root::empty(user);
+        let source = elsewhere.file("tiny.c", TINY);
+        let mut cc = Command::new("cc");
+        cc.args(["-static", "-nostdlib", "-o"])
+            .arg(root.path().join("program"));
+        cc.arg(format!("-DWRITE={}", sc::nr::WRITE));
+        cc.arg(format!("-DEXIT={}", sc::nr::EXIT)).arg(source);
+        succeed(&mut cc);
+        for options in [&[][..], &["-w"], &["--grace=5"]] {
+            let words = ["--no-mounts", "ROOT", "/rootlet", "init"];
+            let words = [&words, options, &["--", "/program"]].concat();
+            let ended = end(&mut root.run(&words));
+            let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+            assert_eq!(told, (42, "here\n", ""), "{options:?} {user:?}");
+        }
+    }
+}
+
+#[test]
+fn an_idle_init_makes_no_system_call() {
+    let user = users()[0];
+    let directory = Root::empty(user);
+    let mut traced = Vec::new();
+    for (place, options) in PLACES.into_iter().flat_map(|place| {
+        [
+            (place, &["-w"][..]),
+            (place, &["--grace=9"]),
+            (place, &["-P"]),
+        ]
+    }) {
+        let words = [options, &["sleep", "1000"]].concat();
+        let mut run = init(place, user, &words);
+        let started = match options {
+            ["-P"] => Started::find(place, Running::start(&mut run)),
+            _ => Started::executed(place, &mut run, "sleep"),
+        };
+        started.settle();
+        let log = directory.path().join(format!("trace-{}", traced.len()));
+        let mut strace = command(user, "strace");
+        strace
+            .args(["-f", "-qq", "-o"])
+            .arg(&log)
+            .arg("-p")
+            .arg(started.init.to_string());
+        let strace = Running::start(&mut strace);
+        wait_until("strace", || {
+            status_field(started.init, "TracerPid") == strace.pid().to_string()
+        });
+        // The call that it is in.
+        wait_until("the first call", || {
+            fs::metadata(&log).is_ok_and(|log| log.len() > 0)
+        });
+        traced.push((started, strace, log));
+    }
+    let sizes = || -> Vec<u64> {
+        let size =
+            |(_, _, log): &(_, _, _)| fs::metadata(log as &std::path::PathBuf).unwrap().len();
+        traced.iter().map(size).collect()
+    };
+    for (started, ..) in &traced {
+        started.settle();
+    }
+    let before = sizes();
+    // The one time that is fixed: nothing can be waited for where nothing is to happen.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(sizes(), before);
+    // Had it made a call, it would have been seen.
+    traced
+        .iter()
+        .for_each(|(started, ..)| started.signal(SIGWINCH));
+    wait_until("calls", || {
+        sizes()
+            .iter()
+            .zip(&before)
+            .all(|(now, before)| now > before)
+    });
+}
+
+/// A file that prints the signals it gets, with init around it in this place.
+fn print_signals(directory: &Root, place: Place, user: User) -> String {
+    let file = directory.script("print-signals", PRINT_SIGNALS);
+    let init = init(place, user, &["python3"]);
+    let program = init.get_program().to_str().unwrap();
+    let words: Vec<&str> = init.get_args().map(|word| word.to_str().unwrap()).collect();
+    format!("{program} {} {}", words.join(" "), file.display())
+}
+
+/// init's pid: the parent of the command that has this mark, which no shell has.
+fn init_around(mark: &str) -> i32 {
+    let is_python = |pid: &i32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        name.starts_with("python")
+    };
+    let python = processes_with(mark).into_iter().find(is_python).unwrap();
+    status_field(python, "PPid").parse().unwrap()
+}
+
+/// SIGUSR1 is behind any other signal that is still under way.
+#[track_caller]
+fn expect_once(session: &mut Session, init: i32, printed: &str) {
+    session.expect(printed);
+    send_signal(init, SIGUSR1);
+    assert_eq!(session.expect("got 10\n"), "");
+}
+
+#[track_caller]
+fn end_print_signals(session: &mut Session, init: i32) {
+    send_signal(init, SIGUSR2);
+    assert_eq!(session.expect("got 12\n"), "");
+}
+
+#[test]
+fn ctrl_c_reaches_the_command_once() {
+    for (place, user) in cases() {
+        let root = Root::empty(user);
+        let mut session = Session::bash(user);
+        session.enter(&print_signals(&root, place, user));
+        session.expect("ready\n");
+        let init = init_around(root.name());
+        assert!(!session.is_leaders());
+        for _ in 0..3 {
+            session.press(CTRL_C);
+            expect_once(&mut session, init, "got 2\n");
+        }
+        end_print_signals(&mut session, init);
+        assert_eq!(session.status(), "5\n", "{place:?} {user:?}");
+        session.exit();
+    }
+}
+
+#[test]
+fn the_foreground_is_the_commands_if_it_was_ours() {
+    for (place, user) in cases() {
+        let root = Root::empty(user);
+        let mut session = Session::bash(user);
+        session.enter(&print_signals(&root, place, user));
+        session.expect("ready\n");
+        let init = init_around(root.name());
+        let command = children(init)[0];
+        let foreground = || {
+            let group = rustix::termios::tcgetpgrp(session.terminal()).unwrap();
+            group.as_raw_nonzero().get()
+        };
+        // The group of a pid 1 is unshare's here, outside of its pid namespace: neither can it tell
+        // whether that has the foreground, nor give it back.
+        let expected = match place {
+            Place::Subreaper => command,
+            Place::Pid1 => status_field(init, "PPid").parse().unwrap(),
+        };
+        assert_eq!(foreground(), expected, "{place:?} {user:?}");
+        end_print_signals(&mut session, init);
+        assert_eq!(session.status(), "5\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn from_the_background_it_takes_no_foreground() {
+    for (place, user) in cases() {
+        let root = Root::empty(user);
+        let mut session = Session::bash(user);
+        session.enter(&format!("{} &", print_signals(&root, place, user)));
+        session.expect_with_prompt("ready\n");
+        let init = init_around(root.name());
+        // A key is the shell's then.
+        session.press(CTRL_C);
+        session.expect("outer> ");
+        assert!(session.is_leaders(), "{place:?} {user:?}");
+        send_signal(init, SIGUSR1);
+        assert_eq!(session.expect("got 10\n"), "");
+        send_signal(init, SIGUSR2);
+        assert_eq!(session.expect("got 12\n"), "");
+        session.enter("wait $!; echo status $?");
+        session.expect("status 5\n");
+        session.expect("outer> ");
+        session.exit();
+    }
+}
+
+#[test]
+fn ctrl_z_stops_the_job_and_fg_continues_it() {
+    for user in users() {
+        let root = Root::empty(user);
+        let mut session = Session::bash(user);
+        session.enter(&print_signals(&root, Place::Subreaper, user));
+        session.expect("ready\n");
+        let init = init_around(root.name());
+        let command = children(init)[0];
+        for _ in 0..3 {
+            session.press(CTRL_Z);
+            session.expect("Stopped");
+            session.expect("outer> ");
+            assert_eq!((state(init), state(command)), (Some('T'), Some('T')));
+            session.foreground();
+            expect_once(&mut session, init, "got 18\n");
+            session.press(CTRL_C);
+            expect_once(&mut session, init, "got 2\n");
+        }
+        end_print_signals(&mut session, init);
+        assert_eq!(session.status(), "5\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn as_pid_1_in_the_group_of_a_job_it_leaves_job_control_to_the_shell() {
+    for user in users() {
+        let root = Root::empty(user);
+        let mut session = Session::bash(user);
+        session.enter(&print_signals(&root, Place::Pid1, user));
+        session.expect("ready\n");
+        let init = init_around(root.name());
+        let command = children(init)[0];
+        for _ in 0..3 {
+            session.press(CTRL_Z);
+            session.expect("Stopped");
+            session.expect("outer> ");
+            wait_until("the stop", || state(command) == Some('T'));
+            // Nobody inside could continue it.
+            assert_ne!(state(init), Some('T'));
+            session.foreground();
+            session.expect("got 18\n");
+            session.press(CTRL_C);
+            session.expect("got 2\n");
+        }
+        end_print_signals(&mut session, init);
+        assert_eq!(session.status(), "5\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn as_pid_1_of_a_terminal_ctrl_z_stops_the_command_until_cont() {
+    if !can_be_root() {
+        return;
+    }
+    // As a container's first process is: leader of its session, which has the terminal.
+    let root = Root::empty(User::Root);
+    let file = root.script("print-signals", PRINT_SIGNALS);
+    let mut leader = command(User::Root, "unshare");
+    leader.args(["--pid", "--fork", "--kill-child", "setsid", "--ctty"]);
+    leader
+        .arg(rootlet_path())
+        .args(["init", "python3"])
+        .arg(file);
+    let mut session = Session::start(leader);
+    session.expect("ready\n");
+    let init = init_around(root.name());
+    let command = children(init)[0];
+    for _ in 0..3 {
+        session.press(CTRL_C);
+        expect_once(&mut session, init, "got 2\n");
+        session.press(CTRL_Z);
+        wait_until("the stop", || state(command) == Some('T'));
+        send_signal(init, SIGCONT);
+        expect_once(&mut session, init, "got 18\n");
+        assert_ne!(state(init), Some('T'));
+    }
+    end_print_signals(&mut session, init);
+    assert_eq!(session.wait().code(), Some(5));
+}
+
+#[test]
+fn with_a_terminal_orphans_are_reaped() {
+    let leave = "perl -e 'for (1..50) { my $b = fork; if (!$b) { exit 0 if fork; exit 0 } \
+                 waitpid $b, 0 }'";
+    for user in users() {
+        for options in ["", "--grace=5"] {
+            let root = Root::empty(user);
+            let mut session = Session::bash(user);
+            let script = format!("{leave}; echo ready; read line; exit 8; : {}", root.name());
+            let script = root.script("orphans", &script);
+            session.enter(&format!("$rootlet init {options} sh {}", script.display()));
+            session.expect("ready\n");
+            let is_init = |pid: &i32| {
+                let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.contains("\0init\0")
+            };
+            let found = processes_with(root.name());
+            let init = found.into_iter().find(is_init).unwrap();
+            wait_until("the end of the orphans", || children(init).len() == 1);
+            session.enter("");
+            assert_eq!(session.status(), "8\n");
+            session.exit();
+        }
+    }
+}
