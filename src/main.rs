@@ -10,7 +10,7 @@ mod rt;
 
 use alloc::vec::Vec;
 
-use cli::init::Program;
+use cli::says::Program;
 
 /// The role is the first argument, or the name that we are called by.
 fn main(arguments: rt::Words, environment: rt::Words) -> u8 {

@@ -3,6 +3,7 @@
 pub(crate) mod init;
 mod options;
 pub(crate) mod run;
+pub(crate) mod says;
 
 use rootlet::sys::{BorrowedFd, fs::write_all};
 use rootlet::{Error, Step};
