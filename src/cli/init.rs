@@ -3,7 +3,9 @@
 use rootlet::sys::BorrowedFd;
 use rootlet::{Error, Init, Step};
 
-use crate::cli::options::{INIT, Id, help, parse};
+use crate::cli::help::help;
+use crate::cli::options::{INIT, Id};
+use crate::cli::parse::parse;
 use crate::cli::says::{Digits, Program, Says};
 use crate::cli::{VERSION, print, print_to};
 

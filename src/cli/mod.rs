@@ -1,7 +1,9 @@
 //! The command line: options into the library's structs, and help.
 
+mod help;
 pub(crate) mod init;
 mod options;
+mod parse;
 pub(crate) mod run;
 pub(crate) mod says;
 
@@ -37,8 +39,8 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
     match arguments {
         [] => wrong(b"rootlet", "say what to do, such as: rootlet run NEWROOT"),
         [b"--help" | b"-h" | b"help"] => print(OVERVIEW.as_bytes()),
-        [b"help", b"run"] => print(&options::help(&options::RUN)),
-        [b"help", b"init"] => print(&options::help(&options::INIT)),
+        [b"help", b"run"] => print(&help::help(&options::RUN)),
+        [b"help", b"init"] => print(&help::help(&options::INIT)),
         [b"--version" | b"-V"] => print(VERSION.as_bytes()),
         [b"help", word, ..] => wrong(word, "there is no such role"),
         [word, ..] if word.starts_with(b"-") => wrong(

@@ -1,8 +1,5 @@
-//! The one table of options: parser and help both read it, so that they cannot disagree.
-
-use alloc::vec::Vec;
-
-use rootlet::{Error, Step};
+//! The one table of options of each role: parser and help both read it, so that they cannot
+//! disagree.
 
 /// Which option.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,25 +30,25 @@ pub(crate) enum Id {
 
 /// A role: how it is called, what it does, its options.
 pub(crate) struct Role {
-    usage: &'static str,
-    sections: &'static [Section],
+    pub(crate) usage: &'static str,
+    pub(crate) sections: &'static [Section],
 }
 
-struct Opt {
-    id: Id,
-    short: Option<u8>,
+pub(crate) struct Opt {
+    pub(crate) id: Id,
+    pub(crate) short: Option<u8>,
     /// The first is the name, the others are taken too.
-    long: &'static [&'static str],
-    value: Option<&'static str>,
+    pub(crate) long: &'static [&'static str],
+    pub(crate) value: Option<&'static str>,
     /// Lines of at most 54 characters.
-    help: &'static [&'static str],
+    pub(crate) help: &'static [&'static str],
 }
 
 /// A heading, its options, and what is to be said below them.
-struct Section {
-    heading: &'static str,
-    options: &'static [Opt],
-    below: &'static str,
+pub(crate) struct Section {
+    pub(crate) heading: &'static str,
+    pub(crate) options: &'static [Opt],
+    pub(crate) below: &'static str,
 }
 
 pub(crate) const RUN: Role = Role {
@@ -344,118 +341,3 @@ program's options and environment variables, and has its habits.
         },
     ],
 };
-
-/// The width of the column that the option stands in, when its help fits beside it.
-const COLUMN: usize = 24;
-
-/// The help of a role.
-pub(crate) fn help(role: &Role) -> Vec<u8> {
-    let mut text = Vec::from(role.usage);
-    for section in role.sections {
-        text.push(b'\n');
-        text.extend(section.heading.as_bytes());
-        text.extend(b":\n");
-        for option in section.options {
-            let start = text.len();
-            match option.short {
-                Some(short) => {
-                    text.extend([b' ', b' ', b'-', short]);
-                    if !option.long.is_empty() {
-                        text.extend(b", ");
-                    }
-                }
-                None => text.extend(b"      "),
-            }
-            for (index, name) in option.long.iter().enumerate() {
-                text.extend(if index == 0 { "--" } else { ", --" }.as_bytes());
-                text.extend(name.as_bytes());
-            }
-            if let Some(value) = option.value {
-                text.push(b' ');
-                text.extend(value.as_bytes());
-            }
-            for line in option.help {
-                let width = text.len() - start;
-                if width + 2 > COLUMN || text.last() == Some(&b'\n') {
-                    if text.last() != Some(&b'\n') {
-                        text.push(b'\n');
-                    }
-                    text.extend([b' '; COLUMN]);
-                } else {
-                    text.extend(&[b' '; COLUMN][width..]);
-                }
-                text.extend(line.as_bytes());
-                text.push(b'\n');
-            }
-        }
-        if !section.below.is_empty() {
-            text.push(b'\n');
-            text.extend(section.below.as_bytes());
-        }
-    }
-    text
-}
-
-/// Reads options up to the first operand or `--`: gives each with its value to `take`, and
-/// returns the rest.
-pub(crate) fn parse<'a, 'w>(
-    role: &Role,
-    mut words: &'w [&'a [u8]],
-    mut take: impl FnMut(Id, &'a [u8]) -> Result<(), Error<'static>>,
-) -> Result<&'w [&'a [u8]], Error<'static>> {
-    let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
-    let all = || role.sections.iter().flat_map(|section| section.options);
-    while let [word, rest @ ..] = words {
-        match word {
-            [b'-', b'-'] => return Ok(rest),
-            [b'-', b'-', long @ ..] => {
-                words = rest;
-                let mut parts = long.splitn(2, |byte| *byte == b'=');
-                let name = parts.next().unwrap_or_default();
-                let attached = parts.next();
-                let known =
-                    |option: &&Opt| option.long.iter().any(|known| known.as_bytes() == name);
-                let Some(option) = all().find(known) else {
-                    return wrong(word, "there is no such option");
-                };
-                match (option.value, attached) {
-                    (None, None) => take(option.id, b"")?,
-                    (None, Some(_)) => return wrong(word, "the option takes no value"),
-                    (Some(_), Some(value)) => take(option.id, value)?,
-                    (Some(_), None) => {
-                        let [value, after @ ..] = words else {
-                            return wrong(word, "the option needs a value");
-                        };
-                        take(option.id, value)?;
-                        words = after;
-                    }
-                }
-            }
-            [b'-', letters @ ..] if !letters.is_empty() => {
-                words = rest;
-                let mut letters = letters;
-                while let [letter, after @ ..] = letters {
-                    let known = |option: &&Opt| option.short == Some(*letter);
-                    let Some(option) = all().find(known) else {
-                        return wrong(word, "there is no such option");
-                    };
-                    letters = after;
-                    if option.value.is_none() {
-                        take(option.id, b"")?;
-                    } else if after.is_empty() {
-                        let [value, after @ ..] = words else {
-                            return wrong(word, "the option needs a value");
-                        };
-                        take(option.id, value)?;
-                        words = after;
-                    } else {
-                        take(option.id, after)?;
-                        letters = b"";
-                    }
-                }
-            }
-            _ => break,
-        }
-    }
-    Ok(words)
-}

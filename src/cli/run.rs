@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use rootlet::{Chroot, Error, Mount, Step};
 
-use crate::cli::options::{Id, RUN, help, parse};
+use crate::cli::help::help;
+use crate::cli::options::{Id, RUN};
+use crate::cli::parse::parse;
 use crate::cli::{VERSION, print};
 
 /// Takes the words after the role, and gives the exit status.
