@@ -8,9 +8,10 @@ use crate::files::close_all_but;
 use crate::jobs::{Job, JobControl};
 use crate::name::Name;
 use crate::pid1::{Above, End, Event, Habits, Orders, Pid1, Process, Reaping, end_others};
+use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::process::{
-    Fork, NANOSECONDS, Poll, become_subreaper, can_tell_reaped_status, exit, fork_command, id,
-    is_subreaper, lead_session, poll, session, set_parent_death_signal,
+    Fork, become_subreaper, can_tell_reaped_status, exit, fork_command, id, is_subreaper,
+    lead_session, session, set_parent_death_signal,
 };
 use crate::sys::signal::{
     self, SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SignalSet, set_blocked,

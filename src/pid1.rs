@@ -9,7 +9,8 @@ use crate::error::{Error, Line, Step};
 use crate::jobs::JobControl;
 use crate::message;
 use crate::sys::net::{receive, send};
-use crate::sys::process::{ExitStatus, Poll, Waited, Who, clock, id, poll, reaped_status, wait};
+use crate::sys::poll::{Poll, clock, poll};
+use crate::sys::process::{ExitStatus, Waited, Who, id, reaped_status, wait};
 use crate::sys::signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN,
     SIGTTOU, Signal, set_sigchld,

@@ -4,7 +4,8 @@ use crate::error::{Error, Step, say};
 use crate::jobs::JobControl;
 use crate::message;
 use crate::sys::net::{receive, send};
-use crate::sys::process::{ExitStatus, Poll, Waited, Who, poll, wait};
+use crate::sys::poll::{Poll, poll};
+use crate::sys::process::{ExitStatus, Waited, Who, wait};
 use crate::sys::signal::{self, SIGCONT};
 use crate::sys::{BorrowedFd, Errno};
 

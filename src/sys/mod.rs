@@ -10,6 +10,7 @@ pub mod fs;
 pub mod memory;
 pub mod mount;
 pub mod net;
+pub mod poll;
 pub mod process;
 pub mod signal;
 pub mod tty;

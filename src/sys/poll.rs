@@ -1,0 +1,97 @@
+//! Waiting for descriptors, and the clock that limits it.
+
+use core::mem::MaybeUninit;
+
+use linux_raw_sys::general as raw;
+use sc::nr;
+
+use super::{BorrowedFd, Errno, check};
+
+/// A descriptor to wait for, and what came of it.
+#[repr(transparent)]
+pub struct Poll(raw::pollfd);
+
+impl Poll {
+    /// Waits for something to read, or for the other end to go away.
+    pub fn new(fd: BorrowedFd) -> Poll {
+        Poll(raw::pollfd {
+            fd: fd.number(),
+            events: raw::POLLIN as i16,
+            revents: 0,
+        })
+    }
+
+    /// Waits for nothing.
+    pub fn none() -> Poll {
+        Poll(raw::pollfd {
+            fd: -1,
+            events: 0,
+            revents: 0,
+        })
+    }
+
+    /// Waits only for the other end to go away, or the process behind a pidfd to be reaped
+    /// (Linux 6.9).
+    pub fn for_hangup(fd: BorrowedFd) -> Poll {
+        Poll(raw::pollfd {
+            fd: fd.number(),
+            events: 0,
+            revents: 0,
+        })
+    }
+
+    /// Has something come?
+    pub fn is_ready(&self) -> bool {
+        self.0.revents != 0
+    }
+}
+
+/// `ppoll(2)`: waits for one of the descriptors; without a limit of time, or until the time that
+/// [`clock`] will have reached. False when that came first.
+pub fn poll(descriptors: &mut [Poll], until: Option<u64>) -> Result<bool, Errno> {
+    loop {
+        let left = until.map(|until| {
+            let left = until.saturating_sub(clock());
+            raw::__kernel_timespec {
+                tv_sec: (left / NANOSECONDS) as i64,
+                tv_nsec: (left % NANOSECONDS) as i64,
+            }
+        });
+        let timeout = left
+            .as_ref()
+            .map_or(core::ptr::null(), |left| &raw const *left);
+        // SAFETY: `Poll` is a pollfd; the kernel writes into as many as are given, and into
+        // `left`, which is used no more.
+        let ready = check(unsafe {
+            sc::syscall5(
+                nr::PPOLL,
+                descriptors.as_mut_ptr() as usize,
+                descriptors.len(),
+                timeout as usize,
+                0,
+                0,
+            )
+        });
+        if ready != Err(Errno::EINTR) {
+            return ready.map(|count| count > 0);
+        }
+    }
+}
+
+/// One second, in the unit of [`clock`].
+pub const NANOSECONDS: u64 = 1_000_000_000;
+
+/// `clock_gettime(2)` of the monotonic clock, in nanoseconds.
+pub fn clock() -> u64 {
+    let mut now = MaybeUninit::<raw::__kernel_timespec>::zeroed();
+    // SAFETY: the kernel fills the struct, which is plain integers.
+    let now = unsafe {
+        sc::syscall2(
+            nr::CLOCK_GETTIME,
+            raw::CLOCK_MONOTONIC as usize,
+            now.as_mut_ptr() as usize,
+        );
+        now.assume_init()
+    };
+    now.tv_sec as u64 * NANOSECONDS + now.tv_nsec as u64
+}
