@@ -163,7 +163,9 @@ impl Init {
     }
 
     /// When the command has ended, sends TERM to what still runs, and KILL after this many
-    /// seconds. When HUP, INT, QUIT or TERM came, the command has as long to end.
+    /// seconds. When HUP, INT, QUIT or TERM was sent on, the command has as long to end. What still
+    /// runs is all of the pid namespace for its pid 1, and our descendants for another process;
+    /// without `/proc` to find those, the command's process group.
     pub fn grace(mut self, seconds: u32) -> Init {
         self.grace = u64::from(seconds) * NANOSECONDS;
         self
@@ -251,8 +253,8 @@ impl Init {
             let _ = signal::kill(-command.pid, SIGTERM);
             habits.event(Event::Forwarded(SIGTERM));
         }
-        if self.grace > 0 {
-            end_others(signals.borrow(), self.grace).map_err(failed)?;
+        if let (1.., Some(command)) = (self.grace, &command) {
+            end_others(signals.borrow(), self.grace, command.pid).map_err(failed)?;
         }
         if let Above::Nobody(jobs) = &pid1.above {
             if jobs.regain_terminal(status) {

@@ -9,7 +9,7 @@ use crate::error::{Error, Line, Step};
 use crate::jobs::JobControl;
 use crate::message;
 use crate::sys::net::{receive, send};
-use crate::sys::poll::{Poll, clock, poll};
+use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, id, reaped_status, wait};
 use crate::sys::signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN,
@@ -181,6 +181,7 @@ impl Pid1<'_> {
                 }
                 if self.orders.grace > 0
                     && deadline.is_none()
+                    && self.rewritten(signal.number) != 0
                     && [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(&signal.number)
                 {
                     deadline = Some(clock() + self.orders.grace);
@@ -259,17 +260,24 @@ impl Pid1<'_> {
                 }
             }
         }
-        let rewritten = self.orders.rewritten.get(signal.number as usize).copied();
-        match rewritten.map(u32::from) {
-            Some(number @ 1..) => {
+        match self.rewritten(signal.number) {
+            0 => self.orders.habits.event(Event::NotForwarded(signal.number)),
+            number => {
                 self.send(number);
                 self.orders.habits.event(Event::Forwarded(number));
             }
-            _ => self.orders.habits.event(Event::NotForwarded(signal.number)),
         }
         if self.orders.suspend && [SIGTSTP, SIGTTIN, SIGTTOU].contains(&signal.number) {
             let _ = signal::kill(id(), SIGSTOP);
         }
+    }
+
+    /// What is sent for a signal; 0 is nothing.
+    fn rewritten(&self, number: u32) -> u32 {
+        self.orders
+            .rewritten
+            .get(number as usize)
+            .map_or(0, |to| u32::from(*to))
     }
 
     fn send(&self, number: u32) {
@@ -309,46 +317,52 @@ impl Pid1<'_> {
     }
 }
 
-/// Gives what still runs `grace` nanoseconds after a TERM, then kills it, and reaps it all.
-pub(crate) fn end_others(signals: BorrowedFd, grace: u64) -> Result<(), Errno> {
+/// How long killed processes may take to go, in nanoseconds: one that waits for a dead file system
+/// must not keep us.
+const AFTER_KILL: u64 = NANOSECONDS;
+
+/// Gives what still runs `grace` nanoseconds after a TERM, then kills it, and reaps it all. `group`
+/// is the command's process group.
+pub(crate) fn end_others(signals: BorrowedFd, grace: u64, group: i32) -> Result<(), Errno> {
     // From now on we have to see each one end.
     set_sigchld(false);
-    let deadline = clock() + grace;
-    signal_others(SIGTERM)?;
-    loop {
-        match wait(Who::AnyNow)? {
-            Waited::NoChildren => return Ok(()),
-            Waited::Nothing => {}
-            Waited::Ended(..) | Waited::Stopped(..) => continue,
+    for (number, time) in [(SIGTERM, grace), (SIGKILL, AFTER_KILL)] {
+        let deadline = clock() + time;
+        signal_others(number, group);
+        loop {
+            match wait(Who::AnyNow)? {
+                Waited::NoChildren => return Ok(()),
+                Waited::Nothing => {}
+                Waited::Ended(..) | Waited::Stopped(..) => {
+                    // A killed process leaves its children to us, who are killed next.
+                    if number == SIGKILL {
+                        signal_others(number, group);
+                    }
+                    continue;
+                }
+            }
+            if !poll(&mut [Poll::new(signals)], Some(deadline))? {
+                break;
+            }
+            signal::read(signals)?;
         }
-        if !poll(&mut [Poll::new(signals)], Some(deadline))? {
-            break;
-        }
-        signal::read(signals)?;
     }
-    // A killed process leaves its children to us, who are killed next.
-    loop {
-        signal_others(SIGKILL)?;
-        if wait(Who::Any)? == Waited::NoChildren {
-            return Ok(());
-        }
-    }
+    Ok(())
 }
 
-/// To all of our pid namespace if we are its pid 1, else to our descendants.
-fn signal_others(number: u32) -> Result<(), Errno> {
-    if id() != 1 {
-        return signal_descendants(id(), number);
-    }
-    match signal::kill(-1, number) {
-        Err(Errno::ESRCH) => Ok(()),
-        result => result,
+/// To all of our pid namespace if we are its pid 1, else to our descendants, and where there is no
+/// proc to find them in, to the command's process group.
+fn signal_others(number: u32, group: i32) {
+    if id() == 1 {
+        let _ = signal::kill(-1, number);
+    } else if !signal_descendants(id(), number) {
+        let _ = signal::kill(-group, number);
     }
 }
 
 /// To the descendants of a process, the youngest generation first, as
-/// `/proc/PID/task/TID/children` lists them (proc_pid_tid_children(5)).
-fn signal_descendants(pid: i32, number: u32) -> Result<(), Errno> {
+/// `/proc/PID/task/TID/children` lists them (proc_pid_tid_children(5)); false where there is none.
+fn signal_descendants(pid: i32, number: u32) -> bool {
     let mut path = Line::new();
     path.push(b"/proc/");
     path.push_number(pid as u32);
@@ -356,15 +370,16 @@ fn signal_descendants(pid: i32, number: u32) -> Result<(), Errno> {
     let flags = fs::O_RDONLY | fs::O_DIRECTORY;
     let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or_default();
     let Ok(threads) = fs::openat(BorrowedFd::CWD, path, flags, 0) else {
-        // It has ended meanwhile.
-        return Ok(());
+        return false;
     };
-    fs::visit_names(threads.borrow(), |thread| {
+    let mut listed = false;
+    let visited = fs::visit_names(threads.borrow(), |thread| {
         let mut path = Line::new();
         path.push(thread);
         path.push(b"/children\0");
         let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or_default();
         if let Ok(children) = fs::openat(threads.borrow(), path, fs::O_RDONLY, 0) {
+            listed = true;
             let mut child = 0;
             let mut buffer = [0; 512];
             while let Ok(length @ 1..) = fs::read(children.borrow(), &mut buffer) {
@@ -372,7 +387,7 @@ fn signal_descendants(pid: i32, number: u32) -> Result<(), Errno> {
                     if byte.is_ascii_digit() {
                         child = child * 10 + i32::from(byte - b'0');
                     } else if child != 0 {
-                        let _ = signal_descendants(child, number);
+                        signal_descendants(child, number);
                         let _ = signal::kill(child, number);
                         child = 0;
                     }
@@ -380,7 +395,8 @@ fn signal_descendants(pid: i32, number: u32) -> Result<(), Errno> {
             }
         }
         true
-    })
+    });
+    listed && visited.is_ok()
 }
 
 /// Kills every other process of this pid namespace and reaps them all.

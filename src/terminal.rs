@@ -13,9 +13,9 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Does our group have the foreground?
+    /// Does our group have the foreground? One outside our pid namespace is 0, whichever it is.
     pub(crate) fn is_ours(&self) -> bool {
-        tty::foreground(self.descriptor) == Ok(self.group)
+        self.group != 0 && tty::foreground(self.descriptor) == Ok(self.group)
     }
 
     /// Takes the foreground.

@@ -1352,3 +1352,44 @@ fn with_a_terminal_orphans_are_reaped() {
         }
     }
 }
+
+#[test]
+fn without_proc_the_grace_is_for_the_commands_group_and_ends() {
+    for user in users() {
+        let root = Root::busybox(user);
+        fs::copy(rootlet_path(), root.path().join("rootlet")).unwrap();
+        root.file("dev/null", "");
+        // The second is in a session of its own, where nothing finds it.
+        for leave in ["sleep 1000 &", "setsid sleep 1000 &"] {
+            let script = format!("{leave} exit 3");
+            let mut run = command(user, "timeout");
+            run.arg("60")
+                .arg(rootlet_path())
+                .args(["run", "--no-mounts"]);
+            run.arg(root.path());
+            run.args(["/rootlet", "init", "--grace", "1", "sh", "-c", &script]);
+            let ended = end(&mut run);
+            assert_eq!(
+                (ended.status, &ended.stderr[..]),
+                (3, ""),
+                "{leave} {user:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_is_not_sent_on_starts_no_grace() {
+    for (place, user) in cases() {
+        let words = ["-r", "TERM:0", "--grace", "1", "sh", "-c"];
+        let script = "echo ready; read line; sleep 1.5; echo $line; exit 4";
+        let mut run = init(place, user, &[&words[..], &[script]].concat());
+        run.stdin(Stdio::piped());
+        let mut started = Started::ready(place, &mut run);
+        send_signal(started.init, SIGTERM);
+        let mut stdin = started.child.stdin.take().unwrap();
+        stdin.write_all(b"gone on\n").unwrap();
+        started.expect("gone on");
+        assert_eq!(started.status(), 4, "{place:?} {user:?}");
+    }
+}
