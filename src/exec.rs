@@ -1,7 +1,6 @@
 //! The command, found and run the way `execvp(3)` does it.
 
-use alloc::vec::Vec;
-use core::ffi::{CStr, c_char};
+use core::ffi::CStr;
 
 use crate::error::{Error, Step};
 use crate::mount::path::PathBuffer;
@@ -27,10 +26,10 @@ enum Failed {
 pub(crate) struct Command<'a> {
     name: &'a CStr,
     path: &'a [u8],
-    arguments: Vec<*const c_char>,
+    arguments: StringArray<'a>,
     /// `/bin/sh`, then the script's path, then the arguments: for a script without `#!`.
-    shell_arguments: Vec<*const c_char>,
-    environment: Vec<*const c_char>,
+    shell_arguments: StringArray<'a>,
+    environment: StringArray<'a>,
 }
 
 impl<'a> Command<'a> {
@@ -40,15 +39,13 @@ impl<'a> Command<'a> {
         let path = environment
             .iter()
             .find_map(|variable| variable.bytes().strip_prefix(b"PATH="));
-        let mut shell_arguments = pointers([SHELL, name]);
-        shell_arguments.truncate(2);
-        shell_arguments.extend(pointers(words.iter().skip(1).map(Name::as_c_str)));
+        let arguments = words.iter().skip(1).map(Name::as_c_str);
         Command {
             name,
             path: path.unwrap_or(DEFAULT_PATH),
-            arguments: pointers(words.iter().map(Name::as_c_str)),
-            shell_arguments,
-            environment: pointers(environment.iter().map(Name::as_c_str)),
+            arguments: StringArray::new(words.iter().map(Name::as_c_str)),
+            shell_arguments: StringArray::new([SHELL, name].into_iter().chain(arguments)),
+            environment: StringArray::new(environment.iter().map(Name::as_c_str)),
         }
     }
 
@@ -109,21 +106,15 @@ impl<'a> Command<'a> {
 
     /// One path; a script without `#!` goes to the shell, as POSIX asks. Returns only on failure.
     fn try_path(&mut self, path: &CStr) -> Failed {
-        // SAFETY: `new` made all three of C strings that live for 'a, with a null at the end.
-        let (arguments, environment) = unsafe {
-            (
-                StringArray::new(&self.arguments),
-                StringArray::new(&self.environment),
-            )
-        };
-        let errno = execve(path, &arguments, &environment);
+        let errno = execve(path, &self.arguments, &self.environment);
         if errno != Errno::ENOEXEC || is_program(path) {
             return Failed::Program(errno);
         }
-        self.shell_arguments[1] = path.as_ptr();
-        // SAFETY: as above; `path` outlives the call.
-        let shell_arguments = unsafe { StringArray::new(&self.shell_arguments) };
-        Failed::Shell(execve(SHELL, &shell_arguments, &environment))
+        let environment = &self.environment;
+        let errno = self
+            .shell_arguments
+            .replaced(1, path, |arguments| execve(SHELL, arguments, environment));
+        Failed::Shell(errno)
     }
 
     /// ENOENT may mean the interpreter, and ENOEXEC another architecture.
@@ -146,12 +137,4 @@ fn is_program(path: &CStr) -> bool {
     file.and_then(|file| fs::read(file.borrow(), &mut magic))
         .is_err()
         || magic == *b"\x7fELF"
-}
-
-fn pointers<'a>(strings: impl IntoIterator<Item = &'a CStr>) -> Vec<*const c_char> {
-    strings
-        .into_iter()
-        .map(CStr::as_ptr)
-        .chain([core::ptr::null()])
-        .collect()
 }

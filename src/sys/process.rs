@@ -1,6 +1,8 @@
 //! Processes: made, replaced, waited for, ended.
 
+use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
+use core::marker::PhantomData;
 use core::mem::{MaybeUninit, size_of};
 
 use linux_raw_sys::{general as raw, prctl};
@@ -78,18 +80,34 @@ pub unsafe fn fork_command() -> Result<Fork, Errno> {
     })
 }
 
-/// Pointers to C strings with a null at the end, as execve(2) takes them.
-pub struct StringArray<'a>(&'a [*const c_char]);
+/// C strings as execve(2) takes them: pointers, with a null at the end.
+pub struct StringArray<'a> {
+    pointers: Vec<*const c_char>,
+    strings: PhantomData<&'a CStr>,
+}
 
 impl<'a> StringArray<'a> {
-    /// The array.
-    ///
-    /// # Safety
-    ///
-    /// Every pointer but the last is a C string that lives as long as `'a`; the last is null.
-    pub unsafe fn new(pointers: &'a [*const c_char]) -> StringArray<'a> {
-        debug_assert!(pointers.last().is_some_and(|last| last.is_null()));
-        StringArray(pointers)
+    /// The array of these strings.
+    pub fn new(strings: impl IntoIterator<Item = &'a CStr>) -> StringArray<'a> {
+        let pointers = strings.into_iter().map(CStr::as_ptr);
+        StringArray {
+            pointers: pointers.chain([core::ptr::null()]).collect(),
+            strings: PhantomData,
+        }
+    }
+
+    /// Calls `with` while another string stands in the place of one of these. Allocates nothing.
+    pub fn replaced<R>(
+        &mut self,
+        index: usize,
+        string: &CStr,
+        with: impl FnOnce(&StringArray) -> R,
+    ) -> R {
+        assert!(index + 1 < self.pointers.len(), "the null stays");
+        let before = core::mem::replace(&mut self.pointers[index], string.as_ptr());
+        let result = with(self);
+        self.pointers[index] = before;
+        result
     }
 }
 
@@ -100,8 +118,8 @@ pub fn execve(path: &CStr, arguments: &StringArray, environment: &StringArray) -
         sc::syscall3(
             nr::EXECVE,
             path.as_ptr() as usize,
-            arguments.0.as_ptr() as usize,
-            environment.0.as_ptr() as usize,
+            arguments.pointers.as_ptr() as usize,
+            environment.pointers.as_ptr() as usize,
         )
     };
     Errno::from_kernel(value)
