@@ -167,6 +167,12 @@ impl Pid1<'_> {
                 deadline = None;
             }
             let [signal_came, command_ended, supervisor_spoke] = ready.map(|poll| poll.is_ready());
+            // First of all, since the command's pid may soon be another's.
+            if let (true, Some(command)) = (command_ended, &self.command) {
+                let status = reaped_status(command.pidfd).map_err(failed)?;
+                self.orders.habits.event(Event::Ended(command.pid, status));
+                return Ok(End::Command(status));
+            }
             if signal_came {
                 let signal = signal::read(self.signals).map_err(failed)?;
                 self.orders.habits.event(Event::Received(signal.number));
@@ -186,11 +192,6 @@ impl Pid1<'_> {
                 {
                     deadline = Some(clock() + self.orders.grace);
                 }
-            }
-            if let (true, Some(command)) = (command_ended, &self.command) {
-                let status = reaped_status(command.pidfd).map_err(failed)?;
-                self.orders.habits.event(Event::Ended(command.pid, status));
-                return Ok(End::Command(status));
             }
             if supervisor_spoke && !self.listen() {
                 return Ok(End::Told);
@@ -282,15 +283,13 @@ impl Pid1<'_> {
 
     fn send(&self, number: u32) {
         let Some(command) = &self.command else { return };
-        let target = match number {
-            _ if self.orders.to_group => -command.pid,
-            // The keys for these reach all of a job.
-            SIGTSTP | SIGTTIN | SIGTTOU | SIGCONT if self.own_group => -command.pid,
-            _ => command.pid,
-        };
-        // The command may not lead its group yet, or may have ended just now.
-        if signal::kill(target, number) == Err(Errno::ESRCH) {
-            let _ = signal::kill(command.pid, number);
+        // The keys for these reach all of a job.
+        let of_job = self.own_group && [SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT].contains(&number);
+        let to_group = self.orders.to_group || of_job;
+        // The command may not lead its group yet. And it may have ended just now: where the kernel
+        // reaps, its pid may be another's, but never its pidfd.
+        if !to_group || signal::kill(-command.pid, number) == Err(Errno::ESRCH) {
+            let _ = signal::send(command.pidfd, number);
         }
     }
 
