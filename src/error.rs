@@ -209,7 +209,7 @@ impl<'a> Error<'a> {
         let errno = match self.why {
             Why::Errno(errno) => errno,
             Why::Because(_) if self.step == Step::Usage => {
-                return Some("'rootlet help ROLE' lists what can be given to run and to init");
+                return Some("'rootlet help run' and 'rootlet help init' list what can be given");
             }
             Why::Because(_) => return None,
         };
