@@ -854,7 +854,8 @@ fn init_is_told_of_its_parents_end() {
 }
 
 /// A program that leaves a child with a child of its own, in a session of its own, and ends with
-/// status 3. Both take half a second to end after TERM and leave a file each.
+/// status 3. Both take half a second to end after TERM and leave a file each. They sleep in short
+/// steps, since perl runs a handler only between two: a TERM just before a sleep waits for its end.
 const LEAVE_TIDY_CHILDREN: &str = "\
     use POSIX 'setsid'; pipe my $told, my $tell; \
     sub stay { \
@@ -862,7 +863,7 @@ const LEAVE_TIDY_CHILDREN: &str = "\
         $SIG{TERM} = sub { \
             select undef, undef, undef, 0.5; open my $file, '>', \"$ARGV[0]/$name\"; exit 0; \
         }; \
-        syswrite $tell, 'x'; sleep 1000 while 1; \
+        syswrite $tell, 'x'; select undef, undef, undef, 0.05 while 1; \
     } \
     if (!fork) { setsid; stay('second') if !fork; stay('first'); } \
     sysread $told, my $two, 1 for 1..2; exit 3";
