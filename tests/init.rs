@@ -468,7 +468,10 @@ fn children_from_before_are_reaped_too() {
                 let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
                 name.trim() == "cat"
             };
-            let inherited = children(started.init).into_iter().find(cat).unwrap();
+            // Where it is slow, it still is the shell that was forked for it.
+            let inherited = || children(started.init).into_iter().find(cat);
+            wait_until("the child from before", || inherited().is_some());
+            let inherited = inherited().unwrap();
             drop(started.child.stdin.take());
             wait_until("the end of the child", || state(inherited).is_none());
             started.signal(SIGTERM);
