@@ -35,6 +35,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod block;
 mod chroot;
 mod directory;
 mod error;
@@ -51,6 +52,8 @@ mod pid1;
 mod plan;
 mod root;
 mod run;
+#[cfg_attr(not(test), expect(dead_code))]
+mod superblock;
 mod supervisor;
 #[doc(hidden)]
 pub mod sys;
