@@ -48,6 +48,8 @@ mod message;
 mod mount;
 mod name;
 mod namespace;
+#[cfg_attr(not(test), expect(dead_code))]
+mod partition;
 mod pid1;
 mod plan;
 mod root;
