@@ -692,7 +692,7 @@ fn jail() -> Root {
         jail.directory(name);
     }
     jail.file("mark-of-the-jail", "");
-    fs::copy(rootlet_path(), jail.path().join("rootlet")).unwrap();
+    common::copy_program(rootlet_path(), jail.path().join("rootlet"));
     fs::set_permissions(jail.path().join("rootlet"), Permissions::from_mode(0o755)).unwrap();
     jail
 }

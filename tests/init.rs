@@ -1361,7 +1361,7 @@ fn with_a_terminal_orphans_are_reaped() {
 fn without_proc_the_grace_is_for_the_commands_group_and_ends() {
     for user in users() {
         let root = Root::busybox(user);
-        fs::copy(rootlet_path(), root.path().join("rootlet")).unwrap();
+        common::copy_program(rootlet_path(), root.path().join("rootlet"));
         root.file("dev/null", "");
         // The second is in a session of its own, where nothing finds it.
         for leave in ["sleep 1000 &", "setsid sleep 1000 &"] {

@@ -523,8 +523,8 @@ fn it_works_inside_a_plain_chroot_and_leaves_the_outer_mounts_alone() {
     // The chroot is a plain directory: not a mount point, and inside mounts that are shared.
     let outer = Root::busybox(User::Root);
     let sub = outer.directory("sub/bin");
-    fs::copy("/bin/busybox", sub.join("sh")).unwrap();
-    fs::copy(common::rootlet_path(), outer.path().join("rootlet")).unwrap();
+    common::copy_program("/bin/busybox", sub.join("sh"));
+    common::copy_program(common::rootlet_path(), outer.path().join("rootlet"));
     outer.directory("proc");
     let script = "set -e; mount --make-rshared /; mount -t proc proc \"$0/proc\"; \
                   cat /proc/self/mountinfo >\"$0/before\"; \

@@ -237,7 +237,7 @@ fn a_root_with_spaces_and_newlines_in_its_name_works() {
         let outer = Root::empty(user);
         let strange = outer.directory("a b\nc\td");
         std::fs::create_dir(strange.join("bin")).unwrap();
-        std::fs::copy("/bin/busybox", strange.join("bin/sh")).unwrap();
+        common::copy_program("/bin/busybox", strange.join("bin/sh"));
         outer.own("a b\nc\td/bin");
         let mut command = rootlet(user);
         command
@@ -564,7 +564,7 @@ fn a_machine_that_forbids_namespaces_gets_the_hint_that_fits() {
     }
     // The kernel makes no user namespace in a chroot.
     let root = Root::busybox(User::Root);
-    std::fs::copy(common::rootlet_path(), root.path().join("rootlet")).unwrap();
+    common::copy_program(common::rootlet_path(), root.path().join("rootlet"));
     let mut command = common::command(User::Root, "chroot");
     let ended = end(command
         .arg("--userspec=54321:54321")

@@ -85,9 +85,17 @@ pub fn rootlet_path() -> &'static Path {
             return built.to_path_buf();
         }
         let copy = std::env::temp_dir().join(format!("rootlet-under-test-{}", std::process::id()));
-        fs::copy(built, &copy).unwrap();
+        copy_program(built, &copy);
         copy
     })
+}
+
+/// Copies a program that is to be run. Another process writes it: if this one did, a child that
+/// another thread forks meanwhile would hold it open, and it could not be run (ETXTBSY).
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let mut copy = Command::new("cp");
+    let status = copy.arg("--").args([from.as_ref(), to.as_ref()]).status();
+    assert!(status.unwrap().success(), "{copy:?}");
 }
 
 /// A command that starts as this user, with the usual PATH and no other environment, and with no
@@ -236,7 +244,7 @@ impl Root {
             busybox.exists(),
             "busybox is missing: apt-get install busybox-static"
         );
-        fs::copy(busybox, root.path().join("bin/busybox")).unwrap();
+        copy_program(busybox, root.path().join("bin/busybox"));
         let names = Command::new(busybox).arg("--list").output().unwrap().stdout;
         for name in String::from_utf8(names).unwrap().lines() {
             if name != "busybox" {
