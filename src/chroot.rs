@@ -127,10 +127,10 @@ impl Chroot {
     }
 
     pub(crate) fn check_names(&self) -> Result<(), Error<'static>> {
-        let mount_names = self
-            .mounts
-            .iter()
-            .flat_map(|mount| [mount.source.name(), &mount.target, &mount.data]);
+        let mount_names = self.mounts.iter().flat_map(|mount| {
+            let names = [mount.source.name(), &mount.target, &mount.data];
+            names.into_iter().chain(&mount.device)
+        });
         let directory = match &self.directory {
             WorkingDirectory::Path(path) => Some(path),
             WorkingDirectory::Kept => None,

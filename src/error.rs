@@ -122,6 +122,26 @@ steps! {
     Restart: "the command asked for a restart, and ended its root with that";
     /// As above.
     PowerOff: "the command asked for a power off, and ended its root with that";
+    /// The role of `/init`.
+    Boot: "boot here";
+    /// A file of the initramfs.
+    ReadFile: "read";
+    /// What the kernel tells of devices.
+    AwaitDevices: "hear of devices";
+    /// A kernel module.
+    LoadModule: "load the module";
+    /// A virtio serial port.
+    OpenPort: "open the port";
+    /// The terminal for a guest's command.
+    OpenTerminal: "open the terminal";
+    /// What `root=` names.
+    FindRoot: "find the root device";
+    /// A file system of a device.
+    MountAs: "mount", "as";
+    /// One of /dev, /proc, /sys and /run.
+    MoveMount: "move the mount", "into the new root";
+    /// A network device.
+    Network: "set up the network device";
     /// The mount points that rootlet made.
     RemoveMountPoint: "remove the mount point";
 }
@@ -278,6 +298,13 @@ impl<'a> Error<'a> {
         })
     }
 
+    /// The line alone.
+    pub(crate) fn line(&self) -> Line {
+        let mut line = Line::new();
+        self.write(&mut line);
+        line
+    }
+
     /// The line, and the `hint:` line where there is one, on standard error in one write.
     #[doc(hidden)]
     pub fn print(&self) {
@@ -349,9 +376,7 @@ impl<'a> Error<'a> {
 
 impl fmt::Display for Error<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let mut line = Line::new();
-        self.write(&mut line);
-        formatter.write_str(&String::from_utf8_lossy(line.bytes()))
+        formatter.write_str(&String::from_utf8_lossy(self.line().bytes()))
     }
 }
 

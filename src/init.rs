@@ -37,6 +37,7 @@ use crate::sys::{BorrowedFd, fs, tty};
 pub struct Init {
     words: Vec<Name>,
     environment: Vec<Name>,
+    directory: Option<Name>,
     rewritten: [Option<u8>; 65],
     to_group: bool,
     grouping: Grouping,
@@ -60,6 +61,15 @@ enum Grouping {
     Session,
 }
 
+/// What the role of `/init` puts around an init.
+#[derive(Default)]
+pub(crate) struct Around<'a> {
+    /// The command's standard descriptors, where they are not ours.
+    pub(crate) standard: [Option<BorrowedFd<'a>>; 3],
+    /// Stays open in the init.
+    pub(crate) kept: Option<BorrowedFd<'a>>,
+}
+
 impl Default for Init {
     fn default() -> Init {
         Init::new()
@@ -72,6 +82,7 @@ impl Init {
         Init {
             words: Vec::new(),
             environment: Vec::new(),
+            directory: None,
             rewritten: [None; 65],
             to_group: false,
             grouping: Grouping::ByTerminal,
@@ -99,6 +110,12 @@ impl Init {
     /// command's, so that sockets handed to us are the command's (sd_listen_fds(3)).
     pub fn env(mut self, variable: impl AsRef<[u8]>) -> Init {
         self.environment.push(Name::new(variable.as_ref()));
+        self
+    }
+
+    /// Starts the command in this directory instead of ours.
+    pub fn current_dir(mut self, directory: impl AsRef<[u8]>) -> Init {
+        self.directory = Some(Name::new(directory.as_ref()));
         self
     }
 
@@ -185,6 +202,15 @@ impl Init {
     /// What keeps us from being an init. That the command cannot be run is no error here: its
     /// process says so, and ends with the status that [`Habits::failed`] gives.
     pub fn run(&self, habits: &dyn Habits) -> Result<u8, Error<'static>> {
+        self.run_in(&Around::default(), habits)
+    }
+
+    /// As [`Init::run`].
+    pub(crate) fn run_in(
+        &self,
+        around: &Around,
+        habits: &dyn Habits,
+    ) -> Result<u8, Error<'static>> {
         let failed = |errno| Error::new(Step::Prepare, b"", errno);
         if let Some(signal) = self.parent_death {
             set_parent_death_signal(signal).map_err(failed)?;
@@ -217,7 +243,7 @@ impl Init {
             false => match unsafe { fork_command() }.map_err(failed)? {
                 Fork::Parent(pid, pidfd) => Some((pid, pidfd)),
                 Fork::Child => {
-                    let error = self.become_command(&jobs, caller_mask, habits);
+                    let error = self.become_command(around, &jobs, caller_mask, habits);
                     exit(habits.failed(&error))
                 }
             },
@@ -231,10 +257,17 @@ impl Init {
         }
         // Nothing is to be kept busy by us.
         let _ = fs::chdir(c"/");
-        match &command {
-            Some(command) => close_all_but(&[signals.borrow(), command.pidfd])?,
-            None => close_all_but(&[signals.borrow()])?,
-        }
+        let [stdin, stdout, stderr] = around.standard;
+        let pidfd = command.as_ref().map(|command| command.pidfd);
+        let ours = [
+            Some(signals.borrow()),
+            pidfd,
+            around.kept,
+            stdin,
+            stdout,
+            stderr,
+        ];
+        close_all_but(ours.iter().flatten())?;
 
         let mut pid1 = Pid1 {
             signals: signals.borrow(),
@@ -317,17 +350,29 @@ impl Init {
 
     fn become_command(
         &self,
+        around: &Around,
         jobs: &JobControl,
         caller_mask: SignalSet,
         habits: &dyn Habits,
     ) -> Error<'static> {
         set_sigchld(false);
+        let standard = [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
+        for (standard, given) in standard.into_iter().zip(around.standard) {
+            if let Some(given) = given {
+                let _ = fs::make_standard(given, standard);
+            }
+        }
         if self.grouping == Grouping::Session {
             let _ = lead_session();
             let _ = tty::make_controlling(BorrowedFd::STDIN);
             habits.event(Event::LeadsSession);
         } else {
             jobs.lead_command();
+        }
+        if let Some(directory) = &self.directory {
+            if let Err(errno) = fs::chdir(directory.as_c_str()) {
+                return Error::new(Step::ChangeDirectory, directory.bytes(), errno).into_owned();
+            }
         }
         let environment = self.environment_of_command();
         if let Err(errno) = set_blocked(caller_mask) {

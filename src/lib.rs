@@ -35,8 +35,9 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod block;
+mod boot;
 mod chroot;
+mod cmdline;
 mod directory;
 mod error;
 mod exec;
@@ -48,19 +49,16 @@ mod message;
 mod mount;
 mod name;
 mod namespace;
-#[cfg_attr(not(test), expect(dead_code))]
-mod partition;
 mod pid1;
 mod plan;
 mod root;
 mod run;
-#[cfg_attr(not(test), expect(dead_code))]
-mod superblock;
 mod supervisor;
 #[doc(hidden)]
 pub mod sys;
 mod terminal;
 
+pub use boot::boot;
 pub use chroot::Chroot;
 pub use error::Error;
 #[doc(hidden)]

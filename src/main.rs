@@ -25,6 +25,8 @@ fn main(arguments: rt::Words, environment: rt::Words) -> u8 {
         }
         (b"dumb-init", rest) => cli::init::init(Program::DumbInit, rest, &environment),
         (b"catatonit", rest) => cli::init::init(Program::Catatonit, rest, &environment),
+        (b"init", rest) => cli::boot::boot(rest, &environment),
+        (_, [b"boot", rest @ ..]) => cli::boot::boot(rest, &environment),
         (_, [b"init", rest @ ..]) => cli::init::init(Program::Rootlet, rest, &environment),
         (b"pychroot", rest) | (_, [b"run", rest @ ..]) => cli::run::run(rest, &environment),
         (_, rest) => cli::overview(rest),

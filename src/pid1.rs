@@ -131,7 +131,7 @@ pub trait Habits {
 }
 
 /// Says nothing of what happens.
-struct Quiet;
+pub(crate) struct Quiet;
 
 impl Habits for Quiet {}
 

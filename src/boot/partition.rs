@@ -1,7 +1,7 @@
 //! What a partition is called in its disk's partition table: what `root=PARTUUID=…` and
 //! `root=PARTLABEL=…` are looked up by, as the kernel does without an initramfs.
 
-use crate::block::{Read, Text, number};
+use crate::boot::block::{Read, Text, number};
 
 /// What the partition table says of a partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -133,7 +133,7 @@ mod tests {
     use proptest::test_runner::TestRunner;
 
     use super::*;
-    use crate::block::tests::{output, reading, sparse};
+    use crate::boot::block::tests::{output, reading, sparse};
 
     fn partition(image: &[u8], block_size: u32, number: u32) -> Option<Partition> {
         reading(image, 3, |read| Partition::read(read, block_size, number))

@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use crate::block::{Read, Text, number};
+use crate::boot::block::{Read, Text, number};
 
 /// What a superblock says of its file system.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -240,7 +240,7 @@ mod tests {
     use proptest::test_runner::TestRunner;
 
     use super::*;
-    use crate::block::tests::{output, reading, sparse};
+    use crate::boot::block::tests::{output, reading, sparse};
 
     /// Everything that is read of the images made here lies in the first mebibyte.
     const READ_OF_IMAGE: usize = 1 << 20;

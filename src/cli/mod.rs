@@ -1,5 +1,6 @@
 //! The command line: options into the library's structs, and help.
 
+pub(crate) mod boot;
 mod help;
 pub(crate) mod init;
 mod options;
@@ -10,11 +11,14 @@ pub(crate) mod says;
 use rootlet::sys::{BorrowedFd, fs::write_all};
 use rootlet::{Error, Step};
 
+use crate::cli::options::Id;
+
 const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
 
 const OVERVIEW: &str = "\
 Usage: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]
        rootlet init [OPTION]... [--] COMMAND [ARG]...
+       rootlet boot
        rootlet help [ROLE]
        rootlet --version
 
@@ -26,8 +30,10 @@ rootlet puts a command into a new root directory and looks after it there.
   init    run COMMAND as pid 1 of a container should: pass on signals, reap
           orphans, end with COMMAND's status; a link to rootlet called 'tini',
           'docker-init', 'dumb-init' or 'catatonit' takes that program's place
+  boot    as /init of an initramfs, enter the file system that root= names, or
+          run one command and end the machine; 'init' as a name does the same
 
-'rootlet help run' and 'rootlet help init' list the options.
+'rootlet help run', 'help init' and 'help boot' list the options.
 
 Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
 found, 126 found but not executable; 125 rootlet failed, and said why.
@@ -40,6 +46,7 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
         [] => wrong(b"rootlet", "say what to do, such as: rootlet run NEWROOT"),
         [b"--help" | b"-h" | b"help"] => print(OVERVIEW.as_bytes()),
         [b"help", b"run"] => print(&help::help(&options::RUN)),
+        [b"help", b"boot"] => print(&help::help(&options::BOOT)),
         [b"help", b"init"] => print(&help::help(&options::INIT)),
         [b"--version" | b"-V"] => print(VERSION.as_bytes()),
         [b"help", word, ..] => wrong(word, "there is no such role"),

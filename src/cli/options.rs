@@ -341,3 +341,54 @@ program's options and environment variables, and has its habits.
         },
     ],
 };
+
+pub(crate) const BOOT: Role = Role {
+    usage: "\
+Usage: rootlet boot
+
+For /init of an initramfs, of which it may be the only file: mounts /dev, /proc,
+/sys and /run, loads modules, mounts the real root and becomes its init; or
+runs a command and ends the machine. The kernel command line says what to do.
+
+The real root, as the kernel documents it:
+  root=WHAT             a block device: its path, UUID=, LABEL=, PARTUUID=,
+                        PARTLABEL=, MAJOR:MINOR; virtiofs:TAG, 9p:TAG; or what
+                        a type in rootfstype= takes that needs no device
+  rootfstype=TYPE,...   tried in this order (default: what is found there)
+  rootflags=OPT,...     options of the mount
+  ro, rw                read-only, or not (default: ro)
+  rootwait[=SECONDS]    wait for the device, for ever (default: 10 seconds)
+  rootdelay=SECONDS     wait before it is looked for (default: 0)
+  init=PATH             what it becomes (default: /sbin/init, /etc/init,
+                        /bin/init, /bin/sh, the first that can be run)
+
+Beyond the kernel:
+  rootlet.overlay[=SIZE]
+                        writes go to memory, of at most SIZE, and are lost
+  rootlet.shell         when something fails, /bin/sh of the initramfs on the
+                        console (default: the machine ends)
+  rootlet.end=HOW       poweroff, reboot or halt (default: poweroff)
+  rootlet.stdin=NAME, rootlet.stdout=NAME, rootlet.stderr=NAME
+                        virtio ports for the command (default: the console)
+  rootlet.terminal=NAME, rootlet.size=ROWSxCOLUMNS
+                        a terminal in /dev for the command, such as hvc0
+  rootlet.status=NAME   the virtio port that is told how it goes, in lines:
+                        entered MICROSECONDS, started MICROSECONDS, and at the
+                        end exit N, signal N, or failed MESSAGE
+
+Files of the initramfs, none of which need be there:
+  /rootlet/modules      modules to load, in order: a path in each line, and
+                        parameters after a space; compressed ones as they are
+  /rootlet/command      the command and its arguments, each ended by NUL; it
+                        runs in the real root, without root= in the initramfs,
+                        and there can stand after -- as well
+  /rootlet/environment  its variables, NAME=VALUE, each ended by NUL
+  /rootlet/directory    its working directory
+  /rootlet/fstab        more mounts for it, as in fstab(5)
+",
+    sections: &[Section {
+        heading: "Options",
+        options: &[HELP, VERSION],
+        below: "",
+    }],
+};

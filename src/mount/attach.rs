@@ -216,9 +216,16 @@ impl Unset {
 }
 
 fn new_file_system(new: &Mount, point: BorrowedFd) -> Result<(), Errno> {
-    let kind = new.source.name().as_c_str();
+    let kind = new.source.name();
+    let device = new.device.as_ref().unwrap_or(kind).as_c_str();
     fs::fchdir(point)?;
-    mount(kind, c".", kind, new.flags, new.data.as_c_str())
+    mount(
+        device,
+        c".",
+        kind.as_c_str(),
+        new.flags,
+        new.data.as_c_str(),
+    )
 }
 
 /// A user namespace may not have a new sysfs without a network namespace of its own, nor a new

@@ -33,10 +33,12 @@ pub struct Mount {
     pub(crate) source: Source,
     pub(crate) target: Name,
     pub(crate) recursive: bool,
-    /// `MOUNT_ATTR_*`; the values are those of `MS_*` too.
+    /// `MOUNT_ATTR_*`, of which these have the values of `MS_*` too; of a file system `MS_*`.
     pub(crate) flags: u32,
     pub(crate) optional: bool,
     pub(crate) data: Name,
+    /// What a file system lies on, where that is not its type's name.
+    pub(crate) device: Option<Name>,
     /// Where a new file system is not allowed, the host's of the same kind is bound.
     pub(crate) host_instead: bool,
 }
@@ -82,6 +84,7 @@ impl Mount {
             flags: 0,
             optional: false,
             data: Name::new(b""),
+            device: None,
             host_instead: false,
         }
     }
@@ -132,6 +135,12 @@ impl Mount {
     /// Options of the file system itself, such as `size=64m,mode=700`.
     pub fn data(mut self, data: impl AsRef<[u8]>) -> Mount {
         self.data = Name::new(data.as_ref());
+        self
+    }
+
+    /// What a new file system lies on: a block device, or the tag of a virtiofs or 9p share.
+    pub fn device(mut self, device: impl AsRef<[u8]>) -> Mount {
+        self.device = Some(Name::new(device.as_ref()));
         self
     }
 

@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::error::{Error, Step};
-use crate::mount::Mount;
+use crate::mount::{Mount, Source};
 use crate::sys::mount::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_DIRSYNC,
+    MS_LAZYTIME, MS_NOATIME, MS_NODIRATIME, MS_RELATIME, MS_STRICTATIME, MS_SYNCHRONOUS,
 };
 
 /// File systems that can stand as SRC, where they go when DEST is left out, and the flags that
@@ -72,29 +73,12 @@ impl Mount {
             mount = mount.to(&target);
         }
 
-        let mut data: Vec<u8> = Vec::new();
-        for option in options.unwrap_or_default().split(|byte| *byte == b',') {
-            match option {
-                b"" | b"rw" => {}
-                b"ro" => mount.flags |= MOUNT_ATTR_RDONLY,
-                b"nosuid" => mount.flags |= MOUNT_ATTR_NOSUID,
-                b"nodev" => mount.flags |= MOUNT_ATTR_NODEV,
-                b"noexec" => mount.flags |= MOUNT_ATTR_NOEXEC,
-                b"rec" => mount.recursive = true,
-                b"optional" => mount.optional = true,
-                _ if file_system.is_none() => {
-                    return wrong(
-                        "OPT can be ro, rw, rec, optional, nosuid, nodev, noexec; others are for \
-                         file systems",
-                    );
-                }
-                option => {
-                    if !data.is_empty() {
-                        data.push(b',');
-                    }
-                    data.extend(option);
-                }
-            }
+        mount = mount.options(options.unwrap_or_default());
+        if file_system.is_none() && !mount.data.bytes().is_empty() {
+            return wrong(
+                "OPT can be ro, rw, rec, optional, nosuid, nodev, noexec; others are for file \
+                 systems",
+            );
         }
 
         match mount.source.name().bytes() {
@@ -106,8 +90,53 @@ impl Mount {
             }
             _ => {}
         }
-        Ok(Some(mount.data(data)))
+        Ok(Some(mount))
     }
+
+    /// Sets what stands between commas; what is not known here is for the file system.
+    pub(crate) fn options(mut self, options: &[u8]) -> Mount {
+        let mut data: Vec<u8> = Vec::from(self.data.bytes());
+        let is_file_system = matches!(self.source, Source::FileSystem(_));
+        for option in options.split(|byte| *byte == b',') {
+            match (option, flag(option, is_file_system)) {
+                (b"" | b"rw", _) => {}
+                (b"rec", _) => self.recursive = true,
+                (b"optional", _) => self.optional = true,
+                (_, Some(flag)) => self.flags |= flag,
+                (option, None) => {
+                    if !data.is_empty() {
+                        data.push(b',');
+                    }
+                    data.extend(option);
+                }
+            }
+        }
+        self.data(data)
+    }
+}
+
+/// The flag that an option stands for.
+fn flag(option: &[u8], is_file_system: bool) -> Option<u32> {
+    const FLAGS: &[(&[u8], u32)] = &[
+        (b"ro", MOUNT_ATTR_RDONLY),
+        (b"nosuid", MOUNT_ATTR_NOSUID),
+        (b"nodev", MOUNT_ATTR_NODEV),
+        (b"noexec", MOUNT_ATTR_NOEXEC),
+    ];
+    // As mount(8) spells them; the file system itself would not know them.
+    const OF_FILE_SYSTEMS: &[(&[u8], u32)] = &[
+        (b"defaults", 0),
+        (b"dirsync", MS_DIRSYNC),
+        (b"lazytime", MS_LAZYTIME),
+        (b"noatime", MS_NOATIME),
+        (b"nodiratime", MS_NODIRATIME),
+        (b"relatime", MS_RELATIME),
+        (b"strictatime", MS_STRICTATIME),
+        (b"sync", MS_SYNCHRONOUS),
+    ];
+    let more = if is_file_system { OF_FILE_SYSTEMS } else { &[] };
+    let mut all = FLAGS.iter().chain(more);
+    all.find_map(|(name, flag)| (*name == option).then_some(*flag))
 }
 
 /// Splits at the first colon without a backslash, and takes the backslashes from the others

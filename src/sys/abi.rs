@@ -7,6 +7,26 @@ pub(super) const AT_FDCWD: i32 = -100;
 pub(super) const SOCK_SEQPACKET: usize = 5;
 pub(super) const SOCK_CLOEXEC: usize = 0o2000000;
 
+pub(super) const SOCK_DGRAM: usize = 2;
+
+/// `AF_NETLINK` of `<linux/socket.h>`; the address and protocol of `<linux/netlink.h>`.
+pub(super) const AF_NETLINK: usize = 16;
+pub(super) const NETLINK_KOBJECT_UEVENT: usize = 15;
+#[repr(C)]
+pub(super) struct SockaddrNl {
+    pub(super) family: u16,
+    pub(super) pad: u16,
+    pub(super) port: u32,
+    pub(super) groups: u32,
+}
+
+/// Values of `<linux/reboot.h>` and `<linux/module.h>`.
+pub(super) const REBOOT_MAGIC: [usize; 2] = [0xfee1_dead, 672_274_793];
+pub(super) const REBOOT_RESTART: usize = 0x0123_4567;
+pub(super) const REBOOT_HALT: usize = 0xcdef_0123;
+pub(super) const REBOOT_POWER_OFF: usize = 0x4321_fedc;
+pub(super) const MODULE_INIT_COMPRESSED_FILE: usize = 4;
+
 /// `SFD_CLOEXEC` of `<linux/signalfd.h>`.
 pub(super) const SFD_CLOEXEC: usize = 0o2000000;
 

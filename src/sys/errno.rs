@@ -82,6 +82,7 @@ errno_table! {
     ELIBBAD "Accessing a corrupted shared library"
     EUSERS "Too many users"
     EOPNOTSUPP "Operation not supported"
+    ENOBUFS "No buffer space available"
     ENOTCONN "Transport endpoint is not connected"
     ETIMEDOUT "Connection timed out"
     ESTALE "Stale file handle"

@@ -11,8 +11,8 @@ use super::{BorrowedFd, Errno, OwnedFd, check, done};
 pub use super::fd::open_standard_descriptors;
 
 pub use linux_raw_sys::general::{
-    O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY,
-    RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+    O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
+    O_WRONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
 };
 
 /// `openat(2)`; the descriptor is always close-on-exec.
@@ -84,18 +84,24 @@ pub fn fchmod(file: BorrowedFd, mode: u32) -> Result<(), Errno> {
     done(unsafe { sc::syscall2(nr::FCHMOD, file.raw(), mode as usize) })
 }
 
-/// `readlinkat(2)` of the link that `link` was opened as with `O_PATH | O_NOFOLLOW`.
-pub fn readlink(link: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
-    // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
+/// `readlinkat(2)` of a name in a directory.
+pub fn readlink_at(dir: BorrowedFd, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the name is a C string; the kernel writes at most `buffer.len()` bytes into the
+    // buffer.
     check(unsafe {
         sc::syscall4(
             nr::READLINKAT,
-            link.raw(),
-            c"".as_ptr() as usize,
+            dir.raw(),
+            name.as_ptr() as usize,
             buffer.as_mut_ptr() as usize,
             buffer.len(),
         )
     })
+}
+
+/// `readlinkat(2)` of the link that `link` was opened as with `O_PATH | O_NOFOLLOW`.
+pub fn readlink(link: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    readlink_at(link, c"", buffer)
 }
 
 /// What `statx(2)` tells, as far as rootlet asks.
@@ -121,6 +127,11 @@ impl Stat {
         self.mode & raw::S_IFMT == raw::S_IFLNK
     }
 
+    /// Is it a block device?
+    pub fn is_block_device(&self) -> bool {
+        self.mode & raw::S_IFMT == raw::S_IFBLK
+    }
+
     /// Is it a plain file?
     pub fn is_file(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFREG
@@ -129,6 +140,11 @@ impl Stat {
     /// Are both the same file or directory, under whatever name?
     pub fn is_same_file(&self, other: &Stat) -> bool {
         (self.inode, self.device) == (other.inode, other.device)
+    }
+
+    /// Are both on the same file system?
+    pub fn is_on_same_device(&self, other: &Stat) -> bool {
+        self.device == other.device
     }
 
     /// The permissions with set-id and sticky bits.
@@ -276,6 +292,30 @@ pub fn read(fd: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     }
 }
 
+/// `pread64(2)` until the buffer is full; EOVERFLOW where there is not as much.
+pub fn read_exact_at(fd: BorrowedFd, buffer: &mut [u8], offset: u64) -> Result<(), Errno> {
+    let mut done = 0;
+    while let Some(rest @ [_, ..]) = buffer.get_mut(done..) {
+        // SAFETY: the kernel writes at most `rest.len()` bytes into the buffer.
+        let count = check(unsafe {
+            sc::syscall4(
+                nr::PREAD64,
+                fd.raw(),
+                rest.as_mut_ptr() as usize,
+                rest.len(),
+                (offset + done as u64) as usize,
+            )
+        });
+        match count {
+            Ok(0) => return Err(Errno::EOVERFLOW),
+            Ok(count) => done += count,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
 /// `write(2)` until all is written.
 pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
@@ -320,6 +360,19 @@ pub fn getcwd(buffer: &mut [u8]) -> Result<usize, Errno> {
 pub fn umask(mask: u32) -> u32 {
     // SAFETY: no memory is passed.
     (unsafe { sc::syscall1(nr::UMASK, mask as usize) }) as u32
+}
+
+/// `dup3(2)`: makes the standard descriptor `number` refer to what `fd` does, and passes it on to
+/// commands.
+pub fn make_standard(fd: BorrowedFd, number: BorrowedFd<'static>) -> Result<(), Errno> {
+    // SAFETY: no memory is passed; a standard descriptor is nobody's own.
+    done(unsafe { sc::syscall3(nr::DUP3, fd.raw(), number.raw(), 0) })
+}
+
+/// `sync(2)`.
+pub fn sync() {
+    // SAFETY: no memory is passed.
+    unsafe { sc::syscall0(nr::SYNC) };
 }
 
 /// `pipe2(2)`: the reading and the writing end, both without close-on-exec.

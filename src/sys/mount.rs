@@ -10,7 +10,9 @@ use super::{BorrowedFd, Errno, OwnedFd, check, done};
 
 pub use linux_raw_sys::general::{
     MNT_DETACH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_BIND,
-    MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE, UMOUNT_NOFOLLOW,
+    MS_DIRSYNC, MS_LAZYTIME, MS_MOVE, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID,
+    MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SILENT, MS_SLAVE, MS_STRICTATIME,
+    MS_SYNCHRONOUS, UMOUNT_NOFOLLOW,
 };
 
 /// `open_tree(2)` with `OPEN_TREE_CLONE`, Linux 5.2: a copy of the mount at `path`, attached
@@ -42,16 +44,33 @@ pub fn move_mount_to_root(tree: BorrowedFd) -> Result<(), Errno> {
     attach(tree, BorrowedFd::CWD, c"/", 0)
 }
 
+/// `move_mount(2)`, Linux 5.2: moves the mount at a path to what `target` refers to.
+pub fn move_mount_at(path: &CStr, target: BorrowedFd) -> Result<(), Errno> {
+    let flags = raw::MOVE_MOUNT_T_EMPTY_PATH;
+    move_between(BorrowedFd::CWD, path, target, c"", flags)
+}
+
 fn attach(tree: BorrowedFd, dir: BorrowedFd, path: &CStr, flags: u32) -> Result<(), Errno> {
+    let flags = flags | raw::MOVE_MOUNT_F_EMPTY_PATH;
+    move_between(tree, c"", dir, path, flags)
+}
+
+fn move_between(
+    from: BorrowedFd,
+    from_path: &CStr,
+    to: BorrowedFd,
+    to_path: &CStr,
+    flags: u32,
+) -> Result<(), Errno> {
     // SAFETY: both paths are C strings that outlive the call.
     done(unsafe {
         sc::syscall5(
             nr::MOVE_MOUNT,
-            tree.raw(),
-            c"".as_ptr() as usize,
-            dir.raw(),
-            path.as_ptr() as usize,
-            (flags | raw::MOVE_MOUNT_F_EMPTY_PATH) as usize,
+            from.raw(),
+            from_path.as_ptr() as usize,
+            to.raw(),
+            to_path.as_ptr() as usize,
+            flags as usize,
         )
     })
 }

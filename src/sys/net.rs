@@ -1,5 +1,7 @@
 //! Sockets between our own processes.
 
+use core::mem::size_of;
+
 use linux_raw_sys::net as raw;
 use sc::nr;
 
@@ -55,4 +57,36 @@ pub fn receive(socket: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
             0,
         )
     })
+}
+
+/// `socket(2)` and `bind(2)`: what the kernel says of devices that come and go
+/// (`NETLINK_KOBJECT_UEVENT`, `netlink(7)`).
+pub fn device_events() -> Result<OwnedFd, Errno> {
+    // SAFETY: no memory is passed.
+    let socket = check(unsafe {
+        sc::syscall3(
+            nr::SOCKET,
+            abi::AF_NETLINK,
+            abi::SOCK_DGRAM | abi::SOCK_CLOEXEC,
+            abi::NETLINK_KOBJECT_UEVENT,
+        )
+    })
+    .map(OwnedFd::new)?;
+    let address = abi::SockaddrNl {
+        family: abi::AF_NETLINK as u16,
+        pad: 0,
+        port: 0,
+        // The kernel's own messages.
+        groups: 1,
+    };
+    // SAFETY: the struct has the size given.
+    done(unsafe {
+        sc::syscall3(
+            nr::BIND,
+            socket.borrow().raw(),
+            &raw const address as usize,
+            size_of::<abi::SockaddrNl>(),
+        )
+    })?;
+    Ok(socket)
 }

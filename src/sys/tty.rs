@@ -47,3 +47,23 @@ pub fn make_controlling(terminal: BorrowedFd) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall3(nr::IOCTL, terminal.raw(), raw::TIOCSCTTY as usize, 0) })
 }
+
+/// `tcdrain(3)`: waits until all that was written has been sent.
+pub fn drain(terminal: BorrowedFd) -> Result<(), Errno> {
+    // SAFETY: no memory is passed; any argument but 0 sends no break.
+    done(unsafe { sc::syscall3(nr::IOCTL, terminal.raw(), raw::TCSBRK as usize, 1) })
+}
+
+/// `ioctl(TIOCSWINSZ)`.
+pub fn set_size(terminal: BorrowedFd, rows: u16, columns: u16) -> Result<(), Errno> {
+    let size = [rows, columns, 0, 0];
+    // SAFETY: the kernel reads a `struct winsize`: four shorts.
+    done(unsafe {
+        sc::syscall3(
+            nr::IOCTL,
+            terminal.raw(),
+            raw::TIOCSWINSZ as usize,
+            size.as_ptr() as usize,
+        )
+    })
+}

@@ -1,0 +1,54 @@
+//! Files of the initramfs, and of proc and sysfs.
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use crate::error::{Error, Step};
+use crate::name::Name;
+use crate::sys::{BorrowedFd, Errno, fs};
+
+/// All of a file.
+pub(super) fn read(path: &CStr) -> Result<Vec<u8>, Errno> {
+    let file = fs::openat(BorrowedFd::CWD, path, fs::O_RDONLY, 0)?;
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match fs::read(file.borrow(), &mut buffer)? {
+            0 => return Ok(text),
+            length => text.extend(&buffer[..length]),
+        }
+    }
+}
+
+/// All of a file that need not be there.
+pub(super) fn read_optional(path: &CStr) -> Result<Option<Vec<u8>>, Error<'static>> {
+    match read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(Error::new(Step::ReadFile, path.to_bytes(), errno).into_owned()),
+    }
+}
+
+/// All of a file in a directory of sysfs, without the newline at its end; empty where there is
+/// none.
+pub(super) fn read_attribute(path: &[&[u8]]) -> Vec<u8> {
+    let mut text = read(Name::new(&path.concat()).as_c_str()).unwrap_or_default();
+    if text.last() == Some(&b'\n') {
+        text.pop();
+    }
+    text
+}
+
+/// The names in a directory; none where there is no such directory.
+pub(super) fn names_in(directory: &CStr) -> Vec<Vec<u8>> {
+    let mut names = Vec::new();
+    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
+    if let Ok(directory) = fs::openat(BorrowedFd::CWD, directory, flags, 0) {
+        let _ = fs::visit_names(directory.borrow(), |name| {
+            names.push(Vec::from(name));
+            true
+        });
+    }
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,158 @@
+//! The command of a guest: what the initramfs says of it, and running it.
+
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+use crate::boot::archive::read_optional;
+use crate::boot::events::Events;
+use crate::boot::port::{self, Record};
+use crate::boot::{fstab, mount_all};
+use crate::cmdline::CommandLine;
+use crate::error::{Error, Step};
+use crate::init::{Around, Init};
+use crate::mount::Mount;
+use crate::name::Name;
+use crate::pid1::{Event, Habits};
+use crate::sys::poll::{NANOSECONDS, clock};
+use crate::sys::process::ExitStatus;
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, tty};
+
+/// How long the terminal may take to appear, in nanoseconds.
+const PATIENCE: u64 = 10 * NANOSECONDS;
+
+/// Read while the initramfs is still there.
+pub(super) struct GuestCommand {
+    init: Init,
+    /// For the root that it runs in.
+    pub(super) mounts: Vec<Mount>,
+}
+
+impl GuestCommand {
+    /// The words in `/rootlet/command`, or, where there is no `root=`, those for init on the kernel
+    /// command line; `None` when there are none.
+    pub(super) fn read(
+        line: &CommandLine,
+        environment: &[&[u8]],
+    ) -> Result<Option<GuestCommand>, Error<'static>> {
+        let words = match read_optional(c"/rootlet/command")? {
+            Some(text) => strings(&text),
+            None if line.has(b"root") => return Ok(None),
+            None => line.for_init.clone(),
+        };
+        let [command, arguments @ ..] = &words[..] else {
+            return Ok(None);
+        };
+        let mut init = Init::new().new_session().command(command);
+        for argument in arguments {
+            init = init.arg(argument);
+        }
+        match read_optional(c"/rootlet/environment")? {
+            Some(text) => {
+                for variable in strings(&text) {
+                    init = init.env(variable);
+                }
+            }
+            None => {
+                for variable in environment {
+                    init = init.env(variable);
+                }
+            }
+        }
+        if let Some(directory) = read_optional(c"/rootlet/directory")? {
+            init = init.current_dir(directory);
+        }
+        let fstab = read_optional(c"/rootlet/fstab")?.unwrap_or_default();
+        let mounts = fstab::read(&fstab)?;
+        Ok(Some(GuestCommand { init, mounts }))
+    }
+
+    /// Runs it in the root that is ours now.
+    pub(super) fn run(
+        self,
+        line: &CommandLine,
+        events: &Events,
+        record: Option<&Record>,
+    ) -> Result<ExitStatus, Error<'static>> {
+        let terminal = open_terminal(line, events)?;
+        let stdin = port::open(line, b"rootlet.stdin", fs::O_RDONLY, events)?;
+        let stdout = port::open(line, b"rootlet.stdout", fs::O_WRONLY, events)?;
+        let stderr = port::open(line, b"rootlet.stderr", fs::O_WRONLY, events)?;
+        let around = Around {
+            standard: [&stdin, &stdout, &stderr]
+                .map(|port| port.as_ref().or(terminal.as_ref()).map(OwnedFd::borrow)),
+            kept: record.map(Record::port),
+        };
+        if let Some(record) = record {
+            record.tell_time(b"started", clock());
+        }
+        let ended = Ended(Cell::new(None));
+        let status = self.init.run_in(&around, &ended)?;
+        Ok(ended.0.get().unwrap_or(ExitStatus::Exited(status)))
+    }
+}
+
+/// How the command ended, with signals told from statuses.
+struct Ended(Cell<Option<ExitStatus>>);
+
+impl Habits for Ended {
+    fn event(&self, event: Event) {
+        if let Event::Ended(_, status) = event {
+            self.0.set(Some(status));
+        }
+    }
+}
+
+/// What is between NULs.
+fn strings(text: &[u8]) -> Vec<Vec<u8>> {
+    let text = text.strip_suffix(b"\0").unwrap_or(text);
+    match text {
+        [] => Vec::new(),
+        text => text.split(|byte| *byte == 0).map(Vec::from).collect(),
+    }
+}
+
+/// The terminal that `rootlet.terminal=` names, of the size in `rootlet.size=`.
+fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>, Error<'static>> {
+    let Some(name) = line.value(b"rootlet.terminal") else {
+        return Ok(None);
+    };
+    let path = Name::new(&[b"/dev/", name].concat());
+    let mut errno = Errno::ENOENT;
+    let terminal = events.wait(Some(clock() + PATIENCE), || {
+        let flags = fs::O_RDWR | fs::O_NOCTTY;
+        let opened = fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0);
+        opened.map_err(|why| errno = why).ok()
+    })?;
+    let Some(terminal) = terminal else {
+        return Err(Error::new(Step::OpenTerminal, path.bytes(), errno).into_owned());
+    };
+    let size = line.value(b"rootlet.size").unwrap_or_default();
+    let mut numbers = size.split(|byte| *byte == b'x').map(number);
+    if let (Some(Some(rows)), Some(Some(columns)), None) =
+        (numbers.next(), numbers.next(), numbers.next())
+    {
+        let _ = tty::set_size(terminal.borrow(), rows as u16, columns as u16);
+    }
+    Ok(Some(terminal))
+}
+
+/// A number in decimal.
+pub(super) fn number(text: &[u8]) -> Option<u32> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    digits.then(|| core::str::from_utf8(text).ok()?.parse().ok())?
+}
+
+/// What a command expects to find besides the file systems that everyone needs.
+pub(super) fn mount_more() -> Result<(), Error<'static>> {
+    let new = |kind: &str, target: &str| Mount::file_system(kind, target).no_suid().optional();
+    mount_all(
+        b"/",
+        &[
+            new("devpts", "/dev/pts")
+                .no_exec()
+                .data("gid=5,mode=620,ptmxmode=666"),
+            new("tmpfs", "/dev/shm").no_device().data("mode=1777"),
+            new("cgroup2", "/sys/fs/cgroup").no_device().no_exec(),
+        ],
+    )
+}

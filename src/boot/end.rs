@@ -1,0 +1,58 @@
+//! The end: everything written, told, and the machine ended. The first process must not end
+//! itself, or the kernel panics.
+
+use crate::boot::console;
+use crate::boot::port::Record;
+use crate::cmdline::CommandLine;
+use crate::error::Error;
+use crate::init::{Around, Init};
+use crate::pid1::{Quiet, kill_all};
+use crate::sys::OwnedFd;
+use crate::sys::fs::sync;
+use crate::sys::poll::poll;
+use crate::sys::process::ExitStatus;
+use crate::sys::system::{Ending, reboot};
+
+pub(super) fn end(
+    line: &CommandLine,
+    record: Option<&Record>,
+    outcome: Result<ExitStatus, Error>,
+) -> ! {
+    if let Err(error) = &outcome {
+        error.print();
+        if line.has(b"rootlet.shell") {
+            rescue();
+        }
+    }
+    kill_all();
+    sync();
+    if let Some(record) = record {
+        record.tell_end(&outcome);
+    }
+    console::drain();
+    let ending = match line.value(b"rootlet.end") {
+        Some(b"reboot") => Ending::Restart,
+        Some(b"halt") => Ending::Halt,
+        _ => Ending::PowerOff,
+    };
+    loop {
+        let _ = reboot(ending);
+        let _ = poll(&mut [], None);
+    }
+}
+
+/// A shell of the initramfs on the console's terminal, to look around in.
+fn rescue() {
+    let terminal = console::open_terminal();
+    let around = Around {
+        standard: [(); 3].map(|()| terminal.as_ref().map(OwnedFd::borrow)),
+        kept: None,
+    };
+    let shell = Init::new().new_session().command("/bin/sh");
+    if let Err(error) = shell
+        .env("PATH=/sbin:/bin:/usr/sbin:/usr/bin")
+        .run_in(&around, &Quiet)
+    {
+        error.print();
+    }
+}

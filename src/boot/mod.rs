@@ -1,0 +1,172 @@
+//! `rootlet boot`: from the kernel to the real root, or to one command, as `/init` of an initramfs.
+
+mod archive;
+mod block;
+mod command;
+mod console;
+mod device;
+mod end;
+mod events;
+mod fstab;
+mod modules;
+mod partition;
+mod port;
+mod real_root;
+mod superblock;
+mod switch_root;
+
+use alloc::vec::Vec;
+
+use crate::boot::command::GuestCommand;
+use crate::boot::events::Events;
+use crate::boot::port::Record;
+use crate::cmdline::CommandLine;
+use crate::error::{Error, Step};
+use crate::exec::Command;
+use crate::mount::Mount;
+use crate::mount::attach::{Attached, attach_all};
+use crate::name::Name;
+use crate::sys::poll::clock;
+use crate::sys::process::{ExitStatus, id};
+use crate::sys::{BorrowedFd, Errno, fs};
+
+/// Does what the first process of an initramfs is for: mounts `/dev`, `/proc`, `/sys` and `/run`,
+/// loads the modules that `/rootlet/modules` lists, mounts the file system that `root=` names, and
+/// becomes its init; or runs the command that `/rootlet/command` holds, or that stands after `--`
+/// on the kernel command line, and ends the machine with it. `rootlet help boot` lists the
+/// parameters and files.
+///
+/// `arguments` (without the program's name) and `environment` are for the init of the real root.
+///
+/// Uses `mount(2)`, `move_mount(2)` (Linux 5.2), `pivot_root(2)`, `finit_module(2)`, `reboot(2)`
+/// and the events of `netlink(7)`'s NETLINK_KOBJECT_UEVENT.
+///
+/// # Errors
+///
+/// Returns only where it does nothing: not as process 1, or with a root that is no initramfs. All
+/// other failures are told on the console, and end the machine.
+///
+/// ```
+/// let refused = rootlet::boot(&[], &[]);
+/// assert!(refused.to_string().contains("process 1"));
+/// ```
+pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
+    let entered = clock();
+    if let Err(why) = check_place() {
+        return Error::because(Step::Boot, b"", why);
+    }
+    let mounted = mount_file_systems();
+    console::open();
+    let line = CommandLine::new(&archive::read(c"/proc/cmdline").unwrap_or_default());
+    let mut record = None;
+    let outcome = mounted.and_then(|()| {
+        let events = Events::open()?;
+        modules::load()?;
+        record = Record::open(&line, &events)?;
+        if let Some(record) = &record {
+            record.tell_time(b"entered", entered);
+        }
+        go_on(&line, &events, record.as_ref(), arguments, environment)
+    });
+    end::end(&line, record.as_ref(), outcome)
+}
+
+/// What is done here would ruin a system that is up.
+fn check_place() -> Result<(), &'static str> {
+    /// Of `<linux/magic.h>`; what an initramfs is depends on the kernel.
+    const RAMFS_MAGIC: u64 = 0x8584_58f6;
+    const TMPFS_MAGIC: u64 = 0x0102_1994;
+    if id() != 1 {
+        return Err("it is for process 1");
+    }
+    let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH, 0);
+    match root.and_then(|root| fs::statfs(root.borrow())) {
+        Ok((RAMFS_MAGIC | TMPFS_MAGIC, _)) => Ok(()),
+        _ => Err("it is for an initramfs, and the root here is something else"),
+    }
+}
+
+fn mount_file_systems() -> Result<(), Error<'static>> {
+    let new = |kind: &str, target: &str| Mount::file_system(kind, target).no_suid();
+    mount_all(
+        b"/",
+        &[
+            new("proc", "/proc").no_device().no_exec(),
+            new("sysfs", "/sys").no_device().no_exec(),
+            // The kernel may have mounted it already, and with the flags that it likes.
+            Mount::file_system("devtmpfs", "/dev"),
+            new("tmpfs", "/run").no_device().data("mode=755"),
+        ],
+    )
+}
+
+fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error<'static>> {
+    let root = Name::new(root);
+    let flags = fs::O_PATH | fs::O_DIRECTORY;
+    let directory = fs::openat(BorrowedFd::CWD, root.as_c_str(), flags, 0)
+        .map_err(|errno| Error::new(Step::OpenRoot, root.bytes(), errno).into_owned())?;
+    let mut attached = Attached::with_room_for(mounts);
+    attach_all(directory.borrow(), mounts, &mut attached, false).map_err(Error::into_owned)
+}
+
+fn go_on(
+    line: &CommandLine,
+    events: &Events,
+    record: Option<&Record>,
+    arguments: &[&[u8]],
+    environment: &[&[u8]],
+) -> Result<ExitStatus, Error<'static>> {
+    let command = GuestCommand::read(line, environment)?;
+    if command.is_some() {
+        command::mount_more()?;
+    }
+    let Some(root) = line.value(b"root") else {
+        return match command {
+            Some(command) => {
+                mount_all(b"/", &command.mounts)?;
+                command.run(line, events, record)
+            }
+            None => Err(Error::because(
+                Step::Boot,
+                b"",
+                "neither a root= nor a command is given",
+            )),
+        };
+    };
+    real_root::mount(line, root, events)?;
+    if let Some(command) = &command {
+        mount_all(real_root::NEW_ROOT.to_bytes(), &command.mounts)?;
+    }
+    switch_root::switch_root(real_root::NEW_ROOT)?;
+    match command {
+        Some(command) => command.run(line, events, record),
+        None => {
+            console::open_again();
+            Err(become_init(line, arguments, environment))
+        }
+    }
+}
+
+/// Returns only when there is no init that can be run.
+fn become_init(line: &CommandLine, arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
+    // As the kernel does where it mounts the root itself.
+    const USUAL: &[&[u8]] = &[b"/sbin/init", b"/etc/init", b"/bin/init", b"/bin/sh"];
+    let wanted = line.value(b"init").map(|path| [path]);
+    let candidates = wanted.as_ref().map_or(USUAL, |path| &path[..]);
+    let environment: Vec<Name> = environment.iter().copied().map(Name::new).collect();
+    let mut result = None;
+    for candidate in candidates {
+        let words: Vec<Name> = [*candidate]
+            .iter()
+            .chain(arguments)
+            .copied()
+            .map(Name::new)
+            .collect();
+        let error = Command::new(&words, &environment).execute().into_owned();
+        // One that is there and cannot be run says more than those that are not there.
+        if result.is_none() || error.errno() != Some(Errno::ENOENT.number()) {
+            result = Some(error);
+        }
+    }
+    result.unwrap_or_else(|| Error::new(Step::Execute, b"init", Errno::ENOENT))
+}
