@@ -259,6 +259,22 @@ mod tests {
         assert_eq!(partition(&image, 512, 256), None);
     }
 
+    /// As to the kernel: a GPT without its protective MBR is what was there before.
+    #[test]
+    fn a_stale_gpt_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut image = gpt_of(directory.path());
+        image[440..444].copy_from_slice(&[4, 3, 2, 1]);
+        for (offset, byte) in [(450, 0x83), (454, 2)] {
+            let mut image = image.clone();
+            image[offset] = byte;
+            let found = partition(&image, 512, 1).unwrap();
+            assert!(found.has_partuuid(b"01020304-01"));
+        }
+        image[512] = 0;
+        assert_eq!(partition(&image, 512, 1), None);
+    }
+
     #[test]
     fn a_name_is_utf_16() {
         let utf16 = |text: &str| {

@@ -401,6 +401,17 @@ mod tests {
                     "{patch:?}"
                 );
             }
+            if options.starts_with("-F 32") {
+                // The root directory need not be the first cluster, which is number 2.
+                let cluster = usize::from(fresh[13]) * 512;
+                let mut image = fresh.clone();
+                image.copy_within(entry..entry + 32, entry + cluster);
+                image[entry..][..5].copy_from_slice(b"FIRST");
+                image[44] = 3;
+                fs::write(&path, &image).unwrap();
+                like_blkid(&path);
+                assert!(superblock(&image).unwrap().has_label(b"LABEL"));
+            }
         }
     }
 
