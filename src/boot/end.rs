@@ -31,12 +31,15 @@ pub(super) fn end(
     }
     console::drain();
     let ending = match line.value(b"rootlet.end") {
-        Some(b"reboot") => Ending::Restart,
-        Some(b"halt") => Ending::Halt,
-        _ => Ending::PowerOff,
+        Some(b"reboot") => Some(Ending::Restart),
+        Some(b"halt") => Some(Ending::Halt),
+        Some(b"wait") => None,
+        _ => Some(Ending::PowerOff),
     };
     loop {
-        let _ = reboot(ending);
+        if let Some(ending) = ending {
+            let _ = reboot(ending);
+        }
         let _ = poll(&mut [], None);
     }
 }

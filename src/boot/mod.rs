@@ -9,6 +9,7 @@ mod end;
 mod events;
 mod fstab;
 mod modules;
+mod network;
 mod partition;
 mod port;
 mod real_root;
@@ -106,7 +107,10 @@ fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error<'static>> {
     let directory = fs::openat(BorrowedFd::CWD, root.as_c_str(), flags, 0)
         .map_err(|errno| Error::new(Step::OpenRoot, root.bytes(), errno).into_owned())?;
     let mut attached = Attached::with_room_for(mounts);
-    attach_all(directory.borrow(), mounts, &mut attached, false).map_err(Error::into_owned)
+    let result = attach_all(directory.borrow(), mounts, &mut attached, false);
+    // Mounting goes to the mount points.
+    let _ = fs::chdir(c"/");
+    result.map_err(Error::into_owned)
 }
 
 fn go_on(
@@ -116,9 +120,11 @@ fn go_on(
     arguments: &[&[u8]],
     environment: &[&[u8]],
 ) -> Result<ExitStatus, Error<'static>> {
-    let command = GuestCommand::read(line, environment)?;
-    if command.is_some() {
+    let mut command = GuestCommand::read(line, environment)?;
+    if let Some(command) = &mut command {
         command::mount_more()?;
+        let resolv_conf = network::set_up_network(line, events)?;
+        command.mounts.extend(resolv_conf);
     }
     let Some(root) = line.value(b"root") else {
         return match command {

@@ -359,6 +359,8 @@ The real root, as the kernel documents it:
   ro, rw                read-only, or not (default: ro)
   rootwait[=SECONDS]    wait for the device, for ever (default: 10 seconds)
   rootdelay=SECONDS     wait before it is looked for (default: 0)
+  ip=ADDRESS::GATEWAY:MASK::DEVICE:off:DNS
+                        the network, for a command (default: only lo)
   init=PATH             what it becomes (default: /sbin/init, /etc/init,
                         /bin/init, /bin/sh, the first that can be run)
 
@@ -367,7 +369,8 @@ Beyond the kernel:
                         writes go to memory, of at most SIZE, and are lost
   rootlet.shell         when something fails, /bin/sh of the initramfs on the
                         console (default: the machine ends)
-  rootlet.end=HOW       poweroff, reboot or halt (default: poweroff)
+  rootlet.end=HOW       poweroff, reboot, halt, or wait, for whoever runs the
+                        machine to end it (default: poweroff)
   rootlet.stdin=NAME, rootlet.stdout=NAME, rootlet.stderr=NAME
                         virtio ports for the command (default: the console)
   rootlet.terminal=NAME, rootlet.size=ROWSxCOLUMNS

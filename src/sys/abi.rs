@@ -20,6 +20,46 @@ pub(super) struct SockaddrNl {
     pub(super) groups: u32,
 }
 
+/// `struct ifreq` of `<linux/if.h>`.
+#[repr(C)]
+pub(super) struct DeviceRequest {
+    name: [u8; 16],
+    value: [u8; 24],
+}
+
+impl DeviceRequest {
+    /// A name that is too long is cut off; there is no such device then.
+    pub(super) fn new(device: &[u8], value: [u8; 24]) -> DeviceRequest {
+        let mut name = [0; 16];
+        for (to, from) in name.iter_mut().take(15).zip(device) {
+            *to = *from;
+        }
+        DeviceRequest { name, value }
+    }
+}
+
+/// `struct sockaddr_in` of `<linux/in.h>`, with room.
+pub(super) fn socket_address(address: [u8; 4]) -> [u8; 24] {
+    let mut socket_address = [0; 24];
+    socket_address[..2].copy_from_slice(&2u16.to_ne_bytes());
+    socket_address[4..8].copy_from_slice(&address);
+    socket_address
+}
+
+/// `struct rtentry` of `<linux/route.h>`: each address is a `struct sockaddr`.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct Route {
+    pad: u64,
+    pub(super) destination: [u64; 2],
+    pub(super) gateway: [u64; 2],
+    pub(super) mask: [u64; 2],
+    pub(super) flags: u64,
+    rest: [u64; 7],
+}
+/// `RTF_UP | RTF_GATEWAY`, a short with padding after it.
+pub(super) const ROUTE_UP_BY_GATEWAY: u64 = 3;
+
 /// Values of `<linux/reboot.h>` and `<linux/module.h>`.
 pub(super) const REBOOT_MAGIC: [usize; 2] = [0xfee1_dead, 672_274_793];
 pub(super) const REBOOT_RESTART: usize = 0x0123_4567;

@@ -2,7 +2,7 @@
 
 use core::mem::size_of;
 
-use linux_raw_sys::net as raw;
+use linux_raw_sys::{ioctl, net as raw};
 use sc::nr;
 
 use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
@@ -89,4 +89,82 @@ pub fn device_events() -> Result<OwnedFd, Errno> {
         )
     })?;
     Ok(socket)
+}
+
+/// An IPv4 address or mask.
+pub type Address = [u8; 4];
+
+/// A socket for asking about network devices.
+pub fn devices() -> Result<OwnedFd, Errno> {
+    // SAFETY: no memory is passed.
+    check(unsafe {
+        sc::syscall3(
+            nr::SOCKET,
+            raw::AF_INET as usize,
+            abi::SOCK_DGRAM | abi::SOCK_CLOEXEC,
+            0,
+        )
+    })
+    .map(OwnedFd::new)
+}
+
+/// `ioctl(SIOCSIFADDR)` and `ioctl(SIOCSIFNETMASK)`, `netdevice(7)`.
+pub fn set_address(
+    socket: BorrowedFd,
+    device: &[u8],
+    address: Address,
+    mask: Address,
+) -> Result<(), Errno> {
+    for (request, address) in [(ioctl::SIOCSIFADDR, address), (ioctl::SIOCSIFNETMASK, mask)] {
+        let value = abi::socket_address(address);
+        ask(socket, request, &abi::DeviceRequest::new(device, value))?;
+    }
+    Ok(())
+}
+
+/// `ioctl(SIOCSIFFLAGS)`: the device is up.
+pub fn set_up(socket: BorrowedFd, device: &[u8]) -> Result<(), Errno> {
+    let mut value = [0; 24];
+    let flags = (raw::net_device_flags::IFF_UP as u16).to_ne_bytes();
+    value[..2].copy_from_slice(&flags);
+    let request = abi::DeviceRequest::new(device, value);
+    ask(socket, ioctl::SIOCSIFFLAGS, &request)
+}
+
+/// `ioctl(SIOCADDRT)`: what is not for the local network goes there.
+pub fn add_default_route(socket: BorrowedFd, gateway: Address) -> Result<(), Errno> {
+    let [any, gateway] = [[0; 4], gateway].map(abi::socket_address);
+    let head = |address: [u8; 24]| [0, 8].map(|at| word(&address, at));
+    let mut route = abi::Route::default();
+    route.destination = head(any);
+    route.gateway = head(gateway);
+    route.mask = head(any);
+    route.flags = abi::ROUTE_UP_BY_GATEWAY;
+    // SAFETY: the kernel reads a `struct rtentry`, whose pointer to a device's name is null.
+    done(unsafe {
+        sc::syscall3(
+            nr::IOCTL,
+            socket.raw(),
+            ioctl::SIOCADDRT as usize,
+            &raw const route as usize,
+        )
+    })
+}
+
+fn word(bytes: &[u8; 24], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_ne_bytes(word)
+}
+
+fn ask(socket: BorrowedFd, request: u32, about: &abi::DeviceRequest) -> Result<(), Errno> {
+    // SAFETY: the kernel reads a `struct ifreq`.
+    done(unsafe {
+        sc::syscall3(
+            nr::IOCTL,
+            socket.raw(),
+            request as usize,
+            &raw const *about as usize,
+        )
+    })
 }
