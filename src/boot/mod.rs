@@ -108,6 +108,12 @@ fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error<'static>> {
         .map_err(|errno| Error::new(Step::OpenRoot, root.bytes(), errno).into_owned())?;
     let mut attached = Attached::with_room_for(mounts);
     let result = attach_all(directory.borrow(), mounts, &mut attached, false);
+    // Not one of these mount points is made for the time of a run: a later run would take it for
+    // one that was left behind.
+    for made in &attached.shares {
+        let directory = fs::stat(made.borrow()).is_ok_and(|stat| stat.is_directory());
+        let _ = fs::fchmod(made.borrow(), if directory { 0o755 } else { 0o644 });
+    }
     // Mounting goes to the mount points.
     let _ = fs::chdir(c"/");
     result.map_err(Error::into_owned)
