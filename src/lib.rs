@@ -1,7 +1,8 @@
 //! rootlet puts a process into a new root directory and looks after it there.
 //!
 //! [`Chroot`] describes a run: the root, the mounts it shows, the command. It is what the command
-//! line `rootlet run` is made of. [`Mount`] describes one mount, [`Error`] what could not be done,
+//! line `rootlet run` is made of. [`Init`] is pid 1 alone, [`boot`] an initramfs. [`Mount`] describes
+//! one mount, [`Error`] what could not be done,
 //! [`ExitStatus`] how the command ended.
 //!
 //! The library needs no std and no libc; it allocates with the program's allocator. A new root is
@@ -24,6 +25,9 @@
 //! | `setns(2)` with a pidfd | 5.8 | leaving a chroot that the caller is in | |
 //! | `flock(2)` | | mount points made for a run | |
 //! | `close_range(2)` | 5.9 | inherited descriptors | `close(2)` of each |
+//! | `move_mount(2)` of `/dev`, `/proc`, `/sys` and `/run` | 5.2 | entering the real root from an initramfs | |
+//! | `pivot_root(2)` in an initramfs | 7.0 | the same | its files deleted, `MS_MOVE`, `chroot(2)` |
+//! | `finit_module(2)`, compressed | 5.17 | modules of an initramfs | only uncompressed ones |
 //! | `signalfd4(2)`, `ppoll(2)`, `waitid(2)`, `pidfd_send_signal(2)` | 5.1 | signals and ends | |
 //!
 //! Each is described in its page of the Linux manual, section 2; `mount_namespaces(7)`,

@@ -555,7 +555,7 @@ fn race(openat2: bool, target_exists: bool) {
         });
         let runs = || {
             let (mut succeeded, mut refused) = (0, 0);
-            for _ in 0..350 {
+            for _ in 0..common::rounds(350) {
                 let words = [
                     "--no-mounts",
                     "-B",

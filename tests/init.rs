@@ -445,7 +445,7 @@ fn the_end_of_the_command_amid_orphans_is_its_own() {
         exit 9";
     for (place, user) in cases() {
         for options in [&[][..], &["-w"]] {
-            for _ in 0..10 {
+            for _ in 0..common::rounds(10) {
                 let words = [options, &["perl", "-e", script]].concat();
                 let ended = end(&mut init(place, user, &words));
                 assert_eq!(ended.status, 9, "{options:?} {place:?} {user:?} {ended:?}");

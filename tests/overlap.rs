@@ -159,7 +159,7 @@ fn a_storm_of_short_runs() {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    for _ in 0..60 {
+                    for _ in 0..common::rounds(60) {
                         succeed(&mut root.run(&["-R", &bind, "ROOT", "sh", "-c", look]));
                     }
                 });
@@ -279,7 +279,7 @@ fn runs_that_are_killed_take_nothing_from_the_others() {
         };
         assert_eq!(answer(), "started\n");
         let mut question = looking.stdin.take().unwrap();
-        for _ in 0..10 {
+        for _ in 0..common::rounds(10) {
             kill_a_run(&root);
             succeed(&mut root.run(&["ROOT", "true"]));
             std::io::Write::write_all(&mut question, b"look\n").unwrap();

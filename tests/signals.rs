@@ -99,7 +99,7 @@ fn a_trap_is_finished_and_its_status_is_kept() {
 #[test]
 fn a_signal_during_the_start_is_not_lost() {
     let root = Root::busybox(users()[0]);
-    for _ in 0..100 {
+    for _ in 0..common::rounds(100) {
         let mut run = root.run(&["ROOT", "sleep", "1000"]);
         let mut running = Running::start(&mut run);
         std::thread::sleep(random_moment());
@@ -256,7 +256,7 @@ fn a_kill_at_any_moment_leaves_nothing() {
     for user in users() {
         let root = Root::busybox(user);
         let tree = root.tree();
-        for _ in 0..200 {
+        for _ in 0..common::rounds(200) {
             let mut run = root.run(&["-B", "tmpfs:/made/for/this", "ROOT", "sleep", "1000"]);
             let mut running = Running::start(&mut run);
             let moment = random_moment();
@@ -274,7 +274,7 @@ fn a_kill_of_pid_1_at_any_moment_leaves_nothing() {
     for user in users() {
         let root = Root::busybox(user);
         let tree = root.tree();
-        for _ in 0..100 {
+        for _ in 0..common::rounds(100) {
             let mut run = root.run(&["ROOT", "sleep", "1000"]);
             let mut running = Running::start(&mut run);
             wait_until("pid 1", || !children(running.pid()).is_empty());

@@ -9,6 +9,7 @@ use crate::cli::{Id, VERSION, help, print};
 /// Takes the words after the role or the name. The first process of an initramfs gets there what
 /// the kernel did not know, for the init of the real root.
 pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+    crate::rt::end_the_machine_on_panic();
     let refused = rootlet::boot(words, environment);
     let mut instead = None;
     let operands = parse(&BOOT, words, |option, _| {

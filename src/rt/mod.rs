@@ -9,6 +9,8 @@ mod allocator;
 mod arch;
 mod start;
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 pub(crate) use start::Words;
 
 /// The compiler names these in unoptimized builds; with `panic = "abort"` nothing calls them.
@@ -17,13 +19,26 @@ extern "C" fn rust_eh_personality() {}
 #[unsafe(no_mangle)]
 extern "C" fn _Unwind_Resume() {}
 
+/// Is this the first process of the machine?
+static ENDS_THE_MACHINE: AtomicBool = AtomicBool::new(false);
+
+/// From now on a panic ends the machine: if the first process ended, the kernel would panic too.
+pub(crate) fn end_the_machine_on_panic() {
+    ENDS_THE_MACHINE.store(true, Ordering::Relaxed);
+}
+
 /// A panic is an error of ours: one line, and the status for that.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
-    use rootlet::sys::{BorrowedFd, fs::write_all, process::exit};
+    use rootlet::sys::process::{exit, id};
+    use rootlet::sys::system::{Ending, reboot};
+    use rootlet::sys::{BorrowedFd, fs::write_all};
     let file = info.location().map_or("", |location| location.file());
     for words in ["rootlet: internal error in ", file, "\n"] {
         let _ = write_all(BorrowedFd::STDERR, words.as_bytes());
+    }
+    if ENDS_THE_MACHINE.load(Ordering::Relaxed) && id() == 1 {
+        let _ = reboot(Ending::PowerOff);
     }
     exit(125)
 }

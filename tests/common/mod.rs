@@ -68,10 +68,23 @@ pub fn can_be_root() -> bool {
     users().contains(&User::Root)
 }
 
+/// How often a race is run for, out of a number that is right for a real machine: an emulated one
+/// needs ten times as long for each.
+pub fn rounds(number: usize) -> usize {
+    match std::env::var_os("ROOTLET_TEST_EMULATED") {
+        Some(_) => number.div_ceil(10),
+        None => number,
+    }
+}
+
 /// The binary under test, where every user can execute it.
 pub fn rootlet_path() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
+        // In a throwaway kernel the release build, since there everything takes longer.
+        if let Some(path) = std::env::var_os("ROOTLET_UNDER_TEST") {
+            return PathBuf::from(path);
+        }
         let built = Path::new(env!("CARGO_BIN_EXE_rootlet"));
         if !is_root() {
             return built.to_path_buf();
