@@ -5,6 +5,7 @@
 mod common;
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use common::{can_be_root, debian, is_left_out};
 
@@ -41,6 +42,8 @@ fn every_command_does_what_the_readme_says() {
     std::fs::rename(root.path(), place.path().join("root")).unwrap();
     let programs = place.directory("programs");
     symlink(common::rootlet_path(), programs.join("rootlet")).unwrap();
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    symlink(scripts.join("vm"), programs.join("vm")).unwrap();
 
     let examples = examples();
     assert!(examples.len() > 10);
@@ -56,6 +59,8 @@ fn every_command_does_what_the_readme_says() {
             command
                 .current_dir(place.path())
                 .env("PATH", path)
+                .env("ROOTLET", common::rootlet_path())
+                .env("XDG_CACHE_HOME", common::kernel_cache())
                 .env("DEBIAN_FRONTEND", "noninteractive");
         }
         let ended = common::end(&mut command);

@@ -89,12 +89,7 @@ pub fn rootlet_path() -> &'static Path {
         if !is_root() {
             return built.to_path_buf();
         }
-        // The checkout may lie below a directory that is root's alone.
-        let directory = env!("CARGO_TARGET_TMPDIR");
-        let reachable = Path::new(directory)
-            .ancestors()
-            .all(|path| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 1 == 1));
-        if reachable {
+        if is_reachable(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
             return built.to_path_buf();
         }
         let copy = std::env::temp_dir().join(format!("rootlet-under-test-{}", std::process::id()));
@@ -109,6 +104,29 @@ pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     let mut copy = Command::new("cp");
     let status = copy.arg("--").args([from.as_ref(), to.as_ref()]).status();
     assert!(status.unwrap().success(), "{copy:?}");
+}
+
+/// Where `scripts/vm` keeps kernels: for all users, and for later runs.
+pub fn kernel_cache() -> &'static Path {
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    CACHE.get_or_init(|| {
+        let mut cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+        if is_root() && !is_reachable(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+            cache = std::env::temp_dir().join("rootlet-test-cache");
+        }
+        let kernels = cache.join("rootlet");
+        fs::create_dir_all(&kernels).unwrap();
+        // Another user's from an earlier run may stay as it is.
+        let _ = fs::set_permissions(&kernels, Permissions::from_mode(0o777));
+        cache
+    })
+}
+
+/// Can every user use what is in this directory? A checkout may lie below one that is root's alone.
+fn is_reachable(directory: &Path) -> bool {
+    directory
+        .ancestors()
+        .all(|path| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 1 == 1))
 }
 
 /// A command that starts as this user, with the usual PATH and no other environment, and with no
