@@ -33,7 +33,8 @@ pub(super) fn end(
     let ending = match line.value(b"rootlet.end") {
         Some(b"reboot") => Some(Ending::Restart),
         Some(b"halt") => Some(Ending::Halt),
-        Some(b"wait") => None,
+        // Where nothing could be told, nobody knows that the end is to come.
+        Some(b"wait") if record.is_some() => None,
         _ => Some(Ending::PowerOff),
     };
     loop {
