@@ -615,3 +615,23 @@ fn the_command_line_of_qemu_can_be_seen() {
     }
     place.assert_clean();
 }
+
+#[test]
+fn another_machine_can_be_emulated() {
+    if cannot() || is_left_out("aarch64") {
+        return;
+    }
+    let place = Place::new(someone());
+    // The script itself has rootlet built where that is missing.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/vm");
+    let mut command = Command::new(script);
+    command
+        .args(["--arch=aarch64", "--root=none", "/init", "--version"])
+        .env_remove("ROOTLET")
+        .env("TMPDIR", place.temporary())
+        .env("XDG_CACHE_HOME", common::kernel_cache());
+    let ended = end(&mut command);
+    let version = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!((ended.status, &*ended.stdout), (0, version), "{ended:?}");
+    place.assert_clean();
+}
