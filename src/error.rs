@@ -35,6 +35,7 @@ pub struct Error<'a> {
 enum Why {
     Errno(Errno),
     Because(&'static str),
+    Signal(u8),
 }
 
 macro_rules! steps {
@@ -142,6 +143,8 @@ steps! {
     MoveMount: "move the mount", "into the new root";
     /// A network device.
     Network: "set up the network device";
+    /// A closure in the new root.
+    Call: "finish the closure";
     /// The mount points that rootlet made.
     RemoveMountPoint: "remove the mount point";
 }
@@ -178,6 +181,16 @@ impl<'a> Error<'a> {
         }
     }
 
+    /// A signal ended what was being done.
+    pub(crate) fn signal(step: Step, signal: u8) -> Error<'static> {
+        Error {
+            step,
+            object: Cow::Borrowed(b""),
+            place: Cow::Borrowed(b""),
+            why: Why::Signal(signal),
+        }
+    }
+
     /// The same error, borrowing nothing.
     pub(crate) fn into_owned(self) -> Error<'static> {
         Error {
@@ -192,7 +205,7 @@ impl<'a> Error<'a> {
     pub fn errno(&self) -> Option<i32> {
         match self.why {
             Why::Errno(errno) => Some(errno.number()),
-            Why::Because(_) => None,
+            Why::Because(_) | Why::Signal(_) => None,
         }
     }
 
@@ -201,12 +214,18 @@ impl<'a> Error<'a> {
         match self.why {
             Why::Errno(errno) => errno.describe().1,
             Why::Because(words) => words,
+            Why::Signal(_) => "a signal killed it",
         }
     }
 
     /// Is it that what should be mounted is not there?
     pub(crate) fn is_missing_source(&self) -> bool {
         (self.step, self.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
+    }
+
+    /// Is it that the end of a process could not be waited for?
+    pub(crate) fn is_of_waiting(&self) -> bool {
+        self.step == Step::Wait
     }
 
     /// Is it that the command is there, but not its interpreter?
@@ -231,7 +250,7 @@ impl<'a> Error<'a> {
             Why::Because(_) if self.step == Step::Usage => {
                 return Some("'rootlet help run' and 'rootlet help init' list what can be given");
             }
-            Why::Because(_) => return None,
+            Why::Because(_) | Why::Signal(_) => return None,
         };
         Some(match (self.step, errno) {
             (Step::OpenRoot, Errno::ENOENT | Errno::ENOTDIR) => {
@@ -326,6 +345,11 @@ impl<'a> Error<'a> {
         line.push(b": ");
         match self.why {
             Why::Because(words) => line.push(words.as_bytes()),
+            Why::Signal(signal) => {
+                line.push(b"signal ");
+                line.push_number(signal.into());
+                line.push(b" killed it");
+            }
             Why::Errno(errno) => {
                 let (name, words) = errno.describe();
                 if name.is_empty() {

@@ -43,9 +43,19 @@ pub(crate) struct Inside<'a> {
 impl<'a> Inside<'a> {
     /// The whole life of pid 1.
     pub(crate) fn run(mut self, new_user_namespace: bool) -> ! {
-        let end = self
-            .set_up(new_user_namespace)
+        // Only the standard descriptors reach the command, and nothing else keeps files busy.
+        let end = close_all_but(&[self.supervisor.borrow(), self.signals.borrow()])
+            .and_then(|()| match new_user_namespace {
+                true => map_to_root(self.caller),
+                false => Ok(()),
+            })
+            .and_then(|()| self.set_up(new_user_namespace))
             .and_then(|kept| self.run_command(&kept));
+        exit(self.conclude(end))
+    }
+
+    /// Tells the supervisor how it ended, and cleans up; gives the exit status of pid 1.
+    pub(crate) fn conclude(&mut self, end: Result<End, Error>) -> u8 {
         let status = match end {
             Ok(End::Command(status)) => {
                 if let Some(signal) = status.signal() {
@@ -60,7 +70,7 @@ impl<'a> Inside<'a> {
             }
         };
         self.clean_up();
-        exit(status)
+        status
     }
 
     /// For the supervisor, after the fork: closes what is the child's alone, and gives back what
@@ -70,12 +80,7 @@ impl<'a> Inside<'a> {
     }
 
     /// mounts, enter. Gives the caller's directory where it is to be kept.
-    fn set_up(&mut self, new_user_namespace: bool) -> Result<PathBuffer, Error<'a>> {
-        // Only the standard descriptors reach the command, and nothing else keeps files busy.
-        close_all_but(&[self.supervisor.borrow(), self.signals.borrow()])?;
-        if new_user_namespace {
-            map_to_root(self.caller)?;
-        }
+    pub(crate) fn set_up(&mut self, new_user_namespace: bool) -> Result<PathBuffer, Error<'a>> {
         let chroot = self.chroot;
         let outside = make_slave(new_user_namespace)?;
         let mut new_root = chroot.new_root.as_c_str();
@@ -151,6 +156,21 @@ impl<'a> Inside<'a> {
     fn become_command(&mut self, kept: &PathBuffer) -> Error<'a> {
         set_sigchld(false);
         self.jobs.lead_command();
+        if let Err(error) = self.change_directory(kept) {
+            return error;
+        }
+        if let Err(errno) = set_blocked(self.caller_mask) {
+            return Error::new(Step::Prepare, b"", errno);
+        }
+        let error = self.command.execute();
+        if error.status() == 127 && !self.chroot.fallback.is_empty() {
+            return self.fallback.execute();
+        }
+        error
+    }
+
+    /// Where the command starts.
+    pub(crate) fn change_directory(&self, kept: &PathBuffer) -> Result<(), Error<'a>> {
         let directory = match &self.chroot.directory {
             WorkingDirectory::Path(path) => path.as_c_str(),
             WorkingDirectory::Kept => kept.as_c_str(),
@@ -161,17 +181,10 @@ impl<'a> Inside<'a> {
                     WorkingDirectory::Path(path) => path.bytes(),
                     WorkingDirectory::Kept => b"that the caller is in",
                 };
-                return Error::new(Step::ChangeDirectory, shown, errno);
+                return Err(Error::new(Step::ChangeDirectory, shown, errno));
             }
         }
-        if let Err(errno) = set_blocked(self.caller_mask) {
-            return Error::new(Step::Prepare, b"", errno);
-        }
-        let error = self.command.execute();
-        if error.status() == 127 && !self.chroot.fallback.is_empty() {
-            return self.fallback.execute();
-        }
-        error
+        Ok(())
     }
 
     /// Removes the stubs, whether or not the supervisor still lives. It does the same when this

@@ -40,6 +40,7 @@ extern crate alloc;
 extern crate std;
 
 mod boot;
+mod call;
 mod chroot;
 mod cmdline;
 mod directory;

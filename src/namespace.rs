@@ -8,7 +8,7 @@ use crate::sys::process::{
 use crate::sys::{BorrowedFd, Errno, fs};
 
 /// The namespaces of every run.
-const NAMESPACES: u32 = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID;
+pub(crate) const NAMESPACES: u32 = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID;
 
 /// Forks into new mount, UTS, IPC and pid namespaces; where that is not permitted, into a new
 /// user namespace as well. Says, in the child too, whether there is a new user namespace.

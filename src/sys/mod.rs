@@ -12,6 +12,7 @@ pub mod mount;
 pub mod net;
 pub mod poll;
 pub mod process;
+pub mod shared;
 pub mod signal;
 pub mod system;
 pub mod tty;

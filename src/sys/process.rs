@@ -322,6 +322,12 @@ pub fn set_parent_death_signal(signal: u32) -> Result<(), Errno> {
     })
 }
 
+/// `sched_yield(2)`.
+pub fn let_others_run() {
+    // SAFETY: no memory is passed.
+    unsafe { sc::syscall0(nr::SCHED_YIELD) };
+}
+
 /// `setsid(2)`.
 pub fn lead_session() -> Result<(), Errno> {
     // SAFETY: no memory is passed.

@@ -1,0 +1,214 @@
+//! A process that shares our memory: `clone3(2)` with `CLONE_VM`, on a stack of its own.
+
+use core::arch::asm;
+use core::ffi::c_void;
+use core::mem::{MaybeUninit, size_of};
+
+use linux_raw_sys::general as raw;
+use sc::nr;
+
+use super::process::exit;
+use super::{Errno, OwnedFd, check, done};
+
+/// A stack with a page below it that may not be touched: an overflow is a fault, and not a write
+/// to something else.
+#[derive(Debug)]
+pub struct Stack {
+    start: usize,
+    length: usize,
+}
+
+/// The largest page of the machines that rootlet runs on.
+const GUARD: usize = 64 * 1024;
+
+impl Stack {
+    /// `mmap(2)` of a stack of this many bytes, a multiple of 64 KiB. Memory is taken only for what
+    /// is used of it.
+    pub fn new(length: usize) -> Result<Stack, Errno> {
+        let length = length + GUARD;
+        let flags = raw::MAP_PRIVATE | raw::MAP_ANONYMOUS | raw::MAP_NORESERVE | raw::MAP_STACK;
+        // SAFETY: a new anonymous mapping touches no memory that is in use.
+        let start = check(unsafe {
+            sc::syscall6(
+                nr::MMAP,
+                0,
+                length,
+                (raw::PROT_READ | raw::PROT_WRITE) as usize,
+                flags as usize,
+                usize::MAX,
+                0,
+            )
+        })?;
+        let stack = Stack { start, length };
+        // SAFETY: the pages are ours, and nobody uses them yet.
+        done(unsafe { sc::syscall3(nr::MPROTECT, start, GUARD, raw::PROT_NONE as usize) })?;
+        Ok(stack)
+    }
+
+    fn top(&self) -> usize {
+        self.start + self.length
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: whoever ran on it has ended, as `start` asks.
+        let _ = unsafe { sc::syscall2(nr::MUNMAP, self.start, self.length) };
+    }
+}
+
+/// What a process does, and the status it exits with.
+pub type Body<'a> = &'a mut dyn FnMut() -> u8;
+
+/// Starts a process that shares our memory, but neither descriptors nor signal handlers, in the new
+/// `namespaces` (`CLONE_NEW*`): its pid and a pidfd. `signal` (SIGCHLD or 0) is sent at its end.
+///
+/// Handlers of signals are defaults in it where the kernel can do that (`CLONE_CLEAR_SIGHAND`, Linux
+/// 5.5), and ours where `clone3(2)` is missing.
+///
+/// # Safety
+///
+/// `body` and all that it borrows, and the stack, stay where they are until the process has ended,
+/// and nobody uses meanwhile what it changes. What it runs does not depend on being the thread that
+/// calls this, whose thread-local storage it has, so that one must do nothing but system calls.
+pub unsafe fn start(
+    namespaces: u32,
+    signal: u32,
+    stack: &Stack,
+    body: &mut Body,
+) -> Result<(i32, OwnedFd), Errno> {
+    let mut pidfd = -1i32;
+    let flags = namespaces | raw::CLONE_VM | raw::CLONE_PIDFD;
+    let mut arguments = MaybeUninit::<raw::clone_args>::zeroed();
+    // SAFETY: the struct is plain integers.
+    let arguments = unsafe { arguments.assume_init_mut() };
+    arguments.flags = u64::from(flags) | raw::CLONE_CLEAR_SIGHAND;
+    arguments.exit_signal = u64::from(signal);
+    arguments.pidfd = &raw mut pidfd as u64;
+    arguments.stack = stack.start as u64;
+    arguments.stack_size = stack.length as u64;
+    let entry = (enter as extern "C" fn(*mut c_void) -> !) as usize;
+    let argument = &raw mut *body as usize;
+    let clone3 = [
+        &raw const *arguments as usize,
+        size_of::<raw::clone_args>(),
+        0,
+    ];
+    // SAFETY: the child starts on the stack in `enter`, which does not return; the rest is the
+    // caller's promise.
+    let pid = match check(unsafe { clone(nr::CLONE3, clone3, entry, argument) }) {
+        Err(Errno::ENOSYS) => {
+            let flags = (flags | signal) as usize;
+            let clone2 = [flags, stack.top(), &raw mut pidfd as usize];
+            // SAFETY: as above; the arguments whose order differs between architectures are zero.
+            check(unsafe { clone(nr::CLONE, clone2, entry, argument) })
+        }
+        pid => pid,
+    }?;
+    Ok((pid as i32, OwnedFd::new(pidfd as usize)))
+}
+
+extern "C" fn enter(body: *mut c_void) -> ! {
+    // SAFETY: `start` passes a pointer to a `Body`, which stays as long as this process.
+    let body = unsafe { &mut *body.cast::<Body>() };
+    exit(body())
+}
+
+/// A system call after which a new process, with another stack, goes on in `entry`.
+///
+/// # Safety
+///
+/// The system call is a clone whose arguments are right, and `entry` an `extern "C" fn(argument)`
+/// that does not return.
+unsafe fn clone(
+    number: usize,
+    [first, second, third]: [usize; 3],
+    entry: usize,
+    argument: usize,
+) -> usize {
+    let value: usize;
+    // SAFETY: the caller's promise. In the child the registers are the same but for the stack
+    // pointer, and nothing of this function is used but registers.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            // Whoever walks the stack, for a panic's backtrace, finds its end: no frame, and no
+            // address to return to.
+            "xor ebp, ebp",
+            "mov rdi, r13",
+            "push 0",
+            "jmp r12",
+            "2:",
+            inlateout("rax") number => value,
+            in("rdi") first,
+            in("rsi") second,
+            in("rdx") third,
+            in("r10") 0,
+            in("r8") 0,
+            in("r12") entry,
+            in("r13") argument,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x30, xzr",
+            "mov x0, x21",
+            "br x20",
+            "2:",
+            inlateout("x0") first => value,
+            in("x1") second,
+            in("x2") third,
+            in("x3") 0,
+            in("x4") 0,
+            in("x8") number,
+            in("x20") entry,
+            in("x21") argument,
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "riscv64")]
+    unsafe {
+        asm!(
+            "ecall",
+            "bnez a0, 2f",
+            "mv s0, zero",
+            "mv ra, zero",
+            "mv a0, s3",
+            "jr s2",
+            "2:",
+            inlateout("a0") first => value,
+            in("a1") second,
+            in("a2") third,
+            in("a3") 0,
+            in("a4") 0,
+            in("a7") number,
+            in("s2") entry,
+            in("s3") argument,
+        );
+    }
+    value
+}
+
+/// `prctl(PR_GET_DUMPABLE)`: can others trace this process, and does it dump core?
+pub fn dumpable() -> Result<usize, Errno> {
+    let get = linux_raw_sys::prctl::PR_GET_DUMPABLE as usize;
+    // SAFETY: no memory is passed.
+    check(unsafe { sc::syscall5(nr::PRCTL, get, 0, 0, 0, 0) })
+}
+
+/// `prctl(PR_SET_DUMPABLE)`, for all processes that share this memory: as [`dumpable`] gave it.
+pub fn set_dumpable(dumpable: usize) -> Result<(), Errno> {
+    let set = linux_raw_sys::prctl::PR_SET_DUMPABLE as usize;
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall5(nr::PRCTL, set, dumpable, 0, 0, 0) })
+}

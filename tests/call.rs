@@ -1,0 +1,311 @@
+//! `Chroot::call`: a closure in a new root, with the caller's memory.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{Root, User, host_mounts, users};
+use rootlet::{Chroot, Error, Mount};
+
+/// In this process, so as the user that the tests run as.
+fn call<R>(chroot: &Chroot, closure: impl FnOnce() -> R) -> Result<R, Error<'static>> {
+    // SAFETY: no closure of these tests leaves a descriptor or a lock behind.
+    unsafe { chroot.call(closure) }
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn in_root(root: &Root) -> Chroot {
+    Chroot::new(root.path().as_os_str().as_encoded_bytes())
+}
+
+/// Eight threads that allocate all the time.
+fn beside_busy_threads(test: impl FnOnce()) {
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    drop(std::hint::black_box(vec![1u8; 5000]));
+                    std::thread::yield_now();
+                }
+            });
+        }
+        let _stop = Stop(&stop);
+        test();
+    });
+}
+
+#[test]
+fn what_the_closure_assigns_is_there_afterwards() {
+    let root = Root::busybox(users()[0]);
+    let before = host_mounts();
+    let mut names = Vec::new();
+    let count = call(&in_root(&root).hostname("inside.example.org"), || {
+        names = names_in(Path::new("/"));
+        fs::write("/written", "inside").unwrap();
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        (names.len(), std::process::id(), host)
+    });
+    assert_eq!(names, ["bin", "dev", "etc", "proc", "sys"]);
+    assert_eq!(count.unwrap(), (5, 2, "inside\n".to_owned()));
+    let written = fs::read_to_string(root.path().join("written")).unwrap();
+    assert_eq!(written, "inside");
+    assert_eq!(names_in(root.path()), ["bin", "written"], "no stub stays");
+    assert_eq!(host_mounts(), before);
+}
+
+#[test]
+fn a_closure_starts_programs_and_threads_of_the_caller_go_on() {
+    let root = Root::busybox(users()[0]);
+    let chroot = in_root(&root);
+    beside_busy_threads(|| {
+        for round in 0..common::rounds(50) {
+            let output = call(&chroot, || {
+                Command::new("/bin/busybox")
+                    .args(["sh", "-c", "echo inside; exit 3"])
+                    .output()
+                    .unwrap()
+            });
+            let output = output.unwrap();
+            assert_eq!(output.stdout, b"inside\n", "{round}");
+            assert_eq!(output.status.code(), Some(3));
+        }
+    });
+}
+
+#[test]
+fn how_it_ended_is_told() {
+    let root = Root::empty(users()[0]);
+    let chroot = in_root(&root).no_mounts();
+    let killed = call(&chroot, || {
+        let process = rustix::process::getpid();
+        rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+    });
+    assert_eq!(
+        killed.unwrap_err().to_string(),
+        "cannot finish the closure: signal 9 killed it"
+    );
+    let ended: Result<(), _> = call(&chroot, || rootlet::sys::process::exit(3));
+    assert_eq!(
+        ended.unwrap_err().to_string(),
+        "cannot finish the closure: it ended its process"
+    );
+}
+
+/// A panic is told, and where it is caught inside it is a value.
+#[test]
+fn a_panic_is_told() {
+    let root = Root::empty(users()[0]);
+    let chroot = in_root(&root).no_mounts();
+    // A thread of its own: it counts as panicking from then on.
+    let told = std::thread::spawn(move || {
+        let told: Result<(), _> = call(&chroot, || panic!("this is part of the test"));
+        let caught = call(&chroot, || {
+            std::panic::catch_unwind(|| std::hint::black_box(7) + 1).unwrap_or(0)
+        });
+        (told.unwrap_err().to_string(), caught.unwrap())
+    });
+    let (told, caught) = told.join().unwrap();
+    assert_eq!(told, "cannot finish the closure: it panicked");
+    assert_eq!(caught, 8);
+}
+
+#[test]
+fn what_keeps_it_from_running_is_told() {
+    let root = Root::empty(users()[0]);
+    let bad = call(&Chroot::new("/no/such/root"), || ());
+    assert_eq!(bad.unwrap_err().status(), 125);
+    let mount = in_root(&root).mount(Mount::bind("/no/such/source"));
+    let told = call(&mount, || ()).unwrap_err().to_string();
+    assert!(told.starts_with("cannot open /no/such/source: "), "{told}");
+    let directory = in_root(&root).no_mounts().current_dir("/missing");
+    let told = call(&directory, || ()).unwrap_err().to_string();
+    assert!(
+        told.starts_with("cannot change to the directory /missing"),
+        "{told}"
+    );
+    assert_eq!(names_in(root.path()), [""; 0]);
+}
+
+#[test]
+fn what_it_leaves_running_is_killed() {
+    let root = Root::busybox(users()[0]);
+    let mark = root.path().file_name().unwrap().to_str().unwrap();
+    let left = call(&in_root(&root), || {
+        // The shell is an orphan when its own parent has ended.
+        let script = format!("sh -c 'sleep 1000; : {mark}' & echo left");
+        let mut shell = Command::new("/bin/busybox");
+        shell.args(["sh", "-c", &script]).status().unwrap().code()
+    });
+    assert_eq!(left.unwrap(), Some(0));
+    assert!(common::processes_with(mark).is_empty());
+    assert_eq!(names_in(root.path()), ["bin"]);
+}
+
+#[test]
+fn a_call_inside_a_call_goes_on_from_there() {
+    let outer = Root::busybox(users()[0]);
+    fs::create_dir_all(outer.path().join("inner/mark")).unwrap();
+    let names = call(&in_root(&outer), || {
+        call(&Chroot::new("/inner").no_mounts(), || {
+            let process = rustix::process::getpid();
+            (names_in(Path::new("/")), process.as_raw_nonzero().get())
+        })
+    });
+    assert_eq!(names.unwrap().unwrap(), (vec!["mark".to_owned()], 2));
+}
+
+#[test]
+fn a_thousand_files_and_the_callers_own_can_be_used() {
+    let root = Root::empty(users()[0]);
+    let caller = tempfile::tempfile().unwrap();
+    let opened = call(&in_root(&root).no_mounts(), || {
+        std::io::Write::write_all(&mut &caller, b"from inside").unwrap();
+        let files = (0..1000).map(|number| fs::File::create(format!("/{number}")).unwrap());
+        files.collect::<Vec<_>>().len()
+    });
+    assert_eq!(opened.unwrap(), 1000);
+    assert_eq!(caller.metadata().unwrap().len(), 11);
+    assert_eq!(names_in(root.path()).len(), 1000);
+}
+
+#[test]
+fn many_threads_call_at_once() {
+    let roots: Vec<Root> = (0..16).map(|_| Root::empty(users()[0])).collect();
+    std::thread::scope(|scope| {
+        for (number, root) in roots.iter().enumerate() {
+            scope.spawn(move || {
+                for _ in 0..common::rounds(20) {
+                    let value = call(&in_root(root), || {
+                        fs::write("/number", number.to_string()).unwrap();
+                        fs::read("/number").unwrap()
+                    });
+                    assert_eq!(value.unwrap(), number.to_string().into_bytes());
+                }
+            });
+        }
+    });
+}
+
+/// Descriptors, mappings, memory and children of this process.
+fn resources() -> (usize, usize, usize) {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap().count();
+    (
+        descriptors,
+        maps.lines().count(),
+        kilobytes.parse().unwrap(),
+    )
+}
+
+/// In a process of its own, since the other tests open and map what they like.
+#[test]
+#[ignore = "run by calls_leave_nothing_behind"]
+fn ten_thousand_calls() {
+    let root = Root::empty(users()[0]);
+    let chroot = in_root(&root).no_mounts();
+    beside_busy_threads(|| {
+        let mut sum = 0;
+        let mut calls = |number: usize| {
+            for value in 0..number {
+                sum += call(&chroot, || vec![value; 10].len()).unwrap();
+            }
+        };
+        calls(100);
+        let before = resources();
+        calls(common::rounds(10_000));
+        let after = resources();
+        assert_eq!(sum, 10 * (100 + common::rounds(10_000)));
+        // The other threads' allocations are mapped now and then.
+        assert_eq!(after.0, before.0, "descriptors");
+        assert!(after.1 <= before.1 + 10, "mappings: {before:?} {after:?}");
+        assert!(
+            after.2 <= before.2 + 2000,
+            "kilobytes: {before:?} {after:?}"
+        );
+    });
+    let no_children = rustix::process::wait(rustix::process::WaitOptions::NOHANG);
+    assert_eq!(no_children.unwrap_err(), rustix::io::Errno::CHILD);
+}
+
+/// The memory of the closure's process is the caller's, and so is that of pid 1. (Root's processes
+/// may trace all.)
+#[test]
+#[ignore = "run by an_ordinary_user_calls_too"]
+fn what_runs_inside_cannot_look_into_the_caller() {
+    let root = Root::busybox(User::Ordinary);
+    let refused = call(&in_root(&root), || {
+        [1, 2].map(|pid| {
+            let mut cat = Command::new("/bin/busybox");
+            let output = cat.args(["cat", &format!("/proc/{pid}/maps")]).output();
+            String::from_utf8(output.unwrap().stderr).unwrap()
+        })
+    });
+    for refused in refused.unwrap() {
+        assert!(refused.contains("Permission denied"), "{refused}");
+    }
+}
+
+/// Runs tests of this file in a process of their own.
+fn run_apart(user: User, environment: &[(&str, &str)], tests: &[&str]) {
+    let place = Root::empty(users()[0]);
+    let copy = place.path().join("tests");
+    common::copy_program(std::env::current_exe().unwrap(), &copy);
+    let mut apart = common::command(user, &copy);
+    apart.args(["--include-ignored", "--exact"]).args(tests);
+    for name in ["ROOTLET_TEST_EMULATED", "ROOTLET_UNDER_TEST"] {
+        if let Some(value) = std::env::var_os(name) {
+            apart.env(name, value);
+        }
+    }
+    apart.envs(environment.iter().copied());
+    let ended = common::end(&mut apart);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let passed = format!("{} passed", tests.len());
+    assert!(ended.stdout.contains(&passed), "{ended:?}");
+}
+
+#[test]
+fn calls_leave_nothing_behind() {
+    run_apart(users()[0], &[], &["ten_thousand_calls"]);
+}
+
+#[test]
+fn an_ordinary_user_calls_too() {
+    run_apart(
+        User::Ordinary,
+        &[("ROOTLET_TEST_WITHOUT", "root")],
+        &[
+            "what_the_closure_assigns_is_there_afterwards",
+            "a_closure_starts_programs_and_threads_of_the_caller_go_on",
+            "how_it_ended_is_told",
+            "a_panic_is_told",
+            "what_it_leaves_running_is_killed",
+            "a_call_inside_a_call_goes_on_from_there",
+            "many_threads_call_at_once",
+            "what_runs_inside_cannot_look_into_the_caller",
+        ],
+    );
+}
