@@ -21,7 +21,7 @@ pub(super) fn end(
     if let Err(error) = &outcome {
         error.print();
         if line.has(b"rootlet.shell") {
-            rescue();
+            rescue(record);
         }
     }
     kill_all();
@@ -46,11 +46,11 @@ pub(super) fn end(
 }
 
 /// A shell of the initramfs on the console's terminal, to look around in.
-fn rescue() {
+fn rescue(record: Option<&Record>) {
     let terminal = console::open_terminal();
     let around = Around {
         standard: [(); 3].map(|()| terminal.as_ref().map(OwnedFd::borrow)),
-        kept: None,
+        kept: record.map(Record::port),
     };
     let shell = Init::new().new_session().command("/bin/sh");
     if let Err(error) = shell

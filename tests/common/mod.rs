@@ -9,6 +9,7 @@
     reason = "each test file uses a part"
 )]
 
+pub mod guest;
 pub mod running;
 pub mod terminal;
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::{children, send_signal, wait_until};
@@ -66,6 +66,11 @@ impl Running {
     #[track_caller]
     pub fn line(&self) -> String {
         self.lines.recv_timeout(Duration::from_secs(60)).unwrap()
+    }
+
+    /// The next line, unless there is none in that time, or its output has ended.
+    pub fn try_line(&self, patience: Duration) -> Result<String, RecvTimeoutError> {
+        self.lines.recv_timeout(patience)
     }
 
     /// Waits for the command's next line, which is this.

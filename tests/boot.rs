@@ -1,0 +1,439 @@
+//! `rootlet boot` as `/init` of initramfses that real kernels boot, under QEMU.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::guest::{Guest, Initramfs};
+use common::{Root, User, can_be_root, copy_program, succeed};
+
+/// For a test that needs no disk: one boot, and what it left.
+fn boot(initramfs: &Initramfs, append: &str) -> common::guest::Over {
+    Guest::start(initramfs, append, &[]).end()
+}
+
+// --- One command.
+
+#[test]
+fn an_initramfs_of_two_files_runs_the_program_after_the_dashes() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("first");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/boot/first.c");
+    succeed(
+        Command::new("cc")
+            .args(["-Os", "-static", "-nostdlib", "-ffreestanding", "-s"])
+            .args(["-fno-stack-protector", "-fno-asynchronous-unwind-tables"])
+            .args(["-Wl,--build-id=none", "-o"])
+            .args([&program, &source]),
+    );
+    // The size that users get.
+    let mut cargo = Command::new(env!("CARGO"));
+    succeed(
+        cargo
+            .args(["build", "--quiet", "--locked", "--release"])
+            .current_dir(env!("CARGO_MANIFEST_DIR")),
+    );
+    let built = Path::new(env!("CARGO_BIN_EXE_rootlet"))
+        .ancestors()
+        .nth(2)
+        .unwrap();
+    let initramfs = Initramfs::new()
+        .program("init", built.join("release/rootlet"))
+        .program("first", &program);
+    let size = initramfs.archive().len();
+    // The kernel's own word on when it hands over comes with more of its log.
+    let over = boot(&initramfs, "loglevel=7 printk.time=1 -- /first");
+    assert_eq!(over.outcome(), "exit 0", "{over:?}");
+    over.says(&["reboot: Power down"]);
+    let stamp = |text: &str| {
+        let line = over.console.lines().find(|line| line.contains(text));
+        line.unwrap_or_else(|| panic!("{over:?}"))
+    };
+    let kernel = stamp("Run /init as init process");
+    let kernel: f64 = kernel[1..kernel.find(']').unwrap()].trim().parse().unwrap();
+    let first = stamp("first instruction at");
+    let first = &first[first.find("at ").unwrap() + 3..];
+    let first: u64 = first[..first.find(' ').unwrap()].parse().unwrap();
+    println!(
+        "initramfs of two files: {size} bytes; microseconds: kernel's message {}, first instruction \
+         of rootlet {}, of the program {first} (started {})",
+        (kernel * 1e6) as u64,
+        over.time("entered "),
+        over.time("started "),
+    );
+}
+
+/// What a guest does with a command that fails, or that is given badly, is a status, and never a
+/// panic of its kernel.
+#[test]
+fn every_end_of_a_command_is_a_status() {
+    let script = |script: &str| {
+        Initramfs::new()
+            .busybox()
+            .command(&["/bin/sh", "-c", script])
+    };
+    let cases: [(Initramfs, &str, &str, &[&str]); 9] = [
+        (
+            Initramfs::new().command(&["/missing"]),
+            "",
+            "exit 127",
+            &["rootlet: cannot run /missing: No such file or directory (ENOENT)"],
+        ),
+        (
+            Initramfs::new().file("data", "").command(&["/data"]),
+            "rootlet.end=reboot",
+            "exit 126",
+            &[
+                "rootlet: cannot run /data: Permission denied (EACCES)",
+                "reboot: Restarting system",
+            ],
+        ),
+        (
+            script("kill -SEGV $$"),
+            "",
+            "signal 11",
+            &["reboot: Power down"],
+        ),
+        // Signals to pid 1 are for the command.
+        (
+            script(
+                "trap 'echo got INT' INT; trap 'echo got TERM; exit 5' TERM; \
+                 kill -INT 1; kill -TERM 1; while :; do sleep 1; done",
+            ),
+            "",
+            "exit 5",
+            &["got INT", "got TERM"],
+        ),
+        // A module that is there and cannot be loaded, and one that is not, keep nothing else back.
+        (
+            script("grep -q ^overlay /proc/modules && echo loaded; exit 3")
+                .modules(&["overlay"])
+                .file("modules/broken.ko", "no ELF")
+                .more_modules(
+                    "# a comment\n\n/modules/broken.ko\n/modules/missing.ko.xz\n/modules\n",
+                ),
+            "",
+            "exit 3",
+            &[
+                "rootlet: cannot load the module /modules/broken.ko: Exec format error (ENOEXEC)",
+                "rootlet: cannot load the module /modules/missing.ko.xz: No such file or directory (ENOENT)",
+                "rootlet: cannot load the module /modules: ",
+                "loaded",
+            ],
+        ),
+        (
+            script("exit 3").file("rootlet/fstab", "\0\u{1}garbage\n"),
+            "",
+            "failed ",
+            &["a line of fstab has a device, a mount point and a type"],
+        ),
+        (
+            script("exit 3").file("rootlet/fstab", "nothing /mnt nothingfs defaults\n"),
+            "",
+            "failed ",
+            &["nothingfs"],
+        ),
+        (
+            Initramfs::new(),
+            "",
+            "failed ",
+            &["neither a root= nor a command is given"],
+        ),
+        // No console at all: only the record can tell.
+        (
+            script("echo into nothing; exit 9"),
+            "console=ttyS7",
+            "exit 9",
+            &[],
+        ),
+    ];
+    for (initramfs, append, outcome, console) in cases {
+        let over = boot(&initramfs, append);
+        assert!(over.outcome().starts_with(outcome), "{outcome}: {over:?}");
+        over.says(console);
+    }
+}
+
+#[test]
+fn a_halted_machine_stays_as_it_is() {
+    let mut guest = Guest::start(
+        &Initramfs::new()
+            .busybox()
+            .command(&["/bin/sh", "-c", "exit 4"]),
+        "rootlet.end=halt",
+        &[],
+    );
+    guest.expect("reboot: System halted");
+    assert_eq!(guest.over().outcome(), "exit 4");
+}
+
+#[test]
+fn a_shell_on_the_console_when_something_fails() {
+    let initramfs = Initramfs::new().busybox();
+    let mut guest = Guest::start(
+        &initramfs,
+        "root=/dev/nothing rootwait=1 rootlet.shell",
+        &[],
+    );
+    guest.expect("there is no block device");
+    guest.expect("did not appear in time");
+    // Job control works on its terminal, and it has the environment to look around with.
+    guest.enter("sleep 1000 & kill %1; echo \"in $PWD, $(tty), $((6 * 7))\"; exit\n");
+    guest.expect("in /, /dev/ttyS0, 42");
+    let over = guest.end();
+    assert!(over.outcome().starts_with("failed "), "{over:?}");
+    over.says(&["reboot: Power down"]);
+}
+
+// --- The real root.
+
+/// What is needed to find, on a disk, and mount a root.
+fn disk_modules() -> Initramfs {
+    Initramfs::new().busybox().modules(&["virtio_blk", "ext4"])
+}
+
+fn disk(image: &Path) -> String {
+    format!("file={},format=raw,if=virtio,snapshot=on", image.display())
+}
+
+const FIRST_UUID: &str = "0f0e0d0c-1111-4222-8333-444455556666";
+const SECOND_UUID: &str = "aaaabbbb-1111-4222-8333-444455556666";
+const FIRST_PARTUUID: &str = "12345678-9ABC-4DEF-8012-3456789ABCDE";
+const SECOND_PARTUUID: &str = "87654321-9ABC-4DEF-8012-3456789ABCDE";
+
+/// Prints what the root and the first process are like, and ends the machine.
+const INIT: &str = "#!/bin/sh
+echo \"init: $0 $*, $WORD\"
+while read -r device place type options rest; do
+    [ \"$place\" != / ] || echo \"root: $device $type $options\"
+    [ \"$place\" != /new_root ] || echo 'a root below the root'
+done </proc/mounts
+grep -E '^Sig(Blk|Ign|Cgt)' /proc/1/status
+echo umask $(umask), in $PWD, as $$, descriptors $(ls /proc/$$/fd | xargs)
+echo mounts: $(cut -d ' ' -f 2 /proc/mounts | sort)
+echo partition $(cat /partition), $(grep . /sys/class/block/vda*/dev)
+if echo text 2>/dev/null >/written; then echo written; fi
+poweroff -f
+";
+
+/// A disk with a partition table, and two roots of a busybox: the first with a usual `/sbin/init`,
+/// and the second with less and less of what could be in its place.
+struct Disk {
+    directory: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new() -> Disk {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk { directory };
+        let image = disk.image();
+        fs::File::create(&image).unwrap().set_len(40 << 20).unwrap();
+        let table = disk.directory.path().join("table");
+        let text = format!(
+            "label: gpt\n\
+             start=2048, size=32768, name=first, uuid={FIRST_PARTUUID}\n\
+             start=34816, size=32768, name=\"the second\", uuid={SECOND_PARTUUID}\n"
+        );
+        fs::write(&table, text).unwrap();
+        let mut sfdisk = Command::new("sfdisk");
+        sfdisk
+            .arg("--quiet")
+            .arg(&image)
+            .stdin(fs::File::open(table).unwrap());
+        succeed(&mut sfdisk);
+
+        let first = Disk::root("1");
+        first.directory("run");
+        first.script("sbin/init", INIT);
+        first.script("other init", INIT);
+        let first_options = ["-U", FIRST_UUID, "-L", "alpha beta"];
+        make_ext(&first, &image, "ext4", 1 << 20, 16384, &first_options);
+
+        let second = Disk::root("2");
+        // A directory can be executed in no sense; what the kernel would pass over, so do we.
+        second.directory("etc/init");
+        fs::remove_file(second.path().join("bin/init")).unwrap();
+        second.script("bin/init", INIT);
+        let second_options = ["-U", SECOND_UUID, "-L", "gamma"];
+        make_ext(&second, &image, "ext2", 17 << 20, 16384, &second_options);
+        disk
+    }
+
+    fn root(partition: &str) -> Root {
+        let root = Root::busybox(User::Root);
+        for directory in ["dev", "proc", "sys"] {
+            root.directory(directory);
+        }
+        root.file("partition", partition);
+        root
+    }
+
+    fn image(&self) -> PathBuf {
+        self.directory.path().join("disk")
+    }
+
+    fn boot(&self, append: &str) -> common::guest::Over {
+        self.boot_with(&disk_modules(), append)
+    }
+
+    fn boot_with(&self, initramfs: &Initramfs, append: &str) -> common::guest::Over {
+        Guest::start(initramfs, append, &["-drive", &disk(&self.image())]).end()
+    }
+}
+
+/// Makes a file system of this many kilobytes at an offset of a file.
+fn make_ext(root: &Root, image: &Path, kind: &str, offset: u64, size: u32, options: &[&str]) {
+    let mut mke2fs = Command::new("mke2fs");
+    mke2fs
+        .args(["-q", "-F", "-t", kind, "-b", "1024", "-d", root.name()])
+        .args(["-E", &format!("offset={offset},root_owner=0:0")])
+        .args(options)
+        .arg(image)
+        .arg(format!("{size}k"));
+    succeed(&mut mke2fs);
+}
+
+#[test]
+fn a_root_is_found_by_each_of_its_names() {
+    let disk = Disk::new();
+    let by_path = disk.boot("root=/dev/vda1 -- one 'two");
+    by_path.says(&[
+        // The words that the kernel leaves for init, and the variable.
+        "init: /sbin/init one 'two, \n",
+        "root: /dev/vda1 ext4 ro,relatime\n",
+        // As the kernel starts its first process; the shell ignores QUIT, has its script as 10 and
+        // a pipe as 3.
+        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000004\n",
+        "umask 0022, in /, as 1, descriptors 0 1 10 2 3\n",
+        "mounts: / /dev /proc /run /sys\n",
+        "partition 1, ",
+        "reboot: Power down",
+    ]);
+    assert!(!by_path.console.contains("written"), "{by_path:?}");
+    assert_eq!(by_path.record.len(), 1, "{by_path:?}");
+
+    let numbers = by_path.console.split("vda2/dev:").nth(1).unwrap();
+    let numbers = numbers.split_ascii_whitespace().next().unwrap();
+    let upper = SECOND_UUID.to_uppercase();
+    let cases: [(String, &[&str]); 7] = [
+        (
+            format!("root={numbers} rw rootfstype=xfs,ext4 rootflags=noatime,errors=panic WORD=y word -- a"),
+            &[
+                // There is no /sbin/init, and no /run.
+                "init: /bin/init word a, y\n",
+                "root: /dev/vda2 ext4 rw,noatime,errors=panic\n",
+                "mounts: / /dev /proc /sys\n",
+                "partition 2, ",
+                "written",
+            ],
+        ),
+        (
+            format!("ro root=UUID={upper} rw"),
+            &["root: /dev/vda2 ext2 rw,", "partition 2, ", "written"],
+        ),
+        (
+            "rw \"root=LABEL=alpha beta\" ro \"init=/other init\"".into(),
+            &["init: /other init , ", "root: /dev/vda1 ext4 ro,"],
+        ),
+        (
+            format!("root=PARTUUID={} rootlet.overlay=5m", FIRST_PARTUUID.to_lowercase()),
+            &["root: overlay overlay rw", "partition 1, ", "written"],
+        ),
+        (
+            format!("root=PARTUUID={FIRST_PARTUUID}/PARTNROFF=1"),
+            &["root: /dev/vda2 ext2 ro", "partition 2, "],
+        ),
+        (
+            "\"root=PARTLABEL=the second\" rootdelay=1".into(),
+            &["root: /dev/vda2 ext2 ro", "rootdelay: waiting", "partition 2, "],
+        ),
+        // The last of the kernel's list, which is given the words as well.
+        (
+            "root=/dev/disk/by-label/gamma init=/bin/sh -- -c \"echo shell $0 $1; poweroff -f\" x y".into(),
+            &["shell x y"],
+        ),
+    ];
+    let initramfs = disk_modules().modules(&["overlay"]);
+    for (append, lines) in cases {
+        disk.boot_with(&initramfs, &append).says(lines);
+    }
+}
+
+#[test]
+fn a_root_that_is_not_there_is_told_with_what_is() {
+    let disk = Disk::new();
+    let over = disk.boot("root=UUID=0a0b0c0d-0000-0000-0000-000000000000 rootwait=1");
+    let list = format!(
+        "rootlet: waiting for the root device UUID=0a0b0c0d-0000-0000-0000-000000000000\n\
+         rootlet: these block devices are there:\n\
+         rootlet:   /dev/vda\n\
+         rootlet:   /dev/vda1 ext4 UUID={FIRST_UUID} LABEL=alpha beta PARTUUID={} PARTLABEL=first\n\
+         rootlet:   /dev/vda2 ext2 UUID={SECOND_UUID} LABEL=gamma PARTUUID={} PARTLABEL=the second\n\
+         rootlet: cannot find the root device UUID=0a0b0c0d-0000-0000-0000-000000000000: \
+         it did not appear in time\n",
+        FIRST_PARTUUID.to_lowercase(),
+        SECOND_PARTUUID.to_lowercase(),
+    );
+    over.says(&[&list, "reboot: Power down"]);
+    assert_eq!(
+        over.outcome(),
+        "failed cannot find the root device UUID=0a0b0c0d-0000-0000-0000-000000000000: it did not appear in time"
+    );
+
+    // What is there, and cannot be a root.
+    let cases = [
+        ("root=/dev/vda", "cannot mount /dev/vda"),
+        (
+            "root=/dev/vda1 rootfstype=xfs",
+            "cannot mount /dev/vda1 as xfs: No such device (ENODEV)",
+        ),
+        (
+            "root=/dev/vda1 rootflags=nonsense",
+            "cannot mount /dev/vda1 as ext4: Invalid argument (EINVAL)",
+        ),
+        (
+            "root=/dev/vda1 init=/missing",
+            "cannot run /missing: No such file or directory (ENOENT)",
+        ),
+        (
+            "root=/dev/vda1 init=/partition",
+            "cannot run /partition: Permission denied (EACCES)",
+        ),
+        (
+            "root=/dev/vda1 rootlet.overlay",
+            "cannot mount overlay on /new_root: No such device (ENODEV)",
+        ),
+    ];
+    for (append, message) in cases {
+        let over = disk.boot(append);
+        over.says(&[message, "reboot: Power down"]);
+        assert!(over.outcome().starts_with("failed "), "{over:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_comes_late_is_waited_for() {
+    let disk = Disk::new();
+    let drive = format!(
+        "file={},format=raw,if=none,id=late,snapshot=on",
+        disk.image().display()
+    );
+    let mut guest = Guest::start(
+        &disk_modules(),
+        "root=LABEL=gamma rootwait",
+        &[
+            "-device",
+            "pcie-root-port,id=late-port,chassis=1",
+            "-drive",
+            &drive,
+        ],
+    );
+    guest.expect("waiting for the root device LABEL=gamma");
+    guest.monitor("device_add virtio-blk-pci,drive=late,bus=late-port");
+    let over = guest.end();
+    over.says(&["partition 2, ", "reboot: Power down"]);
+}

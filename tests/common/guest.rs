@@ -1,0 +1,343 @@
+//! Machines of QEMU's that boot an initramfs of a test's own, with rootlet as `/init`. The kernel,
+//! and how to start it here, are those of scripts/vm.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Condvar, Mutex, OnceLock};
+use std::time::Duration;
+
+use super::running::Running;
+use super::{Root, User, copy_program, succeed};
+
+/// No machine is silent for so long, except one that hangs.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// What scripts/vm would do here.
+struct Machine {
+    kernel: PathBuf,
+    /// The words for QEMU that make the machine.
+    qemu: Vec<String>,
+    /// The words for the kernel that make it fast.
+    append: String,
+}
+
+fn machine() -> &'static Machine {
+    static MACHINE: OnceLock<Machine> = OnceLock::new();
+    MACHINE.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/vm");
+        let printed = succeed(
+            Command::new(script)
+                .args([
+                    "--root",
+                    "none",
+                    "--memory",
+                    "512",
+                    "--dry-run",
+                    "--",
+                    "true",
+                ])
+                .env("ROOTLET", env!("CARGO_BIN_EXE_rootlet"))
+                .stderr(Stdio::inherit()),
+        );
+        let words = succeed(
+            Command::new("bash").args(["-c", &format!("printf '%s\\n' {}", printed.trim_end())]),
+        );
+        let mut words = words.lines().map(String::from);
+        let mut machine = Machine {
+            kernel: PathBuf::new(),
+            qemu: vec![words.next().unwrap()],
+            append: String::new(),
+        };
+        while let Some(word) = words.next() {
+            let mut value = || words.next().unwrap();
+            match word.as_str() {
+                "-nodefaults" | "-no-user-config" | "-no-reboot" => machine.qemu.push(word),
+                "-M" | "-cpu" | "-smp" | "-m" | "-object" | "-display" => {
+                    let value = value();
+                    machine.qemu.extend([word, value]);
+                }
+                "-kernel" => machine.kernel = value().into(),
+                "-append" => {
+                    let all = value();
+                    let all = all.split(' ');
+                    let rest: Vec<&str> = all.filter(|word| !word.contains("rootlet")).collect();
+                    machine.append = rest.join(" ");
+                }
+                _ => {}
+            }
+        }
+        machine
+    })
+}
+
+/// The files of an initramfs, of which `/init` is rootlet.
+pub struct Initramfs(Root);
+
+impl Initramfs {
+    pub fn new() -> Initramfs {
+        let initramfs = Initramfs(Root::empty(User::Root));
+        let init = initramfs.0.path().join("init");
+        // Its debugging information would be most of what is loaded.
+        let mut strip = Command::new("strip");
+        strip.args(["--strip-debug", env!("CARGO_BIN_EXE_rootlet"), "-o"]);
+        succeed(strip.arg(init));
+        initramfs
+    }
+
+    pub fn program(self, path: &str, from: impl AsRef<Path>) -> Initramfs {
+        if let Some(parent) = Path::new(path).parent() {
+            self.0.directory(parent.to_str().unwrap());
+        }
+        copy_program(from, self.0.path().join(path));
+        self
+    }
+
+    pub fn busybox(self) -> Initramfs {
+        self.program("bin/busybox", "/bin/busybox")
+            .link("bin/sh", "busybox")
+    }
+
+    pub fn file(self, path: &str, contents: impl AsRef<[u8]>) -> Initramfs {
+        self.0.file(path, contents);
+        self
+    }
+
+    pub fn link(self, path: &str, target: &str) -> Initramfs {
+        self.0.symlink(path, target);
+        self
+    }
+
+    /// `/rootlet/command`.
+    pub fn command(self, words: &[&str]) -> Initramfs {
+        let text: Vec<u8> = words
+            .iter()
+            .flat_map(|word| [word.as_bytes(), b"\0"].concat())
+            .collect();
+        self.file("rootlet/command", text)
+    }
+
+    /// Modules of the kernel, and those that they need.
+    pub fn modules(self, names: &[&str]) -> Initramfs {
+        let mut tree = machine().kernel.ancestors().skip(2);
+        let tree = tree.next().unwrap();
+        let version = fs::read_dir(tree.join("lib/modules")).unwrap().next();
+        let mut list: Vec<String> = Vec::new();
+        for name in names {
+            let shown = succeed(
+                Command::new("modprobe")
+                    .args(["--show-depends", "-d"])
+                    .arg(tree)
+                    .arg("-S")
+                    .arg(version.as_ref().unwrap().as_ref().unwrap().file_name())
+                    .arg(name),
+            );
+            for line in shown.lines() {
+                // The rest is built in.
+                if let Some(path) = line.strip_prefix("insmod ") {
+                    let path = Path::new(path.trim());
+                    let inside = format!("modules/{}", path.file_name().unwrap().to_str().unwrap());
+                    self.0.file(&inside, fs::read(path).unwrap());
+                    if !list.contains(&inside) {
+                        list.push(inside);
+                    }
+                }
+            }
+        }
+        let lines: Vec<String> = list.iter().map(|path| format!("/{path}\n")).collect();
+        self.more_modules(&lines.concat())
+    }
+
+    /// Adds to the list of modules.
+    pub fn more_modules(self, lines: &str) -> Initramfs {
+        let list = self.0.path().join("rootlet/modules");
+        let before = fs::read_to_string(list).unwrap_or_default();
+        self.file("rootlet/modules", before + lines)
+    }
+
+    /// What a kernel takes.
+    pub fn archive(&self) -> Vec<u8> {
+        let archive = Command::new("bash")
+            .args([
+                "-c",
+                "find . -print0 | cpio --null --quiet -o -H newc -R 0:0",
+            ])
+            .current_dir(self.0.path())
+            .output()
+            .unwrap();
+        assert!(archive.status.success(), "{archive:?}");
+        archive.stdout
+    }
+}
+
+/// Two at a time: a machine has one processor, which it keeps busy.
+struct Turn;
+
+static TURNS: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
+
+impl Turn {
+    fn take() -> Turn {
+        let (left, returned) = &TURNS;
+        let mut left = returned
+            .wait_while(left.lock().unwrap(), |left| *left == 0)
+            .unwrap();
+        *left -= 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // A test that failed elsewhere does not keep its turn.
+        *TURNS.0.lock().unwrap() += 1;
+        TURNS.1.notify_one();
+    }
+}
+
+/// A machine that runs.
+pub struct Guest {
+    qemu: Running,
+    console: String,
+    directory: tempfile::TempDir,
+    _turn: Turn,
+}
+
+/// What a machine left.
+#[derive(Debug)]
+pub struct Over {
+    pub console: String,
+    /// The lines of the status port.
+    pub record: Vec<String>,
+}
+
+impl Guest {
+    /// With these words more for the kernel, and for QEMU.
+    pub fn start(initramfs: &Initramfs, append: &str, qemu: &[&str]) -> Guest {
+        let turn = Turn::take();
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        fs::write(at("initramfs"), initramfs.archive()).unwrap();
+        let machine = machine();
+        let mut command = Command::new(&machine.qemu[0]);
+        command
+            .args(&machine.qemu[1..])
+            .arg("-kernel")
+            .arg(&machine.kernel)
+            .args(["-initrd", &at("initramfs")])
+            .args(["-chardev", "stdio,id=console,signal=off"])
+            .args(["-serial", "chardev:console"])
+            .args(["-device", "virtio-serial-pci"])
+            .args(["-chardev", &format!("file,id=status,path={}", at("status"))])
+            .args(["-device", "virtserialport,chardev=status,name=status"])
+            .arg("-chardev")
+            .arg(format!(
+                "socket,id=monitor,path={},server=on,wait=off",
+                at("monitor")
+            ))
+            .args(["-mon", "chardev=monitor"])
+            .arg("-append")
+            .arg(format!("{} rootlet.status=status {append}", machine.append))
+            .args(qemu)
+            .stdin(Stdio::piped());
+        Guest {
+            qemu: Running::start(&mut command),
+            console: String::new(),
+            directory,
+            _turn: turn,
+        }
+    }
+
+    /// The console's next line; none when the machine has ended.
+    fn line(&mut self) -> Option<String> {
+        match self.qemu.try_line(PATIENCE) {
+            Ok(line) => {
+                let line = line.trim_end_matches('\r');
+                self.console.push_str(line);
+                self.console.push('\n');
+                Some(line.into())
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the machine hangs:\n{}", self.console),
+        }
+    }
+
+    /// Reads the console until a line that holds this, and gives the line.
+    #[track_caller]
+    pub fn expect(&mut self, text: &str) -> String {
+        while let Some(line) = self.line() {
+            if line.contains(text) {
+                return line;
+            }
+        }
+        panic!("there was no {text:?}:\n{}", self.console)
+    }
+
+    /// Types on the console.
+    pub fn enter(&mut self, text: &str) {
+        let keys = self.qemu.child.stdin.as_mut().unwrap();
+        keys.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// A command of QEMU's monitor.
+    pub fn monitor(&self, command: &str) {
+        let mut monitor = UnixStream::connect(self.directory.path().join("monitor")).unwrap();
+        monitor
+            .write_all(format!("{command}\n").as_bytes())
+            .unwrap();
+        // It has done it when it is ready for another.
+        let mut said = String::new();
+        let mut byte = [0];
+        let is_done = |said: &str| said.matches("(qemu) ").count() > 1;
+        while !is_done(&said) && monitor.read(&mut byte).unwrap() == 1 {
+            said.push(byte[0].into());
+        }
+    }
+
+    /// Waits until the machine has ended by itself.
+    #[track_caller]
+    pub fn end(mut self) -> Over {
+        while self.line().is_some() {}
+        assert!(self.qemu.wait().success(), "{}", self.console);
+        self.over()
+    }
+
+    /// What there is of it now.
+    pub fn over(&self) -> Over {
+        let record = fs::read_to_string(self.directory.path().join("status")).unwrap_or_default();
+        assert!(!self.console.contains("Kernel panic"), "{}", self.console);
+        Over {
+            console: self.console.clone(),
+            record: record.lines().map(String::from).collect(),
+        }
+    }
+}
+
+impl Over {
+    /// The last line of the record: how it ended.
+    pub fn outcome(&self) -> &str {
+        self.record.last().map_or("", String::as_str)
+    }
+
+    /// How long after the machine's start this was told, in microseconds.
+    pub fn time(&self, what: &str) -> u64 {
+        let line = self.record.iter().find_map(|line| line.strip_prefix(what));
+        line.unwrap_or_else(|| panic!("{self:?}"))
+            .trim()
+            .parse()
+            .unwrap()
+    }
+
+    #[track_caller]
+    pub fn says(&self, lines: &[&str]) {
+        for line in lines {
+            assert!(
+                self.console.contains(line),
+                "{line:?} is not in\n{}",
+                self.console
+            );
+        }
+    }
+}
