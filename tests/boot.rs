@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::guest::{Guest, Initramfs};
-use common::{Root, User, can_be_root, copy_program, succeed};
+use common::{Root, User, can_be_root, copy_program, debian_with_systemd, is_left_out, succeed};
 
 /// For a test that needs no disk: one boot, and what it left.
 fn boot(initramfs: &Initramfs, append: &str) -> common::guest::Over {
@@ -220,6 +220,26 @@ if echo text 2>/dev/null >/written; then echo written; fi
 poweroff -f
 ";
 
+/// Boots once more, in a container: a mount and a pid namespace, whose root is a tmpfs.
+const CONTAINER: &str = "#!/bin/sh
+if [ -n \"$INSIDE\" ]; then
+    echo \"inside: ${0##*/}, $$, $(cut -d ' ' -f 2 /proc/mounts | sort | xargs)\"
+    while read -r id parent device top place rest; do
+        [ \"$place\" != / ] || echo \"inside: ${rest##* - } $top on $place\"
+    done </proc/self/mountinfo | sed 's/: \\([a-z0-9]*\\) [^ ]* [^ ]*/: \\1/'
+    exit
+fi
+mkdir /run/initramfs
+mount -t tmpfs none /run/initramfs
+mkdir /run/initramfs/old
+cp /rootlet /run/initramfs/init
+INSIDE=1 unshare -m -p -f sh -c '
+    cd /run/initramfs && pivot_root . old || exit
+    exec /old/bin/chroot . /old/bin/sh -c \"/old/bin/umount -l /old; exec /init\"'
+echo \"outside: $?, the initramfs holds $(ls /run/initramfs | xargs)\"
+poweroff -f
+";
+
 /// A disk with a partition table, and two roots of a busybox: the first with a usual `/sbin/init`,
 /// and the second with less and less of what could be in its place.
 struct Disk {
@@ -250,6 +270,8 @@ impl Disk {
         first.directory("run");
         first.script("sbin/init", INIT);
         first.script("other init", INIT);
+        first.script("sbin/container", CONTAINER);
+        copy_program(common::rootlet_path(), first.path().join("rootlet"));
         let first_options = ["-U", FIRST_UUID, "-L", "alpha beta"];
         make_ext(&first, &image, "ext4", 1 << 20, 16384, &first_options);
 
@@ -436,4 +458,102 @@ fn a_disk_that_comes_late_is_waited_for() {
     guest.monitor("device_add virtio-blk-pci,drive=late,bus=late-port");
     let over = guest.end();
     over.says(&["partition 2, ", "reboot: Power down"]);
+}
+
+/// In a mount namespace whose root is not the initial one the initramfs is not emptied, but left:
+/// it is gone by pivot_root(2). So it is everywhere from Linux 7.0 on; for older kernels a boot in
+/// a container of a guest stands in.
+#[test]
+fn an_initramfs_that_can_be_left_is_left() {
+    let disk = Disk::new();
+    let append = "root=PARTLABEL=first rw init=/sbin/container";
+    let over = disk.boot(append);
+    let inner = "inside: container, 1, / /dev /proc /run /sys\n\
+                 inside: ext4 / on /\n\
+                 outside: 0, the initramfs holds dev init new_root old proc run sys\n";
+    over.says(&[inner, "reboot: Power down"]);
+}
+
+// --- A Debian.
+
+/// Says on the console that its default target is reached, and powers off.
+const MARKER: &str = "\
+[Unit]
+After=graphical.target
+[Service]
+Type=oneshot
+StandardOutput=tty
+TTYPath=/dev/console
+ExecStart=/bin/sh -c 'echo \"marker: $(systemctl is-active default.target), \
+failed: $(systemctl --failed --plain --no-legend | xargs)\"; \
+echo \"marker: $(findmnt -no SOURCE,FSTYPE,OPTIONS / | xargs)\"; \
+if [ -e /written ]; then echo \"marker: written before\"; fi; \
+echo text >/written && rm /etc/hostname && echo \"marker: $(cat /written)\"'
+ExecStart=systemctl --no-block poweroff
+[Install]
+WantedBy=graphical.target
+";
+
+fn debian_that_powers_off() -> Root {
+    let root = debian_with_systemd();
+    let units = "etc/systemd/system";
+    root.file(&format!("{units}/marker.service"), MARKER);
+    let wanted = format!("{units}/graphical.target.wants/marker.service");
+    root.symlink(&wanted, "../marker.service");
+    // What takes long, and is of no use here.
+    for unit in ["e2scrub_reap.service", "systemd-hwdb-update.service"] {
+        root.symlink(&format!("{units}/{unit}"), "/dev/null");
+    }
+    root
+}
+
+#[test]
+fn a_debian_boots_from_ext4_and_powers_off() {
+    if !can_be_root() || is_left_out("network") {
+        return;
+    }
+    let root = debian_that_powers_off();
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    let options = ["-U", FIRST_UUID];
+    make_ext(&root, &image, "ext4", 0, 500 << 10, &options);
+    let append = format!("root=UUID={FIRST_UUID} rw systemd.show_status=1");
+    let guest = Guest::start(&disk_modules(), &append, &["-drive", &disk(&image)]);
+    let over = guest.end();
+    over.says(&[
+        "marker: active, failed: \n",
+        "marker: /dev/vda ext4 rw,relatime\n",
+        "marker: text\n",
+        "reboot: Power down",
+    ]);
+    assert!(!over.console.contains("written before"), "{over:?}");
+}
+
+#[test]
+fn a_debian_boots_from_squashfs_and_its_writes_vanish() {
+    if !can_be_root() || is_left_out("network") {
+        return;
+    }
+    let root = debian_that_powers_off();
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    succeed(
+        Command::new("mksquashfs")
+            .arg(root.path())
+            .arg(&image)
+            .args(["-quiet", "-no-progress"])
+            .args(["-comp", "zstd", "-Xcompression-level", "1"]),
+    );
+    let before = fs::read(&image).unwrap();
+    let initramfs = Initramfs::new().modules(&["virtio_blk", "squashfs", "overlay"]);
+    let drive = format!("file={},format=raw,if=virtio", image.display());
+    let append = "root=/dev/vda rootlet.overlay systemd.show_status=1";
+    let over = Guest::start(&initramfs, append, &["-drive", &drive]).end();
+    over.says(&[
+        "marker: active, failed: \n",
+        "marker: overlay overlay rw,",
+        "marker: text\n",
+        "reboot: Power down",
+    ]);
+    assert!(fs::read(&image).unwrap() == before);
 }

@@ -426,16 +426,31 @@ pub fn processes_with(mark: &str) -> Vec<i32> {
     pids
 }
 
-/// A Debian as mmdebstrap makes it: made once for all tests that ask for it, and unpacked for each.
+/// A Debian as mmdebstrap makes it.
 pub fn debian() -> Root {
-    let tarball = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-bookworm.tar");
+    debian_as("debian-bookworm", &["--variant=minbase"])
+}
+
+/// A Debian that boots.
+pub fn debian_with_systemd() -> Root {
+    debian_as(
+        "debian-bookworm-systemd",
+        &["--variant=minbase", "--include=systemd-sysv,udev,dbus"],
+    )
+}
+
+/// Made once for all tests that ask for it, and unpacked for each.
+fn debian_as(name: &str, options: &[&str]) -> Root {
+    let tarball = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.tar"));
     let lock = fs::File::create(tarball.with_extension("lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     if !tarball.exists() {
         let unfinished = tarball.with_extension("unfinished.tar");
         let mut mmdebstrap = Command::new("mmdebstrap");
         mmdebstrap
-            .args(["--quiet", "--variant=minbase", "bookworm"])
+            .arg("--quiet")
+            .args(options)
+            .arg("bookworm")
             .arg(&unfinished);
         let made = mmdebstrap
             .output()
