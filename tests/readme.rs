@@ -44,6 +44,7 @@ fn every_command_does_what_the_readme_says() {
     symlink(common::rootlet_path(), programs.join("rootlet")).unwrap();
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
     symlink(scripts.join("vm"), programs.join("vm")).unwrap();
+    symlink(common::guest::kernel(), place.path().join("kernel")).unwrap();
 
     let examples = examples();
     assert!(examples.len() > 10);

@@ -74,6 +74,11 @@ fn machine() -> &'static Machine {
     })
 }
 
+/// The kernel that guests have.
+pub fn kernel() -> &'static Path {
+    &machine().kernel
+}
+
 /// The files of an initramfs, of which `/init` is rootlet.
 pub struct Initramfs(Root);
 
