@@ -76,7 +76,7 @@ fn every_end_of_a_command_is_a_status() {
             .busybox()
             .command(&["/bin/sh", "-c", script])
     };
-    let cases: [(Initramfs, &str, &str, &[&str]); 9] = [
+    let cases: [(Initramfs, &str, &str, &[&str]); 13] = [
         (
             Initramfs::new().command(&["/missing"]),
             "",
@@ -142,6 +142,32 @@ fn every_end_of_a_command_is_a_status() {
             "",
             "failed ",
             &["neither a root= nor a command is given"],
+        ),
+        // What is in the way of what rootlet makes for itself.
+        (
+            Initramfs::new().file("run", "a file").command(&["/init"]),
+            "",
+            "failed cannot mount tmpfs on /run: ",
+            &["rootlet: cannot mount tmpfs on /run: "],
+        ),
+        (
+            Initramfs::new().file("rootlet/modules/list", ""),
+            "",
+            "failed cannot read /rootlet/modules: Is a directory (EISDIR)",
+            &[],
+        ),
+        (
+            Initramfs::new().file("rootlet/command", ""),
+            "",
+            "failed ",
+            &["neither a root= nor a command is given"],
+        ),
+        // Without devices nobody can be told: no panic, and the end.
+        (
+            Initramfs::new().file("dev", "a file").command(&["/init"]),
+            "",
+            "",
+            &["reboot: Power down"],
         ),
         // No console at all: only the record can tell.
         (

@@ -60,13 +60,14 @@ pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
     console::open();
     let line = CommandLine::new(&archive::read(c"/proc/cmdline").unwrap_or_default());
     let mut record = None;
-    let outcome = mounted.and_then(|()| {
-        let events = Events::open()?;
-        modules::load()?;
-        record = Record::open(&line, &events)?;
+    let outcome = Events::open().and_then(|events| {
+        // That a mount or the list of modules fails is for the record too, where it can be had.
+        let loaded = modules::load();
+        let opened = Record::open(&line, &events).map(|port| record = port);
         if let Some(record) = &record {
             record.tell_time(b"entered", entered);
         }
+        mounted.and(loaded).and(opened)?;
         go_on(&line, &events, record.as_ref(), arguments, environment)
     });
     end::end(&line, record.as_ref(), outcome)
