@@ -16,7 +16,7 @@ use common::running::Running;
 use common::terminal::{CTRL_C, CTRL_Z, Session};
 use common::{
     PRINT_SIGNALS, Root, User, can_be_root, children, command, end, processes_with, rootlet,
-    rootlet_path, send_signal, state, succeed, users, wait_until,
+    rootlet_path, rounds, send_signal, state, succeed, users, wait_until,
 };
 
 const SIGHUP: i32 = 1;
@@ -268,7 +268,7 @@ fn a_signal_that_kills_the_command_is_the_status() {
                         }),
                         Place::Subreaper => {
                             assert_eq!(status.signal(), Some(SIGKILL));
-                            assert_eq!(state(command), Some('S'));
+                            wait_until("the command to sleep", || state(command) == Some('S'));
                             kill(command);
                         }
                     }
@@ -277,7 +277,8 @@ fn a_signal_that_kills_the_command_is_the_status() {
                 SIGSTOP => {
                     let init = started.init;
                     wait_until("the stop", || state(init) == Some('T'));
-                    assert_eq!(state(command), Some('S'), "{context}");
+                    // It may just have been executed.
+                    wait_until("the command to sleep", || state(command) == Some('S'));
                     started.signal(SIGCONT);
                 }
                 20..=22 => {
@@ -367,6 +368,14 @@ fn wrong_use_is_125_with_a_hint() {
     }
 }
 
+/// The version of the running kernel.
+fn kernel() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let mut numbers = name.release().to_str().unwrap().split(['.', '-']);
+    let mut next = || numbers.next().unwrap().parse().unwrap();
+    (next(), next())
+}
+
 /// A program that leaves as many orphans as its argument says, prints `ready`, has all of them end
 /// at once when a line comes, and ends with status 7 after the next line.
 const LEAVE_ORPHANS: &str = "\
@@ -382,12 +391,15 @@ const LEAVE_ORPHANS: &str = "\
 
 #[test]
 fn no_orphan_stays() {
+    // PIDFD_INFO_EXIT is of Linux 6.15; an older kernel leaves it to init to reap them all.
+    let many = rounds(2000);
+    let can_tell_reaped_status = kernel() >= (6, 15);
     for (place, user) in cases() {
-        for (count, options) in [1, 100, 2000]
+        for (count, options) in [1, 100, many]
             .into_iter()
             .flat_map(|count| [(count, &[][..]), (count, &["-w"])])
         {
-            if count == 2000 && user != users()[0] {
+            if count == many && user != users()[0] {
                 continue;
             }
             let context = format!("{count} {options:?} {place:?} {user:?}");
@@ -412,7 +424,7 @@ fn no_orphan_stays() {
             stdin.write_all(b"end them\n").unwrap();
             // A zombie is still in this list.
             wait_until("the end of the orphans", || children(init).len() == 1);
-            if options.is_empty() {
+            if options.is_empty() && can_tell_reaped_status {
                 assert_eq!(wakes(), before, "{context}");
             } else {
                 // Counted when it sleeps again.
@@ -445,7 +457,7 @@ fn the_end_of_the_command_amid_orphans_is_its_own() {
         exit 9";
     for (place, user) in cases() {
         for options in [&[][..], &["-w"]] {
-            for _ in 0..common::rounds(10) {
+            for _ in 0..rounds(10) {
                 let words = [options, &["perl", "-e", script]].concat();
                 let ended = end(&mut init(place, user, &words));
                 assert_eq!(ended.status, 9, "{options:?} {place:?} {user:?} {ended:?}");

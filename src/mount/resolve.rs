@@ -163,6 +163,14 @@ mod tests {
         fs::openat(BorrowedFd::CWD, &path, fs::O_PATH | fs::O_DIRECTORY, 0).unwrap()
     }
 
+    /// How many; an emulated machine needs ten times as long for each.
+    fn cases() -> u32 {
+        match std::env::var_os("ROOTLET_TEST_EMULATED") {
+            Some(_) => 50,
+            None => 2000,
+        }
+    }
+
     /// A relative or absolute path of a few names that often exist.
     fn path() -> impl Strategy<Value = String> {
         let name = prop::sample::select(vec!["a", "b", "c", "link", "..", ".", ""]);
@@ -174,7 +182,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(cases()))]
 
         /// The walk and the kernel agree on every path in every tree.
         #[test]
