@@ -15,6 +15,7 @@ use crate::mount::attach::Attached;
 use crate::mount::path::PathBuffer;
 use crate::namespace::{NAMESPACES, map_to_root};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
+use crate::stdio::Standard;
 use crate::sys::net::{receive, send, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
@@ -132,6 +133,8 @@ impl Chroot {
             attached: Attached::with_room_for(&chroot.mounts),
             root: OnceCell::new(),
             entered: false,
+            standard: Standard::new(),
+            for_owner: false,
             supervisor: to_supervisor,
             signals,
             caller_mask,
@@ -236,7 +239,7 @@ unsafe fn start_in_user_namespace(
         Fork::Parent(_, holder) => holder,
         Fork::Child => {
             // It must keep nothing open by which others see that we are gone.
-            let mapped = close_all_but(&[holders.borrow()]).and_then(|()| {
+            let mapped = close_all_but([holders.borrow()]).and_then(|()| {
                 // This memory is a copy, and nobody inside sees this process.
                 let _ = set_dumpable(1);
                 map_to_root(ids)

@@ -7,6 +7,7 @@ use crate::error::{Error, Step};
 use crate::mount::path::PathBuffer;
 use crate::mount::{self, Mount, Source, stub};
 use crate::name::Name;
+use crate::stdio::{STANDARD, Standard, Stdio};
 use crate::sys::{BorrowedFd, OwnedFd, fs};
 
 /// A command to be run in a new root, in new mount, UTS, IPC and pid namespaces.
@@ -38,6 +39,8 @@ pub struct Chroot {
     /// What is run where the command is not in the new root.
     pub(crate) fallback: Vec<Name>,
     pub(crate) environment: Vec<Name>,
+    /// The command's standard descriptors, where they were set.
+    pub(crate) standard: [Option<Stdio>; 3],
     pub(crate) verbose: bool,
 }
 
@@ -53,6 +56,7 @@ impl Chroot {
             words: Vec::new(),
             fallback: Vec::new(),
             environment: Vec::new(),
+            standard: [None; 3],
             verbose: false,
         }
     }
@@ -120,6 +124,29 @@ impl Chroot {
         self
     }
 
+    /// Sets the command's standard input: the caller's by default, but [null](Stdio::null) for
+    /// [`Chroot::output`].
+    pub fn stdin(mut self, stdio: Stdio) -> Chroot {
+        self.standard[0] = Some(stdio);
+        self
+    }
+
+    /// Sets the command's standard output: the caller's by default, but [`Chroot::output`] collects
+    /// it.
+    pub fn stdout(mut self, stdio: Stdio) -> Chroot {
+        self.standard[1] = Some(stdio);
+        self
+    }
+
+    /// Sets the command's standard error: the caller's by default, but [`Chroot::output`] collects
+    /// it.
+    ///
+    /// What rootlet itself has to say goes to the caller's all the same.
+    pub fn stderr(mut self, stdio: Stdio) -> Chroot {
+        self.standard[2] = Some(stdio);
+        self
+    }
+
     /// Says each step on standard error.
     pub fn verbose(mut self) -> Chroot {
         self.verbose = true;
@@ -158,6 +185,17 @@ impl Chroot {
         let path = self.new_root.as_c_str();
         fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
             .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno).into_owned())
+    }
+
+    /// What the command is to have in the place of the caller's standard descriptors.
+    pub(crate) fn open_standard(&self) -> Result<Standard, Error<'static>> {
+        let mut standard = Standard::with_capacity(3);
+        for (number, stdio) in STANDARD.into_iter().zip(self.standard) {
+            if let Some(given) = stdio.map_or(Ok(None), Stdio::open)? {
+                standard.push((given, number));
+            }
+        }
+        Ok(standard)
     }
 
     /// The same run with relative sources made absolute, since mounting file systems changes the

@@ -73,6 +73,8 @@ steps! {
     WorkingDirectory: "find the current directory";
     /// Descriptors for signals and for talking between our processes.
     Prepare: "prepare the run";
+    /// A standard descriptor of the command.
+    StandardDescriptor: "give the command";
     /// The process in its new namespaces.
     Namespaces: "make new namespaces";
     /// The maps of a user namespace.
@@ -117,8 +119,14 @@ steps! {
     ExecuteWithoutInterpreter: "run";
     /// The command, a program for another kind of machine.
     ExecuteForeign: "run";
+    /// What the command writes.
+    ReadOutput: "read the command's output";
     /// The end of a process.
     Wait: "wait for";
+    /// A signal for a command that was spawned.
+    Signal: "send a signal to";
+    /// A command that was spawned, and is to live on.
+    Detach: "detach";
     /// What the command asked for with reboot(2).
     Restart: "the command asked for a restart, and ended its root with that";
     /// As above.

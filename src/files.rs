@@ -5,7 +5,7 @@ use crate::sys::{BorrowedFd, Errno, fs, process};
 
 /// Closes every descriptor but the standard ones and `ours`, of which there may be six.
 pub(crate) fn close_all_but<'a>(
-    ours: impl IntoIterator<Item = &'a BorrowedFd<'a>>,
+    ours: impl IntoIterator<Item = BorrowedFd<'a>>,
 ) -> Result<(), Error<'static>> {
     let failed = |errno| Error::new(Step::CloseFiles, b"", errno);
     let mut kept = [u32::MAX; 6];
@@ -27,6 +27,14 @@ pub(crate) fn close_all_but<'a>(
         first = number.saturating_add(1).max(first);
     }
     Ok(())
+}
+
+/// Closes the standard descriptors.
+pub(crate) fn close_standard() {
+    for number in 0..=2 {
+        // SAFETY: a standard descriptor is nobody's own.
+        let _ = unsafe { fs::close(number) };
+    }
 }
 
 /// Where `close_range(2)` is missing.

@@ -267,7 +267,7 @@ impl Init {
             stdout,
             stderr,
         ];
-        close_all_but(ours.iter().flatten())?;
+        close_all_but(ours.into_iter().flatten())?;
 
         let mut pid1 = Pid1 {
             signals: signals.borrow(),

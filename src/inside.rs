@@ -7,7 +7,7 @@ use crate::chroot::Chroot;
 use crate::directory::{WorkingDirectory, keep_current_directory};
 use crate::error::{Error, Step, say};
 use crate::exec::Command;
-use crate::files::close_all_but;
+use crate::files::{close_all_but, close_standard};
 use crate::jobs::{Job, JobControl};
 use crate::message;
 use crate::mount::attach::{Attached, attach_all};
@@ -17,9 +17,11 @@ use crate::mount::stub;
 use crate::namespace::{map_to_root, set_names};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
 use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
+use crate::stdio::Standard;
 use crate::sys::mount::{MNT_DETACH, umount};
+use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{Fork, can_tell_reaped_status, exit, fork_command, lead_group};
-use crate::sys::signal::{SignalSet, set_blocked, set_sigchld};
+use crate::sys::signal::{SIGPIPE, SignalSet, set_blocked, set_default, set_sigchld};
 use crate::sys::{Errno, OwnedFd, fs, net};
 
 /// All that the process inside needs, made before the fork: it allocates nothing itself, since
@@ -33,6 +35,10 @@ pub(crate) struct Inside<'a> {
     pub(crate) root: OnceCell<OwnedFd>,
     /// The new root is our root.
     pub(crate) entered: bool,
+    pub(crate) standard: Standard,
+    /// The supervisor is a program that has other things to do: it is told when the command was
+    /// executed, and pid 1 keeps none of its descriptors.
+    pub(crate) for_owner: bool,
     pub(crate) supervisor: OwnedFd,
     pub(crate) signals: OwnedFd,
     pub(crate) caller_mask: SignalSet,
@@ -43,15 +49,28 @@ pub(crate) struct Inside<'a> {
 impl<'a> Inside<'a> {
     /// The whole life of pid 1.
     pub(crate) fn run(mut self, new_user_namespace: bool) -> ! {
-        // Only the standard descriptors reach the command, and nothing else keeps files busy.
-        let end = close_all_but(&[self.supervisor.borrow(), self.signals.borrow()])
-            .and_then(|()| match new_user_namespace {
-                true => map_to_root(self.caller),
-                false => Ok(()),
-            })
+        let end = self
+            .leave_caller(new_user_namespace)
             .and_then(|()| self.set_up(new_user_namespace))
             .and_then(|kept| self.run_command(&kept));
         exit(self.conclude(end))
+    }
+
+    /// Closes what only the caller needs, and makes its user 0 where there is a new user namespace.
+    fn leave_caller(&self, new_user_namespace: bool) -> Result<(), Error<'a>> {
+        if self.for_owner {
+            // That none of ours takes the place of one that is closed.
+            fs::open_standard_descriptors()
+                .map_err(|errno| Error::new(Step::Prepare, b"", errno))?;
+        }
+        // Only the standard descriptors reach the command, and nothing else keeps files busy.
+        let ours = [&self.supervisor, &self.signals].into_iter();
+        let ours = ours.chain(self.standard.iter().map(|(given, _)| given));
+        close_all_but(ours.map(OwnedFd::borrow))?;
+        match new_user_namespace {
+            true => map_to_root(self.caller),
+            false => Ok(()),
+        }
     }
 
     /// Tells the supervisor how it ended, and cleans up; gives the exit status of pid 1.
@@ -109,6 +128,7 @@ impl<'a> Inside<'a> {
 
     /// pid 1.
     fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error<'a>> {
+        let prepare = |errno| Error::new(Step::Prepare, b"", errno);
         self.say(Step::Execute, self.command.name());
         // Out of the caller's group: its signals, and the terminal's, are not for us. A command with
         // a group of its own must not be in the caller's for a moment after that: when a process
@@ -124,6 +144,10 @@ impl<'a> Inside<'a> {
             _ => Reaping::ByUs,
         };
         set_sigchld(reaping == Reaping::ByKernel);
+        let until_executed = match self.for_owner {
+            true => Some(fs::pipe(fs::O_CLOEXEC).map_err(prepare)?),
+            false => None,
+        };
         // SAFETY: this process has one thread.
         let (pid, pidfd) = match unsafe { fork_command() } {
             Ok(Fork::Parent(pid, pidfd)) => (pid, pidfd),
@@ -137,9 +161,25 @@ impl<'a> Inside<'a> {
         if shared {
             let _ = lead_group();
         }
+        // Whoever reads from the command is to see that it has closed them.
+        self.standard.clear();
+        let supervisor = self.supervisor.borrow();
+        let above = match until_executed {
+            Some((executed, writer)) => {
+                drop(writer);
+                close_standard();
+                // The command's execution closes the pipe, and so does its failure. Should the
+                // supervisor go first, the loop sees it.
+                let mut ready = [executed.borrow(), supervisor].map(Poll::for_hangup);
+                poll(&mut ready, None).map_err(prepare)?;
+                self.tell(message::EXECUTED);
+                Above::Owner(Some(supervisor))
+            }
+            None => Above::Supervisor(supervisor),
+        };
         let mut pid1 = Pid1 {
             signals: self.signals.borrow(),
-            above: Above::Supervisor(self.supervisor.borrow()),
+            above,
             command: Some(Process {
                 pid,
                 pidfd: pidfd.borrow(),
@@ -156,6 +196,15 @@ impl<'a> Inside<'a> {
     fn become_command(&mut self, kept: &PathBuffer) -> Error<'a> {
         set_sigchld(false);
         self.jobs.lead_command();
+        for (given, number) in &self.standard {
+            if let Err(errno) = fs::make_standard(given.borrow(), *number) {
+                return Error::new(Step::StandardDescriptor, b"", errno);
+            }
+        }
+        if self.for_owner {
+            // Rust's programs ignore it.
+            set_default(SIGPIPE);
+        }
         if let Err(error) = self.change_directory(kept) {
             return error;
         }

@@ -41,6 +41,7 @@ extern crate std;
 
 mod boot;
 mod call;
+mod child;
 mod chroot;
 mod cmdline;
 mod directory;
@@ -58,12 +59,15 @@ mod pid1;
 mod plan;
 mod root;
 mod run;
+mod spawn;
+mod stdio;
 mod supervisor;
 #[doc(hidden)]
 pub mod sys;
 mod terminal;
 
 pub use boot::boot;
+pub use child::Child;
 pub use chroot::Chroot;
 pub use error::Error;
 #[doc(hidden)]
@@ -71,4 +75,6 @@ pub use error::Step;
 pub use init::Init;
 pub use mount::Mount;
 pub use pid1::{Event, Habits};
+pub use spawn::Output;
+pub use stdio::Stdio;
 pub use sys::process::ExitStatus;

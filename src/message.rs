@@ -12,7 +12,15 @@ pub(crate) const CLEAN: &[u8] = b"C";
 /// From pid 1, before the number of the signal: it killed the command. pid 1's own exit status
 /// cannot tell that from an exit with 128 and the number.
 pub(crate) const KILLED: u8 = b'K';
+/// From pid 1, for a program that does not wait: the command was executed, or an error came before.
+pub(crate) const EXECUTED: &[u8] = b"X";
 /// To pid 1: the run is in the foreground again; the command is to have it and to go on.
 pub(crate) const FOREGROUND: &[u8] = b"F";
+/// To pid 1: stop the command. A SIGSTOP would stop pid 1 instead.
+pub(crate) const STOP: &[u8] = b"P";
+/// To pid 1: go on when nobody is there any more.
+pub(crate) const DETACH: &[u8] = b"D";
+/// To pid 1: end, as if nobody were there any more.
+pub(crate) const END: &[u8] = b"Q";
 /// No message is longer.
 pub(crate) const LENGTH_MAX: usize = 2 * 4096 + 512;

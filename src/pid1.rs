@@ -43,6 +43,9 @@ pub(crate) struct Process<'a> {
 pub(crate) enum Above<'a> {
     /// The supervisor of a run, at the other end of this socket.
     Supervisor(BorrowedFd<'a>),
+    /// A program that has spawned the command, at the other end of this socket until it detaches
+    /// it. It is not told that the command stops.
+    Owner(Option<BorrowedFd<'a>>),
     /// Nobody: that is for us to see to.
     Nobody(JobControl),
 }
@@ -157,8 +160,8 @@ impl Pid1<'_> {
                     _ => Poll::none(),
                 },
                 match self.above {
-                    Above::Supervisor(socket) => Poll::new(socket),
-                    Above::Nobody(_) => Poll::none(),
+                    Above::Supervisor(socket) | Above::Owner(Some(socket)) => Poll::new(socket),
+                    Above::Owner(None) | Above::Nobody(_) => Poll::none(),
                 },
             ];
             if !poll(&mut ready, deadline).map_err(failed)? {
@@ -233,6 +236,7 @@ impl Pid1<'_> {
                 // A supervisor that is gone is noticed by the loop.
                 let _ = send(*socket, message);
             }
+            Above::Owner(_) => {}
             // Nobody could continue the first process of a system.
             Above::Nobody(_) if id() == 1 => {}
             Above::Nobody(jobs) => {
@@ -252,7 +256,7 @@ impl Pid1<'_> {
         match &mut self.above {
             // We lead a group of our own, so whatever reaches us was meant for the command: it
             // comes from the supervisor, or from someone who names our pid.
-            Above::Supervisor(_) => {}
+            Above::Supervisor(_) | Above::Owner(_) => {}
             Above::Nobody(jobs) if !jobs.is_for_command(signal) => return,
             Above::Nobody(jobs) => {
                 if signal.number == SIGCONT && jobs.may_give_foreground() {
@@ -295,14 +299,20 @@ impl Pid1<'_> {
 
     /// False when the supervisor is gone.
     fn listen(&mut self) -> bool {
-        let Above::Supervisor(socket) = self.above else {
+        let (Above::Supervisor(socket) | Above::Owner(Some(socket))) = self.above else {
             return true;
         };
         let mut buffer = [0; message::LENGTH_MAX];
         match receive(socket, &mut buffer) {
             Ok(0) => return false,
-            Ok(length) if &buffer[..length] == message::FOREGROUND => self.give_foreground(),
-            _ => {}
+            Ok(length) => match &buffer[..length] {
+                message::FOREGROUND => self.give_foreground(),
+                message::STOP => self.send(SIGSTOP),
+                message::END => return false,
+                message::DETACH => self.above = Above::Owner(None),
+                _ => {}
+            },
+            Err(_) => {}
         }
         true
     }

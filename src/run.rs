@@ -51,6 +51,7 @@ impl Chroot {
             new_root = self.open_new_root()?;
         }
 
+        let standard = chroot.open_standard()?;
         let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let (to_inside, to_supervisor) = net::socketpair().map_err(prepare)?;
@@ -62,6 +63,8 @@ impl Chroot {
             attached: Attached::with_room_for(&chroot.mounts),
             root: OnceCell::new(),
             entered: false,
+            standard,
+            for_owner: false,
             supervisor: to_supervisor,
             signals,
             caller_mask,

@@ -30,11 +30,56 @@ pub(crate) struct Ending {
     pub(crate) stubs: bool,
 }
 
+/// What pid 1 has said that matters at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// The first thing that it could not do.
+    pub(crate) error: Option<Error<'static>>,
+    /// The command was executed.
+    pub(crate) executed: bool,
+    stubs: bool,
+    killed: Option<u8>,
+}
+
+impl Heard {
+    fn take(&mut self, message: &[u8]) {
+        match message {
+            message::EXECUTED => self.executed = true,
+            message::STUBS => self.stubs = true,
+            message::CLEAN => self.stubs = false,
+            [message::KILLED, signal] => self.killed = Some(*signal),
+            message => {
+                if self.error.is_none() {
+                    self.error = Error::receive(message);
+                }
+            }
+        }
+    }
+
+    /// Takes what has come, without waiting.
+    pub(crate) fn listen(&mut self, inside: BorrowedFd) {
+        let mut buffer = [0; message::LENGTH_MAX];
+        while let Ok(length @ 1..) = receive(inside, &mut buffer) {
+            self.take(&buffer[..length]);
+        }
+    }
+
+    /// How the command ended, where pid 1 ended like this.
+    pub(crate) fn status(&self, ended: ExitStatus) -> ExitStatus {
+        self.killed.map_or(ended, ExitStatus::Signaled)
+    }
+
+    /// Are there stubs in the root? A pid 1 that was killed may have had no time to tell.
+    pub(crate) fn has_left_stubs(&self, ended: ExitStatus) -> bool {
+        self.stubs || ended.code().is_none()
+    }
+}
+
 impl Supervisor<'_> {
     /// Waits for pid 1 to end, without a limit of time.
     pub(crate) fn run(mut self) -> Result<Ending, Error<'static>> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
-        let (mut error, mut stubs, mut killed, mut listening) = (None, false, None, true);
+        let (mut heard, mut listening) = (Heard::default(), true);
         loop {
             let mut ready = [
                 Poll::new(self.signals),
@@ -57,10 +102,7 @@ impl Supervisor<'_> {
                                 self.give_foreground();
                             }
                             message::NEEDS_FOREGROUND => self.jobs.stop(),
-                            message::STUBS => stubs = true,
-                            message::CLEAN => stubs = false,
-                            [message::KILLED, signal] => killed = Some(*signal),
-                            message => error = error.or(Error::receive(message)),
+                            message => heard.take(message),
                         },
                         Err(Errno::EAGAIN) => break,
                         Err(Errno::EINTR) => {}
@@ -76,14 +118,13 @@ impl Supervisor<'_> {
             }
             if pid1_ended {
                 if let Waited::Ended(_, ended) = wait(Who::Pidfd(self.pid1)).map_err(failed)? {
-                    let status = killed.map_or(ended, ExitStatus::Signaled);
+                    let status = heard.status(ended);
                     tell_reboot(ended);
                     return Ok(Ending {
                         interrupted: self.jobs.regain_terminal(status),
                         status,
-                        // A pid 1 that was killed may have had no time to tell.
-                        stubs: stubs || ended.code().is_none(),
-                        error,
+                        stubs: heard.has_left_stubs(ended),
+                        error: heard.error,
                     });
                 }
             }

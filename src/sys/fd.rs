@@ -27,6 +27,14 @@ impl OwnedFd {
     pub fn number(&self) -> i32 {
         self.0
     }
+
+    /// The same file above the standard descriptors, where a command cannot mistake it for one.
+    pub fn above_standard(self) -> Result<OwnedFd, Errno> {
+        match self.0 {
+            0..=2 => super::fs::duplicate(self.0),
+            _ => Ok(self),
+        }
+    }
 }
 
 impl Drop for OwnedFd {
@@ -65,7 +73,7 @@ impl BorrowedFd<'_> {
 /// at once, and writing to it fails with EBADF, as it did before. No path is needed for that.
 pub fn open_standard_descriptors() -> Result<(), Errno> {
     loop {
-        let (reader, writer) = super::fs::pipe()?;
+        let (reader, writer) = super::fs::pipe(0)?;
         if reader.number() > 2 {
             return Ok(());
         }

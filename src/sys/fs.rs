@@ -11,8 +11,8 @@ use super::{BorrowedFd, Errno, OwnedFd, check, done};
 pub use super::fd::open_standard_descriptors;
 
 pub use linux_raw_sys::general::{
-    O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
-    O_WRONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+    O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY,
+    O_RDWR, O_WRONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
 };
 
 /// `openat(2)`; the descriptor is always close-on-exec.
@@ -375,15 +375,23 @@ pub fn sync() {
     unsafe { sc::syscall0(nr::SYNC) };
 }
 
-/// `pipe2(2)`: the reading and the writing end, both without close-on-exec.
-pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+/// `pipe2(2)` with these flags (`O_CLOEXEC`): the reading and the writing end.
+pub fn pipe(flags: u32) -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [0i32; 2];
     // SAFETY: the kernel writes two ints into the array.
-    done(unsafe { sc::syscall2(nr::PIPE2, ends.as_mut_ptr() as usize, 0) })?;
+    done(unsafe { sc::syscall2(nr::PIPE2, ends.as_mut_ptr() as usize, flags as usize) })?;
     Ok((
         OwnedFd::new(ends[0] as usize),
         OwnedFd::new(ends[1] as usize),
     ))
+}
+
+/// `fcntl(F_DUPFD_CLOEXEC)`: another descriptor for what `number` refers to, above the standard ones
+/// and close-on-exec.
+pub fn duplicate(number: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: no memory is passed; the number is only looked at.
+    check(unsafe { sc::syscall3(nr::FCNTL, number as usize, raw::F_DUPFD_CLOEXEC as usize, 3) })
+        .map(OwnedFd::new)
 }
 
 /// `close_range(2)`, Linux 5.9: closes every descriptor from `first` to `last`.

@@ -8,6 +8,7 @@ use core::mem::{MaybeUninit, size_of};
 use linux_raw_sys::{general as raw, prctl};
 use sc::nr;
 
+use super::signal::clear_handlers;
 use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
 
 pub use linux_raw_sys::general::{
@@ -25,6 +26,9 @@ pub enum Fork {
 /// `clone3(2)`, Linux 5.3, or `clone(2)` where a seccomp filter answers ENOSYS: a copy of this
 /// process in the new `namespaces` (`CLONE_NEW*`), and a pidfd for it.
 ///
+/// No signal has a handler in the child (`CLONE_CLEAR_SIGHAND`, Linux 5.5): the program's would run
+/// in a place that it knows nothing of. What is ignored stays so.
+///
 /// The child sends no signal when it ends, so that a SIGCHLD handler of the host program is not
 /// disturbed and `SIGCHLD` being ignored does not lose its status: wait for its pidfd.
 ///
@@ -40,7 +44,7 @@ pub unsafe fn fork(namespaces: u32) -> Result<Fork, Errno> {
     // of this stack, so returning from here twice is sound.
     let pid = unsafe {
         let arguments = arguments.assume_init_mut();
-        arguments.flags = u64::from(flags);
+        arguments.flags = u64::from(flags) | raw::CLONE_CLEAR_SIGHAND;
         arguments.pidfd = &raw mut pidfd as u64;
         check(sc::syscall2(
             nr::CLONE3,
@@ -49,10 +53,16 @@ pub unsafe fn fork(namespaces: u32) -> Result<Fork, Errno> {
         ))
     };
     let pid = match pid {
-        // SAFETY: as above; the arguments whose order differs between architectures are zero.
-        Err(Errno::ENOSYS) => check(unsafe {
-            sc::syscall5(nr::CLONE, flags as usize, 0, &raw mut pidfd as usize, 0, 0)
-        }),
+        Err(Errno::ENOSYS) => {
+            // SAFETY: as above; the arguments whose order differs between architectures are zero.
+            let pid = check(unsafe {
+                sc::syscall5(nr::CLONE, flags as usize, 0, &raw mut pidfd as usize, 0, 0)
+            });
+            if pid == Ok(0) {
+                clear_handlers();
+            }
+            pid
+        }
         pid => pid,
     }?;
     Ok(match pid {

@@ -8,8 +8,8 @@ use sc::nr;
 use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
 
 pub use linux_raw_sys::general::{
-    SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGQUIT, SIGSEGV, SIGSTOP,
-    SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+    SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV,
+    SIGSTOP, SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
 };
 
 /// A set of signals, bit N-1 for signal N: all 64, with the two that libc keeps to itself.
@@ -54,6 +54,38 @@ pub fn set_blocked(set: SignalSet) -> Result<SignalSet, Errno> {
 /// `rt_sigaction(2)`: gives SIGCHLD its default, so that children wait to be reaped; or ignores
 /// it, so that the kernel reaps them.
 pub fn set_sigchld(ignored: bool) {
+    set_action(SIGCHLD, ignored);
+}
+
+/// `rt_sigaction(2)`: gives a signal its default.
+pub fn set_default(signal: u32) {
+    set_action(signal, false);
+}
+
+/// `rt_sigaction(2)`: gives every signal that has a handler its default, as `CLONE_CLEAR_SIGHAND`
+/// does for a new process. What is ignored stays so.
+pub(super) fn clear_handlers() {
+    for signal in 1..=64 {
+        let mut action = MaybeUninit::<raw::kernel_sigaction>::zeroed();
+        // SAFETY: the kernel fills the struct, whose first word is the handler.
+        let handler = unsafe {
+            sc::syscall4(
+                nr::RT_SIGACTION,
+                signal as usize,
+                0,
+                action.as_mut_ptr() as usize,
+                abi::SIGSET_SIZE,
+            );
+            action.as_ptr().cast::<usize>().read()
+        };
+        // Neither SIG_DFL nor SIG_IGN.
+        if handler > 1 {
+            set_default(signal);
+        }
+    }
+}
+
+fn set_action(signal: u32, ignored: bool) {
     let mut action = MaybeUninit::<raw::kernel_sigaction>::zeroed();
     // SAFETY: all zero is SIG_DFL with no flags and an empty mask, and a first word of 1 is
     // SIG_IGN: the handler stands first. No handler is installed.
@@ -64,7 +96,7 @@ pub fn set_sigchld(ignored: bool) {
             .write(usize::from(ignored));
         sc::syscall4(
             nr::RT_SIGACTION,
-            SIGCHLD as usize,
+            signal as usize,
             action.as_ptr() as usize,
             0,
             abi::SIGSET_SIZE,

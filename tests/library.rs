@@ -1,0 +1,268 @@
+//! The library, as a program outside of this package uses it: with std and threads. Most checks are
+//! in that program, `tests/outside`.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use common::{
+    Ended, Root, User, can_be_root, copy_program, end, is_root, processes_with, send_signal, state,
+    tree, users, wait_until,
+};
+
+/// The outside program, where every user can execute it.
+fn outside() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--offline", "--locked"])
+            .arg("--target-dir")
+            .arg(&target)
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside"))
+            .env_remove("CARGO_BUILD_TARGET_DIR")
+            .env_remove("CARGO_TARGET_DIR")
+            .output()
+            .unwrap();
+        let built = Ended::from(built);
+        assert_eq!(built.status, 0, "{}", built.stderr);
+        let program = target.join("debug/outside");
+        if !is_root() {
+            return program;
+        }
+        // The checkout may lie below a directory that is root's alone.
+        let name = format!("rootlet-outside-{}", std::process::id());
+        let copy = std::env::temp_dir().join(name);
+        copy_program(&program, &copy);
+        copy
+    })
+}
+
+fn case(user: User, name: &str, root: &Root) -> Command {
+    let mut command = common::command(user, outside());
+    command.args([name, root.name()]);
+    command
+}
+
+/// Runs a case as each user, in a root that is afterwards as it was; gives what it printed.
+#[track_caller]
+fn check(name: &str) -> Vec<Ended> {
+    users()
+        .into_iter()
+        .map(|user| check_in(user, name, &Root::busybox(user)))
+        .collect()
+}
+
+#[track_caller]
+fn check_in(user: User, name: &str, root: &Root) -> Ended {
+    let before = tree(root.path());
+    let ended = end(&mut case(user, name, root));
+    assert_eq!(ended.status, 0, "{user:?}\n{}", ended.stderr);
+    assert_eq!(tree(root.path()), before, "{user:?}");
+    assert_eq!(processes_with(root.name()), [], "{user:?}");
+    ended
+}
+
+#[test]
+fn a_child_that_is_dropped_is_gone_with_all_it_started() {
+    check("drop");
+}
+
+#[test]
+fn a_status_can_be_asked_for_again_and_without_waiting() {
+    check("wait");
+}
+
+#[test]
+fn output_is_collected_from_both_at_once() {
+    check("output");
+}
+
+#[test]
+fn many_threads_each_have_their_own() {
+    check("threads");
+}
+
+#[test]
+fn a_program_may_ignore_or_handle_sigchld() {
+    check("sigchld");
+}
+
+#[test]
+fn no_handler_of_the_program_is_in_our_processes() {
+    check("handlers");
+}
+
+#[test]
+fn without_clone3_the_handlers_are_reset_one_by_one() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let log = Root::empty(user);
+        let mut strace = common::command(user, "strace");
+        strace
+            .args(["-f", "--seccomp-bpf", "-o"])
+            .arg(log.path().join("log"))
+            .args(["-e", "trace=clone3,clone"])
+            .args(["-e", "inject=clone3:error=ENOSYS"])
+            .arg(outside())
+            .args(["handlers", root.name()]);
+        let ended = end(&mut strace);
+        assert_eq!(ended.status, 0, "{user:?}\n{}", ended.stderr);
+        let log = fs::read_to_string(log.path().join("log")).unwrap();
+        assert!(
+            log.contains("ENOSYS") && log.contains("CLONE_NEWPID"),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_limit_on_processes_is_an_error() {
+    if !can_be_root() {
+        return;
+    }
+    // Nobody else's, since the limit is on all of a user's processes.
+    let user = 700_000 + std::process::id();
+    let root = Root::busybox(User::Root);
+    for path in ["", "bin"] {
+        let path = root.path().join(path);
+        std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
+    }
+    let mut command = case(User::Root, "process-limit", &root);
+    let ended = end(command.uid(user).gid(user));
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+}
+
+#[test]
+fn standard_descriptors_are_inherited_null_or_given() {
+    for ended in check("stdio") {
+        assert_eq!(ended.stdout, "to stdout\nto stdout\n");
+        assert_eq!(ended.stderr, "to stderr\n");
+    }
+}
+
+#[test]
+fn standard_descriptors_may_be_closed() {
+    check("closed-stdio");
+}
+
+#[test]
+fn standard_descriptors_hold_for_run_too() {
+    check("run-stdio");
+}
+
+#[test]
+fn what_keeps_a_command_from_running_is_told_when_it_is_spawned() {
+    for user in users() {
+        let root = Root::busybox(user);
+        root.file("plain", "");
+        root.script("no-interpreter", "#!/no/such/interpreter\n");
+        root.executable("foreign", b"\x7fELF is all that it has");
+        check_in(user, "errors", &root);
+    }
+}
+
+#[test]
+fn signals_reach_the_command() {
+    check("signals");
+}
+
+#[test]
+fn a_root_ends_with_its_owner() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = tree(root.path());
+        let mut owner = case(user, "hold", &root);
+        let mut owner = owner.stdout(Stdio::piped()).spawn().unwrap();
+        let pid1 = first_number(owner.stdout.as_mut().unwrap());
+        assert_ne!(state(pid1), None);
+        send_signal(owner.id() as i32, 9);
+        owner.wait().unwrap();
+        wait_until("the end of pid 1", || state(pid1).is_none());
+        assert_eq!(tree(root.path()), before, "{user:?}");
+    }
+}
+
+#[test]
+fn a_root_that_is_detached_outlives_its_owner() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let fifo = root.path().join("fifo");
+        let mode = rustix::fs::Mode::from(0o666);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        fs::set_permissions(&fifo, fs::Permissions::from_mode(0o666)).unwrap();
+        let before = tree(root.path());
+        let mut owner = case(user, "detach", &root);
+        let mut owner = owner.stdout(Stdio::piped()).spawn().unwrap();
+        let mut pids = String::new();
+        // To its end, so nobody inside holds the other end.
+        let mut from_owner = owner.stdout.take().unwrap();
+        from_owner.read_to_string(&mut pids).unwrap();
+        assert!(owner.wait().unwrap().success());
+        let pids: Vec<i32> = pids
+            .split_whitespace()
+            .map(|pid| pid.parse().unwrap())
+            .collect();
+        let [pid1, command] = pids[..] else {
+            panic!("{pids:?}");
+        };
+        fs::write(&fifo, "go on\n").unwrap();
+        wait_until("the result", || root.path().join("result").exists());
+        wait_until("the end of pid 1", || {
+            matches!(state(pid1), None | Some('Z'))
+        });
+        assert!(matches!(state(command), None | Some('Z')));
+        fs::remove_file(root.path().join("result")).unwrap();
+        assert_eq!(tree(root.path()), before, "{user:?}");
+    }
+}
+
+#[test]
+fn what_has_ended_leaves_no_zombie_when_it_is_detached() {
+    check("detach-ended");
+}
+
+#[test]
+fn what_pychroots_tests_pin_down_holds() {
+    check("pychroot");
+}
+
+#[test]
+fn nothing_that_the_binary_brings_is_in_a_program_that_uses_the_library() {
+    let symbols = end(Command::new("nm")
+        .args(["--defined-only", "-C"])
+        .arg(outside()));
+    assert_eq!(symbols.status, 0, "{}", symbols.stderr);
+    let defined = |name: &str| {
+        let lines = symbols.stdout.lines();
+        let names = lines.filter_map(|line| line.splitn(3, ' ').nth(2));
+        names.filter(|defined| *defined == name).count()
+    };
+    // libc's, in a library.
+    for name in ["memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"] {
+        assert_eq!(defined(name), 0, "{name}");
+    }
+    // The C library's.
+    assert_eq!(defined("_start"), 1);
+    assert!(!symbols.stdout.contains("rootlet::rt::"));
+    assert!(symbols.stdout.contains("rootlet::"));
+}
+
+fn first_number(from: &mut impl Read) -> i32 {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"\n") {
+        from.read_exact(&mut byte).unwrap();
+        text.push(byte[0]);
+    }
+    String::from_utf8(text).unwrap().trim().parse().unwrap()
+}

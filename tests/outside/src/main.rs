@@ -1,0 +1,634 @@
+//! Runs the case that the first argument names, in the root that the second one names; a check
+//! that fails is a panic.
+
+#![allow(missing_docs)]
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{Read, Write, pipe};
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rootlet::{Child, Chroot, Mount, Stdio};
+
+const SIGINT: i32 = 2;
+const SIGKILL: u8 = 9;
+const SIGUSR1: i32 = 10;
+const SIGPIPE: i32 = 13;
+const SIGTERM: u8 = 15;
+const SIGCHLD: i32 = 17;
+const SIGCONT: u8 = 18;
+const SIGSTOP: u8 = 19;
+const EAGAIN: i32 = 11;
+const EBADF: i32 = 9;
+
+unsafe extern "C" {
+    safe fn signal(number: i32, handler: usize) -> usize;
+    safe fn raise(number: i32) -> i32;
+    safe fn close(descriptor: i32) -> i32;
+    safe fn getuid() -> u32;
+    safe fn setrlimit(resource: i32, limit: &[u64; 2]) -> i32;
+}
+const IGNORE: usize = 1;
+const RLIMIT_NPROC: i32 = 6;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let case = arguments.next().expect("the name of a case");
+    let root = arguments.next().expect("the path of a root");
+    let before = Owned::look();
+    match case.as_str() {
+        "drop" => dropped(&root),
+        "wait" => wait(&root),
+        "output" => output(&root),
+        "threads" => threads(&root),
+        "sigchld" => sigchld(&root),
+        "handlers" => handlers(&root),
+        "process-limit" => process_limit(&root),
+        "stdio" => stdio(&root),
+        "closed-stdio" => closed_stdio(&root),
+        "run-stdio" => run_stdio(&root),
+        "errors" => errors(&root),
+        "signals" => signals(&root),
+        "hold" => hold(&root),
+        "detach" => detach(&root),
+        "detach-ended" => detach_ended(&root),
+        "pychroot" => pychroot(&root),
+        case => panic!("there is no case {case}"),
+    }
+    if !["closed-stdio", "run-stdio", "detach"].contains(&case.as_str()) {
+        assert_eq!(Owned::look(), before);
+    }
+}
+
+/// What a program must not be left with.
+#[derive(PartialEq, Debug)]
+struct Owned {
+    descriptors: BTreeSet<String>,
+    children: String,
+    blocked_signals: String,
+    mounts: String,
+    threads: usize,
+}
+
+impl Owned {
+    fn look() -> Owned {
+        // The kernel takes a thread out of the list after it was joined.
+        wait_until("threads to go", || names("/proc/self/task").len() == 1);
+        let mut children = String::new();
+        for task in names("/proc/self/task") {
+            children += &fs::read_to_string(format!("/proc/self/task/{task}/children")).unwrap();
+        }
+        let descriptors = names("/proc/self/fd")
+            .into_iter()
+            .filter_map(|number| {
+                let file = fs::read_link(format!("/proc/self/fd/{number}")).ok()?;
+                Some(format!("{number} {}", file.display()))
+            })
+            .collect();
+        Owned {
+            descriptors,
+            children,
+            blocked_signals: status_line("self", "SigBlk"),
+            mounts: fs::read_to_string("/proc/self/mountinfo").unwrap(),
+            threads: names("/proc/self/task").len(),
+        }
+    }
+}
+
+fn names(directory: &str) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+/// A line of `/proc/PID/status`.
+fn status_line(pid: &str, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    find_line(&status, name)
+}
+
+fn find_line(status: &str, name: &str) -> String {
+    let line = status.lines().find(|line| line.starts_with(name));
+    line.unwrap().split_once('\t').unwrap().1.to_owned()
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A shell script in the root.
+fn shell(root: &str, script: &str) -> Chroot {
+    Chroot::new(root).command("sh").args(["-c", script])
+}
+
+fn text(chroot: &Chroot) -> String {
+    let output = chroot.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The pid of the command, once pid 1 has it.
+fn command_of(child: &Child) -> i32 {
+    let id = child.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    children.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat[stat.rfind(')')? + 2..].chars().next()
+}
+
+fn dropped(root: &str) {
+    for _ in 0..20 {
+        let script = "sleep 1000 & (setsid sleep 1000 &) ; trap '' TERM INT HUP; wait";
+        let child = shell(root, script).spawn().unwrap();
+        let (pid1, command) = (child.id(), command_of(&child));
+        drop(child);
+        assert_eq!(state(pid1 as i32), None);
+        assert_eq!(state(command), None);
+    }
+    // While everything is still being set up for the next one, too.
+    for _ in 0..20 {
+        drop(shell(root, "sleep 1000").spawn().unwrap());
+    }
+}
+
+fn wait(root: &str) {
+    let mut child = shell(root, "read line; exit 3");
+    let (reader, mut writer) = pipe().unwrap();
+    child = child.stdin(Stdio::fd(reader.as_raw_fd()));
+    let mut child = child.spawn().unwrap();
+    drop(reader);
+    assert_eq!(child.try_wait().unwrap(), None);
+    let other = shell(root, "exit 4").status().unwrap();
+    assert_eq!(other.code(), Some(4));
+    assert_eq!(child.try_wait().unwrap(), None);
+    writer.write_all(b"line\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert_eq!(child.try_wait().unwrap().unwrap().code(), Some(3));
+    assert!(!names("/proc").contains(&child.id().to_string()));
+
+    let mut child = shell(root, "exit 5").spawn().unwrap();
+    let mut status = None;
+    wait_until("the end", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(5));
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+
+    let mut child = shell(root, "sleep 1000").spawn().unwrap();
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(SIGKILL));
+    child.kill().unwrap();
+}
+
+fn output(root: &str) {
+    const LENGTH: usize = 100 << 20;
+    let script = format!("head -c {LENGTH} /dev/zero & head -c {LENGTH} /dev/zero >&2; wait");
+    let output = shell(root, &script).output().unwrap();
+    assert!(output.status.success());
+    for collected in [output.stdout, output.stderr] {
+        assert_eq!(collected.len(), LENGTH);
+        assert!(collected.iter().all(|byte| *byte == 0));
+    }
+
+    // What is left running holds the pipes, and is killed.
+    let output = shell(root, "sleep 1000 & echo out; echo err >&2; exit 6");
+    let output = output.output().unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    assert_eq!(output.stdout, b"out\n");
+    assert_eq!(output.stderr, b"err\n");
+
+    // Standard input is empty, unless it was set, and what was set is not collected.
+    assert_eq!(text(&shell(root, "cat; echo end")), "end\n");
+    let (mut reader, writer) = pipe().unwrap();
+    let set = shell(root, "echo away; echo here >&2").stdout(Stdio::fd(writer.as_raw_fd()));
+    let output = set.output().unwrap();
+    drop(writer);
+    assert_eq!((output.stdout, output.stderr), (vec![], b"here\n".to_vec()));
+    let mut away = String::new();
+    reader.read_to_string(&mut away).unwrap();
+    assert_eq!(away, "away\n");
+
+    // Its own ends are closed before the command is.
+    let closes = shell(root, "exec >&- 2>&-; sleep 0.1; exit 9")
+        .output()
+        .unwrap();
+    assert_eq!(closes.status.code(), Some(9));
+}
+
+fn threads(root: &str) {
+    let threads: Vec<_> = (0..64)
+        .map(|number: u8| {
+            let root = root.to_owned();
+            thread::spawn(move || {
+                for _ in 0..3 {
+                    let script = "hostname; ls /proc/self/fd | wc -l; cat >/dev/null; exit $0";
+                    let chroot = Chroot::new(&root)
+                        .hostname(format!("host-{number}"))
+                        .command("sh")
+                        .args(["-c", script, &number.to_string()]);
+                    let output = chroot.output().unwrap();
+                    assert_eq!(output.status.code(), Some(number), "{output:?}");
+                    // The fourth is ls's own.
+                    let expected = format!("host-{number}\n4\n");
+                    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+                    assert_eq!(output.stderr, b"");
+                    let error = Chroot::new(&root).command("no-such").status().unwrap_err();
+                    assert_eq!(error.status(), 127);
+                }
+            })
+        })
+        .collect();
+    // Others allocate and start processes meanwhile.
+    let ordinary = Command::new("true").status().unwrap();
+    assert!(ordinary.success());
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+static SIGCHLDS: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count(_: i32) {
+    SIGCHLDS.fetch_add(1, Ordering::SeqCst);
+}
+
+fn sigchld(root: &str) {
+    signal(SIGCHLD, IGNORE);
+    assert_eq!(shell(root, "exit 3").status().unwrap().code(), Some(3));
+    let mut child = shell(root, "kill -9 $$").spawn().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(SIGKILL));
+
+    // Nor does a program that waits for its own children hear of ours.
+    signal(SIGCHLD, count as extern "C" fn(i32) as usize);
+    let mut own = Command::new("sh")
+        .args(["-c", "read x; exit 8"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    for _ in 0..10 {
+        assert_eq!(
+            shell(root, "(exit 1) & wait").status().unwrap().code(),
+            Some(0)
+        );
+        drop(shell(root, "sleep 1000").spawn().unwrap());
+    }
+    assert_eq!(SIGCHLDS.load(Ordering::SeqCst), 0);
+    drop(own.stdin.take());
+    assert_eq!(own.wait().unwrap().code(), Some(8));
+    assert_eq!(SIGCHLDS.load(Ordering::SeqCst), 1);
+    signal(SIGCHLD, 0);
+}
+
+/// No handler of the program is in pid 1, and the command gets its dispositions and mask.
+fn handlers(root: &str) {
+    signal(SIGUSR1, count as extern "C" fn(i32) as usize);
+    signal(11, count as extern "C" fn(i32) as usize);
+    signal(SIGINT, IGNORE);
+    signal(SIGPIPE, IGNORE);
+    let (reader, _writer) = pipe().unwrap();
+    let child = shell(root, "exec cat").stdin(Stdio::fd(reader.as_raw_fd()));
+    let child = child.spawn().unwrap();
+    assert_eq!(
+        status_line(&child.id().to_string(), "SigCgt"),
+        "0".repeat(16)
+    );
+    let command = command_of(&child).to_string();
+    wait_until("cat", || status_line(&command, "Name") == "cat");
+    let ignored = u64::from_str_radix(&status_line(&command, "SigIgn"), 16).unwrap();
+    assert_eq!(ignored & (1 << (SIGINT - 1)), 1 << (SIGINT - 1));
+    assert_eq!(ignored & (1 << (SIGPIPE - 1)), 0);
+    assert_eq!(ignored & (1 << (SIGCHLD - 1)), 0);
+    let blocked = status_line("thread-self", "SigBlk");
+    assert_eq!(status_line(&command, "SigBlk"), blocked);
+    assert_eq!(group_of(&command), group_of("self"));
+    drop(child);
+    // The program's own handler works as before.
+    raise(SIGUSR1);
+    assert_eq!(SIGCHLDS.load(Ordering::SeqCst), 1);
+}
+
+fn group_of(pid: &str) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let rest = &stat[stat.rfind(')').unwrap() + 2..];
+    rest.split(' ').nth(2).unwrap().to_owned()
+}
+
+fn process_limit(root: &str) {
+    assert_ne!(getuid(), 0, "no limit holds for root");
+    let limited = shell(root, "exit 3");
+    // This process; with pid 1; with the command.
+    for (limit, says) in [
+        (1, "cannot make new namespaces"),
+        (2, "cannot start a process for sh"),
+    ] {
+        // The greatest, so that it can be set back.
+        assert_eq!(setrlimit(RLIMIT_NPROC, &[limit, 1000]), 0);
+        for _ in 0..10 {
+            let error = limited.spawn().unwrap_err();
+            assert_eq!((error.errno(), error.status()), (Some(EAGAIN), 125));
+            assert!(error.to_string().starts_with(says), "{error}");
+        }
+    }
+    assert_eq!(setrlimit(RLIMIT_NPROC, &[1000, 1000]), 0);
+    assert_eq!(limited.status().unwrap().code(), Some(3));
+}
+
+fn stdio(root: &str) {
+    let file = |name: &str| {
+        let path = format!("{root}/{name}");
+        File::options()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(path)
+            .unwrap()
+    };
+    let read = |name: &str| fs::read_to_string(format!("{root}/{name}")).unwrap();
+    let (out, err) = (file("out"), file("err"));
+    fs::write(format!("{root}/in"), "from in\n").unwrap();
+    let input = File::open(format!("{root}/in")).unwrap();
+
+    let given = shell(root, "cat; echo to err >&2; ls /proc/self/fd >&2")
+        .stdin(Stdio::fd(input.as_raw_fd()))
+        .stdout(Stdio::fd(out.as_raw_fd()))
+        .stderr(Stdio::fd(err.as_raw_fd()));
+    assert!(given.status().unwrap().success());
+    assert_eq!(read("out"), "from in\n");
+    // The last is ls's own.
+    assert_eq!(read("err"), "to err\n0\n1\n2\n3\n");
+
+    let null = shell(root, "cat; echo lost; echo lost >&2")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    assert!(null.status().unwrap().success());
+    let both = shell(root, "echo a; echo b >&2")
+        .stdout(Stdio::fd(err.as_raw_fd()))
+        .stderr(Stdio::fd(err.as_raw_fd()));
+    assert!(both.status().unwrap().success());
+    assert_eq!(read("err"), "to err\n0\n1\n2\n3\na\nb\n");
+
+    // Standard descriptors for each other: the test reads what comes.
+    let swapped = shell(root, "echo to stderr; echo to stdout >&2")
+        .stdout(Stdio::fd(2))
+        .stderr(Stdio::fd(1));
+    assert!(swapped.status().unwrap().success());
+    let inherited = shell(root, "echo to stdout").stdout(Stdio::inherit());
+    assert!(inherited.status().unwrap().success());
+
+    for number in [77, -1] {
+        let error = shell(root, ":")
+            .stdin(Stdio::fd(number))
+            .spawn()
+            .unwrap_err();
+        assert_eq!((error.errno(), error.status()), (Some(EBADF), 125));
+        let line = format!("cannot give the command descriptor {number}: ");
+        assert!(error.to_string().starts_with(&line), "{error}");
+    }
+
+    // A pipe ends when the command closes it, though it and its pid 1 live on.
+    let (mut reader, writer) = pipe().unwrap();
+    let (stays, _open) = pipe().unwrap();
+    let child = shell(root, "echo last; exec >&-; read line")
+        .stdin(Stdio::fd(stays.as_raw_fd()))
+        .stdout(Stdio::fd(writer.as_raw_fd()));
+    let mut child = child.spawn().unwrap();
+    drop(writer);
+    let mut last = String::new();
+    reader.read_to_string(&mut last).unwrap();
+    assert_eq!(last, "last\n");
+    assert_eq!(child.try_wait().unwrap(), None);
+    // Nor does pid 1 hold anything of the program's.
+    let id = child.id();
+    for number in names(&format!("/proc/{id}/fd")) {
+        let open = fs::read_link(format!("/proc/{id}/fd/{number}")).unwrap();
+        let open = open.to_str().unwrap();
+        assert!(number.parse::<u32>().unwrap() > 2, "{number} {open}");
+        assert!(!open.starts_with("pipe:"), "{number} {open}");
+    }
+    for name in ["in", "out", "err"] {
+        fs::remove_file(format!("{root}/{name}")).unwrap();
+    }
+}
+
+/// Descriptors of ours must not be taken for standard ones where those are closed.
+fn closed_stdio(root: &str) {
+    let result = format!("{root}/result");
+    for closed in [&[0][..], &[1], &[2], &[0, 1], &[1, 2], &[0, 1, 2]] {
+        for descriptor in closed {
+            close(*descriptor);
+        }
+        let script = "ls /proc/self/fd >/result; exit 3";
+        let status = shell(root, script).status().unwrap();
+        let open = fs::read_to_string(&result).unwrap();
+        let output = shell(root, "echo out; echo err >&2").output().unwrap();
+        let expected = (Some(3), &b"out\n"[..], &b"err\n"[..]);
+        let got = (status.code(), &output.stdout[..], &output.stderr[..]);
+        if got != expected || open.lines().count() > 4 {
+            fs::write(&result, format!("{closed:?}: {got:?} {open}")).unwrap();
+            std::process::exit(9);
+        }
+    }
+    fs::remove_file(result).unwrap();
+}
+
+/// `run` blocks signals for good.
+fn run_stdio(root: &str) {
+    let (mut reader, writer) = pipe().unwrap();
+    let chroot = shell(root, "cat; echo out")
+        .stdin(Stdio::null())
+        .stdout(Stdio::fd(writer.as_raw_fd()));
+    assert!(chroot.run().unwrap().success());
+    drop(writer);
+    let mut out = String::new();
+    reader.read_to_string(&mut out).unwrap();
+    assert_eq!(out, "out\n");
+}
+
+fn errors(root: &str) {
+    let spawn = |chroot: Chroot, status: u8, line: &str| {
+        let error = chroot.spawn().unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.status()), (line, status));
+        let again = chroot.output().unwrap_err();
+        assert_eq!(again, error);
+    };
+    spawn(
+        Chroot::new(root).command("no-such"),
+        127,
+        "cannot run no-such: No such file or directory (ENOENT)",
+    );
+    spawn(
+        Chroot::new(root).command("/plain"),
+        126,
+        "cannot run /plain: Permission denied (EACCES)",
+    );
+    spawn(
+        Chroot::new(root).command("/no-interpreter"),
+        127,
+        "cannot run /no-interpreter: No such file or directory (ENOENT)",
+    );
+    spawn(
+        Chroot::new(root).command("/foreign"),
+        126,
+        "cannot run /foreign: Exec format error (ENOEXEC)",
+    );
+    spawn(
+        Chroot::new(root).command("sh").current_dir("/no/such"),
+        125,
+        "cannot change to the directory /no/such: No such file or directory (ENOENT)",
+    );
+    spawn(
+        Chroot::new(root)
+            .mount(Mount::bind("/no/such/source").to("/mnt"))
+            .command("sh"),
+        125,
+        "cannot open /no/such/source: No such file or directory (ENOENT)",
+    );
+    spawn(
+        Chroot::new(root).command("sh\0"),
+        125,
+        "cannot take sh: it is followed by a NUL byte",
+    );
+    let fallback = Chroot::new(root)
+        .command("no-such")
+        .or_command(["sh", "-c", "exit 4"]);
+    assert_eq!(fallback.status().unwrap().code(), Some(4));
+}
+
+fn signals(root: &str) {
+    let start = |script: &str| {
+        let (mut reader, writer) = pipe().unwrap();
+        let child = shell(root, script).stdout(Stdio::fd(writer.as_raw_fd()));
+        let child = child.spawn().unwrap();
+        drop(writer);
+        let mut ready = [0; 6];
+        reader.read_exact(&mut ready).unwrap();
+        assert_eq!(&ready, b"ready\n");
+        child
+    };
+    let mut child = start("echo ready; exec sleep 1000");
+    child.signal(SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(SIGTERM));
+    assert_eq!(child.signal(SIGTERM).unwrap_err().errno(), Some(3));
+
+    let mut child = start("trap 'exit 7' USR1; echo ready; while :; do sleep 0.01; done");
+    assert_eq!(child.signal(99).unwrap_err().errno(), Some(22));
+    child.signal(SIGUSR1 as u8).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+
+    let mut child = start("echo ready; exec sleep 1000");
+    let command = command_of(&child);
+    for _ in 0..3 {
+        child.signal(SIGSTOP).unwrap();
+        wait_until("it to stop", || state(command) == Some('T'));
+        assert_eq!(child.try_wait().unwrap(), None);
+        assert_ne!(state(child.id() as i32), Some('T'));
+        child.signal(SIGCONT).unwrap();
+        wait_until("it to go on", || state(command) == Some('S'));
+    }
+    child.signal(SIGKILL).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(SIGKILL));
+
+    // The command's own stops and signals do not fill up anything that nobody reads.
+    let script = "echo ready; i=0; while [ $i -lt 600 ]; do \
+        sh -c 'kill -STOP $$' & kill -STOP $!; kill -CONT $!; kill -KILL $!; wait $!; \
+        i=$((i+1)); done; exit 3";
+    assert_eq!(start(script).wait().unwrap().code(), Some(3));
+}
+
+/// Says the pid, and waits to be ended.
+fn hold(root: &str) {
+    let child = shell(root, "sleep 1000").spawn().unwrap();
+    println!("{}", child.id());
+    loop {
+        thread::park();
+    }
+}
+
+/// The test goes on when this program has ended.
+fn detach(root: &str) {
+    let (reader, writer) = pipe().unwrap();
+    // It would keep the test waiting for the end of our standard output.
+    let child = shell(root, "cat /fifo >/dev/null; echo told >/result")
+        .stdin(Stdio::fd(reader.as_raw_fd()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop((reader, writer));
+    println!("{} {}", child.id(), command_of(&child));
+    child.detach().unwrap();
+}
+
+fn detach_ended(root: &str) {
+    let child = shell(root, "exit 3").spawn().unwrap();
+    let pid1 = child.id() as i32;
+    wait_until("the end", || state(pid1) == Some('Z'));
+    child.detach().unwrap();
+    assert_eq!(state(pid1), None);
+}
+
+/// What pychroot's own tests pin down.
+fn pychroot(root: &str) {
+    // A path that is not there, and one that is no directory.
+    let error = Chroot::new("/nonexistent/path")
+        .command("sh")
+        .spawn()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot open the new root /nonexistent/path: No such file or directory (ENOENT)"
+    );
+    assert!(Chroot::new("/dev/null").command("sh").spawn().is_err());
+
+    // A variable that is not set: an error, or left out where the mount is optional.
+    let unset = |_: &[u8]| None;
+    assert!(Mount::parse(b"$FAKEVAR:/mnt", unset).is_err());
+    assert_eq!(Mount::parse(b"$FAKEVAR:/mnt:optional", unset), Ok(None));
+    let set = |name: &[u8]| (name == b"VAR").then_some(&b"/data"[..]);
+    assert_eq!(
+        Mount::parse(b"$VAR:/mnt", set),
+        Ok(Some(Mount::bind("/data").to("/mnt")))
+    );
+
+    // No mounts at all.
+    let no_mounts = shell(root, "ls /").no_mounts();
+    assert_eq!(text(&no_mounts), "bin\n");
+
+    // One's own are added to the defaults, which stay what they are.
+    let defaults = Mount::defaults();
+    let data = std::env::temp_dir().join(format!("outside-{}", std::process::id()));
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("file"), "").unwrap();
+    let mount = Mount::bind(data.to_str().unwrap()).to("/data");
+    let custom = shell(root, "ls /data; test -e /proc/self && test -c /dev/null").mount(mount);
+    assert_eq!(text(&custom), "file\n");
+    assert_eq!(Mount::defaults(), defaults);
+    let plain = shell(root, "ls /");
+    assert_eq!(text(&plain), "bin\ndev\netc\nproc\nsys\n");
+    fs::remove_dir_all(data).unwrap();
+
+    // The host name is set inside only.
+    let hostname = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let before = hostname();
+    let named = shell(root, "hostname; cat /proc/sys/kernel/domainname");
+    let named = named.hostname("name.example.org");
+    assert_eq!(text(&named), "name\nexample.org\n");
+    assert_eq!(hostname(), before);
+}
