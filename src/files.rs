@@ -3,12 +3,12 @@
 use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, Errno, fs, process};
 
-/// Closes every descriptor but the standard ones and `ours`, of which there may be six.
+/// Closes every descriptor but the standard ones and `ours`, of which there may be ten.
 pub(crate) fn close_all_but<'a>(
     ours: impl IntoIterator<Item = BorrowedFd<'a>>,
 ) -> Result<(), Error<'static>> {
     let failed = |errno| Error::new(Step::CloseFiles, b"", errno);
-    let mut kept = [u32::MAX; 6];
+    let mut kept = [u32::MAX; 10];
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
     }

@@ -66,8 +66,8 @@ enum Grouping {
 pub(crate) struct Around<'a> {
     /// The command's standard descriptors, where they are not ours.
     pub(crate) standard: [Option<BorrowedFd<'a>>; 3],
-    /// Stays open in the init.
-    pub(crate) kept: Option<BorrowedFd<'a>>,
+    /// These stay open in the init.
+    pub(crate) kept: &'a [BorrowedFd<'a>],
 }
 
 impl Default for Init {
@@ -257,17 +257,10 @@ impl Init {
         }
         // Nothing is to be kept busy by us.
         let _ = fs::chdir(c"/");
-        let [stdin, stdout, stderr] = around.standard;
         let pidfd = command.as_ref().map(|command| command.pidfd);
-        let ours = [
-            Some(signals.borrow()),
-            pidfd,
-            around.kept,
-            stdin,
-            stdout,
-            stderr,
-        ];
-        close_all_but(ours.into_iter().flatten())?;
+        let ours = [Some(signals.borrow()), pidfd].into_iter();
+        let ours = ours.chain(around.standard).flatten();
+        close_all_but(ours.chain(around.kept.iter().copied()))?;
 
         let mut pid1 = Pid1 {
             signals: signals.borrow(),

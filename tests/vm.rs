@@ -637,3 +637,18 @@ fn another_machine_can_be_emulated() {
     assert_eq!((ended.status, &*ended.stdout), (0, version), "{ended:?}");
     place.assert_clean();
 }
+
+/// The ports behind them could be opened once only.
+#[test]
+fn the_standard_streams_can_be_opened_again() {
+    if cannot() {
+        return;
+    }
+    let place = Place::new(someone());
+    let script = "cat <(echo out) >/dev/stdout; echo err >/dev/stderr; head -n 1 /dev/stdin";
+    let mut vm = place.vm(&["--", "bash", "-c", script]);
+    vm.stdin(fs::File::open(place.root.path().join("scripts/vm")).unwrap());
+    let ended = end(&mut vm);
+    let printed = (ended.stdout.as_str(), ended.stderr.as_str());
+    assert_eq!(printed, ("out\n#!/usr/bin/env bash\n", "err\n"));
+}

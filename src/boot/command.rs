@@ -6,13 +6,14 @@ use core::cell::Cell;
 use crate::boot::archive::read_optional;
 use crate::boot::events::Events;
 use crate::boot::port::{self, Record};
+use crate::boot::relay::{self, Output};
 use crate::boot::{fstab, mount_all};
 use crate::cmdline::CommandLine;
 use crate::error::{Error, Step};
 use crate::init::{Around, Init};
 use crate::mount::Mount;
 use crate::name::Name;
-use crate::pid1::{Event, Habits};
+use crate::pid1::{Event, Habits, kill_all};
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::process::ExitStatus;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, tty};
@@ -74,20 +75,43 @@ impl GuestCommand {
         record: Option<&Record>,
     ) -> Result<ExitStatus, Error<'static>> {
         let terminal = open_terminal(line, events)?;
-        let stdin = port::open(line, b"rootlet.stdin", fs::O_RDONLY, events)?;
-        let stdout = port::open(line, b"rootlet.stdout", fs::O_WRONLY, events)?;
-        let stderr = port::open(line, b"rootlet.stderr", fs::O_WRONLY, events)?;
+        let open = |parameter, flags| port::open(line, parameter, flags, events);
+        let stdin = open(b"rootlet.stdin", fs::O_RDONLY)?;
+        let stdin = stdin.map(relay::input).transpose()?;
+        let mut outputs = [None, None];
+        for (output, parameter) in outputs
+            .iter_mut()
+            .zip([b"rootlet.stdout", b"rootlet.stderr"])
+        {
+            *output = open(parameter, fs::O_WRONLY)?
+                .map(Output::new)
+                .transpose()?;
+        }
+        let [stdout, stderr] = outputs.each_ref().map(Option::as_ref);
+        let mut kept: Vec<BorrowedFd> = record.map(Record::port).into_iter().collect();
+        kept.extend(
+            [stdout, stderr]
+                .into_iter()
+                .flatten()
+                .flat_map(Output::kept),
+        );
+        let terminal = terminal.as_ref().map(OwnedFd::borrow);
         let around = Around {
-            standard: [&stdin, &stdout, &stderr]
-                .map(|port| port.as_ref().or(terminal.as_ref()).map(OwnedFd::borrow)),
-            kept: record.map(Record::port),
+            standard: [
+                stdin.as_ref().map(OwnedFd::borrow).or(terminal),
+                stdout.map(Output::writer).or(terminal),
+                stderr.map(Output::writer).or(terminal),
+            ],
+            kept: &kept,
         };
         if let Some(record) = record {
             record.tell_time(b"started", clock());
         }
         let ended = Ended(Cell::new(None));
-        let status = self.init.run_in(&around, &ended)?;
-        Ok(ended.0.get().unwrap_or(ExitStatus::Exited(status)))
+        let status = self.init.run_in(&around, &ended);
+        kill_all();
+        outputs.into_iter().flatten().for_each(Output::finish);
+        Ok(ended.0.get().unwrap_or(ExitStatus::Exited(status?)))
     }
 }
 
@@ -144,6 +168,14 @@ pub(super) fn number(text: &[u8]) -> Option<u32> {
 
 /// What a command expects to find besides the file systems that everyone needs.
 pub(super) fn mount_more() -> Result<(), Error<'static>> {
+    for (target, path) in [
+        (c"/proc/self/fd", c"/dev/fd"),
+        (c"/proc/self/fd/0", c"/dev/stdin"),
+        (c"/proc/self/fd/1", c"/dev/stdout"),
+        (c"/proc/self/fd/2", c"/dev/stderr"),
+    ] {
+        let _ = fs::symlink(target, path);
+    }
     let new = |kind: &str, target: &str| Mount::file_system(kind, target).no_suid().optional();
     mount_all(
         b"/",

@@ -13,6 +13,7 @@ mod network;
 mod partition;
 mod port;
 mod real_root;
+mod relay;
 mod superblock;
 mod switch_root;
 

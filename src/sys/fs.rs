@@ -316,6 +316,26 @@ pub fn read_exact_at(fd: BorrowedFd, buffer: &mut [u8], offset: u64) -> Result<(
     Ok(())
 }
 
+/// `splice(2)` of at most `length` bytes between two descriptors, one of which is a pipe: how many.
+pub fn splice(from: BorrowedFd, to: BorrowedFd, length: usize) -> Result<usize, Errno> {
+    // SAFETY: no memory is passed but null pointers, for the current offsets.
+    check(unsafe { sc::syscall6(nr::SPLICE, from.raw(), 0, to.raw(), 0, length, 0) })
+}
+
+/// `symlinkat(2)`.
+pub fn symlink(target: &CStr, path: &CStr) -> Result<(), Errno> {
+    let cwd = BorrowedFd::CWD.raw();
+    // SAFETY: both are C strings that outlive the call.
+    done(unsafe {
+        sc::syscall3(
+            nr::SYMLINKAT,
+            target.as_ptr() as usize,
+            cwd,
+            path.as_ptr() as usize,
+        )
+    })
+}
+
 /// `write(2)` until all is written.
 pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
