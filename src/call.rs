@@ -110,6 +110,7 @@ impl Chroot {
     /// # Safety
     ///
     /// As for [`Chroot::call`].
+    #[inline]
     unsafe fn call_body(&self, body: &mut dyn FnMut()) -> Result<(), Error<'static>> {
         self.check_names()?;
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);
@@ -412,10 +413,14 @@ static CALLS: AtomicUsize = AtomicUsize::new(0);
 /// What to go back to after the last.
 static DUMPABLE_BEFORE: AtomicUsize = AtomicUsize::new(0);
 /// Held for one or two system calls.
+///
+/// For an atomic exchange on aarch64 compilers call a function that asks libc what the processor can
+/// do. Our binary, which has no libc, calls no closure: inlined, none of this is in it.
 static LOCK: AtomicBool = AtomicBool::new(false);
 
 /// Until [`unprotect_memory`] nothing inside may trace a process that has our memory: each pid 1
 /// sees to that when it is set up.
+#[inline]
 fn protect_memory() {
     locked(|| {
         if CALLS.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -424,6 +429,7 @@ fn protect_memory() {
     });
 }
 
+#[inline]
 fn unprotect_memory() {
     locked(|| {
         if CALLS.fetch_sub(1, Ordering::Relaxed) == 1 {
