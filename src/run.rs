@@ -21,6 +21,8 @@ impl Chroot {
     /// this process. When a key that interrupts has ended the command, in a script on a terminal,
     /// it ends this process as well.
     ///
+    /// Any other program calls [`Chroot::status`], which leaves signals and the terminal as they are.
+    ///
     /// The command has the standard descriptors and no others, and ends when this process does.
     /// What it leaves running is killed. Mount points that were made for the run are removed.
     ///

@@ -6,17 +6,19 @@
 mod common;
 
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use common::{
-    Ended, Root, User, can_be_root, copy_program, end, is_root, processes_with, send_signal, state,
-    tree, users, wait_until,
+    Ended, Root, User, can_be_root, end, for_every_user, processes_with, send_signal, state, tree,
+    users, wait_until,
 };
+
+const O_NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 
 /// The outside program, where every user can execute it.
 fn outside() -> &'static Path {
@@ -36,14 +38,7 @@ fn outside() -> &'static Path {
         let built = Ended::from(built);
         assert_eq!(built.status, 0, "{}", built.stderr);
         let program = target.join("debug/outside");
-        if !is_root() {
-            return program;
-        }
-        // The checkout may lie below a directory that is root's alone.
-        let name = format!("rootlet-outside-{}", std::process::id());
-        let copy = std::env::temp_dir().join(name);
-        copy_program(&program, &copy);
-        copy
+        for_every_user(&program)
     })
 }
 
@@ -102,26 +97,44 @@ fn no_handler_of_the_program_is_in_our_processes() {
     check("handlers");
 }
 
+/// A case under strace, which answers the call with this error; gives what it recorded.
+#[track_caller]
+fn check_with_error(user: User, name: &str, call: &str, error: &str) -> String {
+    let root = Root::busybox(user);
+    let before = tree(root.path());
+    let log = Root::empty(user);
+    let mut strace = common::command(user, "strace");
+    strace
+        .args(["-f", "--seccomp-bpf", "-o"])
+        .arg(log.path().join("log"))
+        .args(["-e", &format!("trace=clone3,clone,{call}")])
+        .args(["-e", &format!("inject={call}:error={error}")])
+        .arg(outside())
+        .args([name, root.name()]);
+    let ended = end(&mut strace);
+    assert_eq!(ended.status, 0, "{user:?}\n{}", ended.stderr);
+    assert_eq!(tree(root.path()), before, "{user:?}");
+    let log = fs::read_to_string(log.path().join("log")).unwrap();
+    assert!(log.contains(error), "{log}");
+    log
+}
+
 #[test]
 fn without_clone3_the_handlers_are_reset_one_by_one() {
     for user in users() {
-        let root = Root::busybox(user);
-        let log = Root::empty(user);
-        let mut strace = common::command(user, "strace");
-        strace
-            .args(["-f", "--seccomp-bpf", "-o"])
-            .arg(log.path().join("log"))
-            .args(["-e", "trace=clone3,clone"])
-            .args(["-e", "inject=clone3:error=ENOSYS"])
-            .arg(outside())
-            .args(["handlers", root.name()]);
-        let ended = end(&mut strace);
-        assert_eq!(ended.status, 0, "{user:?}\n{}", ended.stderr);
-        let log = fs::read_to_string(log.path().join("log")).unwrap();
-        assert!(
-            log.contains("ENOSYS") && log.contains("CLONE_NEWPID"),
-            "{log}"
-        );
+        let log = check_with_error(user, "handlers", "clone3", "ENOSYS");
+        assert!(log.contains("CLONE_NEWPID"), "{log}");
+    }
+}
+
+/// The call also tells that the kernel lets the status of what it reaped be read. And a program
+/// may have given up the right to it: its root ends all the same.
+#[test]
+fn a_program_that_may_not_send_signals_works() {
+    for user in users() {
+        for name in ["sigchld", "handlers"] {
+            check_with_error(user, name, "pidfd_send_signal", "EPERM");
+        }
     }
 }
 
@@ -215,7 +228,14 @@ fn a_root_that_is_detached_outlives_its_owner() {
         let [pid1, command] = pids[..] else {
             panic!("{pids:?}");
         };
-        fs::write(&fifo, "go on\n").unwrap();
+        // Opened so, it does not wait for a reader that is gone.
+        wait_until("the command to read", || {
+            let mut writer = fs::OpenOptions::new();
+            writer.write(true).custom_flags(O_NONBLOCK);
+            writer
+                .open(&fifo)
+                .is_ok_and(|mut fifo| fifo.write_all(b"go on\n").is_ok())
+        });
         wait_until("the result", || root.path().join("result").exists());
         wait_until("the end of pid 1", || {
             matches!(state(pid1), None | Some('Z'))

@@ -86,17 +86,23 @@ pub fn rootlet_path() -> &'static Path {
         if let Some(path) = std::env::var_os("ROOTLET_UNDER_TEST") {
             return PathBuf::from(path);
         }
-        let built = Path::new(env!("CARGO_BIN_EXE_rootlet"));
-        if !is_root() {
-            return built.to_path_buf();
-        }
-        if is_reachable(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
-            return built.to_path_buf();
-        }
-        let copy = std::env::temp_dir().join(format!("rootlet-under-test-{}", std::process::id()));
-        copy_program(built, &copy);
-        copy
+        for_every_user(Path::new(env!("CARGO_BIN_EXE_rootlet")))
     })
+}
+
+/// The program, or a copy of it, where every user can execute it.
+pub fn for_every_user(built: &Path) -> PathBuf {
+    if !is_root() {
+        return built.to_path_buf();
+    }
+    // The checkout may lie below a directory that is root's alone.
+    if built.parent().is_some_and(is_reachable) {
+        return built.to_path_buf();
+    }
+    let name = built.file_name().unwrap().to_str().unwrap();
+    let copy = std::env::temp_dir().join(format!("{name}-under-test-{}", std::process::id()));
+    copy_program(built, &copy);
+    copy
 }
 
 /// Copies a program that is to be run. Another process writes it: if this one did, a child that

@@ -29,6 +29,7 @@ unsafe extern "C" {
     safe fn signal(number: i32, handler: usize) -> usize;
     safe fn raise(number: i32) -> i32;
     safe fn close(descriptor: i32) -> i32;
+    safe fn alarm(seconds: u32) -> u32;
     safe fn getuid() -> u32;
     safe fn setrlimit(resource: i32, limit: &[u64; 2]) -> i32;
 }
@@ -39,6 +40,8 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let case = arguments.next().expect("the name of a case");
     let root = arguments.next().expect("the path of a root");
+    // What hangs is to end.
+    alarm(600);
     let before = Owned::look();
     match case.as_str() {
         "drop" => dropped(&root),
