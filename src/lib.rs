@@ -2,12 +2,108 @@
 //!
 //! [`Chroot`] describes a run: the root, the mounts it shows, the command. It is what the command
 //! line `rootlet run` is made of. [`Init`] is pid 1 alone, [`boot`] an initramfs. [`Mount`] describes
-//! one mount, [`Error`] what could not be done,
-//! [`ExitStatus`] how the command ended.
+//! one mount, [`Error`] what could not be done, [`ExitStatus`] how the command ended.
 //!
 //! The library needs no std and no libc; it allocates with the program's allocator. A new root is
 //! entered with `pivot_root(2)`, the old one is detached, and every mount point is looked up by
 //! file descriptor inside the new root, so that no symbolic link leads out of it.
+//!
+//! # Examples
+//!
+//! A command, waited for, as `std::process::Command` has it; there are [`Chroot::output`] and
+//! [`Chroot::spawn`] too:
+//!
+//! ```
+//! use rootlet::{Chroot, Mount};
+//!
+//! # let (root, data) = ("/", "/tmp");
+//! let status = Chroot::new(root)
+//!     .mount(Mount::bind(data).to("/tmp").read_only())
+//!     .hostname("build.example.org")
+//!     .command("sh")
+//!     .args(["-c", "exit 3"])
+//!     .env("PATH=/usr/bin:/bin")
+//!     .status()?;
+//! assert_eq!(status.code(), Some(3));
+//! # Ok::<(), rootlet::Error>(())
+//! ```
+//!
+//! What pychroot's README shows, and the same with rootlet. Code that is run inside the root:
+//!
+//! ```python
+//! with Chroot('/path/to/chroot'):
+//!     names = os.listdir('/etc')
+//! ```
+//!
+//! ```
+//! use rootlet::Chroot;
+//!
+//! # let root = "/";
+//! let mut names = Vec::new();
+//! // SAFETY: the closure keeps no descriptor and no lock, and ends no process.
+//! unsafe {
+//!     Chroot::new(root).call(|| {
+//!         for entry in std::fs::read_dir("/etc").unwrap() {
+//!             names.push(entry.unwrap().file_name());
+//!         }
+//!     })
+//! }?;
+//! # assert!(!names.is_empty());
+//! # Ok::<(), rootlet::Error>(())
+//! ```
+//!
+//! More mounts than the usual ones, which stay:
+//!
+//! ```sh-session
+//! $ pychroot -R /home/user ~/chroot
+//! ```
+//!
+//! ```
+//! use rootlet::{Chroot, Mount};
+//!
+//! # let (home, root) = ("/usr", "/");
+//! let status = Chroot::new(root)
+//!     .mount(Mount::bind(home).recursive())
+//!     .command("true")
+//!     .status()?;
+//! # assert!(status.success());
+//! # Ok::<(), rootlet::Error>(())
+//! ```
+//!
+//! And its quirk, that what is assigned inside is lost outside, is none here, since a
+//! [call](Chroot::call) shares the caller's memory:
+//!
+//! ```python
+//! with Chroot('/path/to/chroot'):
+//!     answer = 42
+//! print(answer)  # NameError
+//! ```
+//!
+//! ```
+//! use rootlet::Chroot;
+//!
+//! # let root = "/";
+//! let mut answer = 0;
+//! // SAFETY: as above.
+//! unsafe { Chroot::new(root).call(|| answer = 42) }?;
+//! assert_eq!(answer, 42);
+//! # Ok::<(), rootlet::Error>(())
+//! ```
+//!
+//! | pychroot | rootlet |
+//! | --- | --- |
+//! | `Chroot(path)` | `Chroot::new(path)` |
+//! | `with chroot: …` | `unsafe { chroot.call(\|\| …) }`, or a command: `status`, `output`, `spawn` |
+//! | `mountpoints={'/src': {}}` | `.mount(Mount::bind("/src"))` |
+//! | `{'/src:/dest': {'recursive': True, 'readonly': True}}` | `.mount(Mount::bind("/src").to("/dest").recursive().read_only())` |
+//! | `{'tmpfs:/tmp': {}}` | `.mount(Mount::file_system("tmpfs", "/tmp"))` |
+//! | `{'$NAME:/dest': {'optional': True}}` | `Mount::parse(b"$NAME:/dest:optional", environment)` |
+//! | `mountpoints=None` | `.no_mounts()` |
+//! | `Chroot.default_mounts` | `Mount::defaults()` |
+//! | `hostname='host.domain'` | `.hostname("host.domain")`: the domain name too |
+//! | `skip_chdir=True` | `.keep_current_dir()` |
+//! | `log=…` | `.verbose()` |
+//! | `ChrootError`, `ChrootMountError` | [`Error`]: the step, its object, `errno()`, and the exit `status()` for it |
 //!
 //! # Kernel calls
 //!

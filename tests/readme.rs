@@ -77,3 +77,24 @@ fn every_command_does_what_the_readme_says() {
         }
     }
 }
+
+/// The front page of the crate's documentation, whose examples are compiled and run.
+const FRONT_PAGE: &str = include_str!("../src/lib.rs");
+
+#[test]
+fn the_library_is_shown_as_on_its_front_page() {
+    let page: Vec<&str> = FRONT_PAGE
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        // What makes an example complete, and is not shown.
+        .filter(|line| !line.starts_with("# "))
+        .collect();
+    let page = page.join("\n").replace("[call](Chroot::call)", "call");
+    let page = page.replace("[`", "`").replace("`]", "`");
+    let section = README.split("## As a library").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let section = section.split_once("says the rest.").unwrap().1;
+    let section = section.replace("```rust", "```");
+    assert!(page.contains(section.trim()), "{section}\n\n{page}");
+}
