@@ -61,6 +61,7 @@ impl Chroot {
     /// made by `clone3(2)` with `CLONE_CLEAR_SIGHAND` (Linux 5.5), while the signals of the calling
     /// thread are blocked for a moment. Where clone3 answers ENOSYS it is `clone(2)`, and the
     /// handlers are reset by `rt_sigaction(2)`.
+    /// What is copied at once are page tables, so a program that uses gigabytes waits for that.
     ///
     /// ```
     /// use rootlet::Chroot;
