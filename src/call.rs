@@ -16,6 +16,7 @@ use crate::mount::path::PathBuffer;
 use crate::namespace::{NAMESPACES, map_to_root};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
 use crate::stdio::Standard;
+use crate::supervisor::Heard;
 use crate::sys::net::{receive, send, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
@@ -24,7 +25,7 @@ use crate::sys::process::{
 };
 use crate::sys::shared::{Body, Stack, dumpable, set_dumpable, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_blocked, set_sigchld, signalfd};
-use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::sys::{Errno, OwnedFd, fs};
 
 /// Enough for the deepest of our own calls, in a build without optimization too.
 const STACK_OF_PID_1: usize = 512 * 1024;
@@ -190,22 +191,20 @@ impl Chroot {
                 return Err(error);
             }
         };
-        let told = Told::read(to_inside.borrow());
-        if told.stubs || ended.code().is_none() {
-            chroot
-                .remove_stubs(new_root.borrow())
-                .map_err(Error::into_owned)?;
+        let mut heard = Heard::default();
+        heard.listen(to_inside.borrow());
+        if heard.has_left_stubs(ended) {
+            let removed = chroot.remove_stubs(new_root.borrow());
+            removed.unwrap_or_else(|error| error.print());
         }
-        if let Some(error) = told.error {
+        if let Some(error) = heard.error.take() {
             return Err(error);
         }
-        match (state.into_inner(), told.killed, ended) {
-            (RETURNED, ..) => Ok(()),
-            (PANICKED, ..) => Err(Error::because(Step::Call, b"", "it panicked")),
-            (_, Some(signal), _) | (_, None, ExitStatus::Signaled(signal)) => {
-                Err(Error::signal(Step::Call, signal))
-            }
-            _ => Err(Error::because(Step::Call, b"", ENDED_EARLY)),
+        match (state.into_inner(), heard.status(ended)) {
+            (RETURNED, _) => Ok(()),
+            (PANICKED, _) => Err(Error::because(Step::Call, b"", "it panicked")),
+            (_, ExitStatus::Signaled(signal)) => Err(Error::signal(Step::Call, signal)),
+            (_, ExitStatus::Exited(_)) => Err(Error::because(Step::Call, b"", ENDED_EARLY)),
         }
     }
 }
@@ -303,30 +302,6 @@ unsafe fn start_in_user_namespace(
 }
 
 const ENDED_EARLY: &str = "it ended its process";
-
-/// What pid 1 has told.
-#[derive(Default)]
-struct Told {
-    error: Option<Error<'static>>,
-    killed: Option<u8>,
-    stubs: bool,
-}
-
-impl Told {
-    fn read(socket: BorrowedFd) -> Told {
-        let mut told = Told::default();
-        let mut buffer = [0; message::LENGTH_MAX];
-        while let Ok(length @ 1..) = receive(socket, &mut buffer) {
-            match &buffer[..length] {
-                message::STUBS => told.stubs = true,
-                message::CLEAN => told.stubs = false,
-                [message::KILLED, signal] => told.killed = Some(*signal),
-                message => told.error = told.error.or(Error::receive(message)),
-            }
-        }
-        told
-    }
-}
 
 impl<'a> Inside<'a> {
     /// In pid 1: starts the process of the closure, and is its pid 1.
