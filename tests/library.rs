@@ -78,6 +78,11 @@ fn a_status_can_be_asked_for_again_and_without_waiting() {
 }
 
 #[test]
+fn code_is_called_with_the_variables_of_its_caller() {
+    check("call");
+}
+
+#[test]
 fn output_is_collected_from_both_at_once() {
     check("output");
 }

@@ -652,3 +652,23 @@ fn the_standard_streams_can_be_opened_again() {
     let printed = (ended.stdout.as_str(), ended.stderr.as_str());
     assert_eq!(printed, ("out\n#!/usr/bin/env bash\n", "err\n"));
 }
+
+/// What a kernel can be told to take away on its command line.
+#[test]
+fn a_kernel_without_user_namespaces_is_told() {
+    if cannot() {
+        return;
+    }
+    let place = Place::new(someone());
+    let rootlet = common::rootlet_path().to_str().unwrap();
+    let run = format!(
+        "setpriv --reuid=54321 --regid=54321 --clear-groups {rootlet} run / true || exit $?"
+    );
+    let append = "--append=sysctl.user.max_user_namespaces=0";
+    let ended = end(&mut place.vm(&[append, "--", "sh", "-c", &run]));
+    let told = "rootlet: cannot make new namespaces: No space left on device (ENOSPC)\n\
+                hint: the limit on namespaces is reached: see sysctl user.max_user_namespaces and \
+                its neighbours in /proc/sys/user\n";
+    assert_eq!((ended.status, ended.stderr.as_str()), (125, told));
+    place.assert_clean();
+}

@@ -60,6 +60,7 @@ fn main() {
         "detach" => detach(&root),
         "detach-ended" => detach_ended(&root),
         "pychroot" => pychroot(&root),
+        "call" => call(&root),
         case => panic!("there is no case {case}"),
     }
     if !["closed-stdio", "run-stdio", "detach"].contains(&case.as_str()) {
@@ -634,4 +635,35 @@ fn pychroot(root: &str) {
     let named = named.hostname("name.example.org");
     assert_eq!(text(&named), "name\nexample.org\n");
     assert_eq!(hostname(), before);
+}
+
+/// A command, and then code with the variables of its caller, from a program with threads.
+fn call(root: &str) {
+    let status = Chroot::new(root)
+        .mount(Mount::bind("/usr").to("/data").read_only())
+        .hostname("build.example.org")
+        .command("sh")
+        .args(["-c", "test -d /data && test $(hostname) = build"])
+        .env("PATH=/bin")
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut names = Vec::new();
+                let list = || {
+                    for entry in fs::read_dir("/bin").unwrap() {
+                        names.push(entry.unwrap().file_name().into_string().unwrap());
+                    }
+                    names.len()
+                };
+                // SAFETY: it leaves no descriptor and no lock behind.
+                let count = unsafe { Chroot::new(root).call(list) }.unwrap();
+                assert_eq!(count, names.len());
+                assert!(names.iter().any(|name| name == "busybox"));
+            });
+        }
+    });
 }
