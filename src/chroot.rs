@@ -32,6 +32,7 @@ use crate::sys::{BorrowedFd, OwnedFd, fs};
 pub struct Chroot {
     pub(crate) new_root: Name,
     pub(crate) mounts: Vec<Mount>,
+    pub(crate) read_only: bool,
     pub(crate) hostname: Option<Name>,
     pub(crate) directory: WorkingDirectory,
     /// The command and its arguments.
@@ -51,6 +52,7 @@ impl Chroot {
         Chroot {
             new_root: Name::new(new_root.as_ref()),
             mounts: Mount::defaults(),
+            read_only: false,
             hostname: None,
             directory: WorkingDirectory::Path(Name::new(b"/")),
             words: Vec::new(),
@@ -70,6 +72,17 @@ impl Chroot {
     /// Drops the default mounts, and what was added before.
     pub fn no_mounts(mut self) -> Chroot {
         self.mounts.clear();
+        self
+    }
+
+    /// Lets nothing be written in the new root, nor in what is mounted below it. The mounts of this
+    /// `Chroot`, the default ones too, stay as they are, and a mount point that is missing is made
+    /// before; but not in what is mounted below the new root.
+    ///
+    /// `mount_setattr(2)` with `AT_RECURSIVE` (Linux 5.12), or a remount of each mount. A command
+    /// that may mount (root, unless it lost `CAP_SYS_ADMIN`) can undo it.
+    pub fn read_only(mut self) -> Chroot {
+        self.read_only = true;
         self
     }
 

@@ -89,6 +89,8 @@ steps! {
     Domainname: "set the domain name";
     /// A copy of the new root's mounts.
     CloneRoot: "take the mounts of";
+    /// The new root, for reading alone.
+    ReadOnlyRoot: "make read-only the new root";
     /// What a bind mount shows.
     OpenSource: "open";
     /// Where a mount goes.

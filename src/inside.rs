@@ -13,7 +13,7 @@ use crate::message;
 use crate::mount::attach::{Attached, attach_all};
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::walk;
-use crate::mount::stub;
+use crate::mount::{read_only, stub};
 use crate::namespace::{map_to_root, set_names};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
 use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
@@ -101,6 +101,8 @@ impl<'a> Inside<'a> {
     /// mounts, enter. Gives the caller's directory where it is to be kept.
     pub(crate) fn set_up(&mut self, new_user_namespace: bool) -> Result<PathBuffer, Error<'a>> {
         let chroot = self.chroot;
+        let failed_to_protect =
+            |errno| Error::new(Step::ReadOnlyRoot, chroot.new_root.bytes(), errno);
         let outside = make_slave(new_user_namespace)?;
         let mut new_root = chroot.new_root.as_c_str();
         let mut kept = PathBuffer::new();
@@ -111,11 +113,18 @@ impl<'a> Inside<'a> {
         let root = attach_new_root(new_root)
             .map_err(|errno| Error::new(Step::CloneRoot, chroot.new_root.bytes(), errno))?;
         let root = self.root.get_or_init(|| root).borrow();
+        if chroot.read_only {
+            read_only::protect_below(root).map_err(failed_to_protect)?;
+        }
         let attached = attach_all(root, &chroot.mounts, &mut self.attached, chroot.verbose);
         if self.attached.made_stubs {
             self.tell(message::STUBS);
         }
         attached?;
+        if chroot.read_only {
+            self.say(Step::ReadOnlyRoot, chroot.new_root.bytes());
+            read_only::protect(root).map_err(failed_to_protect)?;
+        }
         if let Some(name) = &chroot.hostname {
             self.say(Step::Hostname, name.bytes());
             set_names(name.bytes())?;
@@ -246,6 +255,10 @@ impl<'a> Inside<'a> {
         // A mount must not be taken from under a process that lives.
         kill_all();
         self.attached.shares.clear();
+        if self.chroot.read_only {
+            // If not, the supervisor sees that they are still there.
+            let _ = read_only::unprotect(root.borrow());
+        }
         // A directory on which this mount namespace has something mounted cannot be removed.
         let mut bare = true;
         if self.entered {

@@ -42,7 +42,12 @@ impl Chroot {
             plan.push(b'\n');
         };
 
-        tell("new root", &|line| line.push_name(chroot.new_root.bytes()));
+        tell("new root", &|line| {
+            line.push_name(chroot.new_root.bytes());
+            if chroot.read_only {
+                line.push(b", read-only");
+            }
+        });
         let mut earlier: Vec<Vec<u8>> = Vec::new();
         for mount in &chroot.mounts {
             let (source, target) = (mount.source.name().bytes(), mount.target.bytes());

@@ -8,6 +8,7 @@ pub(crate) enum Id {
     Rbind,
     ReadOnly,
     NoMounts,
+    ReadOnlyRoot,
     Hostname,
     SkipChdir,
     Chdir,
@@ -103,6 +104,20 @@ below), optional (leave the mount out if it cannot be had), nosuid, nodev,
 noexec, or data of the file system: 'tmpfs:/tmp:size=64m'. A colon in a path is
 '\\:'. A mount takes the place of an earlier or default one with the same DEST.
 ",
+        },
+        Section {
+            heading: "Root",
+            options: &[Opt {
+                id: Id::ReadOnlyRoot,
+                short: None,
+                long: &["read-only-root"],
+                value: None,
+                help: &[
+                    "let nothing be written in NEWROOT and what is mounted",
+                    "below it; other mounts stay as they are (default: let)",
+                ],
+            }],
+            below: "",
         },
         Section {
             heading: "Command",

@@ -21,6 +21,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let mut hostname = None;
     let mut directory: Option<&[u8]> = None;
     let (mut skip_chdir, mut dry_run, mut verbose) = (false, false, false);
+    let mut read_only_root = false;
     let mut instead = None;
 
     let operands = parse(&RUN, words, |option, value| {
@@ -34,6 +35,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                 }));
             }
             Id::NoMounts => no_mounts = true,
+            Id::ReadOnlyRoot => read_only_root = true,
             Id::Hostname => hostname = Some(value),
             Id::SkipChdir => skip_chdir = true,
             Id::Chdir => directory = Some(value),
@@ -59,6 +61,9 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
         chroot = chroot.no_mounts();
     }
     chroot = mounts.into_iter().fold(chroot, Chroot::mount);
+    if read_only_root {
+        chroot = chroot.read_only();
+    }
     if let Some(name) = hostname {
         chroot = chroot.hostname(name);
     }

@@ -147,7 +147,7 @@ fn bind(path: &Name, recursive: bool, flags: u32) -> Result<Prepared, Error<'_>>
 fn set_flags(tree: OwnedFd, recursive: bool, flags: u32) -> Result<Prepared, Errno> {
     let flags_are_set = match flags {
         0 => true,
-        flags => match mount_setattr(tree.borrow(), flags, recursive) {
+        flags => match mount_setattr(tree.borrow(), flags, 0, recursive) {
             Err(Errno::ENOSYS) => false,
             result => result.map(|()| true)?,
         },

@@ -2,6 +2,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod path;
+pub(crate) mod read_only;
 mod remount;
 pub(crate) mod resolve;
 pub(crate) mod spec;

@@ -1,5 +1,7 @@
 //! Mount flags where `mount_setattr(2)` is missing (Linux before 5.12): each mount remounted.
 
+use core::ffi::CStr;
+
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::{resolve, walk};
 use crate::name::Name;
@@ -17,19 +19,19 @@ pub(crate) fn set_flags_of_attached(
     recursive: bool,
 ) -> Result<(), Errno> {
     let top = resolve(root, target.as_c_str())?;
-    set_flags(top.borrow(), flags)?;
+    change_flags(top.borrow(), flags, 0)?;
     if recursive {
-        set_flags_below(root, target, flags)?;
+        set_flags_below(root, target.as_c_str(), flags)?;
     }
     Ok(())
 }
 
 /// A remount replaces all flags, so those that the mount has are given again: a user namespace
-/// may not take any away. The times of access are kept when none is named.
-fn set_flags(mounted: BorrowedFd, flags: u32) -> Result<(), Errno> {
+/// may not take away any that are not its own. The times of access are kept when none is named.
+pub(crate) fn change_flags(mounted: BorrowedFd, set: u32, clear: u32) -> Result<(), Errno> {
     const KEPT: u32 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
     let before = fs::statfs(mounted)?.1 as u32 & KEPT;
-    let flags = MS_REMOUNT | MS_BIND | before | flags;
+    let flags = MS_REMOUNT | MS_BIND | (before & !clear) | set;
     if fs::stat(mounted)?.is_directory() {
         fs::fchdir(mounted)?;
         mount_call(c"", c".", c"", flags, c"")
@@ -38,7 +40,7 @@ fn set_flags(mounted: BorrowedFd, flags: u32) -> Result<(), Errno> {
         path.push(b"/proc/self/fd/");
         path.push_number(mounted.number() as u32);
         path.push(b"\0");
-        let path = core::ffi::CStr::from_bytes_until_nul(path.bytes()).unwrap_or(c"");
+        let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or(c"");
         mount_call(c"", path, c"", flags, c"")
     }
 }
@@ -46,21 +48,21 @@ fn set_flags(mounted: BorrowedFd, flags: u32) -> Result<(), Errno> {
 /// The paths of mountinfo are those of the caller's root, on top of which `root` is attached: a
 /// line is about a mount inside `root` when that path, taken inside `root`, leads to the mount
 /// that the line names.
-fn set_flags_below(root: BorrowedFd, target: &Name, flags: u32) -> Result<(), Errno> {
-    let top = walk(root, target.as_c_str())?.path;
+pub(crate) fn set_flags_below(root: BorrowedFd, target: &CStr, flags: u32) -> Result<(), Errno> {
+    let top = walk(root, target)?.path;
     let mountinfo = fs::openat(BorrowedFd::CWD, c"/proc/self/mountinfo", fs::O_RDONLY, 0)?;
     let mut lines = Lines::new(mountinfo.borrow());
     while let Some((id, path)) = lines.next()? {
         let below = path
             .bytes()
             .strip_prefix(top.bytes())
-            .is_some_and(|rest| rest.starts_with(b"/"));
+            .is_some_and(|rest| rest.len() > 1 && rest.starts_with(b"/"));
         if !below {
             continue;
         }
         match resolve(root, path.as_c_str()) {
             Ok(mounted) if fs::stat(mounted.borrow())?.mount_id == id => {
-                set_flags(mounted.borrow(), flags)?;
+                change_flags(mounted.borrow(), flags, 0)?;
             }
             Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {}
             Err(errno) => return Err(errno),

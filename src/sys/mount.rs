@@ -75,11 +75,11 @@ fn move_between(
     })
 }
 
-/// `mount_setattr(2)`, Linux 5.12: sets `MOUNT_ATTR_*` flags on a tree.
-pub fn mount_setattr(tree: BorrowedFd, set: u32, recursive: bool) -> Result<(), Errno> {
+/// `mount_setattr(2)`, Linux 5.12: sets and clears `MOUNT_ATTR_*` flags of a tree.
+pub fn mount_setattr(tree: BorrowedFd, set: u32, clear: u32, recursive: bool) -> Result<(), Errno> {
     let attributes = raw::mount_attr {
         attr_set: u64::from(set),
-        attr_clr: 0,
+        attr_clr: u64::from(clear),
         propagation: 0,
         userns_fd: 0,
     };
