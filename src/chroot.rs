@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::directory::{WorkingDirectory, current_directory};
 use crate::error::{Error, Step};
 use crate::mount::path::PathBuffer;
-use crate::mount::{self, Mount, Source, stub};
+use crate::mount::{self, Mount, Source, overlay, stub};
 use crate::name::Name;
 use crate::stdio::{STANDARD, Standard, Stdio};
 use crate::sys::{BorrowedFd, OwnedFd, fs};
@@ -33,6 +33,9 @@ pub struct Chroot {
     pub(crate) new_root: Name,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) read_only: bool,
+    /// The options of an overlay's memory, where there is to be one.
+    pub(crate) overlay: Option<Name>,
+    overlay_size: Option<Name>,
     pub(crate) hostname: Option<Name>,
     pub(crate) directory: WorkingDirectory,
     /// The command and its arguments.
@@ -53,6 +56,8 @@ impl Chroot {
             new_root: Name::new(new_root.as_ref()),
             mounts: Mount::defaults(),
             read_only: false,
+            overlay: None,
+            overlay_size: None,
             hostname: None,
             directory: WorkingDirectory::Path(Name::new(b"/")),
             words: Vec::new(),
@@ -83,6 +88,26 @@ impl Chroot {
     /// that may mount (root, unless it lost `CAP_SYS_ADMIN`) can undo it.
     pub fn read_only(mut self) -> Chroot {
         self.read_only = true;
+        self
+    }
+
+    /// Lets what is written in the new root go to memory, and be gone after the run: an overlay.
+    /// Nothing is made in the new root itself, no mount point either. What is mounted below it is
+    /// not shown; what is bound is written as ever.
+    ///
+    /// In a user namespace it needs Linux 5.11 (6.6 for a directory that is removed and made anew),
+    /// and a new root that has no mount of the host's below it.
+    pub fn overlay(mut self) -> Chroot {
+        self.overlay = Some(overlay::memory_options(b""));
+        self
+    }
+
+    /// The same with at most so much memory: bytes, or with `k`, `m`, `g` after it, or `%` of the
+    /// machine's. Without that it is half of it.
+    pub fn overlay_size(mut self, size: impl AsRef<[u8]>) -> Chroot {
+        let size = Name::new(size.as_ref());
+        self.overlay = Some(overlay::memory_options(size.bytes()));
+        self.overlay_size = Some(size);
         self
     }
 
@@ -179,11 +204,18 @@ impl Chroot {
             .into_iter()
             .chain(mount_names)
             .chain(&self.hostname)
+            .chain(&self.overlay_size)
             .chain(directory)
             .chain(&self.words)
             .chain(&self.fallback)
             .chain(&self.environment)
             .find(|name| name.held_nul());
+        if let Some(size) = &self.overlay_size {
+            if !overlay::is_size(size.bytes()) {
+                let why = "a size is a number, and k, m, g or % after it";
+                return Err(Error::because(Step::TakeName, size.bytes(), why));
+            }
+        }
         match bad {
             Some(name) => Err(Error::because(
                 Step::TakeName,

@@ -91,6 +91,8 @@ steps! {
     CloneRoot: "take the mounts of";
     /// The new root, for reading alone.
     ReadOnlyRoot: "make read-only the new root";
+    /// Memory over the new root, for writes.
+    Overlay: "put an overlay on";
     /// What a bind mount shows.
     OpenSource: "open";
     /// Where a mount goes.
@@ -289,6 +291,11 @@ impl<'a> Error<'a> {
             (Step::CloneRoot | Step::Mount | Step::PivotRoot, Errno::EPERM) => {
                 "a new user namespace may lack the right to this: try it as root"
             }
+            (Step::Overlay, Errno::EINVAL) => {
+                "an ordinary user needs Linux 5.11 for it, and a directory without mounts of the \
+                 host below it"
+            }
+            (Step::Overlay, Errno::ENODEV) => "the kernel has no overlay file system",
             (Step::OpenSource, Errno::EINVAL) => {
                 "an ordinary user cannot bind a directory without the mounts below it: use --rbind"
             }

@@ -11,10 +11,11 @@ use crate::files::{close_all_but, close_standard};
 use crate::jobs::{Job, JobControl};
 use crate::message;
 use crate::mount::attach::{Attached, attach_all};
+use crate::mount::overlay::attach_overlay;
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::walk;
 use crate::mount::{read_only, stub};
-use crate::namespace::{map_to_root, set_names};
+use crate::namespace::{in_user_namespace, map_to_root, set_names};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
 use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
 use crate::stdio::Standard;
@@ -110,13 +111,21 @@ impl<'a> Inside<'a> {
             keep_current_directory(new_root, &mut kept)?;
             new_root = c".";
         }
-        let root = attach_new_root(new_root)
-            .map_err(|errno| Error::new(Step::CloneRoot, chroot.new_root.bytes(), errno))?;
+        let root = match &chroot.overlay {
+            None => attach_new_root(new_root)
+                .map_err(|errno| Error::new(Step::CloneRoot, chroot.new_root.bytes(), errno)),
+            Some(memory) => {
+                self.say(Step::Overlay, chroot.new_root.bytes());
+                attach_overlay(new_root, memory, new_user_namespace || in_user_namespace())
+            }
+        }?;
         let root = self.root.get_or_init(|| root).borrow();
         if chroot.read_only {
             read_only::protect_below(root).map_err(failed_to_protect)?;
         }
         let attached = attach_all(root, &chroot.mounts, &mut self.attached, chroot.verbose);
+        // In an overlay they are gone with it.
+        self.attached.made_stubs &= chroot.overlay.is_none();
         if self.attached.made_stubs {
             self.tell(message::STUBS);
         }
@@ -130,7 +139,7 @@ impl<'a> Inside<'a> {
             set_names(name.bytes())?;
         }
         self.say(Step::PivotRoot, b"");
-        enter(root, outside)?;
+        enter(root, outside, chroot.overlay.is_some())?;
         self.entered = true;
         Ok(kept)
     }

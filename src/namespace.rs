@@ -42,6 +42,14 @@ pub(crate) fn map_to_root((user, group): (u32, u32)) -> Result<(), Error<'static
     Ok(())
 }
 
+/// Are we in a user namespace, and not in the one that the kernel has started with, whose number
+/// is fixed? Without proc it is taken for that.
+pub(crate) fn in_user_namespace() -> bool {
+    let mut name = [0; 32];
+    fs::readlink_at(BorrowedFd::CWD, c"/proc/self/ns/user", &mut name)
+        .is_ok_and(|length| &name[..length] != b"user:[4026531837]")
+}
+
 fn write_file(path: &'static core::ffi::CStr, text: &[u8]) -> Result<(), Error<'static>> {
     fs::openat(BorrowedFd::CWD, path, fs::O_WRONLY, 0)
         .and_then(|file| fs::write_all(file.borrow(), text))

@@ -44,6 +44,11 @@ impl Chroot {
 
         tell("new root", &|line| {
             line.push_name(chroot.new_root.bytes());
+            if let Some(memory) = &chroot.overlay {
+                line.push(b", under an overlay in memory (");
+                line.push_name(memory.bytes());
+                line.push(b")");
+            }
             if chroot.read_only {
                 line.push(b", read-only");
             }

@@ -85,8 +85,12 @@ pub(crate) fn attach_new_root(new_root: &CStr) -> Result<OwnedFd, Errno> {
 
 /// Makes `new_root`, which [`attach_new_root`] attached, the root of this mount namespace, and
 /// detaches the old one with all that is mounted there: no path leads to it any more, not even
-/// for a root user's `chroot(2)` and `..`.
-pub(crate) fn enter(new_root: BorrowedFd, outside: Outside) -> Result<(), Error<'static>> {
+/// for a root user's `chroot(2)` and `..`. Where it is an overlay, its memory lies between both.
+pub(crate) fn enter(
+    new_root: BorrowedFd,
+    outside: Outside,
+    is_overlay: bool,
+) -> Result<(), Error<'static>> {
     let failed = |errno| Error::new(Step::PivotRoot, b"", errno);
     if outside == Outside::Chroot {
         climb(new_root).map_err(failed)?;
@@ -95,5 +99,11 @@ pub(crate) fn enter(new_root: BorrowedFd, outside: Outside) -> Result<(), Error<
     // With `.` as both, put_old lies on top of the new root, where umount2 finds it
     // (pivot_root(2), NOTES).
     pivot_root(c".", c".").map_err(failed)?;
-    umount(c".", MNT_DETACH).map_err(|errno| Error::new(Step::DetachOldRoot, b"", errno))
+    let detach =
+        || umount(c".", MNT_DETACH).map_err(|errno| Error::new(Step::DetachOldRoot, b"", errno));
+    // On the old root itself the memory is still on top of it; in a chroot somewhere below.
+    if is_overlay && outside == Outside::NamespaceRoot {
+        detach()?;
+    }
+    detach()
 }

@@ -9,9 +9,9 @@ use crate::boot::device;
 use crate::boot::events::Events;
 use crate::cmdline::CommandLine;
 use crate::error::{Error, Step};
-use crate::mount::Mount;
+use crate::mount::{Mount, overlay};
 use crate::name::Name;
-use crate::sys::mount::{MNT_DETACH, MS_NODEV, MS_NOSUID, MS_RDONLY, mount as mount_at, umount};
+use crate::sys::mount::{MNT_DETACH, MS_RDONLY, mount as mount_at, umount};
 use crate::sys::poll::{NANOSECONDS, clock, poll};
 use crate::sys::{BorrowedFd, Errno, fs};
 
@@ -167,33 +167,21 @@ impl FileSystems {
 fn cover(size: &[u8]) -> Result<(), Error<'static>> {
     make_directory(UPPER)?;
     make_directory(NEW_ROOT)?;
-    let mut data = Vec::from(b"mode=755");
-    if !size.is_empty() {
-        data.extend(b",size=");
-        data.extend(size);
-    }
     let failed = |kind: &'static [u8]| {
         move |errno| Error::between(Step::Mount, kind, NEW_ROOT.to_bytes(), errno)
     };
-    let flags = MS_NOSUID | MS_NODEV;
-    let data = Name::new(&data);
-    mount_at(c"tmpfs", UPPER, c"tmpfs", flags, data.as_c_str()).map_err(failed(b"tmpfs"))?;
-    let overlay = failed(b"overlay");
-    for path in [c"/upper/upper", c"/upper/work"] {
-        fs::mkdirat(BorrowedFd::CWD, path, 0o755).map_err(overlay)?;
-    }
-    // The root of an overlay has the mode of the upper directory.
-    let open = |path| fs::openat(BorrowedFd::CWD, path, fs::O_RDONLY | fs::O_DIRECTORY, 0);
-    let lower = open(LOWER).and_then(|lower| fs::stat(lower.borrow()));
-    let mode = lower.map_err(overlay)?.permissions();
-    open(c"/upper/upper")
-        .and_then(|upper| fs::fchmod(upper.borrow(), mode))
-        .map_err(overlay)?;
-    let data = c"lowerdir=/lower,upperdir=/upper/upper,workdir=/upper/work";
-    mount_at(c"overlay", NEW_ROOT, c"overlay", 0, data).map_err(overlay)?;
+    let options = overlay::memory_options(size);
+    let (memory, flags) = (overlay::MEMORY, overlay::MEMORY_FLAGS);
+    mount_at(memory, UPPER, memory, flags, options.as_c_str()).map_err(failed(b"tmpfs"))?;
+    let failed = failed(b"overlay");
+    let open = |path| fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0);
+    let (memory, lower) = (open(UPPER).map_err(failed)?, open(LOWER).map_err(failed)?);
+    let options = c"lowerdir=/lower,upperdir=upper,workdir=work";
+    overlay::mount_overlay(memory.borrow(), lower.borrow(), options, NEW_ROOT).map_err(failed)?;
+    fs::chdir(c"/").map_err(failed)?;
     // The overlay has mounts of its own of both.
     for path in [UPPER, LOWER] {
-        umount(path, MNT_DETACH).map_err(overlay)?;
+        umount(path, MNT_DETACH).map_err(failed)?;
     }
     Ok(())
 }

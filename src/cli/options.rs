@@ -9,6 +9,8 @@ pub(crate) enum Id {
     ReadOnly,
     NoMounts,
     ReadOnlyRoot,
+    Overlay,
+    OverlaySize,
     Hostname,
     SkipChdir,
     Chdir,
@@ -107,17 +109,42 @@ noexec, or data of the file system: 'tmpfs:/tmp:size=64m'. A colon in a path is
         },
         Section {
             heading: "Root",
-            options: &[Opt {
-                id: Id::ReadOnlyRoot,
-                short: None,
-                long: &["read-only-root"],
-                value: None,
-                help: &[
-                    "let nothing be written in NEWROOT and what is mounted",
-                    "below it; other mounts stay as they are (default: let)",
-                ],
-            }],
-            below: "",
+            options: &[
+                Opt {
+                    id: Id::ReadOnlyRoot,
+                    short: None,
+                    long: &["read-only-root"],
+                    value: None,
+                    help: &[
+                        "let nothing be written in NEWROOT and what is mounted",
+                        "below it; other mounts stay as they are (default: let)",
+                    ],
+                },
+                Opt {
+                    id: Id::Overlay,
+                    short: None,
+                    long: &["overlay"],
+                    value: None,
+                    help: &[
+                        "let what is written in NEWROOT go to memory, and be",
+                        "gone after the run (default: it stays)",
+                    ],
+                },
+                Opt {
+                    id: Id::OverlaySize,
+                    short: None,
+                    long: &["overlay-size"],
+                    value: Some("SIZE"),
+                    help: &[
+                        "the same with at most SIZE of memory, such as 64m, 2g",
+                        "or 10% (default: half of the machine's)",
+                    ],
+                },
+            ],
+            below: "\
+With an overlay nothing at all is made in NEWROOT, and what is mounted below it
+is not shown. What is bound from elsewhere is written as ever.
+",
         },
         Section {
             heading: "Command",

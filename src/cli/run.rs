@@ -21,7 +21,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let mut hostname = None;
     let mut directory: Option<&[u8]> = None;
     let (mut skip_chdir, mut dry_run, mut verbose) = (false, false, false);
-    let mut read_only_root = false;
+    let (mut read_only_root, mut overlay, mut overlay_size) = (false, false, None);
     let mut instead = None;
 
     let operands = parse(&RUN, words, |option, value| {
@@ -36,6 +36,8 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             }
             Id::NoMounts => no_mounts = true,
             Id::ReadOnlyRoot => read_only_root = true,
+            Id::Overlay => overlay = true,
+            Id::OverlaySize => overlay_size = Some(value),
             Id::Hostname => hostname = Some(value),
             Id::SkipChdir => skip_chdir = true,
             Id::Chdir => directory = Some(value),
@@ -61,6 +63,11 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
         chroot = chroot.no_mounts();
     }
     chroot = mounts.into_iter().fold(chroot, Chroot::mount);
+    chroot = match (overlay_size, overlay) {
+        (Some(size), _) => chroot.overlay_size(size),
+        (None, true) => chroot.overlay(),
+        (None, false) => chroot,
+    };
     if read_only_root {
         chroot = chroot.read_only();
     }

@@ -1,6 +1,7 @@
 //! What the new root shows: the description of a mount, and the default set.
 
 pub(crate) mod attach;
+pub(crate) mod overlay;
 pub(crate) mod path;
 pub(crate) mod read_only;
 mod remount;

@@ -84,6 +84,12 @@ pub fn fchmod(file: BorrowedFd, mode: u32) -> Result<(), Errno> {
     done(unsafe { sc::syscall2(nr::FCHMOD, file.raw(), mode as usize) })
 }
 
+/// `fchown(2)`.
+pub fn fchown(file: BorrowedFd, user: u32, group: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall3(nr::FCHOWN, file.raw(), user as usize, group as usize) })
+}
+
 /// `readlinkat(2)` of a name in a directory.
 pub fn readlink_at(dir: BorrowedFd, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the name is a C string; the kernel writes at most `buffer.len()` bytes into the
@@ -110,6 +116,10 @@ pub struct Stat {
     mode: u32,
     inode: u64,
     device: (u32, u32),
+    /// Whose it is.
+    pub user: u32,
+    /// Its group.
+    pub group: u32,
     /// The size of a plain file, in bytes.
     pub size: u64,
     /// The identity of the mount it was reached through (Linux 5.8, else 0).
@@ -173,6 +183,8 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
             path.as_ptr() as usize,
             flags as usize,
             (raw::STATX_TYPE
+                | raw::STATX_UID
+                | raw::STATX_GID
                 | raw::STATX_MODE
                 | raw::STATX_INO
                 | raw::STATX_SIZE
@@ -186,6 +198,8 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
         mode: u32::from(buffer.stx_mode),
         inode: buffer.stx_ino,
         device: (buffer.stx_dev_major, buffer.stx_dev_minor),
+        user: buffer.stx_uid,
+        group: buffer.stx_gid,
         size: buffer.stx_size,
         mount_id: buffer.stx_mnt_id,
     })

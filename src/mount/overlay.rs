@@ -1,0 +1,110 @@
+//! An overlay whose upper layer is in memory: what is written above a tree is gone with it.
+
+use core::ffi::CStr;
+
+use crate::error::{Error, Step};
+use crate::mount::path::PathBuffer;
+use crate::name::Name;
+use crate::root::ON_TOP_OF_ROOT;
+use crate::sys::mount::{MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, move_mount, open_tree};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+
+/// The file system that the upper layer is kept in, and what it must be mounted with.
+pub(crate) const MEMORY: &CStr = c"tmpfs";
+pub(crate) const MEMORY_FLAGS: u32 = MS_NOSUID | MS_NODEV;
+
+/// Its options; without a size, it has at most half of the machine's memory (tmpfs(5)).
+pub(crate) fn memory_options(size: &[u8]) -> Name {
+    let mut options = alloc::vec::Vec::from(b"mode=755");
+    if !size.is_empty() {
+        options.extend(b",size=");
+        options.extend(size);
+    }
+    Name::new(&options)
+}
+
+/// Digits, and perhaps a unit: no other options come with it.
+pub(crate) fn is_size(text: &[u8]) -> bool {
+    let digits = match text {
+        [digits @ .., b'k' | b'K' | b'm' | b'M' | b'g' | b'G' | b'%'] => digits,
+        digits => digits,
+    };
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// Makes the upper layer in `memory`, which becomes the current directory, and mounts the overlay
+/// at `target`. `options` name `upper` and `work`, and the lower layer, which `lower` is.
+pub(crate) fn mount_overlay(
+    memory: BorrowedFd,
+    lower: BorrowedFd,
+    options: &CStr,
+    target: &CStr,
+) -> Result<(), Errno> {
+    for name in [c"upper", c"work"] {
+        fs::mkdirat(memory, name, 0o755)?;
+    }
+    // The root of an overlay has the owner and the mode of the upper directory.
+    let below = fs::stat(lower)?;
+    let upper = fs::openat(memory, c"upper", fs::O_RDONLY | fs::O_DIRECTORY, 0)?;
+    match fs::fchown(upper.borrow(), below.user, below.group) {
+        // It is nobody whom this user namespace knows.
+        Err(Errno::EINVAL | Errno::EPERM) => {}
+        result => result?,
+    }
+    fs::fchmod(upper.borrow(), below.permissions())?;
+    const KEPT: u32 = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    let flags = fs::statfs(lower)?.1 as u32 & KEPT;
+    fs::fchdir(memory)?;
+    mount(c"overlay", target, c"overlay", flags, options)
+}
+
+/// Attaches an overlay of `new_root`, without what is mounted below it, on top of our root, and
+/// gives a descriptor for it: as [`attach_new_root`](crate::root::attach_new_root). The tmpfs lies
+/// between, and goes with the old root.
+///
+/// In a user namespace the overlay's own marks are `user.` attributes, since `trusted.` ones are
+/// for the host's root.
+pub(crate) fn attach_overlay<'a>(
+    new_root: &'a CStr,
+    memory_options: &'a Name,
+    in_user_namespace: bool,
+) -> Result<OwnedFd, Error<'a>> {
+    let failed = |errno| Error::new(Step::Overlay, new_root.to_bytes(), errno);
+    // Before the tmpfs, which a path that starts with the root's `..` would lead to.
+    let tree = match open_tree(BorrowedFd::CWD, new_root, false) {
+        Err(Errno::ENOSYS) => None,
+        tree => Some(tree.map_err(failed)?),
+    };
+    let mut lower_path = PathBuffer::new();
+    let _ = lower_path.push(ON_TOP_OF_ROOT.to_bytes());
+    let _ = lower_path.push_component(b"lower");
+    let lower_path = lower_path.as_c_str();
+
+    mount(
+        MEMORY,
+        c"/",
+        MEMORY,
+        MEMORY_FLAGS,
+        memory_options.as_c_str(),
+    )
+    .map_err(|errno| Error::between(Step::Mount, b"tmpfs", memory_options.bytes(), errno))?;
+    let open = |path| fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0);
+    let memory = open(ON_TOP_OF_ROOT).map_err(failed)?;
+    fs::mkdirat(memory.borrow(), c"lower", 0o755).map_err(failed)?;
+    let attached = match tree {
+        Some(tree) => open(lower_path).and_then(|point| move_mount(tree.borrow(), point.borrow())),
+        None => Err(Errno::ENOSYS),
+    };
+    match attached {
+        Err(Errno::ENOSYS) => mount(new_root, lower_path, c"", MS_BIND, c""),
+        result => result,
+    }
+    .map_err(failed)?;
+    let lower = open(lower_path).map_err(failed)?;
+    let options = match in_user_namespace {
+        true => c"lowerdir=lower,upperdir=upper,workdir=work,userxattr",
+        false => c"lowerdir=lower,upperdir=upper,workdir=work",
+    };
+    mount_overlay(memory.borrow(), lower.borrow(), options, c"/").map_err(failed)?;
+    open(ON_TOP_OF_ROOT).map_err(failed)
+}
