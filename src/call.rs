@@ -115,7 +115,7 @@ impl Chroot {
     unsafe fn call_body(&self, body: &mut dyn FnMut()) -> Result<(), Error<'static>> {
         self.check_names()?;
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);
-        let chroot = self.with_absolute_sources()?;
+        let chroot = self.prepared()?;
         let new_root = self.open_new_root()?;
         let stack_of_pid1 = Stack::new(STACK_OF_PID_1).map_err(prepare)?;
         let stack_of_closure = Stack::new(STACK_OF_CLOSURE).map_err(prepare)?;

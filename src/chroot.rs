@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::directory::{WorkingDirectory, current_directory};
+use crate::environment::Change;
 use crate::error::{Error, Step};
 use crate::mount::path::PathBuffer;
 use crate::mount::{self, Mount, Source, overlay, stub};
@@ -43,6 +44,8 @@ pub struct Chroot {
     /// What is run where the command is not in the new root.
     pub(crate) fallback: Vec<Name>,
     pub(crate) environment: Vec<Name>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) argv0: Option<Name>,
     /// The command's standard descriptors, where they were set.
     pub(crate) standard: [Option<Stdio>; 3],
     pub(crate) verbose: bool,
@@ -63,6 +66,8 @@ impl Chroot {
             words: Vec::new(),
             fallback: Vec::new(),
             environment: Vec::new(),
+            changes: Vec::new(),
+            argv0: None,
             standard: [None; 3],
             verbose: false,
         }
@@ -156,9 +161,37 @@ impl Chroot {
         self
     }
 
-    /// Adds `NAME=VALUE` to the command's environment.
+    /// Sets a variable of the command's environment, `NAME=VALUE`.
     pub fn env(mut self, variable: impl AsRef<[u8]>) -> Chroot {
-        self.environment.push(Name::new(variable.as_ref()));
+        self.changes.push(Change::Set(Name::new(variable.as_ref())));
+        self
+    }
+
+    /// Leaves a variable, `NAME`, out of the command's environment.
+    pub fn env_remove(mut self, name: impl AsRef<[u8]>) -> Chroot {
+        self.changes.push(Change::Unset(Name::new(name.as_ref())));
+        self
+    }
+
+    /// Leaves out all variables that were set before.
+    pub fn env_clear(mut self) -> Chroot {
+        self.changes.push(Change::Clear);
+        self
+    }
+
+    /// Sets the environment that [`Chroot::env`], [`Chroot::env_remove`] and [`Chroot::env_clear`]
+    /// change: `NAME=VALUE` each, by default none.
+    pub fn envs(mut self, variables: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
+        self.environment = variables
+            .into_iter()
+            .map(|variable| Name::new(variable.as_ref()))
+            .collect();
+        self
+    }
+
+    /// Tells the command this name for itself, its `argv[0]`, instead of the one it is run by.
+    pub fn arg0(mut self, name: impl AsRef<[u8]>) -> Chroot {
+        self.argv0 = Some(Name::new(name.as_ref()));
         self
     }
 
@@ -209,6 +242,8 @@ impl Chroot {
             .chain(&self.words)
             .chain(&self.fallback)
             .chain(&self.environment)
+            .chain(self.changes.iter().filter_map(Change::name))
+            .chain(&self.argv0)
             .find(|name| name.held_nul());
         if let Some(size) = &self.overlay_size {
             if !overlay::is_size(size.bytes()) {
@@ -243,10 +278,13 @@ impl Chroot {
         Ok(standard)
     }
 
-    /// The same run with relative sources made absolute, since mounting file systems changes the
-    /// current directory. Where such a mount has no target of its own, it follows.
-    pub(crate) fn with_absolute_sources(&self) -> Result<Chroot, Error<'static>> {
+    /// The same run with its environment made, and with relative sources made absolute, since
+    /// mounting file systems changes the current directory. Where such a mount has no target of its own, it follows.
+    pub(crate) fn prepared(&self) -> Result<Chroot, Error<'static>> {
         let mut chroot = self.clone();
+        for change in core::mem::take(&mut chroot.changes) {
+            change.apply(&mut chroot.environment);
+        }
         for mount in &mut chroot.mounts {
             let Source::Path(path) = &mut mount.source else {
                 continue;

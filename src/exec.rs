@@ -9,7 +9,7 @@ use crate::sys::process::{StringArray, execve};
 use crate::sys::{BorrowedFd, Errno, fs};
 
 /// Where a command without a slash is looked for when there is no PATH.
-const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What runs a script without `#!`.
 const SHELL: &CStr = c"/bin/sh";
@@ -42,11 +42,19 @@ impl<'a> Command<'a> {
         let arguments = words.iter().skip(1).map(Name::as_c_str);
         Command {
             name,
-            path: path.unwrap_or(DEFAULT_PATH),
+            path: path.unwrap_or(DEFAULT_PATH.as_bytes()),
             arguments: StringArray::new(words.iter().map(Name::as_c_str)),
             shell_arguments: StringArray::new([SHELL, name].into_iter().chain(arguments)),
             environment: StringArray::new(environment.iter().map(Name::as_c_str)),
         }
+    }
+
+    /// The same, which is told another name for itself.
+    pub(crate) fn with_argv0(mut self, name: &'a Option<Name>) -> Command<'a> {
+        if let Some(name) = name {
+            self.arguments.replace(0, name.as_c_str());
+        }
+        self
     }
 
     pub(crate) fn name(&self) -> &'a [u8] {

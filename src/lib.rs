@@ -141,6 +141,7 @@ mod child;
 mod chroot;
 mod cmdline;
 mod directory;
+mod environment;
 mod error;
 mod exec;
 mod files;
@@ -168,6 +169,8 @@ pub use chroot::Chroot;
 pub use error::Error;
 #[doc(hidden)]
 pub use error::Step;
+#[doc(hidden)]
+pub use exec::DEFAULT_PATH;
 pub use init::Init;
 pub use mount::Mount;
 pub use pid1::{Event, Habits};

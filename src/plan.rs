@@ -30,7 +30,7 @@ impl Chroot {
     /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
     pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
         self.check_names()?;
-        let chroot = self.with_absolute_sources()?;
+        let chroot = self.prepared()?;
         let root = chroot.open_new_root()?;
         let mut plan = Vec::new();
         let mut tell = |label: &str, write: &dyn Fn(&mut Line)| {
@@ -94,6 +94,9 @@ impl Chroot {
         if let Some(name) = &chroot.hostname {
             tell("host name", &|line| line.push_name(name.bytes()));
         }
+        for change in &self.changes {
+            tell("env", &|line| change.describe(line));
+        }
         tell("in", &|line| match &chroot.directory {
             WorkingDirectory::Path(path) => line.push_name(path.bytes()),
             WorkingDirectory::Kept => line.push(b"the current directory"),
@@ -104,6 +107,9 @@ impl Chroot {
                 line.push_name(word.bytes());
             }
         });
+        if let Some(name) = &chroot.argv0 {
+            tell("called", &|line| line.push_name(name.bytes()));
+        }
         Ok(plan)
     }
 }

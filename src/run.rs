@@ -45,7 +45,7 @@ impl Chroot {
     pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
         self.check_names()?;
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);
-        let chroot = self.with_absolute_sources()?;
+        let chroot = self.prepared()?;
         let mut new_root = self.open_new_root()?;
         if new_root.number() <= 2 {
             drop(new_root);
@@ -60,8 +60,8 @@ impl Chroot {
         let jobs = JobControl::look();
         let inside = Inside {
             chroot: &chroot,
-            command: Command::new(&chroot.words, &chroot.environment),
-            fallback: Command::new(&chroot.fallback, &chroot.environment),
+            command: Command::new(&chroot.words, &chroot.environment).with_argv0(&chroot.argv0),
+            fallback: Command::new(&chroot.fallback, &chroot.environment).with_argv0(&chroot.argv0),
             attached: Attached::with_room_for(&chroot.mounts),
             root: OnceCell::new(),
             entered: false,

@@ -14,6 +14,10 @@ pub(crate) enum Id {
     Hostname,
     SkipChdir,
     Chdir,
+    Env,
+    UnsetEnv,
+    ClearEnv,
+    Argv0,
     DryRun,
     Group,
     SingleChild,
@@ -182,6 +186,46 @@ COMMAND is looked up in PATH inside NEWROOT (default: $SHELL -i, else
 /bin/sh -i). It gets the signals that rootlet gets, and the terminal. What it
 leaves running is killed when it ends, and all of it when rootlet is killed.
 ",
+        },
+        Section {
+            heading: "Environment (each can be given more than once)",
+            options: &[
+                Opt {
+                    id: Id::Env,
+                    short: Some(b'E'),
+                    long: &["env"],
+                    value: Some("NAME=VALUE"),
+                    help: &["set a variable for COMMAND"],
+                },
+                Opt {
+                    id: Id::UnsetEnv,
+                    short: None,
+                    long: &["unset-env"],
+                    value: Some("NAME"),
+                    help: &["leave a variable out"],
+                },
+                Opt {
+                    id: Id::ClearEnv,
+                    short: None,
+                    long: &["clear-env"],
+                    value: None,
+                    help: &[
+                        "pass on none but TERM, and set PATH to the usual one",
+                        "(default: the caller's environment)",
+                    ],
+                },
+                Opt {
+                    id: Id::Argv0,
+                    short: None,
+                    long: &["argv0"],
+                    value: Some("NAME"),
+                    help: &[
+                        "tell COMMAND this name for itself, such as '-bash' for",
+                        "a login shell (default: the one it is run by)",
+                    ],
+                },
+            ],
+            below: "",
         },
         Section {
             heading: "Telling",

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use rootlet::{Chroot, Error, Mount, Step};
+use rootlet::{Chroot, DEFAULT_PATH, Error, Mount, Step};
 
 use crate::cli::help::help;
 use crate::cli::options::{Id, RUN};
@@ -22,8 +22,11 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let mut directory: Option<&[u8]> = None;
     let (mut skip_chdir, mut dry_run, mut verbose) = (false, false, false);
     let (mut read_only_root, mut overlay, mut overlay_size) = (false, false, None);
+    let mut clear_env = false;
+    let (mut variables, mut argv0) = (Vec::new(), None);
     let mut instead = None;
 
+    let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
     let operands = parse(&RUN, words, |option, value| {
         match option {
             Id::Bind | Id::Rbind | Id::ReadOnly => {
@@ -41,6 +44,15 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Hostname => hostname = Some(value),
             Id::SkipChdir => skip_chdir = true,
             Id::Chdir => directory = Some(value),
+            Id::Env if matches!(value.iter().position(|byte| *byte == b'='), None | Some(0)) => {
+                return wrong(value, "a variable is NAME=VALUE");
+            }
+            Id::UnsetEnv if value.is_empty() || value.contains(&b'=') => {
+                return wrong(value, "that is no name of a variable");
+            }
+            Id::Env | Id::UnsetEnv => variables.push((option, value)),
+            Id::ClearEnv => clear_env = true,
+            Id::Argv0 => argv0 = Some(value),
             Id::DryRun => dry_run = true,
             Id::Verbose => verbose = true,
             // The others are not in the table of this role.
@@ -95,9 +107,23 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     if verbose {
         chroot = chroot.verbose();
     }
-    chroot = environment
-        .iter()
-        .fold(chroot, |chroot, variable| chroot.env(variable));
+    chroot = chroot.envs(environment);
+    if clear_env {
+        chroot = chroot.env_clear();
+        if let Some(terminal) = environment.iter().find(|word| word.starts_with(b"TERM=")) {
+            chroot = chroot.env(terminal);
+        }
+        chroot = chroot.env([b"PATH=", DEFAULT_PATH.as_bytes()].concat());
+    }
+    chroot = variables
+        .into_iter()
+        .fold(chroot, |chroot, (option, value)| match option {
+            Id::Env => chroot.env(value),
+            _ => chroot.env_remove(value),
+        });
+    if let Some(name) = argv0 {
+        chroot = chroot.arg0(name);
+    }
 
     if dry_run {
         return print(&chroot.plan()?);

@@ -106,6 +106,13 @@ impl<'a> StringArray<'a> {
         }
     }
 
+    /// Puts another string in the place of one of these, where there is one.
+    pub fn replace(&mut self, index: usize, string: &'a CStr) {
+        if index + 1 < self.pointers.len() {
+            self.pointers[index] = string.as_ptr();
+        }
+    }
+
     /// Calls `with` while another string stands in the place of one of these. Allocates nothing.
     pub fn replaced<R>(
         &mut self,
