@@ -4,6 +4,7 @@
 //! library's public interface.
 
 mod abi;
+pub mod credentials;
 mod errno;
 mod fd;
 pub mod fs;

@@ -1,0 +1,70 @@
+//! Who a process is, and what it may: `credentials(7)`, `capabilities(7)`.
+
+use linux_raw_sys::{general as raw, prctl};
+use sc::nr;
+
+use super::{Errno, check, done};
+
+/// The sets of `capget(2)`: bit N is the capability with that number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CapabilitySets {
+    /// What is in force.
+    pub effective: u64,
+    /// What may be put in force.
+    pub permitted: u64,
+    /// What executing a file may keep. The ambient set is never larger.
+    pub inheritable: u64,
+}
+
+fn header() -> raw::__user_cap_header_struct {
+    raw::__user_cap_header_struct {
+        version: raw::_LINUX_CAPABILITY_VERSION_3,
+        pid: 0,
+    }
+}
+
+/// `capget(2)` of this process.
+pub fn capabilities() -> Result<CapabilitySets, Errno> {
+    let mut header = header();
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: this version has two structs of three 32-bit sets each.
+    done(unsafe {
+        let data = data.as_mut_ptr() as usize;
+        sc::syscall2(nr::CAPGET, &raw mut header as usize, data)
+    })?;
+    let [low, high] = data;
+    let set = |index: usize| u64::from(low[index]) | u64::from(high[index]) << 32;
+    Ok(CapabilitySets {
+        effective: set(0),
+        permitted: set(1),
+        inheritable: set(2),
+    })
+}
+
+/// `capset(2)` of this process. What leaves the inheritable or the permitted set leaves the ambient
+/// one as well.
+pub fn set_capabilities(sets: CapabilitySets) -> Result<(), Errno> {
+    let mut header = header();
+    let sets = [sets.effective, sets.permitted, sets.inheritable];
+    let data = [
+        sets.map(|set| set as u32),
+        sets.map(|set| (set >> 32) as u32),
+    ];
+    // SAFETY: as for `capabilities`.
+    done(unsafe {
+        let data = data.as_ptr() as usize;
+        sc::syscall2(nr::CAPSET, &raw mut header as usize, data)
+    })
+}
+
+/// `prctl(2)` with two arguments after the option.
+fn control(option: u32, second: usize, third: usize) -> Result<usize, Errno> {
+    // SAFETY: the options used here take no memory.
+    check(unsafe { sc::syscall5(nr::PRCTL, option as usize, second, third, 0, 0) })
+}
+
+/// `prctl(PR_CAP_AMBIENT_IS_SET)`.
+pub fn is_ambient(capability: u32) -> bool {
+    let is_set = prctl::PR_CAP_AMBIENT_IS_SET as usize;
+    control(prctl::PR_CAP_AMBIENT, is_set, capability as usize) == Ok(1)
+}
