@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::capability::Capabilities;
 use crate::directory::{WorkingDirectory, current_directory};
 use crate::environment::Change;
 use crate::error::{Error, Step};
@@ -46,6 +47,8 @@ pub struct Chroot {
     pub(crate) environment: Vec<Name>,
     pub(crate) changes: Vec<Change>,
     pub(crate) argv0: Option<Name>,
+    pub(crate) dropped_capabilities: Capabilities,
+    pub(crate) no_new_privileges: bool,
     /// The command's standard descriptors, where they were set.
     pub(crate) standard: [Option<Stdio>; 3],
     pub(crate) verbose: bool,
@@ -68,6 +71,8 @@ impl Chroot {
             environment: Vec::new(),
             changes: Vec::new(),
             argv0: None,
+            dropped_capabilities: Capabilities::NONE,
+            no_new_privileges: false,
             standard: [None; 3],
             verbose: false,
         }
@@ -192,6 +197,22 @@ impl Chroot {
     /// Tells the command this name for itself, its `argv[0]`, instead of the one it is run by.
     pub fn arg0(mut self, name: impl AsRef<[u8]>) -> Chroot {
         self.argv0 = Some(Name::new(name.as_ref()));
+        self
+    }
+
+    /// Takes capabilities (`capabilities(7)`) from the command, for good: from its bounding,
+    /// effective, permitted, inheritable and ambient set. Called again, it takes more.
+    ///
+    /// The inheritable and the ambient set are empty in every command, whatever the caller's are.
+    pub fn drop_capabilities(mut self, capabilities: Capabilities) -> Chroot {
+        self.dropped_capabilities = self.dropped_capabilities.and(capabilities);
+        self
+    }
+
+    /// Executing a file gives the command no rights, set-user-ID or whatever: `prctl(2)` with
+    /// PR_SET_NO_NEW_PRIVS.
+    pub fn no_new_privileges(mut self) -> Chroot {
+        self.no_new_privileges = true;
         self
     }
 

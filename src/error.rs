@@ -117,6 +117,8 @@ steps! {
     Fork: "start a process for";
     /// The command's working directory.
     ChangeDirectory: "change to the directory";
+    /// What the command may not do.
+    DropCapabilities: "drop capabilities";
     /// The command itself.
     Execute: "run";
     /// The command, which is there, but not what it needs to be run.
@@ -313,6 +315,10 @@ impl<'a> Error<'a> {
             (Step::Mount, Errno::ENOTDIR) => "a directory goes on a directory, a file on a file",
             (Step::Mount, Errno::EINVAL) => "the file system may not know one of these options",
             (Step::Mount, Errno::ENODEV) => "the kernel has no such file system",
+            (Step::DropCapabilities, Errno::EPERM) => {
+                "the caller needs CAP_SETPCAP for that, as root has it and every user in a user 
+                 namespace"
+            }
             (Step::Execute, Errno::ENOENT) => {
                 "there is no such command in the root that it is to run in (PATH is searched there)"
             }

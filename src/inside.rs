@@ -3,6 +3,7 @@
 use core::cell::OnceCell;
 use core::ffi::CStr;
 
+use crate::capability::clear_inheritable;
 use crate::chroot::Chroot;
 use crate::directory::{WorkingDirectory, keep_current_directory};
 use crate::error::{Error, Step, say};
@@ -104,6 +105,10 @@ impl<'a> Inside<'a> {
         let chroot = self.chroot;
         let failed_to_protect =
             |errno| Error::new(Step::ReadOnlyRoot, chroot.new_root.bytes(), errno);
+        if !new_user_namespace {
+            // In a new one they are empty.
+            clear_inheritable().map_err(|errno| Error::new(Step::Prepare, b"", errno))?;
+        }
         let outside = make_slave(new_user_namespace)?;
         let mut new_root = chroot.new_root.as_c_str();
         let mut kept = PathBuffer::new();
@@ -222,6 +227,9 @@ impl<'a> Inside<'a> {
         if self.for_owner {
             // Rust's programs ignore it.
             set_default(SIGPIPE);
+        }
+        if let Err(error) = self.chroot.give_up_rights() {
+            return error;
         }
         if let Err(error) = self.change_directory(kept) {
             return error;

@@ -137,6 +137,7 @@ extern crate std;
 
 mod boot;
 mod call;
+mod capability;
 mod child;
 mod chroot;
 mod cmdline;
@@ -145,6 +146,7 @@ mod environment;
 mod error;
 mod exec;
 mod files;
+mod identity;
 mod init;
 mod inside;
 mod jobs;
@@ -164,6 +166,7 @@ pub mod sys;
 mod terminal;
 
 pub use boot::boot;
+pub use capability::Capabilities;
 pub use child::Child;
 pub use chroot::Chroot;
 pub use error::Error;

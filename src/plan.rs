@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::capability::Capabilities;
 use crate::chroot::Chroot;
 use crate::directory::WorkingDirectory;
 use crate::error::{Error, Line, Step};
@@ -96,6 +97,12 @@ impl Chroot {
         }
         for change in &self.changes {
             tell("env", &|line| change.describe(line));
+        }
+        if self.dropped_capabilities != Capabilities::NONE {
+            tell("without", &|line| self.dropped_capabilities.describe(line));
+        }
+        if self.no_new_privileges {
+            tell("without", &|line| line.push(b"new privileges"));
         }
         tell("in", &|line| match &chroot.directory {
             WorkingDirectory::Path(path) => line.push_name(path.bytes()),

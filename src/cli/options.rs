@@ -18,6 +18,8 @@ pub(crate) enum Id {
     UnsetEnv,
     ClearEnv,
     Argv0,
+    DropCaps,
+    NoNewPrivs,
     DryRun,
     Group,
     SingleChild,
@@ -186,6 +188,34 @@ COMMAND is looked up in PATH inside NEWROOT (default: $SHELL -i, else
 /bin/sh -i). It gets the signals that rootlet gets, and the terminal. What it
 leaves running is killed when it ends, and all of it when rootlet is killed.
 ",
+        },
+        Section {
+            heading: "Identity and rights",
+            options: &[
+                Opt {
+                    id: Id::DropCaps,
+                    short: None,
+                    long: &["drop-caps"],
+                    value: Some("all|LIST"),
+                    help: &[
+                        "take capabilities from COMMAND for good, by their",
+                        "names in capabilities(7) with commas; can be given",
+                        "more than once (default: none, but that inheritable",
+                        "and ambient ones are never passed on)",
+                    ],
+                },
+                Opt {
+                    id: Id::NoNewPrivs,
+                    short: None,
+                    long: &["no-new-privs"],
+                    value: None,
+                    help: &[
+                        "executing a set-user-ID file and the like gives no",
+                        "rights (default: it does)",
+                    ],
+                },
+            ],
+            below: "",
         },
         Section {
             heading: "Environment (each can be given more than once)",

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use rootlet::{Chroot, DEFAULT_PATH, Error, Mount, Step};
+use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, Mount, Step};
 
 use crate::cli::help::help;
 use crate::cli::options::{Id, RUN};
@@ -24,6 +24,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let (mut read_only_root, mut overlay, mut overlay_size) = (false, false, None);
     let mut clear_env = false;
     let (mut variables, mut argv0) = (Vec::new(), None);
+    let (mut dropped, mut no_new_privileges) = (Vec::new(), false);
     let mut instead = None;
 
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
@@ -51,6 +52,8 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                 return wrong(value, "that is no name of a variable");
             }
             Id::Env | Id::UnsetEnv => variables.push((option, value)),
+            Id::DropCaps => dropped.push(Capabilities::parse(value)?),
+            Id::NoNewPrivs => no_new_privileges = true,
             Id::ClearEnv => clear_env = true,
             Id::Argv0 => argv0 = Some(value),
             Id::DryRun => dry_run = true,
@@ -104,6 +107,10 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             _ => chroot.command("/bin/sh").args(["-i"]),
         },
     };
+    chroot = dropped.into_iter().fold(chroot, Chroot::drop_capabilities);
+    if no_new_privileges {
+        chroot = chroot.no_new_privileges();
+    }
     if verbose {
         chroot = chroot.verbose();
     }

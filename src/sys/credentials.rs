@@ -68,3 +68,18 @@ pub fn is_ambient(capability: u32) -> bool {
     let is_set = prctl::PR_CAP_AMBIENT_IS_SET as usize;
     control(prctl::PR_CAP_AMBIENT, is_set, capability as usize) == Ok(1)
 }
+
+/// `prctl(PR_CAPBSET_READ)`.
+pub fn is_bounding(capability: u32) -> bool {
+    control(prctl::PR_CAPBSET_READ, capability as usize, 0) == Ok(1)
+}
+
+/// `prctl(PR_CAPBSET_DROP)`: EINVAL for a capability that the kernel does not know.
+pub fn drop_from_bounding(capability: u32) -> Result<(), Errno> {
+    control(prctl::PR_CAPBSET_DROP, capability as usize, 0).map(drop)
+}
+
+/// `prctl(PR_SET_NO_NEW_PRIVS)`: executing a file gives no rights any more.
+pub fn set_no_new_privileges() -> Result<(), Errno> {
+    control(prctl::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
