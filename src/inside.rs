@@ -195,6 +195,7 @@ impl<'a> Inside<'a> {
                 // supervisor go first, the loop sees it.
                 let mut ready = [executed.borrow(), supervisor].map(Poll::for_hangup);
                 poll(&mut ready, None).map_err(prepare)?;
+                drop(executed);
                 self.tell(message::EXECUTED);
                 Above::Owner(Some(supervisor))
             }

@@ -42,7 +42,7 @@ fn main() {
     let root = arguments.next().expect("the path of a root");
     // What hangs is to end.
     alarm(600);
-    let before = Owned::look();
+    let before = Owned::look(&root);
     match case.as_str() {
         "drop" => dropped(&root),
         "wait" => wait(&root),
@@ -64,7 +64,7 @@ fn main() {
         case => panic!("there is no case {case}"),
     }
     if !["closed-stdio", "run-stdio", "detach"].contains(&case.as_str()) {
-        assert_eq!(Owned::look(), before);
+        assert_eq!(Owned::look(&root), before);
     }
 }
 
@@ -74,12 +74,12 @@ struct Owned {
     descriptors: BTreeSet<String>,
     children: String,
     blocked_signals: String,
-    mounts: String,
+    mounts: Vec<String>,
     threads: usize,
 }
 
 impl Owned {
-    fn look() -> Owned {
+    fn look(root: &str) -> Owned {
         // The kernel takes a thread out of the list after it was joined.
         wait_until("threads to go", || names("/proc/self/task").len() == 1);
         let mut children = String::new();
@@ -97,7 +97,13 @@ impl Owned {
             descriptors,
             children,
             blocked_signals: status_line("self", "SigBlk"),
-            mounts: fs::read_to_string("/proc/self/mountinfo").unwrap(),
+            // Others may mount meanwhile, but not there.
+            mounts: fs::read_to_string("/proc/self/mountinfo")
+                .unwrap()
+                .lines()
+                .filter(|line| line.contains(root))
+                .map(str::to_owned)
+                .collect(),
             threads: names("/proc/self/task").len(),
         }
     }
