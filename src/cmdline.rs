@@ -123,6 +123,16 @@ fn next(text: &[u8]) -> Option<(Parameter, &[u8])> {
     Some((parameter, rest))
 }
 
+/// A number in decimal.
+pub(crate) fn number(text: &[u8]) -> Option<u32> {
+    let mut number: u32 = 0;
+    for byte in text {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    (!text.is_empty()).then_some(number)
+}
+
 #[cfg(test)]
 mod tests {
     use std::prelude::rust_2024::*;
@@ -174,6 +184,15 @@ mod tests {
         assert_eq!(line.for_init, words);
         assert!(!line.has(b"y"));
         assert!(read("--=x a").has(b"a"));
+    }
+
+    #[test]
+    fn a_number_is_digits() {
+        assert_eq!(number(b"0"), Some(0));
+        assert_eq!(number(b"4294967295"), Some(u32::MAX));
+        for wrong in [&b""[..], b"4294967296", b"-1", b"1 ", b"0x1"] {
+            assert_eq!(number(wrong), None);
+        }
     }
 
     proptest! {

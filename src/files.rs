@@ -12,21 +12,24 @@ pub(crate) fn close_all_but<'a>(
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
     }
-    kept.sort_unstable();
     let mut first = 3;
-    for number in kept {
-        // Between two that are kept, and after the last: u32::MAX is no descriptor.
-        if first < number {
+    loop {
+        // The next that is kept, or u32::MAX after the last: that is no descriptor.
+        let next = kept.iter().filter(|number| **number >= first).min();
+        let next = next.copied().unwrap_or(u32::MAX);
+        if first < next {
             // SAFETY: of what this process owns, only `ours` is used from now on.
-            let closed = unsafe { fs::close_range(first, number - 1) };
+            let closed = unsafe { fs::close_range(first, next - 1) };
             match closed {
                 Err(Errno::ENOSYS) => return close_one_by_one(&kept).map_err(failed),
                 result => result.map_err(failed)?,
             }
         }
-        first = number.saturating_add(1).max(first);
+        if next == u32::MAX {
+            return Ok(());
+        }
+        first = next + 1;
     }
-    Ok(())
 }
 
 /// Closes the standard descriptors.

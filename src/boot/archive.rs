@@ -39,16 +39,16 @@ pub(super) fn read_attribute(path: &[&[u8]]) -> Vec<u8> {
     text
 }
 
-/// The names in a directory; none where there is no such directory.
+/// The names in a directory, in their order; none where there is no such directory.
 pub(super) fn names_in(directory: &CStr) -> Vec<Vec<u8>> {
-    let mut names = Vec::new();
+    let mut names: Vec<Vec<u8>> = Vec::new();
     let flags = fs::O_RDONLY | fs::O_DIRECTORY;
     if let Ok(directory) = fs::openat(BorrowedFd::CWD, directory, flags, 0) {
         let _ = fs::visit_names(directory.borrow(), |name| {
-            names.push(Vec::from(name));
+            let place = names.iter().position(|other| &other[..] > name);
+            names.insert(place.unwrap_or(names.len()), Vec::from(name));
             true
         });
     }
-    names.sort_unstable();
     names
 }

@@ -8,7 +8,7 @@ use crate::boot::events::Events;
 use crate::boot::port::{self, Record};
 use crate::boot::relay::{self, Output};
 use crate::boot::{fstab, mount_all};
-use crate::cmdline::CommandLine;
+use crate::cmdline::{CommandLine, number};
 use crate::error::{Error, Step};
 use crate::init::{Around, Init};
 use crate::mount::Mount;
@@ -158,12 +158,6 @@ fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>,
         let _ = tty::set_size(terminal.borrow(), rows as u16, columns as u16);
     }
     Ok(Some(terminal))
-}
-
-/// A number in decimal.
-pub(super) fn number(text: &[u8]) -> Option<u32> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    digits.then(|| core::str::from_utf8(text).ok()?.parse().ok())?
 }
 
 /// What a command expects to find besides the file systems that everyone needs.

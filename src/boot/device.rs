@@ -3,11 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::boot::archive::{names_in, read_attribute};
-use crate::boot::command::number;
 use crate::boot::events::Events;
 use crate::boot::partition::{Partition, partuuid_and_offset};
 use crate::boot::superblock::Superblock;
-use crate::cmdline::CommandLine;
+use crate::cmdline::{CommandLine, number};
 use crate::error::{Error, Step};
 use crate::mount::path::split_last;
 use crate::name::Name;

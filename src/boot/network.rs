@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::boot::archive::names_in;
-use crate::boot::command::number;
 use crate::boot::events::Events;
-use crate::cmdline::CommandLine;
+use crate::cmdline::{CommandLine, number};
 use crate::error::{Error, Step};
 use crate::mount::Mount;
 use crate::sys::net::{Address, add_default_route, devices, set_address, set_up};

@@ -2,6 +2,7 @@
 //! `root=PARTLABEL=…` are looked up by, as the kernel does without an initramfs.
 
 use crate::boot::block::{Read, Text, number};
+use crate::cmdline;
 
 /// What the partition table says of a partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,8 +51,11 @@ pub(crate) fn partuuid_and_offset(text: &[u8]) -> Option<(&[u8], i32)> {
         return Some((text, 0));
     };
     let (uuid, rest) = text.split_at_checked(slash)?;
-    let offset = core::str::from_utf8(rest.strip_prefix(b"/PARTNROFF=")?).ok()?;
-    Some((uuid, offset.parse().ok()?))
+    let (sign, digits) = match rest.strip_prefix(b"/PARTNROFF=")? {
+        [b'-', digits @ ..] => (-1, digits),
+        digits => (1, digits),
+    };
+    Some((uuid, sign * i32::try_from(cmdline::number(digits)?).ok()?))
 }
 
 /// A disk with a GPT has one partition of type 0xee in its MBR, from block 1.

@@ -4,10 +4,9 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::boot::archive::read;
-use crate::boot::command::number;
 use crate::boot::device;
 use crate::boot::events::Events;
-use crate::cmdline::CommandLine;
+use crate::cmdline::{CommandLine, number};
 use crate::error::{Error, Step};
 use crate::mount::{Mount, overlay};
 use crate::name::Name;
