@@ -10,7 +10,7 @@ use crate::mount::path::PathBuffer;
 use crate::mount::{self, Mount, Source, overlay, stub};
 use crate::name::Name;
 use crate::stdio::{STANDARD, Standard, Stdio};
-use crate::sys::{BorrowedFd, OwnedFd, fs};
+use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
 
 /// A command to be run in a new root, in new mount, UTS, IPC and pid namespaces.
 ///
@@ -35,6 +35,9 @@ pub struct Chroot {
     pub(crate) new_root: Name,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) read_only: bool,
+    pub(crate) mask_proc: bool,
+    /// The caller's terminal is to be /dev/console.
+    console: bool,
     /// The options of an overlay's memory, where there is to be one.
     pub(crate) overlay: Option<Name>,
     overlay_size: Option<Name>,
@@ -62,6 +65,8 @@ impl Chroot {
             new_root: Name::new(new_root.as_ref()),
             mounts: Mount::defaults(),
             read_only: false,
+            mask_proc: false,
+            console: false,
             overlay: None,
             overlay_size: None,
             hostname: None,
@@ -87,6 +92,33 @@ impl Chroot {
     /// Drops the default mounts, and what was added before.
     pub fn no_mounts(mut self) -> Chroot {
         self.mounts.clear();
+        self
+    }
+
+    /// Drops the default or added mount with this target, if there is one.
+    pub fn no_mount(mut self, target: impl AsRef<[u8]>) -> Chroot {
+        let target = Mount::bind(target);
+        self.mounts.retain(|mount| !mount.has_target_of(&target));
+        self
+    }
+
+    /// Shows a `/dev` of the run's own in the place of the host's: null, zero, full, random,
+    /// urandom and tty, links to the standard descriptors, new terminals in `/dev/pts`, a tmpfs on
+    /// `/dev/shm`, and as `/dev/console` the terminal that the caller runs in, if it does. Who may
+    /// make no nodes gets the host's, bound.
+    pub fn minimal_dev(mut self) -> Chroot {
+        for mount in Mount::minimal_dev() {
+            mount::add(&mut self.mounts, mount);
+        }
+        self.console = true;
+        self
+    }
+
+    /// Makes read-only what in `/proc` changes the whole machine (`/proc/sys`, `/proc/sysrq-trigger`
+    /// and others), and covers what tells of it (`/proc/kcore`, `/proc/keys`, `/sys/firmware` and
+    /// others). A command that may mount can undo it.
+    pub fn mask_proc(mut self) -> Chroot {
+        self.mask_proc = true;
         self
     }
 
@@ -306,8 +338,17 @@ impl Chroot {
         for change in core::mem::take(&mut chroot.changes) {
             change.apply(&mut chroot.environment);
         }
+        if let (true, Some(path)) = (self.console, terminal_path()) {
+            let path = path.bytes();
+            let console = Mount::bind(path).to("/dev/console").optional();
+            mount::add(&mut chroot.mounts, console);
+        }
         for mount in &mut chroot.mounts {
-            let Source::Path(path) = &mut mount.source else {
+            if let Source::Copy(path) = &mount.source {
+                // One that is missing is told of, or left out, when it is to be mounted.
+                mount.contents = fs::read_all(path.as_c_str());
+            }
+            let (Source::Path(path) | Source::Copy(path)) = &mut mount.source else {
                 continue;
             };
             if path.bytes().first() == Some(&b'/') {
@@ -338,4 +379,18 @@ impl Chroot {
         }
         result
     }
+}
+
+/// The path of the terminal that the caller runs in.
+fn terminal_path() -> Option<Name> {
+    let standard = [
+        (BorrowedFd::STDIN, c"/proc/self/fd/0"),
+        (BorrowedFd::STDOUT, c"/proc/self/fd/1"),
+        (BorrowedFd::STDERR, c"/proc/self/fd/2"),
+    ];
+    let is_terminal = |(descriptor, _): &(BorrowedFd, _)| tty::foreground(*descriptor).is_ok();
+    let (_, link) = standard.into_iter().find(is_terminal)?;
+    let mut path = [0; 256];
+    let length = fs::readlink_at(BorrowedFd::CWD, link, &mut path).ok()?;
+    Some(Name::new(&path[..length]))
 }

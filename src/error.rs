@@ -109,6 +109,10 @@ steps! {
     BindInstead: "mount the host's", "on";
     /// A mount's options.
     MountOptions: "set the mount options of";
+    /// A minimal /dev.
+    MakeDevices: "make the devices in";
+    /// What is dangerous in proc.
+    Mask: "mask";
     /// The new root in place of the old one.
     PivotRoot: "enter the new root";
     /// The old root.

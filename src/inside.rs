@@ -12,6 +12,7 @@ use crate::files::{close_all_but, close_standard};
 use crate::jobs::{Job, JobControl};
 use crate::message;
 use crate::mount::attach::{Attached, attach_all};
+use crate::mount::mask::mask;
 use crate::mount::overlay::attach_overlay;
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::walk;
@@ -128,6 +129,7 @@ impl<'a> Inside<'a> {
         if chroot.read_only {
             read_only::protect_below(root).map_err(failed_to_protect)?;
         }
+        self.attached.in_overlay = chroot.overlay.is_some();
         let attached = attach_all(root, &chroot.mounts, &mut self.attached, chroot.verbose);
         // In an overlay they are gone with it.
         self.attached.made_stubs &= chroot.overlay.is_none();
@@ -135,6 +137,9 @@ impl<'a> Inside<'a> {
             self.tell(message::STUBS);
         }
         attached?;
+        if chroot.mask_proc {
+            mask(root)?;
+        }
         if chroot.read_only {
             self.say(Step::ReadOnlyRoot, chroot.new_root.bytes());
             read_only::protect(root).map_err(failed_to_protect)?;

@@ -7,7 +7,7 @@ use crate::chroot::Chroot;
 use crate::directory::WorkingDirectory;
 use crate::error::{Error, Line, Step};
 use crate::mount::resolve::walk;
-use crate::mount::{Mount, Source, stub};
+use crate::mount::{Mount, Source, mask, stub};
 use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
 };
@@ -81,6 +81,9 @@ impl Chroot {
                 describe(mount, line);
                 line.push(b" on ");
                 line.push_name(path);
+                if mount.devices {
+                    line.push(b", with the usual devices");
+                }
                 match inside {
                     Some(other) => {
                         line.push(b", in the mount on ");
@@ -91,6 +94,14 @@ impl Chroot {
                 }
             });
             earlier.push(path.to_vec());
+        }
+        if chroot.mask_proc {
+            for path in mask::READ_ONLY {
+                tell("read-only", &|line| line.push(path.to_bytes()));
+            }
+            for path in mask::COVERED {
+                tell("cover", &|line| line.push(path.to_bytes()));
+            }
         }
         if let Some(name) = &chroot.hostname {
             tell("host name", &|line| line.push_name(name.bytes()));
@@ -122,7 +133,7 @@ impl Chroot {
 }
 
 fn missing_source(mount: &Mount) -> Option<Error<'static>> {
-    let Source::Path(path) = &mount.source else {
+    let (Source::Path(path) | Source::Copy(path)) = &mount.source else {
         return None;
     };
     let opened = fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_PATH, 0);
@@ -133,6 +144,7 @@ fn missing_source(mount: &Mount) -> Option<Error<'static>> {
 fn describe(mount: &Mount, line: &mut Line) {
     line.push(match (&mount.source, mount.recursive) {
         (Source::FileSystem(_), _) => b"new ",
+        (Source::Copy(_), _) => b"a copy of ",
         (Source::Path(_), false) => b"",
         (Source::Path(_), true) => b"all of ",
     });

@@ -1,4 +1,5 @@
-//! What may be written in the new root: `--read-only-root` and `--overlay`.
+//! What the new root shows and lets be written: `--read-only-root`, `--overlay`, `--dev`,
+//! `--resolv-conf`, `--mask-proc`.
 
 #![allow(missing_docs)]
 
@@ -122,7 +123,9 @@ fn a_read_only_root_is_cleaned_up_when_the_supervisor_is_killed() {
         let mut running = Running::start_ready(&mut root.run(&words));
         running.child.kill().unwrap();
         running.child.wait().unwrap();
-        wait_until("the mount points are gone", || root.tree() == before);
+        let names = || std::fs::read_dir(root.path()).unwrap().count();
+        wait_until("the mount points are gone", || names() == 1);
+        assert_eq!(root.tree(), before);
     }
 }
 
@@ -362,5 +365,215 @@ fn the_current_directory_is_kept_in_an_overlay() {
         let mut run = root.run(&["--overlay", "--skip-chdir", "..", "sh", "-c", "pwd; ls"]);
         run.current_dir(root.path().join("here"));
         assert_eq!(succeed(&mut run), "/here\nfile\n");
+    }
+}
+
+/// The names in /dev and what they are, by `ls -l` of both: kind and device numbers or target.
+const LIST_DEV: &str = "cd /dev; for name in *; do \
+    if [ -L $name ]; then echo $name $(readlink $name); \
+    elif [ -c $name ]; then echo $name $(stat -c '%a %t:%T' $name); else echo $name; fi; done";
+
+#[test]
+fn a_minimal_dev_has_the_usual_devices_and_no_others() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let listed = succeed(&mut root.run(&["--dev", "minimal", "ROOT", "sh", "-c", LIST_DEV]));
+        let expected = "fd /proc/self/fd\nfull 666 1:7\nnull 666 1:3\nptmx pts/ptmx\npts\n\
+            random 666 1:8\nshm\nstderr /proc/self/fd/2\nstdin /proc/self/fd/0\n\
+            stdout /proc/self/fd/1\ntty 666 5:0\nurandom 666 1:9\nzero 666 1:5\n";
+        assert_eq!(listed, expected, "{user:?}");
+        // bubblewrap's has the same names, and links to them.
+        let mut bwrap = common::command(user, "bwrap");
+        root.directory("dev");
+        root.directory("proc");
+        bwrap.args([
+            "--bind",
+            root.name(),
+            "/",
+            "--dev",
+            "/dev",
+            "--proc",
+            "/proc",
+        ]);
+        let theirs = succeed(bwrap.args(["sh", "-c", "ls /dev"]));
+        let theirs: Vec<&str> = theirs.lines().filter(|name| *name != "core").collect();
+        let ours: Vec<&str> = listed
+            .lines()
+            .map(|line| line.split(' ').next().unwrap())
+            .collect();
+        assert_eq!(ours, theirs, "{user:?}");
+
+        let script = "echo x >/dev/null && head -c 3 /dev/zero | wc -c && head -c 3 /dev/urandom \
+            | wc -c && ls /dev/pts && touch /dev/shm/x && test -c /dev/ptmx && echo fine; \
+            echo x >/dev/full";
+        let ended = end(&mut root.run(&["--dev=minimal", "ROOT", "sh", "-c", script]));
+        assert_eq!(ended.stdout, "3\n3\nptmx\nfine\n", "{user:?} {ended:?}");
+        assert!(
+            ended.stderr.contains("No space left on device"),
+            "{ended:?}"
+        );
+        // Others take their places in it, and it in that of the host's.
+        let words = [
+            "-B",
+            "/dev/null:/dev/other",
+            "--no-mounts",
+            "--dev",
+            "minimal",
+            "ROOT",
+        ];
+        let ended = end(&mut root.run(&[&words[..], &["ls", "/dev/other"]].concat()));
+        assert_eq!(ended.stdout, "/dev/other\n", "{user:?} {ended:?}");
+        let words = [
+            "--dev",
+            "minimal",
+            "--dev",
+            "host",
+            "ROOT",
+            "cat",
+            "/proc/mounts",
+        ];
+        let host = succeed(&mut root.run(&words));
+        assert!(!host.contains("tmpfs /dev tmpfs"), "{host}");
+    }
+}
+
+#[test]
+fn the_nodes_of_roots_minimal_dev_are_its_own() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let script = "chmod 600 /dev/null && rm /dev/zero && mknod /dev/zero c 1 5 && echo fine";
+    let words = ["--dev", "minimal", "ROOT", "sh", "-c", script];
+    assert_eq!(succeed(&mut root.run(&words)), "fine\n");
+    let mode = std::fs::metadata("/dev/null").unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o666);
+}
+
+#[test]
+fn a_minimal_dev_has_the_terminal_as_its_console() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        let line = format!(
+            "{} run --dev=minimal {} sh -c 'tty; test -w /dev/console && echo yes'",
+            rootlet_path().display(),
+            root.name()
+        );
+        let mut script = common::command(user, "script");
+        let shown = succeed(script.args(["-qec", &line, "/dev/null"]));
+        assert_eq!(shown, "/dev/console\r\nyes\r\n", "{user:?}");
+        assert_eq!(root.tree(), before);
+    }
+}
+
+#[test]
+fn resolv_conf_is_bound_copied_or_left_alone() {
+    let hosts = std::fs::read_to_string("/etc/resolv.conf").unwrap();
+    for user in users() {
+        let root = Root::busybox(user);
+        root.file("etc/resolv.conf", "the root's\n");
+        let before = root.tree();
+        let run = |options: &[&str], script: &str| {
+            end(&mut root.run(&[options, &["ROOT", "sh", "-c", script]].concat()))
+        };
+        let cat = "cat /etc/resolv.conf";
+        assert_eq!(run(&["--resolv-conf=off"], cat).stdout, "the root's\n");
+        assert_eq!(run(&["--resolv-conf=bind"], cat).stdout, hosts);
+        let write = "cat /etc/resolv.conf; echo mine >/etc/resolv.conf; cat /etc/resolv.conf";
+        for calls in ["", "open_tree,move_mount,mount_setattr"] {
+            let words = ["--resolv-conf", "copy", "ROOT", "sh", "-c", write];
+            let ended = match calls {
+                "" => end(&mut root.run(&words)),
+                calls => without(calls, user, &root, &words),
+            };
+            assert_eq!(ended.stdout, format!("{hosts}mine\n"), "{user:?} {ended:?}");
+        }
+        // A package manager makes a new one and renames it.
+        let replace = "echo new >/etc/new && mv /etc/new /etc/resolv.conf && cat /etc/resolv.conf";
+        let ended = run(
+            &["--overlay", "--resolv-conf=copy"],
+            &format!("{cat}; {replace}"),
+        );
+        assert_eq!(ended.stdout, format!("{hosts}new\n"), "{user:?} {ended:?}");
+        assert_eq!(root.tree(), before);
+        let kept = std::fs::read_to_string(root.path().join("etc/resolv.conf")).unwrap();
+        assert_eq!(kept, "the root's\n");
+        assert_eq!(std::fs::read_to_string("/etc/resolv.conf").unwrap(), hosts);
+        // Without /etc it is made.
+        let bare = Root::busybox(user);
+        for overlay in ["--overlay", "--no-mounts"] {
+            let words = [
+                overlay,
+                "--resolv-conf=copy",
+                "ROOT",
+                "cat",
+                "/etc/resolv.conf",
+            ];
+            assert_eq!(succeed(&mut bare.run(&words)), hosts, "{user:?}");
+        }
+        assert_eq!(bare.tree(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn masked_proc_changes_nothing_of_the_machine() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let script = "cat /proc/sys/kernel/ostype; (: >>/proc/sys/kernel/hostname) || \
+            grep -o ' /proc/sys proc ro,' /proc/mounts; \
+            wc -c /proc/keys </proc/keys; ls -A /sys/firmware; test -d /proc/self && echo fine";
+        for calls in ["", "mount_setattr", "open_tree,move_mount,mount_setattr"] {
+            let words = ["--mask-proc", "ROOT", "sh", "-c", script];
+            let ended = match calls {
+                "" => end(&mut root.run(&words)),
+                calls => without(calls, user, &root, &words),
+            };
+            assert_eq!(ended.status, 0, "{ended:?}");
+            assert!(
+                ended.stdout.starts_with("Linux\n"),
+                "{user:?} {calls} {ended:?}"
+            );
+            assert!(
+                ended.stdout.ends_with("0 /proc/keys\nfine\n"),
+                "{user:?} {calls} {ended:?}"
+            );
+            assert!(
+                ended.stdout.contains("\n /proc/sys proc ro,\n"),
+                "{user:?} {calls} {ended:?}"
+            );
+        }
+        // Where there is no proc there is nothing to mask.
+        succeed(&mut root.run(&["--mask-proc", "--no-mounts", "ROOT", "true"]));
+        assert_eq!(root.tree(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_word_that_an_option_does_not_know_is_named_with_it() {
+    let root = Root::busybox(users()[0]);
+    for option in ["--dev=most", "--resolv-conf=", "--dev="] {
+        let ended = end(&mut root.run(&[option, "ROOT", "true"]));
+        let (option, _) = option.split_once('=').unwrap();
+        let line = format!("rootlet: cannot use {option}: there is no such value for it\n");
+        assert_eq!(ended.status, 125);
+        assert!(ended.stderr.starts_with(&line), "{ended:?}");
+    }
+    let words = [
+        "-n",
+        "--dev=minimal",
+        "--resolv-conf=copy",
+        "--mask-proc",
+        "ROOT",
+        "true",
+    ];
+    let plan = succeed(&mut root.run(&words));
+    for line in [
+        "mount      new tmpfs (nosuid,noexec,mode=755) on /dev, with the usual devices",
+        "mount      a copy of /etc/resolv.conf on /etc/resolv.conf",
+        "read-only  /proc/sys\n",
+        "cover      /proc/kcore\n",
+    ] {
+        assert!(plan.contains(line), "{plan}");
     }
 }

@@ -7,22 +7,9 @@ use crate::error::{Error, Step};
 use crate::name::Name;
 use crate::sys::{BorrowedFd, Errno, fs};
 
-/// All of a file.
-pub(super) fn read(path: &CStr) -> Result<Vec<u8>, Errno> {
-    let file = fs::openat(BorrowedFd::CWD, path, fs::O_RDONLY, 0)?;
-    let mut text = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        match fs::read(file.borrow(), &mut buffer)? {
-            0 => return Ok(text),
-            length => text.extend(&buffer[..length]),
-        }
-    }
-}
-
 /// All of a file that need not be there.
 pub(super) fn read_optional(path: &CStr) -> Result<Option<Vec<u8>>, Error<'static>> {
-    match read(path) {
+    match fs::read_all(path) {
         Ok(text) => Ok(Some(text)),
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(Error::new(Step::ReadFile, path.to_bytes(), errno).into_owned()),
@@ -32,7 +19,7 @@ pub(super) fn read_optional(path: &CStr) -> Result<Option<Vec<u8>>, Error<'stati
 /// All of a file in a directory of sysfs, without the newline at its end; empty where there is
 /// none.
 pub(super) fn read_attribute(path: &[&[u8]]) -> Vec<u8> {
-    let mut text = read(Name::new(&path.concat()).as_c_str()).unwrap_or_default();
+    let mut text = fs::read_all(Name::new(&path.concat()).as_c_str()).unwrap_or_default();
     if text.last() == Some(&b'\n') {
         text.pop();
     }

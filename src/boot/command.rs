@@ -168,7 +168,7 @@ pub(super) fn mount_more() -> Result<(), Error<'static>> {
         (c"/proc/self/fd/1", c"/dev/stdout"),
         (c"/proc/self/fd/2", c"/dev/stderr"),
     ] {
-        let _ = fs::symlink(target, path);
+        let _ = fs::symlinkat(target, BorrowedFd::CWD, path);
     }
     let new = |kind: &str, target: &str| Mount::file_system(kind, target).no_suid().optional();
     mount_all(

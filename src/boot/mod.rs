@@ -59,7 +59,7 @@ pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
     }
     let mounted = mount_file_systems();
     console::open();
-    let line = CommandLine::new(&archive::read(c"/proc/cmdline").unwrap_or_default());
+    let line = CommandLine::new(&fs::read_all(c"/proc/cmdline").unwrap_or_default());
     let mut record = None;
     let outcome = Events::open().and_then(|events| {
         // That a mount or the list of modules fails is for the record too, where it can be had.

@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::boot::archive::read;
 use crate::boot::device;
 use crate::boot::events::Events;
 use crate::cmdline::{CommandLine, number};
@@ -147,7 +146,7 @@ struct FileSystems(Vec<u8>);
 
 impl FileSystems {
     fn read() -> FileSystems {
-        FileSystems(read(c"/proc/filesystems").unwrap_or_default())
+        FileSystems(fs::read_all(c"/proc/filesystems").unwrap_or_default())
     }
 
     fn needs_no_device(&self, kind: &[u8]) -> bool {

@@ -11,6 +11,9 @@ pub(crate) enum Id {
     ReadOnlyRoot,
     Overlay,
     OverlaySize,
+    Dev,
+    ResolvConf,
+    MaskProc,
     Hostname,
     SkipChdir,
     Chdir,
@@ -144,6 +147,38 @@ noexec, or data of the file system: 'tmpfs:/tmp:size=64m'. A colon in a path is
                     help: &[
                         "the same with at most SIZE of memory, such as 64m, 2g",
                         "or 10% (default: half of the machine's)",
+                    ],
+                },
+                Opt {
+                    id: Id::Dev,
+                    short: None,
+                    long: &["dev"],
+                    value: Some("host|minimal"),
+                    help: &[
+                        "minimal: a /dev with null, zero, full, random,",
+                        "urandom, tty, console, and pts and shm of its own",
+                        "(default: host, all that the host has)",
+                    ],
+                },
+                Opt {
+                    id: Id::ResolvConf,
+                    short: None,
+                    long: &["resolv-conf"],
+                    value: Some("bind|copy|off"),
+                    help: &[
+                        "copy: a private copy of the host's, that can be",
+                        "written, and with --overlay replaced; off: that of",
+                        "NEWROOT (default: bind, the host's own file)",
+                    ],
+                },
+                Opt {
+                    id: Id::MaskProc,
+                    short: None,
+                    long: &["mask-proc"],
+                    value: None,
+                    help: &[
+                        "make read-only or cover what in /proc, and",
+                        "/sys/firmware, is the whole machine's (default: not)",
                     ],
                 },
             ],

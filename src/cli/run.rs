@@ -9,6 +9,17 @@ use crate::cli::options::{Id, RUN};
 use crate::cli::parse::parse;
 use crate::cli::{VERSION, print};
 
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Of `bind`, `copy`, `off`.
+const COPY: usize = 1;
+const OFF: usize = 2;
+
+/// Which of an option's words its value is.
+fn one_of(option: &[u8], value: &[u8], words: &[&[u8]]) -> Result<usize, Error<'static>> {
+    let known = words.iter().position(|word| *word == value);
+    known.ok_or_else(|| Error::because(Step::Usage, option, "there is no such value for it"))
+}
+
 /// Takes the words after the role, and gives the exit status.
 pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
     let variable = |name: &[u8]| {
@@ -25,6 +36,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let mut clear_env = false;
     let (mut variables, mut argv0) = (Vec::new(), None);
     let (mut dropped, mut no_new_privileges) = (Vec::new(), false);
+    let (mut minimal_dev, mut resolv_conf, mut mask_proc) = (false, 0, false);
     let mut instead = None;
 
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
@@ -40,6 +52,11 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             }
             Id::NoMounts => no_mounts = true,
             Id::ReadOnlyRoot => read_only_root = true,
+            Id::Dev => minimal_dev = one_of(b"--dev", value, &[b"host", b"minimal"])? == 1,
+            Id::ResolvConf => {
+                resolv_conf = one_of(b"--resolv-conf", value, &[b"bind", b"copy", b"off"])?
+            }
+            Id::MaskProc => mask_proc = true,
             Id::Overlay => overlay = true,
             Id::OverlaySize => overlay_size = Some(value),
             Id::Hostname => hostname = Some(value),
@@ -76,6 +93,17 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let mut chroot = Chroot::new(new_root);
     if no_mounts {
         chroot = chroot.no_mounts();
+    }
+    if minimal_dev {
+        chroot = chroot.minimal_dev();
+    }
+    chroot = match resolv_conf {
+        COPY => chroot.mount(Mount::copy(RESOLV_CONF).optional()),
+        OFF => chroot.no_mount(RESOLV_CONF),
+        _ => chroot,
+    };
+    if mask_proc {
+        chroot = chroot.mask_proc();
     }
     chroot = mounts.into_iter().fold(chroot, Chroot::mount);
     chroot = match (overlay_size, overlay) {

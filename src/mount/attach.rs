@@ -1,11 +1,13 @@
 //! Mounts attached into a root: source, mount point, options, in that order, all by descriptor.
 
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
-use crate::error::{Error, Step, say, say_left_out};
+use crate::error::{Error, Line, Step, say, say_left_out};
+use crate::mount::copy::{COPY, Memory, put_in_overlay};
 use crate::mount::remount::set_flags_of_attached;
 use crate::mount::resolve::resolve;
-use crate::mount::{Mount, Source, stub};
+use crate::mount::{Mount, Source, devices, stub};
 use crate::name::Name;
 use crate::sys::mount::{
     MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, mount, mount_setattr, move_mount, open_tree,
@@ -20,6 +22,8 @@ pub(crate) struct Attached {
     /// A share in each mount point that is a stub, held as long as the run lives.
     pub(crate) shares: Vec<OwnedFd>,
     pub(crate) made_stubs: bool,
+    /// The root is an overlay.
+    pub(crate) in_overlay: bool,
     /// Which of the mounts were not left out.
     mounted: Vec<usize>,
 }
@@ -30,6 +34,7 @@ impl Attached {
         Attached {
             shares: Vec::with_capacity(mounts.len()),
             made_stubs: false,
+            in_overlay: false,
             mounted: Vec::with_capacity(mounts.len()),
         }
     }
@@ -64,6 +69,31 @@ fn attach<'a>(
     verbose: bool,
 ) -> Result<(), Error<'a>> {
     let (source, target) = (mount.source.name(), &mount.target);
+    let failed = |errno| Error::between(Step::Mount, source.bytes(), target.bytes(), errno);
+    // Until the copy is in its place.
+    let _memory = match &mount.source {
+        Source::Copy(path) => {
+            let contents = match &mount.contents {
+                Ok(contents) => contents,
+                Err(errno) => return Err(Error::new(Step::OpenSource, path.bytes(), *errno)),
+            };
+            let put = || put_in_overlay(root, target.as_c_str(), contents);
+            let put = match attached.in_overlay.then(put) {
+                Some(Err(Errno::ENOENT)) => {
+                    make_mount_point(root, mount, mounts, &attached.mounted, verbose)?;
+                    Some(put())
+                }
+                put => put,
+            };
+            match put {
+                Some(Ok(())) => return Ok(()),
+                None | Some(Err(Errno::EXDEV)) => {}
+                Some(Err(errno)) => return Err(failed(errno)),
+            }
+            Some(Memory::holding(contents).map_err(failed)?)
+        }
+        _ => None,
+    };
     let prepared = prepare(mount)?;
     for _ in 0..ATTEMPTS {
         let point = match resolve(root, target.as_c_str()) {
@@ -89,21 +119,19 @@ fn attach<'a>(
                 attached.made_stubs |= share.is_some();
                 attached.shares.extend(share);
                 if unset.flags != 0 {
-                    set_flags_of_attached(root, target, unset.flags, unset.recursive)
+                    set_flags_of_attached(root, target.as_c_str(), unset.flags, unset.recursive)
                         .map_err(|errno| Error::new(Step::MountOptions, target.bytes(), errno))?;
+                }
+                if mount.devices {
+                    resolve(root, target.as_c_str())
+                        .and_then(|dev| devices::make(dev.borrow()))
+                        .map_err(|errno| Error::new(Step::MakeDevices, target.bytes(), errno))?;
                 }
                 return Ok(());
             }
             // The mount point was removed after it was found.
             Err(Errno::ENOENT) => {}
-            Err(errno) => {
-                return Err(Error::between(
-                    Step::Mount,
-                    source.bytes(),
-                    target.bytes(),
-                    errno,
-                ));
-            }
+            Err(errno) => return Err(failed(errno)),
         }
     }
     Err(Error::new(Step::OpenTarget, target.bytes(), Errno::ENOENT))
@@ -122,24 +150,26 @@ enum Prepared {
 }
 
 fn prepare(mount: &Mount) -> Result<Prepared, Error<'_>> {
-    let Source::Path(path) = &mount.source else {
-        return Ok(Prepared::FileSystem);
+    let path = match &mount.source {
+        Source::FileSystem(_) => return Ok(Prepared::FileSystem),
+        Source::Path(path) => path.as_c_str(),
+        Source::Copy(_) => COPY,
     };
     bind(path, mount.recursive, mount.flags)
 }
 
 /// A copy of what is at a path of the host, with `flags` set before anyone can see it.
-fn bind(path: &Name, recursive: bool, flags: u32) -> Result<Prepared, Error<'_>> {
-    match open_tree(BorrowedFd::CWD, path.as_c_str(), recursive) {
+fn bind(path: &CStr, recursive: bool, flags: u32) -> Result<Prepared, Error<'_>> {
+    match open_tree(BorrowedFd::CWD, path, recursive) {
         Ok(tree) => set_flags(tree, recursive, flags)
-            .map_err(|errno| Error::new(Step::MountOptions, path.bytes(), errno)),
+            .map_err(|errno| Error::new(Step::MountOptions, path.to_bytes(), errno)),
         Err(Errno::ENOSYS) => {
             // So that a missing source is told as that, and not as a missing mount point.
-            fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_PATH, 0)
-                .map_err(|errno| Error::new(Step::OpenSource, path.bytes(), errno))?;
+            fs::openat(BorrowedFd::CWD, path, fs::O_PATH, 0)
+                .map_err(|errno| Error::new(Step::OpenSource, path.to_bytes(), errno))?;
             Ok(Prepared::ClassicBind)
         }
-        Err(errno) => Err(Error::new(Step::OpenSource, path.bytes(), errno)),
+        Err(errno) => Err(Error::new(Step::OpenSource, path.to_bytes(), errno)),
     }
 }
 
@@ -173,12 +203,18 @@ impl Prepared {
                 Err(Errno::EBUSY) => Ok(unset),
                 result => result.map(|()| Unset::NOTHING),
             },
-            bind => bind.put_bind(mount.source.name(), unset, point),
+            bind => {
+                let source = match &mount.source {
+                    Source::Copy(_) => COPY,
+                    source => source.name().as_c_str(),
+                };
+                bind.put_bind(source, unset, point)
+            }
         }
     }
 
     /// Puts what [`bind`] prepared for `source` on the mount point.
-    fn put_bind(&self, source: &Name, unset: Unset, point: BorrowedFd) -> Result<Unset, Errno> {
+    fn put_bind(&self, source: &CStr, unset: Unset, point: BorrowedFd) -> Result<Unset, Errno> {
         if let Prepared::Tree {
             tree,
             flags_are_set,
@@ -240,25 +276,64 @@ fn host_file_system(mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<U
     if mount.source.name().bytes() == b"sysfs" {
         flags |= MOUNT_ATTR_RDONLY;
     }
-    let refused = |error: Error| Errno::from_number(error.errno().unwrap_or_default());
     let unset = Unset {
         flags,
         recursive: true,
     };
-    bind(&mount.target, true, flags)
+    let source = mount.target.as_c_str();
+    bind(source, true, flags)
         .map_err(refused)?
-        .put_bind(&mount.target, unset, point)
+        .put_bind(source, unset, point)
+}
+
+/// Binds a file of the host.
+pub(crate) fn bind_at(source: &CStr, point: BorrowedFd) -> Result<(), Errno> {
+    bind(source, false, 0)
+        .map_err(refused)?
+        .put_bind(source, Unset::NOTHING, point)
+        .map(drop)
+}
+
+/// Binds what is at a path inside `root` on itself, read-only, with all below it.
+pub(crate) fn bind_read_only(
+    root: BorrowedFd,
+    path: &CStr,
+    found: BorrowedFd,
+) -> Result<(), Errno> {
+    let unset = Unset {
+        flags: MOUNT_ATTR_RDONLY,
+        recursive: true,
+    };
+    let source = in_proc(found);
+    let source = CStr::from_bytes_until_nul(source.bytes()).unwrap_or(c"");
+    let unset = bind(source, true, unset.flags)
+        .map_err(refused)?
+        .put_bind(source, unset, found)?;
+    match unset.flags {
+        0 => Ok(()),
+        flags => set_flags_of_attached(root, path, flags, true),
+    }
+}
+
+fn refused(error: Error) -> Errno {
+    Errno::from_number(error.errno().unwrap_or_default())
 }
 
 /// `mount(2)` follows links in its target, so the target is named by its descriptor.
-fn classic_bind(source: &Name, recursive: bool, point: BorrowedFd) -> Result<(), Errno> {
-    let mut target = crate::error::Line::new();
-    target.push(b"/proc/self/fd/");
-    target.push_number(point.number() as u32);
-    target.push(b"\0");
-    let target = core::ffi::CStr::from_bytes_until_nul(target.bytes()).unwrap_or(c"");
+fn classic_bind(source: &CStr, recursive: bool, point: BorrowedFd) -> Result<(), Errno> {
+    let target = in_proc(point);
+    let target = CStr::from_bytes_until_nul(target.bytes()).unwrap_or(c"");
     let flags = if recursive { MS_BIND | MS_REC } else { MS_BIND };
-    mount(source.as_c_str(), target, c"", flags, c"")
+    mount(source, target, c"", flags, c"")
+}
+
+/// The path of what a descriptor refers to, with a NUL.
+fn in_proc(descriptor: BorrowedFd) -> Line {
+    let mut path = Line::new();
+    path.push(b"/proc/self/fd/");
+    path.push_number(descriptor.number() as u32);
+    path.push(b"\0");
+    path
 }
 
 /// A share in the mount point if it is a stub; ENOENT when it is not there any more.
@@ -296,6 +371,7 @@ fn make_mount_point<'a>(
     };
     let directory = match &mount.source {
         Source::FileSystem(_) => true,
+        Source::Copy(_) => false,
         Source::Path(path) => {
             let source = fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_PATH, 0)
                 .map_err(|errno| Error::new(Step::OpenSource, path.bytes(), errno))?;

@@ -1,6 +1,9 @@
 //! What the new root shows: the description of a mount, and the default set.
 
 pub(crate) mod attach;
+pub(crate) mod copy;
+mod devices;
+pub(crate) mod mask;
 pub(crate) mod overlay;
 pub(crate) mod path;
 pub(crate) mod read_only;
@@ -13,6 +16,7 @@ use alloc::vec::Vec;
 
 use crate::mount::path::split_first;
 use crate::name::Name;
+use crate::sys::Errno;
 use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
 };
@@ -43,6 +47,10 @@ pub struct Mount {
     pub(crate) device: Option<Name>,
     /// Where a new file system is not allowed, the host's of the same kind is bound.
     pub(crate) host_instead: bool,
+    /// The usual devices are made in it.
+    pub(crate) devices: bool,
+    /// What a copy holds, read before the run.
+    pub(crate) contents: Result<Vec<u8>, Errno>,
 }
 
 /// What a mount shows.
@@ -52,12 +60,14 @@ pub(crate) enum Source {
     Path(Name),
     /// A new file system of this type.
     FileSystem(Name),
+    /// A copy of a file of the host, in memory.
+    Copy(Name),
 }
 
 impl Source {
     pub(crate) fn name(&self) -> &Name {
         match self {
-            Source::Path(name) | Source::FileSystem(name) => name,
+            Source::Path(name) | Source::FileSystem(name) | Source::Copy(name) => name,
         }
     }
 }
@@ -68,6 +78,15 @@ impl Mount {
     pub fn bind(source: impl AsRef<[u8]>) -> Mount {
         let source = source.as_ref();
         Mount::new(Source::Path(Name::new(source)), source)
+    }
+
+    /// Shows a private copy of a file of the host, as it is when the run begins: it may be written,
+    /// and what is written is gone after the run. Above an [overlay](crate::Chroot::overlay) it is a
+    /// file like others, which may also be replaced by another; else it is a mount in its place,
+    /// which may not (EBUSY).
+    pub fn copy(source: impl AsRef<[u8]>) -> Mount {
+        let source = source.as_ref();
+        Mount::new(Source::Copy(Name::new(source)), source)
     }
 
     /// Mounts a new file system of this type (`tmpfs`, `proc`, …) at the target.
@@ -88,6 +107,8 @@ impl Mount {
             data: Name::new(b""),
             device: None,
             host_instead: false,
+            devices: false,
+            contents: Ok(Vec::new()),
         }
     }
 
@@ -165,6 +186,22 @@ impl Mount {
             shm.no_suid().no_device().optional(),
             Mount::bind("/etc/resolv.conf").optional(),
         ])
+    }
+
+    /// A `/dev` of the run's own: a tmpfs with null, zero, full, random, urandom and tty, links to
+    /// the standard descriptors, and terminals and shared memory of its own.
+    pub(crate) fn minimal_dev() -> [Mount; 3] {
+        let mut dev = Mount::file_system("tmpfs", "/dev").data("mode=755");
+        dev.devices = true;
+        let pts = Mount::file_system("devpts", "/dev/pts");
+        let shm = Mount::file_system("tmpfs", "/dev/shm").data("mode=1777");
+        [
+            dev.no_suid().no_exec(),
+            pts.data("newinstance,mode=620,ptmxmode=666")
+                .no_suid()
+                .no_exec(),
+            shm.no_suid().no_device(),
+        ]
     }
 
     /// Do both go to the same path? `/a//b/.` is `/a/b`.

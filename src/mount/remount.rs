@@ -4,7 +4,6 @@ use core::ffi::CStr;
 
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::{resolve, walk};
-use crate::name::Name;
 use crate::sys::mount::{
     MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, mount as mount_call,
 };
@@ -14,14 +13,14 @@ use crate::sys::{BorrowedFd, Errno, fs};
 /// it. Nothing of ours runs in this mount namespace yet, so nobody meets it without its flags.
 pub(crate) fn set_flags_of_attached(
     root: BorrowedFd,
-    target: &Name,
+    target: &CStr,
     flags: u32,
     recursive: bool,
 ) -> Result<(), Errno> {
-    let top = resolve(root, target.as_c_str())?;
+    let top = resolve(root, target)?;
     change_flags(top.borrow(), flags, 0)?;
     if recursive {
-        set_flags_below(root, target.as_c_str(), flags)?;
+        set_flags_below(root, target, flags)?;
     }
     Ok(())
 }

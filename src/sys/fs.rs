@@ -1,5 +1,6 @@
 //! Files and directories, by descriptor.
 
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::{MaybeUninit, size_of};
 
@@ -64,6 +65,39 @@ pub fn mkdirat(dir: BorrowedFd, name: &CStr, mode: u32) -> Result<(), Errno> {
     })
 }
 
+/// `mknodat(2)` of a character device.
+pub fn mknodat(
+    dir: BorrowedFd,
+    name: &CStr,
+    mode: u32,
+    major: u32,
+    minor: u32,
+) -> Result<(), Errno> {
+    // SAFETY: the name is a C string that outlives the call. Numbers below 256 need no more bits.
+    done(unsafe {
+        sc::syscall4(
+            nr::MKNODAT,
+            dir.raw(),
+            name.as_ptr() as usize,
+            (raw::S_IFCHR | mode) as usize,
+            (major << 8 | minor) as usize,
+        )
+    })
+}
+
+/// `symlinkat(2)`.
+pub fn symlinkat(target: &CStr, dir: BorrowedFd, name: &CStr) -> Result<(), Errno> {
+    // SAFETY: both are C strings that outlive the call.
+    done(unsafe {
+        sc::syscall3(
+            nr::SYMLINKAT,
+            target.as_ptr() as usize,
+            dir.raw(),
+            name.as_ptr() as usize,
+        )
+    })
+}
+
 /// `unlinkat(2)`: of a directory (which must be empty) or of anything else.
 pub fn unlinkat(dir: BorrowedFd, name: &CStr, directory: bool) -> Result<(), Errno> {
     let flags = if directory { raw::AT_REMOVEDIR } else { 0 };
@@ -88,6 +122,19 @@ pub fn fchmod(file: BorrowedFd, mode: u32) -> Result<(), Errno> {
 pub fn fchown(file: BorrowedFd, user: u32, group: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall3(nr::FCHOWN, file.raw(), user as usize, group as usize) })
+}
+
+/// All of a file, by `openat(2)` and `read(2)`.
+pub fn read_all(path: &CStr) -> Result<Vec<u8>, Errno> {
+    let file = openat(BorrowedFd::CWD, path, O_RDONLY, 0)?;
+    let mut all = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match read(file.borrow(), &mut buffer)? {
+            0 => return Ok(all),
+            length => all.extend(&buffer[..length]),
+        }
+    }
 }
 
 /// `readlinkat(2)` of a name in a directory.
@@ -334,20 +381,6 @@ pub fn read_exact_at(fd: BorrowedFd, buffer: &mut [u8], offset: u64) -> Result<(
 pub fn splice(from: BorrowedFd, to: BorrowedFd, length: usize) -> Result<usize, Errno> {
     // SAFETY: no memory is passed but null pointers, for the current offsets.
     check(unsafe { sc::syscall6(nr::SPLICE, from.raw(), 0, to.raw(), 0, length, 0) })
-}
-
-/// `symlinkat(2)`.
-pub fn symlink(target: &CStr, path: &CStr) -> Result<(), Errno> {
-    let cwd = BorrowedFd::CWD.raw();
-    // SAFETY: both are C strings that outlive the call.
-    done(unsafe {
-        sc::syscall3(
-            nr::SYMLINKAT,
-            target.as_ptr() as usize,
-            cwd,
-            path.as_ptr() as usize,
-        )
-    })
 }
 
 /// `write(2)` until all is written.

@@ -1,0 +1,54 @@
+//! A `/dev` of our own: the devices that every program may use, and no others.
+
+use core::ffi::CStr;
+
+use crate::mount::attach::bind_at;
+use crate::sys::{BorrowedFd, Errno, fs};
+
+/// Name, path on the host, major and minor number (`Documentation/admin-guide/devices.txt`).
+const NODES: [(&CStr, &CStr, u32, u32); 6] = [
+    (c"null", c"/dev/null", 1, 3),
+    (c"zero", c"/dev/zero", 1, 5),
+    (c"full", c"/dev/full", 1, 7),
+    (c"random", c"/dev/random", 1, 8),
+    (c"urandom", c"/dev/urandom", 1, 9),
+    (c"tty", c"/dev/tty", 5, 0),
+];
+
+const LINKS: [(&CStr, &CStr); 5] = [
+    (c"fd", c"/proc/self/fd"),
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+    (c"ptmx", c"pts/ptmx"),
+];
+
+/// Makes them in an empty file system, and what is to be mounted on there.
+///
+/// Who may make no nodes (an ordinary user, a container without `CAP_MKNOD`) gets the host's.
+pub(crate) fn make(dev: BorrowedFd) -> Result<(), Errno> {
+    let umask = fs::umask(0);
+    let made = make_all(dev);
+    fs::umask(umask);
+    made
+}
+
+fn make_all(dev: BorrowedFd) -> Result<(), Errno> {
+    for name in [c"pts", c"shm"] {
+        fs::mkdirat(dev, name, 0o755)?;
+    }
+    for (name, target) in LINKS {
+        fs::symlinkat(target, dev, name)?;
+    }
+    for (name, host, major, minor) in NODES {
+        match fs::mknodat(dev, name, 0o666, major, minor) {
+            Err(Errno::EPERM) => {
+                let flags = fs::O_CREAT | fs::O_EXCL | fs::O_NOFOLLOW;
+                let point = fs::openat(dev, name, flags, 0o666)?;
+                bind_at(host, point.borrow())?;
+            }
+            result => result?,
+        }
+    }
+    Ok(())
+}
