@@ -8,6 +8,7 @@ use crate::chroot::Chroot;
 use crate::error::{Error, Step};
 use crate::exec::Command;
 use crate::files::close_all_but;
+use crate::identity::Identity;
 use crate::inside::Inside;
 use crate::jobs::{Job, JobControl};
 use crate::message;
@@ -132,6 +133,7 @@ impl Chroot {
             chroot: &chroot,
             command: Command::new(&[], &[]),
             fallback: Command::new(&[], &[]),
+            identity: Identity::default(),
             attached: Attached::with_room_for(&chroot.mounts),
             root: OnceCell::new(),
             entered: false,

@@ -50,6 +50,8 @@ pub struct Chroot {
     pub(crate) environment: Vec<Name>,
     pub(crate) changes: Vec<Change>,
     pub(crate) argv0: Option<Name>,
+    pub(crate) user: Option<Name>,
+    pub(crate) groups: Option<Name>,
     pub(crate) dropped_capabilities: Capabilities,
     pub(crate) no_new_privileges: bool,
     /// The command's standard descriptors, where they were set.
@@ -76,6 +78,8 @@ impl Chroot {
             environment: Vec::new(),
             changes: Vec::new(),
             argv0: None,
+            user: None,
+            groups: None,
             dropped_capabilities: Capabilities::NONE,
             no_new_privileges: false,
             standard: [None; 3],
@@ -232,6 +236,29 @@ impl Chroot {
         self
     }
 
+    /// Makes the command this user, `USER` or `USER:GROUP`: a number, or a name in the new root's own
+    /// `/etc/passwd` and `/etc/group`, as they are without the mounts of this run.
+    ///
+    /// Of a user that is not there, which only a number can be, the group has the same number. The
+    /// supplementary groups are the main one and those that have the user as a member in the new
+    /// root, none for a user that is not there; [`Chroot::groups`] sets others. HOME, SHELL, USER
+    /// and LOGNAME are set, as by `su(1)`, unless [`Chroot::env`] sets them; a user that is not
+    /// there has `/`, `/bin/sh` and no name.
+    ///
+    /// A user namespace made for the run has no user but 0, and its supplementary groups cannot be
+    /// changed.
+    pub fn user(mut self, user: impl AsRef<[u8]>) -> Chroot {
+        self.user = Some(Name::new(user.as_ref()));
+        self
+    }
+
+    /// Makes these the command's supplementary groups: numbers, or names in the new root's own
+    /// `/etc/group`, with commas between them.
+    pub fn groups(mut self, list: impl AsRef<[u8]>) -> Chroot {
+        self.groups = Some(Name::new(list.as_ref()));
+        self
+    }
+
     /// Takes capabilities (`capabilities(7)`) from the command, for good: from its bounding,
     /// effective, permitted, inheritable and ambient set. Called again, it takes more.
     ///
@@ -297,6 +324,8 @@ impl Chroot {
             .chain(&self.environment)
             .chain(self.changes.iter().filter_map(Change::name))
             .chain(&self.argv0)
+            .chain(&self.user)
+            .chain(&self.groups)
             .find(|name| name.held_nul());
         if let Some(size) = &self.overlay_size {
             if !overlay::is_size(size.bytes()) {
@@ -331,13 +360,10 @@ impl Chroot {
         Ok(standard)
     }
 
-    /// The same run with its environment made, and with relative sources made absolute, since
-    /// mounting file systems changes the current directory. Where such a mount has no target of its own, it follows.
+    /// The same run with relative sources made absolute, since mounting file systems changes the
+    /// current directory. Where such a mount has no target of its own, it follows.
     pub(crate) fn prepared(&self) -> Result<Chroot, Error<'static>> {
         let mut chroot = self.clone();
-        for change in core::mem::take(&mut chroot.changes) {
-            change.apply(&mut chroot.environment);
-        }
         if let (true, Some(path)) = (self.console, terminal_path()) {
             let path = path.bytes();
             let console = Mount::bind(path).to("/dev/console").optional();

@@ -121,6 +121,18 @@ steps! {
     Fork: "start a process for";
     /// The command's working directory.
     ChangeDirectory: "change to the directory";
+    /// Users and groups of the new root.
+    ReadOfRoot: "read the new root's";
+    /// Who the command is to be.
+    FindUser: "find the user";
+    /// As above.
+    FindGroup: "find the group";
+    /// The supplementary groups.
+    SetGroups: "set the supplementary groups";
+    /// The main group.
+    SetGroup: "take the group of";
+    /// The user.
+    SetUser: "become the user";
     /// What the command may not do.
     DropCapabilities: "drop capabilities";
     /// The command itself.
@@ -320,8 +332,16 @@ impl<'a> Error<'a> {
             (Step::Mount, Errno::EINVAL) => "the file system may not know one of these options",
             (Step::Mount, Errno::ENODEV) => "the kernel has no such file system",
             (Step::DropCapabilities, Errno::EPERM) => {
-                "the caller needs CAP_SETPCAP for that, as root has it and every user in a user 
+                "the caller needs CAP_SETPCAP for that, as root has it and every user in a user \
                  namespace"
+            }
+            (Step::SetGroups | Step::SetGroup | Step::SetUser, Errno::EINVAL | Errno::EPERM) => {
+                "the user namespace of an ordinary user has one user and one group, 0, and its \
+                 groups cannot be changed: run as root, or, where /etc/subuid has a range for you, \
+                 with --map-users auto"
+            }
+            (Step::ReadOfRoot, Errno::EINVAL) => {
+                "it is no plain file; a user and a group by their numbers need no file"
             }
             (Step::Execute, Errno::ENOENT) => {
                 "there is no such command in the root that it is to run in (PATH is searched there)"

@@ -9,6 +9,7 @@ use crate::directory::{WorkingDirectory, keep_current_directory};
 use crate::error::{Error, Step, say};
 use crate::exec::Command;
 use crate::files::{close_all_but, close_standard};
+use crate::identity::Identity;
 use crate::jobs::{Job, JobControl};
 use crate::message;
 use crate::mount::attach::{Attached, attach_all};
@@ -33,6 +34,7 @@ pub(crate) struct Inside<'a> {
     pub(crate) chroot: &'a Chroot,
     pub(crate) command: Command<'a>,
     pub(crate) fallback: Command<'a>,
+    pub(crate) identity: Identity,
     pub(crate) attached: Attached,
     /// The new root's mounts, once they are attached.
     pub(crate) root: OnceCell<OwnedFd>,
@@ -234,7 +236,7 @@ impl<'a> Inside<'a> {
             // Rust's programs ignore it.
             set_default(SIGPIPE);
         }
-        if let Err(error) = self.chroot.give_up_rights() {
+        if let Err(error) = self.identity.assume(self.chroot) {
             return error;
         }
         if let Err(error) = self.change_directory(kept) {

@@ -135,6 +135,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod accounts;
 mod boot;
 mod call;
 mod capability;

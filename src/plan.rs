@@ -31,8 +31,9 @@ impl Chroot {
     /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
     pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
         self.check_names()?;
-        let chroot = self.prepared()?;
+        let mut chroot = self.prepared()?;
         let root = chroot.open_new_root()?;
+        let identity = chroot.identify(root.borrow())?;
         let mut plan = Vec::new();
         let mut tell = |label: &str, write: &dyn Fn(&mut Line)| {
             let mut line = Line::new();
@@ -108,6 +109,12 @@ impl Chroot {
         }
         for change in &self.changes {
             tell("env", &|line| change.describe(line));
+        }
+        if identity.has_ids() {
+            tell("user", &|line| identity.describe_ids(line));
+        }
+        if identity.has_groups() {
+            tell("groups", &|line| identity.describe_groups(line));
         }
         if self.dropped_capabilities != Capabilities::NONE {
             tell("without", &|line| self.dropped_capabilities.describe(line));

@@ -45,13 +45,14 @@ impl Chroot {
     pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
         self.check_names()?;
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);
-        let chroot = self.prepared()?;
+        let mut chroot = self.prepared()?;
         let mut new_root = self.open_new_root()?;
         if new_root.number() <= 2 {
             drop(new_root);
             fs::open_standard_descriptors().map_err(prepare)?;
             new_root = self.open_new_root()?;
         }
+        let identity = chroot.identify(new_root.borrow())?;
 
         let standard = chroot.open_standard()?;
         let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
@@ -62,6 +63,7 @@ impl Chroot {
             chroot: &chroot,
             command: Command::new(&chroot.words, &chroot.environment).with_argv0(&chroot.argv0),
             fallback: Command::new(&chroot.fallback, &chroot.environment).with_argv0(&chroot.argv0),
+            identity,
             attached: Attached::with_room_for(&chroot.mounts),
             root: OnceCell::new(),
             entered: false,

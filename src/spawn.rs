@@ -135,14 +135,16 @@ impl Chroot {
     fn spawn_with(&self, standard: Standard) -> Result<Child, Error<'static>> {
         self.check_names()?;
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);
-        let chroot = self.prepared()?;
+        let mut chroot = self.prepared()?;
         let new_root = self.open_new_root()?;
+        let identity = chroot.identify(new_root.borrow())?;
         let (to_inside, supervisor) = net::socketpair().map_err(prepare)?;
         let signals = signalfd(SignalSet::ALL).map_err(prepare)?;
         let mut inside = Inside {
             chroot: &chroot,
             command: Command::new(&chroot.words, &chroot.environment).with_argv0(&chroot.argv0),
             fallback: Command::new(&chroot.fallback, &chroot.environment).with_argv0(&chroot.argv0),
+            identity,
             attached: Attached::with_room_for(&chroot.mounts),
             root: OnceCell::new(),
             entered: false,

@@ -531,7 +531,7 @@ fn help_fits_a_screen_and_names_every_default() {
         }
     }
     let help = succeed(rootlet(users()[0]).args(["run", "--help"]));
-    assert_eq!(help.matches("(default: ").count(), 12, "{help}");
+    assert_eq!(help.matches("(default: ").count(), 17, "{help}");
     let version = succeed(rootlet(users()[0]).arg("--version"));
     assert_eq!(version, format!("rootlet {}\n", env!("CARGO_PKG_VERSION")));
     // Full or closed standard output is not success.

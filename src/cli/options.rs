@@ -21,6 +21,8 @@ pub(crate) enum Id {
     UnsetEnv,
     ClearEnv,
     Argv0,
+    User,
+    Groups,
     DropCaps,
     NoNewPrivs,
     DryRun,
@@ -228,6 +230,27 @@ leaves running is killed when it ends, and all of it when rootlet is killed.
             heading: "Identity and rights",
             options: &[
                 Opt {
+                    id: Id::User,
+                    short: Some(b'u'),
+                    long: &["user"],
+                    value: Some("USER[:GROUP]"),
+                    help: &[
+                        "run COMMAND as this user, with HOME, SHELL, USER and",
+                        "LOGNAME set (default: as the caller, or as user 0 in",
+                        "a user namespace)",
+                    ],
+                },
+                Opt {
+                    id: Id::Groups,
+                    short: Some(b'G'),
+                    long: &["groups"],
+                    value: Some("LIST"),
+                    help: &[
+                        "with these supplementary groups, with commas",
+                        "(default: those of USER, in /etc/group)",
+                    ],
+                },
+                Opt {
                     id: Id::DropCaps,
                     short: None,
                     long: &["drop-caps"],
@@ -250,7 +273,10 @@ leaves running is killed when it ends, and all of it when rootlet is killed.
                     ],
                 },
             ],
-            below: "",
+            below: "\
+Users and groups are numbers, or names in NEWROOT's own /etc/passwd and
+/etc/group. A number need not be there: its group has the same number then.
+",
         },
         Section {
             heading: "Environment (each can be given more than once)",

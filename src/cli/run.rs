@@ -37,6 +37,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let (mut variables, mut argv0) = (Vec::new(), None);
     let (mut dropped, mut no_new_privileges) = (Vec::new(), false);
     let (mut minimal_dev, mut resolv_conf, mut mask_proc) = (false, 0, false);
+    let (mut user, mut groups) = (None, None);
     let mut instead = None;
 
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
@@ -69,6 +70,8 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                 return wrong(value, "that is no name of a variable");
             }
             Id::Env | Id::UnsetEnv => variables.push((option, value)),
+            Id::User => user = Some(value),
+            Id::Groups => groups = Some(value),
             Id::DropCaps => dropped.push(Capabilities::parse(value)?),
             Id::NoNewPrivs => no_new_privileges = true,
             Id::ClearEnv => clear_env = true,
@@ -135,6 +138,12 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             _ => chroot.command("/bin/sh").args(["-i"]),
         },
     };
+    if let Some(user) = user {
+        chroot = chroot.user(user);
+    }
+    if let Some(list) = groups {
+        chroot = chroot.groups(list);
+    }
     chroot = dropped.into_iter().fold(chroot, Chroot::drop_capabilities);
     if no_new_privileges {
         chroot = chroot.no_new_privileges();

@@ -83,3 +83,48 @@ pub fn drop_from_bounding(capability: u32) -> Result<(), Errno> {
 pub fn set_no_new_privileges() -> Result<(), Errno> {
     control(prctl::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
 }
+
+/// `setgroups(2)`.
+pub fn set_groups(groups: &[u32]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads as many numbers as the slice has.
+    done(unsafe { sc::syscall2(nr::SETGROUPS, groups.len(), groups.as_ptr() as usize) })
+}
+
+/// `getgroups(2)`: how many there are; EINVAL where there are more than the slice has room for.
+pub fn groups(groups: &mut [u32]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most as many numbers as the slice has.
+    check(unsafe { sc::syscall2(nr::GETGROUPS, groups.len(), groups.as_mut_ptr() as usize) })
+}
+
+/// Which of the two kinds of ids.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `setresgid(2)`, `getresgid(2)`.
+    Group,
+    /// `setresuid(2)`, `getresuid(2)`.
+    User,
+}
+
+/// Makes it the real, effective, saved and file-system id.
+pub fn set_ids(kind: Kind, id: u32) -> Result<(), Errno> {
+    let number = match kind {
+        Kind::Group => nr::SETRESGID,
+        Kind::User => nr::SETRESUID,
+    };
+    let id = id as usize;
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall3(number, id, id, id) })
+}
+
+/// The real, effective and saved id.
+pub fn ids(kind: Kind) -> Result<[u32; 3], Errno> {
+    let number = match kind {
+        Kind::Group => nr::GETRESGID,
+        Kind::User => nr::GETRESUID,
+    };
+    let mut ids = [0u32; 3];
+    let [real, effective, saved] = ids.each_mut().map(|id| &raw mut *id as usize);
+    // SAFETY: the kernel writes three numbers.
+    done(unsafe { sc::syscall3(number, real, effective, saved) })?;
+    Ok(ids)
+}
