@@ -531,7 +531,25 @@ fn help_fits_a_screen_and_names_every_default() {
         }
     }
     let help = succeed(rootlet(users()[0]).args(["run", "--help"]));
-    assert_eq!(help.matches("(default: ").count(), 17, "{help}");
+    let mut without_default: Vec<&str> = Vec::new();
+    for line in help.lines() {
+        if line.trim_start().starts_with('-') {
+            without_default.push(line.trim());
+        }
+        if line.contains("(default: ") {
+            without_default.pop();
+        }
+    }
+    assert_eq!(
+        without_default,
+        [
+            "-R, --rbind SRC[:DEST[:OPT,...]]",
+            "-E, --env NAME=VALUE  set a variable for COMMAND",
+            "--unset-env NAME  leave a variable out",
+            "-h, --help            print this",
+            "-V, --version         print the version",
+        ]
+    );
     let version = succeed(rootlet(users()[0]).arg("--version"));
     assert_eq!(version, format!("rootlet {}\n", env!("CARGO_PKG_VERSION")));
     // Full or closed standard output is not success.
