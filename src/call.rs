@@ -147,6 +147,7 @@ impl Chroot {
                 job: Job::Shared,
                 terminal: None,
             },
+            pty: None,
         };
         let state = AtomicU8::new(RUNNING);
         let peer = to_inside.number() as u32;

@@ -54,6 +54,7 @@ pub struct Chroot {
     pub(crate) groups: Option<Name>,
     pub(crate) dropped_capabilities: Capabilities,
     pub(crate) no_new_privileges: bool,
+    pub(crate) pty: bool,
     /// The command's standard descriptors, where they were set.
     pub(crate) standard: [Option<Stdio>; 3],
     pub(crate) verbose: bool,
@@ -82,6 +83,7 @@ impl Chroot {
             groups: None,
             dropped_capabilities: Capabilities::NONE,
             no_new_privileges: false,
+            pty: false,
             standard: [None; 3],
             verbose: false,
         }
@@ -295,6 +297,15 @@ impl Chroot {
     /// What rootlet itself has to say goes to the caller's all the same.
     pub fn stderr(mut self, stdio: Stdio) -> Chroot {
         self.standard[2] = Some(stdio);
+        self
+    }
+
+    /// Gives the command a terminal of its own (`pty(7)`) in the place of the caller's, where one of
+    /// the standard descriptors is that: what it pushes into the input of its terminal
+    /// (`ioctl(TIOCSTI)`) does not reach the caller's shell. Keys, job control and the window's size
+    /// are passed on. Only [`Chroot::run`] does this.
+    pub fn pty(mut self) -> Chroot {
+        self.pty = true;
         self
     }
 

@@ -71,6 +71,8 @@ steps! {
     OpenRoot: "open the new root";
     /// The working directory, where a relative path needs it.
     WorkingDirectory: "find the current directory";
+    /// A terminal of the command's own.
+    Pty: "give the command a terminal of its own";
     /// Descriptors for signals and for talking between our processes.
     Prepare: "prepare the run";
     /// A standard descriptor of the command.

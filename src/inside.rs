@@ -20,6 +20,7 @@ use crate::mount::resolve::walk;
 use crate::mount::{read_only, stub};
 use crate::namespace::{in_user_namespace, map_to_root, set_names};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
+use crate::pty::Pty;
 use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
 use crate::stdio::Standard;
 use crate::sys::mount::{MNT_DETACH, umount};
@@ -49,6 +50,7 @@ pub(crate) struct Inside<'a> {
     pub(crate) caller_mask: SignalSet,
     pub(crate) caller: (u32, u32),
     pub(crate) jobs: JobControl,
+    pub(crate) pty: Option<Pty>,
 }
 
 impl<'a> Inside<'a> {
@@ -62,11 +64,14 @@ impl<'a> Inside<'a> {
     }
 
     /// Closes what only the caller needs, and makes its user 0 where there is a new user namespace.
-    fn leave_caller(&self, new_user_namespace: bool) -> Result<(), Error<'a>> {
+    fn leave_caller(&mut self, new_user_namespace: bool) -> Result<(), Error<'a>> {
         if self.for_owner {
             // That none of ours takes the place of one that is closed.
             fs::open_standard_descriptors()
                 .map_err(|errno| Error::new(Step::Prepare, b"", errno))?;
+        }
+        if let Some(pty) = self.pty.take() {
+            self.jobs = pty.enter()?;
         }
         // Only the standard descriptors reach the command, and nothing else keeps files busy.
         let ours = [&self.supervisor, &self.signals].into_iter();
@@ -99,8 +104,8 @@ impl<'a> Inside<'a> {
 
     /// For the supervisor, after the fork: closes what is the child's alone, and gives back what
     /// both use.
-    pub(crate) fn leave_to_the_child(self) -> OwnedFd {
-        self.signals
+    pub(crate) fn leave_to_the_child(self) -> (OwnedFd, Option<Pty>) {
+        (self.signals, self.pty)
     }
 
     /// mounts, enter. Gives the caller's directory where it is to be kept.

@@ -157,6 +157,7 @@ mod name;
 mod namespace;
 mod pid1;
 mod plan;
+mod pty;
 mod root;
 mod run;
 mod spawn;

@@ -6,9 +6,10 @@ use crate::chroot::Chroot;
 use crate::error::{Error, Step};
 use crate::exec::Command;
 use crate::inside::Inside;
-use crate::jobs::JobControl;
+use crate::jobs::{Job, JobControl};
 use crate::mount::attach::Attached;
 use crate::namespace::fork_into_namespaces;
+use crate::pty::Pty;
 use crate::supervisor::Supervisor;
 use crate::sys::process::{ExitStatus, Fork, effective_ids};
 use crate::sys::signal::{SignalSet, set_blocked, signalfd};
@@ -58,7 +59,15 @@ impl Chroot {
         let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let (to_inside, to_supervisor) = net::socketpair().map_err(prepare)?;
-        let jobs = JobControl::look();
+        let pty = match chroot.pty {
+            true => Pty::open()?,
+            false => None,
+        };
+        let mut jobs = JobControl::look();
+        if pty.is_some() {
+            // The keys are the command's, but the foreground stays with us.
+            jobs.job = Job::Own { foreground: false };
+        }
         let inside = Inside {
             chroot: &chroot,
             command: Command::new(&chroot.words, &chroot.environment).with_argv0(&chroot.argv0),
@@ -74,6 +83,7 @@ impl Chroot {
             caller_mask,
             caller: effective_ids(),
             jobs,
+            pty,
         };
         // SAFETY: the child allocates nothing; `inside` is all it needs.
         let pid1 = match unsafe { fork_into_namespaces() } {
@@ -85,13 +95,14 @@ impl Chroot {
             Err(errno) => return Err(Error::new(Step::Namespaces, b"", errno)),
         };
         // So that the end of pid 1 is the end of what can be heard from it.
-        let signals = inside.leave_to_the_child();
+        let (signals, pty) = inside.leave_to_the_child();
 
         let ending = Supervisor {
             signals: signals.borrow(),
             inside: to_inside.borrow(),
             pid1: pid1.borrow(),
             jobs,
+            relay: pty.map(Pty::relay),
         }
         .run()?;
         let cleaned = match ending.stubs {

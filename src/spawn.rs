@@ -158,6 +158,7 @@ impl Chroot {
                 job: Job::Shared,
                 terminal: None,
             },
+            pty: None,
         };
 
         // Until the child reads them from its signalfd.

@@ -3,10 +3,11 @@
 use crate::error::{Error, Step, say};
 use crate::jobs::JobControl;
 use crate::message;
+use crate::pty::Relay;
 use crate::sys::net::{receive, send};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, wait};
-use crate::sys::signal::{self, SIGCONT};
+use crate::sys::signal::{self, SIGCONT, SIGWINCH};
 use crate::sys::{BorrowedFd, Errno};
 
 /// What the supervisor watches.
@@ -17,6 +18,8 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) inside: BorrowedFd<'a>,
     pub(crate) pid1: BorrowedFd<'a>,
     pub(crate) jobs: JobControl,
+    /// Where the command has a terminal of its own.
+    pub(crate) relay: Option<Relay>,
 }
 
 /// How a run ended.
@@ -80,28 +83,43 @@ impl Supervisor<'_> {
     pub(crate) fn run(mut self) -> Result<Ending, Error<'static>> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
         let (mut heard, mut listening) = (Heard::default(), true);
+        if let Some(relay) = &mut self.relay {
+            relay.take_keys();
+        }
         loop {
+            let [keys, terminal] = match &self.relay {
+                Some(relay) => relay.polls(),
+                None => [Poll::none(), Poll::none()],
+            };
             let mut ready = [
                 Poll::new(self.signals),
                 Poll::new(self.pid1),
-                Poll::new(self.inside),
+                // When pid 1 has closed its end there is nothing more to hear, and its pidfd is next.
+                match listening {
+                    true => Poll::new(self.inside),
+                    false => Poll::none(),
+                },
+                keys,
+                terminal,
             ];
-            // When pid 1 has closed its end there is nothing more to hear, and its pidfd is next.
-            let watched = if listening { 3 } else { 2 };
-            poll(&mut ready[..watched], None).map_err(failed)?;
-            let [signal_came, pid1_ended, inside_spoke] = ready.map(|poll| poll.is_ready());
+            poll(&mut ready, None).map_err(failed)?;
+            let [signal_came, pid1_ended, inside_spoke, keys, terminal] =
+                ready.map(|poll| poll.is_ready());
+            if let (true, Some(relay)) = (keys || terminal, &mut self.relay) {
+                relay.pass_on(keys);
+            }
             if inside_spoke || pid1_ended {
                 let mut buffer = [0; message::LENGTH_MAX];
                 while listening {
                     match receive(self.inside, &mut buffer) {
                         Ok(0) => listening = false,
                         Ok(length) => match &buffer[..length] {
-                            message::STOPPED => self.jobs.stop(),
+                            message::STOPPED => self.stop(),
                             // A shell's `fg` tells a job that runs nothing.
                             message::NEEDS_FOREGROUND if self.jobs.may_give_foreground() => {
                                 self.give_foreground();
                             }
-                            message::NEEDS_FOREGROUND => self.jobs.stop(),
+                            message::NEEDS_FOREGROUND => self.stop(),
                             message => heard.take(message),
                         },
                         Err(Errno::EAGAIN) => break,
@@ -112,13 +130,21 @@ impl Supervisor<'_> {
             }
             if signal_came {
                 let signal = signal::read(self.signals).map_err(failed)?;
-                if self.jobs.is_for_command(&signal) {
+                if let (SIGWINCH, true, Some(relay)) =
+                    (signal.number, signal.from_kernel, &self.relay)
+                {
+                    relay.resize();
+                } else if self.jobs.is_for_command(&signal) {
                     self.forward(signal.number);
                 }
             }
             if pid1_ended {
                 if let Waited::Ended(_, ended) = wait(Who::Pidfd(self.pid1)).map_err(failed)? {
                     let status = heard.status(ended);
+                    if let Some(relay) = &mut self.relay {
+                        relay.finish();
+                        relay.give_keys_back();
+                    }
                     tell_reboot(ended);
                     return Ok(Ending {
                         interrupted: self.jobs.regain_terminal(status),
@@ -131,7 +157,18 @@ impl Supervisor<'_> {
         }
     }
 
+    /// The command was stopped, and so are we, until someone continues us.
+    fn stop(&mut self) {
+        if let Some(relay) = &mut self.relay {
+            relay.give_keys_back();
+        }
+        self.jobs.stop();
+    }
+
     fn forward(&mut self, number: u32) {
+        if let (SIGCONT, Some(relay)) = (number, &mut self.relay) {
+            relay.take_keys();
+        }
         if number == SIGCONT && self.jobs.may_give_foreground() {
             self.give_foreground();
         } else {
@@ -141,7 +178,9 @@ impl Supervisor<'_> {
     }
 
     fn give_foreground(&mut self) {
-        self.jobs.gave_foreground();
+        if self.relay.is_none() {
+            self.jobs.gave_foreground();
+        }
         // As in `forward`.
         let _ = send(self.inside, message::FOREGROUND);
     }

@@ -8,6 +8,7 @@ pub(crate) enum Id {
     Rbind,
     ReadOnly,
     NoMounts,
+    Pty,
     ReadOnlyRoot,
     Overlay,
     OverlaySize,
@@ -207,6 +208,16 @@ is not shown. What is bound from elsewhere is written as ever.
                     help: &[
                         "start where the caller is, if that is below NEWROOT,",
                         "else in the directory of the same name (default: /)",
+                    ],
+                },
+                Opt {
+                    id: Id::Pty,
+                    short: None,
+                    long: &["pty"],
+                    value: None,
+                    help: &[
+                        "a terminal of its own, so that it cannot type into the",
+                        "caller's (default: the caller's)",
                     ],
                 },
                 Opt {

@@ -38,6 +38,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let (mut dropped, mut no_new_privileges) = (Vec::new(), false);
     let (mut minimal_dev, mut resolv_conf, mut mask_proc) = (false, 0, false);
     let (mut user, mut groups) = (None, None);
+    let mut pty = false;
     let mut instead = None;
 
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
@@ -52,6 +53,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                 }));
             }
             Id::NoMounts => no_mounts = true,
+            Id::Pty => pty = true,
             Id::ReadOnlyRoot => read_only_root = true,
             Id::Dev => minimal_dev = one_of(b"--dev", value, &[b"host", b"minimal"])? == 1,
             Id::ResolvConf => {
@@ -114,6 +116,9 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
         (None, true) => chroot.overlay(),
         (None, false) => chroot,
     };
+    if pty {
+        chroot = chroot.pty();
+    }
     if read_only_root {
         chroot = chroot.read_only();
     }

@@ -383,14 +383,16 @@ pub fn splice(from: BorrowedFd, to: BorrowedFd, length: usize) -> Result<usize, 
     check(unsafe { sc::syscall6(nr::SPLICE, from.raw(), 0, to.raw(), 0, length, 0) })
 }
 
+/// `write(2)`: how much was written.
+pub fn write(fd: BorrowedFd, bytes: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel reads at most `bytes.len()` bytes of the slice.
+    check(unsafe { sc::syscall3(nr::WRITE, fd.raw(), bytes.as_ptr() as usize, bytes.len()) })
+}
+
 /// `write(2)` until all is written.
 pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        // SAFETY: the kernel reads at most `bytes.len()` bytes of the slice.
-        let count = check(unsafe {
-            sc::syscall3(nr::WRITE, fd.raw(), bytes.as_ptr() as usize, bytes.len())
-        });
-        match count {
+        match write(fd, bytes) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),

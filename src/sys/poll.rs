@@ -21,6 +21,15 @@ impl Poll {
         })
     }
 
+    /// Waits for something to read, and for room to write.
+    pub fn for_both(fd: BorrowedFd) -> Poll {
+        Poll(raw::pollfd {
+            fd: fd.number(),
+            events: (raw::POLLIN | raw::POLLOUT) as i16,
+            revents: 0,
+        })
+    }
+
     /// Waits for nothing.
     pub fn none() -> Poll {
         Poll(raw::pollfd {

@@ -1,9 +1,12 @@
 //! The controlling terminal.
 
+use core::mem::MaybeUninit;
+
+use linux_raw_sys::general::{self, termios};
 use linux_raw_sys::ioctl as raw;
 use sc::nr;
 
-use super::{BorrowedFd, Errno, done};
+use super::{BorrowedFd, Errno, OwnedFd, check, done, fs};
 
 /// `tcgetpgrp(3)`: the foreground process group of our controlling terminal, ENOTTY when the
 /// descriptor is not that. A group outside our pid namespace is 0.
@@ -66,4 +69,98 @@ pub fn set_size(terminal: BorrowedFd, rows: u16, columns: u16) -> Result<(), Err
             size.as_ptr() as usize,
         )
     })
+}
+
+/// A terminal's settings, `termios(3)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings(termios);
+
+impl Settings {
+    /// As `cfmakeraw(3)` makes them: every key comes as it is typed, nothing is echoed, nothing of
+    /// the output is changed.
+    pub fn raw(mut self) -> Settings {
+        let settings = &mut self.0;
+        settings.c_iflag &= !(general::IGNBRK
+            | general::BRKINT
+            | general::PARMRK
+            | general::ISTRIP
+            | general::INLCR
+            | general::IGNCR
+            | general::ICRNL
+            | general::IXON);
+        settings.c_oflag &= !general::OPOST;
+        settings.c_lflag &=
+            !(general::ECHO | general::ECHONL | general::ICANON | general::ISIG | general::IEXTEN);
+        settings.c_cflag = settings.c_cflag & !(general::CSIZE | general::PARENB) | general::CS8;
+        settings.c_cc[general::VMIN as usize] = 1;
+        settings.c_cc[general::VTIME as usize] = 0;
+        self
+    }
+}
+
+/// `tcgetattr(3)`; ENOTTY when it is no terminal.
+pub fn settings(terminal: BorrowedFd) -> Result<Settings, Errno> {
+    let mut settings = MaybeUninit::<termios>::zeroed();
+    // SAFETY: the kernel fills the struct, which is plain integers.
+    unsafe {
+        done(sc::syscall3(
+            nr::IOCTL,
+            terminal.raw(),
+            raw::TCGETS as usize,
+            settings.as_mut_ptr() as usize,
+        ))?;
+        Ok(Settings(settings.assume_init()))
+    }
+}
+
+/// `tcsetattr(3)` with TCSADRAIN: when what was written is out. From the background only while
+/// SIGTTOU is blocked.
+pub fn set_settings(terminal: BorrowedFd, settings: &Settings) -> Result<(), Errno> {
+    // SAFETY: the kernel reads the struct.
+    done(unsafe {
+        sc::syscall3(
+            nr::IOCTL,
+            terminal.raw(),
+            raw::TCSETSW as usize,
+            &raw const settings.0 as usize,
+        )
+    })
+}
+
+/// `ioctl(TIOCGWINSZ)` of one terminal, `ioctl(TIOCSWINSZ)` of the other.
+pub fn set_size_of(terminal: BorrowedFd, other: BorrowedFd) -> Result<(), Errno> {
+    let mut size = [0u16; 4];
+    // SAFETY: the kernel fills, and then reads, a `struct winsize`: four shorts.
+    unsafe {
+        for (request, terminal) in [(raw::TIOCGWINSZ, terminal), (raw::TIOCSWINSZ, other)] {
+            done(sc::syscall3(
+                nr::IOCTL,
+                terminal.raw(),
+                request as usize,
+                size.as_mut_ptr() as usize,
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// A new pseudo-terminal, `pty(7)`: the master, which does not wait, and the terminal itself, which
+/// no path is needed for (`ioctl(TIOCGPTPEER)`, Linux 4.13).
+pub fn open_pty() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let flags = fs::O_RDWR | fs::O_NOCTTY;
+    let master = fs::openat(BorrowedFd::CWD, c"/dev/ptmx", flags | fs::O_NONBLOCK, 0)?;
+    let unlocked = 0i32;
+    // SAFETY: the kernel reads one int; the other call takes none of our memory.
+    unsafe {
+        let fd = master.borrow().raw();
+        done(sc::syscall3(
+            nr::IOCTL,
+            fd,
+            raw::TIOCSPTLCK as usize,
+            &raw const unlocked as usize,
+        ))?;
+        let flags = (flags | fs::O_CLOEXEC) as usize;
+        let slave = sc::syscall3(nr::IOCTL, fd, raw::TIOCGPTPEER as usize, flags);
+        Ok((master, OwnedFd::new(check(slave)?)))
+    }
 }

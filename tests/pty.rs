@@ -1,0 +1,167 @@
+//! `--pty`: a terminal of the command's own, between it and the caller's.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use common::terminal::{CTRL_C, CTRL_Z, Session};
+use common::{Root, end, rootlet, users, wait_until};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+fn set_size(session: &Session, rows: u16, columns: u16) {
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(session.terminal(), size).unwrap();
+}
+
+#[test]
+fn what_is_typed_is_the_commands_and_what_it_prints_the_callers() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        set_size(&session, 33, 99);
+        session.enter("outer=$(tty); before=$(stty -g)");
+        let script = r#"test "$(tty)" != "$0"; echo "other $?"; stty size; read -r line; echo "got <$line>"; exit 7"#;
+        session.enter(&format!("$rootlet run --pty / sh -c '{script}' \"$outer\""));
+        session.expect("other 0\n33 99\n");
+        session.enter("typed  text");
+        session.expect("got <typed  text>\n");
+        assert_eq!(session.status(), "7\n");
+        session.enter("test \"$before\" = \"$(stty -g)\"; echo \"same $?\"");
+        session.expect("same 0\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn the_size_of_the_window_is_passed_on() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        let script = r#"trap "stty size" WINCH; trap "exit 3" INT; echo ready; while :; do sleep 0.01; done"#;
+        session.enter(&format!("$rootlet run --pty / sh -c '{script}'"));
+        session.expect("ready\n");
+        for (rows, columns) in [(10, 20), (50, 160)] {
+            set_size(&session, rows, columns);
+            session.expect(&format!("{rows} {columns}\n"));
+        }
+        session.press(CTRL_C);
+        assert_eq!(session.status(), "3\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn keys_interrupt_and_stop_it() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        session.enter("$rootlet run --pty / sh -c 'echo ready; exec sleep 1000'");
+        session.expect("ready\n");
+        session.press(CTRL_Z);
+        session.expect("Stopped");
+        session.expect("outer> ");
+        session.enter("stty -a | grep -o ' icanon'");
+        session.expect(" icanon\n");
+        session.enter("fg");
+        session.expect("sleep 1000'\n");
+        wait_until("the keys to be the command's", || {
+            let modes = tcgetattr(session.terminal()).unwrap().local_modes;
+            !modes.contains(LocalModes::ICANON)
+        });
+        session.press(CTRL_C);
+        assert_eq!(session.status(), "130\n");
+        session.exit();
+    }
+}
+
+/// A shell inside has jobs of its own.
+#[test]
+fn jobs_inside_are_the_inner_shells() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        session.enter("PS1='inner> ' $rootlet run --pty / bash --norc --noprofile --noediting -i");
+        session.expect("inner> ");
+        session.enter("sh -c 'echo ready; exec sleep 1000'");
+        session.expect("ready");
+        session.press(CTRL_Z);
+        session.expect("Stopped");
+        session.expect("inner> ");
+        session.enter("kill %1; fg");
+        session.expect("inner> ");
+        session.enter("exit 3");
+        assert_eq!(session.status(), "3\n");
+        session.exit();
+    }
+}
+
+/// Types into the terminal that it was given, as a program that is not to be trusted would.
+const TYPES: &str = "import fcntl, sys, termios\n\
+    try:\n\
+    \x20   for key in \"echo stolen $((6 * 7))\\n\": fcntl.ioctl(int(sys.argv[1]), termios.TIOCSTI, key)\n\
+    except OSError: pass\n\
+    print(\"done\")";
+
+#[test]
+fn what_the_command_types_does_not_reach_the_callers_shell() {
+    for user in users() {
+        let root = Root::empty(user);
+        root.file("types.py", TYPES);
+        let script = root.name();
+        for descriptor in 0..3 {
+            let mut session = Session::bash(user);
+            session.enter(&format!(
+                "$rootlet run --pty / python3 {script}/types.py {descriptor}"
+            ));
+            session.expect("done\n");
+            // What is typed before would still be the command's.
+            session.expect("outer> ");
+            session.enter("echo next");
+            session.expect("next\n");
+            assert!(!session.output.contains("stolen 42"), "{}", session.output);
+            session.exit();
+        }
+    }
+    // It does, where the kernel lets it and the terminal is the caller's.
+    let knob = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti");
+    if knob.is_ok_and(|knob| knob == "1\n") {
+        let root = Root::empty(users()[0]);
+        root.file("types.py", TYPES);
+        let mut session = Session::bash(users()[0]);
+        session.enter(&format!(
+            "$rootlet run / python3 {}/types.py 0",
+            root.name()
+        ));
+        session.expect("stolen 42\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn much_goes_through_both_ways_at_once() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        // It reads nothing before it has written all.
+        let script = "stty raw -echo; echo ready; head -c 200000 /dev/zero | tr \"\\0\" x; echo; head -c 3000 | wc -c";
+        session.enter(&format!("$rootlet run --pty / sh -c '{script}'"));
+        session.expect("ready");
+        session.press(&"k".repeat(3000));
+        let before = session.expect("3000");
+        assert_eq!(before.matches('x').count(), 200_000);
+        assert_eq!(session.status(), "0\n");
+        session.exit();
+    }
+}
+
+#[test]
+fn without_a_terminal_there_is_nothing_to_keep_from_it() {
+    for user in users() {
+        let mut run = rootlet(user);
+        run.args(["run", "--pty", "/", "sh", "-c", "tty; cat; exit 4"]);
+        run.stdin(std::process::Stdio::null());
+        let ended = end(&mut run);
+        let printed = (ended.status, &*ended.stdout, &*ended.stderr);
+        assert_eq!(printed, (4, "not a tty\n", ""));
+    }
+}
