@@ -42,8 +42,8 @@ impl Chroot {
     /// Calls a closure in the new root and the new namespaces, and gives what it returns. It shares
     /// the caller's memory: what it assigns to captured variables is there afterwards, and it may
     /// allocate, read files, start processes and wait for them. Other threads go on meanwhile; the
-    /// calling one waits, with its signals blocked. The command, the environment and the
-    /// descriptors of this `Chroot` mean nothing here.
+    /// calling one waits, with its signals blocked. The command of this `Chroot`, its environment,
+    /// descriptors, user and rights mean nothing here.
     ///
     /// The closure runs in a process of its own, made by `clone3(2)` with `CLONE_VM` (Linux 5.3), on
     /// a stack of 8 MiB with a guard below it, beside a pid 1 that reaps. It starts in the `Chroot`'s

@@ -10,6 +10,7 @@ use crate::mount::path::PathBuffer;
 use crate::mount::{self, Mount, Source, overlay, stub};
 use crate::name::Name;
 use crate::stdio::{STANDARD, Standard, Stdio};
+use crate::sys::poll::NANOSECONDS;
 use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
 
 /// A command to be run in a new root, in new mount, UTS, IPC and pid namespaces.
@@ -50,6 +51,8 @@ pub struct Chroot {
     pub(crate) environment: Vec<Name>,
     pub(crate) changes: Vec<Change>,
     pub(crate) argv0: Option<Name>,
+    pub(crate) new_session: bool,
+    pub(crate) grace: u64,
     pub(crate) user: Option<Name>,
     pub(crate) groups: Option<Name>,
     pub(crate) dropped_capabilities: Capabilities,
@@ -79,6 +82,8 @@ impl Chroot {
             environment: Vec::new(),
             changes: Vec::new(),
             argv0: None,
+            new_session: false,
+            grace: 0,
             user: None,
             groups: None,
             dropped_capabilities: Capabilities::NONE,
@@ -235,6 +240,22 @@ impl Chroot {
     /// Tells the command this name for itself, its `argv[0]`, instead of the one it is run by.
     pub fn arg0(mut self, name: impl AsRef<[u8]>) -> Chroot {
         self.argv0 = Some(Name::new(name.as_ref()));
+        self
+    }
+
+    /// Runs the command in a session of its own (`setsid(2)`), without the terminal: no key reaches
+    /// it, and it has no way to push characters into the terminal's input. Where keys interrupt
+    /// this process they interrupt the command too.
+    pub fn new_session(mut self) -> Chroot {
+        self.new_session = true;
+        self
+    }
+
+    /// When the command has ended, sends TERM to what still runs, and KILL after this many seconds.
+    /// When HUP, INT, QUIT or TERM was sent on to the command, it has as long to end. When nobody
+    /// waits for the run any more, all is killed at once.
+    pub fn grace(mut self, seconds: u32) -> Chroot {
+        self.grace = u64::from(seconds) * NANOSECONDS;
         self
     }
 

@@ -280,7 +280,7 @@ impl Init {
             habits.event(Event::Forwarded(SIGTERM));
         }
         if let (1.., Some(command)) = (self.grace, &command) {
-            end_others(signals.borrow(), self.grace, command.pid).map_err(failed)?;
+            end_others(signals.borrow(), None, self.grace, command.pid).map_err(failed)?;
         }
         if let Above::Nobody(jobs) = &pid1.above {
             if jobs.regain_terminal(status) {

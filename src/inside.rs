@@ -19,13 +19,15 @@ use crate::mount::path::PathBuffer;
 use crate::mount::resolve::walk;
 use crate::mount::{read_only, stub};
 use crate::namespace::{in_user_namespace, map_to_root, set_names};
-use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
+use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, end_others, kill_all};
 use crate::pty::Pty;
 use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
 use crate::stdio::Standard;
 use crate::sys::mount::{MNT_DETACH, umount};
 use crate::sys::poll::{Poll, poll};
-use crate::sys::process::{Fork, can_tell_reaped_status, exit, fork_command, lead_group};
+use crate::sys::process::{
+    Fork, can_tell_reaped_status, exit, fork_command, lead_group, lead_session,
+};
 use crate::sys::signal::{SIGPIPE, SignalSet, set_blocked, set_default, set_sigchld};
 use crate::sys::{Errno, OwnedFd, fs, net};
 
@@ -223,15 +225,28 @@ impl<'a> Inside<'a> {
             reaping,
             own_group: !shared,
             terminal: self.jobs.terminal,
-            orders: Orders::plain(),
+            orders: Orders {
+                grace: self.chroot.grace,
+                ..Orders::plain()
+            },
         };
-        pid1.run()
+        let end = pid1.run()?;
+        if let (End::Command(_), 1..) = (end, self.chroot.grace) {
+            end_others(self.signals.borrow(), pid1.socket(), self.chroot.grace, pid)
+                .map_err(|errno| Error::new(Step::Wait, b"what the command left", errno))?;
+        }
+        Ok(end)
     }
 
     /// Returns only when the command cannot be executed.
     fn become_command(&mut self, kept: &PathBuffer) -> Error<'a> {
         set_sigchld(false);
-        self.jobs.lead_command();
+        // On a terminal of its own it is in a session of its own already.
+        match self.chroot.new_session && self.jobs.terminal.is_none() {
+            // A process just made leads no group, so it may.
+            true => drop(lead_session()),
+            false => self.jobs.lead_command(),
+        }
         for (given, number) in &self.standard {
             if let Err(errno) = fs::make_standard(given.borrow(), *number) {
                 return Error::new(Step::StandardDescriptor, b"", errno);

@@ -67,6 +67,14 @@ impl JobControl {
         JobControl { job, terminal }
     }
 
+    /// For a command with a session of its own.
+    pub(crate) fn without_terminal() -> JobControl {
+        JobControl {
+            job: Job::Own { foreground: false },
+            terminal: None,
+        }
+    }
+
     /// In the process that becomes the command: puts it into its group, with the foreground if it
     /// is to have that. SIGTTOU has to be blocked still, so that it works from the background.
     pub(crate) fn lead_command(&self) {

@@ -285,6 +285,15 @@ impl Pid1<'_> {
             .map_or(0, |to| u32::from(*to))
     }
 
+    /// The socket to whoever is above.
+    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self.above {
+            Above::Supervisor(socket) => Some(socket),
+            Above::Owner(socket) => socket,
+            Above::Nobody(_) => None,
+        }
+    }
+
     fn send(&self, number: u32) {
         let Some(command) = &self.command else { return };
         // The keys for these reach all of a job.
@@ -331,8 +340,13 @@ impl Pid1<'_> {
 const AFTER_KILL: u64 = NANOSECONDS;
 
 /// Gives what still runs `grace` nanoseconds after a TERM, then kills it, and reaps it all. `group`
-/// is the command's process group.
-pub(crate) fn end_others(signals: BorrowedFd, grace: u64, group: i32) -> Result<(), Errno> {
+/// is the command's process group. Killed at once where `above`, a socket, has nobody at its other end.
+pub(crate) fn end_others(
+    signals: BorrowedFd,
+    above: Option<BorrowedFd>,
+    grace: u64,
+    group: i32,
+) -> Result<(), Errno> {
     // From now on we have to see each one end.
     set_sigchld(false);
     for (number, time) in [(SIGTERM, grace), (SIGKILL, AFTER_KILL)] {
@@ -350,7 +364,11 @@ pub(crate) fn end_others(signals: BorrowedFd, grace: u64, group: i32) -> Result<
                     continue;
                 }
             }
-            if !poll(&mut [Poll::new(signals)], Some(deadline))? {
+            let above = above.map_or(Poll::none(), Poll::for_hangup);
+            let mut ready = [Poll::new(signals), above];
+            let in_time = poll(&mut ready, Some(deadline))?;
+            let [_, is_alone] = ready;
+            if !in_time || is_alone.is_ready() {
                 break;
             }
             signal::read(signals)?;

@@ -11,6 +11,7 @@ use crate::mount::{Mount, Source, mask, stub};
 use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
 };
+use crate::sys::poll::NANOSECONDS;
 use crate::sys::{BorrowedFd, Errno, fs};
 
 impl Chroot {
@@ -121,6 +122,14 @@ impl Chroot {
         }
         if self.no_new_privileges {
             tell("without", &|line| line.push(b"new privileges"));
+        }
+        if self.new_session {
+            tell("session", &|line| line.push(b"of its own"));
+        }
+        if self.grace > 0 {
+            tell("grace", &|line| {
+                line.push_number((self.grace / NANOSECONDS) as u32)
+            });
         }
         tell("in", &|line| match &chroot.directory {
             WorkingDirectory::Path(path) => line.push_name(path.bytes()),

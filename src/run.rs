@@ -63,7 +63,10 @@ impl Chroot {
             true => Pty::open()?,
             false => None,
         };
-        let mut jobs = JobControl::look();
+        let mut jobs = match chroot.new_session {
+            true => JobControl::without_terminal(),
+            false => JobControl::look(),
+        };
         if pty.is_some() {
             // The keys are the command's, but the foreground stays with us.
             jobs.job = Job::Own { foreground: false };

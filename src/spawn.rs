@@ -154,9 +154,12 @@ impl Chroot {
             signals: signals.above_standard().map_err(prepare)?,
             caller_mask: SignalSet::ALL,
             caller: effective_ids(),
-            jobs: JobControl {
-                job: Job::Shared,
-                terminal: None,
+            jobs: match chroot.new_session {
+                true => JobControl::without_terminal(),
+                false => JobControl {
+                    job: Job::Shared,
+                    terminal: None,
+                },
             },
             pty: None,
         };

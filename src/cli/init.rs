@@ -5,7 +5,7 @@ use rootlet::{Error, Init, Step};
 
 use crate::cli::help::help;
 use crate::cli::options::{INIT, Id};
-use crate::cli::parse::parse;
+use crate::cli::parse::{number, parse};
 use crate::cli::says::{Digits, Program, Says};
 use crate::cli::{VERSION, print, print_to};
 
@@ -188,11 +188,6 @@ fn version(program: Program) -> &'static str {
             )
         }
     }
-}
-
-fn number(text: &[u8]) -> Option<u32> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    digits.then(|| core::str::from_utf8(text).ok()?.parse().ok())?
 }
 
 /// `OLD:NEW`; dumb-init knows no real-time signals.

@@ -230,6 +230,28 @@ is not shown. What is bound from elsewhere is written as ever.
                         "domain name too (default: the host's)",
                     ],
                 },
+                Opt {
+                    id: Id::NewSession,
+                    short: None,
+                    long: &["new-session"],
+                    value: None,
+                    help: &[
+                        "run it in a session of its own, without the terminal",
+                        "(default: with it)",
+                    ],
+                },
+                Opt {
+                    id: Id::Grace,
+                    short: None,
+                    long: &["grace"],
+                    value: Some("SECONDS"),
+                    help: &[
+                        "when COMMAND has ended, send TERM to what still runs,",
+                        "and KILL after SECONDS; and so with COMMAND itself",
+                        "when HUP, INT, QUIT or TERM has come (default: 0: kill",
+                        "what still runs)",
+                    ],
+                },
             ],
             below: "\
 COMMAND is looked up in PATH inside NEWROOT (default: $SHELL -i, else

@@ -67,3 +67,9 @@ pub(crate) fn parse<'a, 'w>(
     }
     Ok(words)
 }
+
+/// A number, of digits alone.
+pub(crate) fn number(text: &[u8]) -> Option<u32> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    digits.then(|| core::str::from_utf8(text).ok()?.parse().ok())?
+}

@@ -6,7 +6,7 @@ use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, Mount, Step};
 
 use crate::cli::help::help;
 use crate::cli::options::{Id, RUN};
-use crate::cli::parse::parse;
+use crate::cli::parse::{number, parse};
 use crate::cli::{VERSION, print};
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -39,6 +39,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let (mut minimal_dev, mut resolv_conf, mut mask_proc) = (false, 0, false);
     let (mut user, mut groups) = (None, None);
     let mut pty = false;
+    let (mut new_session, mut grace) = (false, 0);
     let mut instead = None;
 
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
@@ -74,6 +75,11 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Env | Id::UnsetEnv => variables.push((option, value)),
             Id::User => user = Some(value),
             Id::Groups => groups = Some(value),
+            Id::NewSession => new_session = true,
+            Id::Grace => match number(value) {
+                Some(seconds) => grace = seconds,
+                None => return wrong(value, "a number of seconds is wanted"),
+            },
             Id::DropCaps => dropped.push(Capabilities::parse(value)?),
             Id::NoNewPrivs => no_new_privileges = true,
             Id::ClearEnv => clear_env = true,
@@ -149,6 +155,10 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     if let Some(list) = groups {
         chroot = chroot.groups(list);
     }
+    if new_session {
+        chroot = chroot.new_session();
+    }
+    chroot = chroot.grace(grace);
     chroot = dropped.into_iter().fold(chroot, Chroot::drop_capabilities);
     if no_new_privileges {
         chroot = chroot.no_new_privileges();
