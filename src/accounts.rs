@@ -7,6 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use crate::cmdline::number;
 use crate::error::{Error, Step};
 use crate::mount::path::{PathBuffer, split_last};
 use crate::mount::resolve::{open_walked, walk};
@@ -119,11 +120,7 @@ fn name(field: &[u8]) -> Option<&[u8]> {
 
 /// A number of a user or group. The greatest one means "leave as it is" to the kernel.
 pub(crate) fn id(text: &[u8]) -> Option<u32> {
-    if !is_number(text) {
-        return None;
-    }
-    let id = core::str::from_utf8(text).ok()?.parse().ok()?;
-    (id != u32::MAX).then_some(id)
+    number(text).filter(|id| *id != u32::MAX)
 }
 
 /// Only digits, and so no name, whatever the file says.
