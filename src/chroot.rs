@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::capability::Capabilities;
 use crate::directory::{WorkingDirectory, current_directory};
 use crate::environment::Change;
-use crate::error::{Error, Step};
+use crate::error::{Error, Line, Step};
 use crate::mount::path::PathBuffer;
 use crate::mount::{self, Mount, Source, overlay, stub};
 use crate::name::Name;
@@ -51,6 +51,8 @@ pub struct Chroot {
     pub(crate) environment: Vec<Name>,
     pub(crate) changes: Vec<Change>,
     pub(crate) argv0: Option<Name>,
+    /// The numbers of the caller's descriptors that the command has as well.
+    pub(crate) kept_descriptors: Vec<u32>,
     pub(crate) new_session: bool,
     pub(crate) grace: u64,
     pub(crate) user: Option<Name>,
@@ -82,6 +84,7 @@ impl Chroot {
             environment: Vec::new(),
             changes: Vec::new(),
             argv0: None,
+            kept_descriptors: Vec::new(),
             new_session: false,
             grace: 0,
             user: None,
@@ -243,6 +246,33 @@ impl Chroot {
         self
     }
 
+    /// Gives the command the caller's descriptor of this number, under the same number. It is borrowed,
+    /// as by [`Stdio::fd`].
+    ///
+    /// A directory is a way out of the new root.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// use rootlet::Chroot;
+    ///
+    /// let (mut reader, writer) = std::io::pipe()?;
+    /// let number = writer.as_raw_fd() as u32;
+    /// let script = format!("echo done >/proc/self/fd/{number}");
+    /// let chroot = Chroot::new("/").keep_fd(number).command("sh").args(["-c", &script]);
+    /// assert!(chroot.status()?.success());
+    /// drop(writer);
+    /// let mut written = String::new();
+    /// reader.read_to_string(&mut written)?;
+    /// assert_eq!(written, "done\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keep_fd(mut self, number: u32) -> Chroot {
+        self.kept_descriptors.push(number);
+        self
+    }
+
     /// Runs the command in a session of its own (`setsid(2)`), without the terminal: no key reaches
     /// it, and it has no way to push characters into the terminal's input. Where keys interrupt
     /// this process they interrupt the command too.
@@ -379,6 +409,20 @@ impl Chroot {
         let path = self.new_root.as_c_str();
         fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
             .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno).into_owned())
+    }
+
+    /// Are the descriptors there that the command is to have? To be asked before any of ours is
+    /// opened, which could get the number.
+    pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error<'static>> {
+        for number in &self.kept_descriptors {
+            fs::is_open(*number).map_err(|errno| {
+                let mut line = Line::new();
+                line.push(b"descriptor ");
+                line.push_number(*number);
+                Error::new(Step::StandardDescriptor, line.bytes(), errno).into_owned()
+            })?;
+        }
+        Ok(())
     }
 
     /// What the command is to have in the place of the caller's standard descriptors.

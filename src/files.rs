@@ -7,21 +7,34 @@ use crate::sys::{BorrowedFd, Errno, fs, process};
 pub(crate) fn close_all_but<'a>(
     ours: impl IntoIterator<Item = BorrowedFd<'a>>,
 ) -> Result<(), Error<'static>> {
-    let failed = |errno| Error::new(Step::CloseFiles, b"", errno);
+    close_all_but_given(ours, &[])
+}
+
+/// The same, without what the command was given by number.
+pub(crate) fn close_all_but_given<'a>(
+    ours: impl IntoIterator<Item = BorrowedFd<'a>>,
+    given: &[u32],
+) -> Result<(), Error<'static>> {
     let mut kept = [u32::MAX; 10];
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
     }
+    close_others(&kept, given)
+}
+
+fn close_others(ours: &[u32], given: &[u32]) -> Result<(), Error<'static>> {
+    let failed = |errno| Error::new(Step::CloseFiles, b"", errno);
+    let kept = || ours.iter().chain(given).copied();
     let mut first = 3;
     loop {
         // The next that is kept, or u32::MAX after the last: that is no descriptor.
-        let next = kept.iter().filter(|number| **number >= first).min();
-        let next = next.copied().unwrap_or(u32::MAX);
+        let next = kept().filter(|number| *number >= first).min();
+        let next = next.unwrap_or(u32::MAX);
         if first < next {
             // SAFETY: of what this process owns, only `ours` is used from now on.
             let closed = unsafe { fs::close_range(first, next - 1) };
             match closed {
-                Err(Errno::ENOSYS) => return close_one_by_one(&kept).map_err(failed),
+                Err(Errno::ENOSYS) => return close_one_by_one(ours, given).map_err(failed),
                 result => result.map_err(failed)?,
             }
         }
@@ -40,11 +53,19 @@ pub(crate) fn close_standard() {
     }
 }
 
+/// For pid 1: closes what the command alone is to have.
+pub(crate) fn close_given(given: &[u32]) {
+    for number in given.iter().filter(|number| **number > 2) {
+        // SAFETY: it was the caller's, and is nobody's own here.
+        let _ = unsafe { fs::close(*number) };
+    }
+}
+
 /// Where `close_range(2)` is missing.
-fn close_one_by_one(kept: &[u32]) -> Result<(), Errno> {
+fn close_one_by_one(ours: &[u32], given: &[u32]) -> Result<(), Errno> {
     let close = |number: u32| {
-        if number > 2 && !kept.contains(&number) {
-            // SAFETY: of what this process owns, only `kept` is used from now on.
+        if number > 2 && !ours.contains(&number) && !given.contains(&number) {
+            // SAFETY: of what this process owns, only `ours` is used from now on.
             let _ = unsafe { fs::close(number) };
         }
     };

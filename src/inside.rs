@@ -8,7 +8,7 @@ use crate::chroot::Chroot;
 use crate::directory::{WorkingDirectory, keep_current_directory};
 use crate::error::{Error, Step, say};
 use crate::exec::Command;
-use crate::files::{close_all_but, close_standard};
+use crate::files::{close_all_but_given, close_given, close_standard};
 use crate::identity::Identity;
 use crate::jobs::{Job, JobControl};
 use crate::message;
@@ -78,7 +78,7 @@ impl<'a> Inside<'a> {
         // Only the standard descriptors reach the command, and nothing else keeps files busy.
         let ours = [&self.supervisor, &self.signals].into_iter();
         let ours = ours.chain(self.standard.iter().map(|(given, _)| given));
-        close_all_but(ours.map(OwnedFd::borrow))?;
+        close_all_but_given(ours.map(OwnedFd::borrow), &self.chroot.kept_descriptors)?;
         match new_user_namespace {
             true => map_to_root(self.caller),
             false => Ok(()),
@@ -200,6 +200,7 @@ impl<'a> Inside<'a> {
         }
         // Whoever reads from the command is to see that it has closed them.
         self.standard.clear();
+        close_given(&self.chroot.kept_descriptors);
         let supervisor = self.supervisor.borrow();
         let above = match until_executed {
             Some((executed, writer)) => {
@@ -250,6 +251,11 @@ impl<'a> Inside<'a> {
         for (given, number) in &self.standard {
             if let Err(errno) = fs::make_standard(given.borrow(), *number) {
                 return Error::new(Step::StandardDescriptor, b"", errno);
+            }
+        }
+        for number in &self.chroot.kept_descriptors {
+            if let Err(errno) = fs::keep_for_command(*number) {
+                return Error::new(Step::StandardDescriptor, b"a descriptor", errno);
             }
         }
         if self.for_owner {

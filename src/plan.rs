@@ -32,6 +32,7 @@ impl Chroot {
     /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
     pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
         self.check_names()?;
+        self.check_kept_descriptors()?;
         let mut chroot = self.prepared()?;
         let root = chroot.open_new_root()?;
         let identity = chroot.identify(root.borrow())?;
@@ -122,6 +123,9 @@ impl Chroot {
         }
         if self.no_new_privileges {
             tell("without", &|line| line.push(b"new privileges"));
+        }
+        for number in &self.kept_descriptors {
+            tell("descriptor", &|line| line.push_number(*number));
         }
         if self.new_session {
             tell("session", &|line| line.push(b"of its own"));

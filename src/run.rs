@@ -45,6 +45,7 @@ impl Chroot {
     /// mount point that could not be removed is no error, but a line on standard error.
     pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
         self.check_names()?;
+        self.check_kept_descriptors()?;
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);
         let mut chroot = self.prepared()?;
         let mut new_root = self.open_new_root()?;

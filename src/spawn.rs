@@ -81,6 +81,7 @@ impl Chroot {
     /// (127) or cannot be executed (126) from the rest (125). EAGAIN from a clone is the limit on
     /// processes. Nothing is left behind then.
     pub fn spawn(&self) -> Result<Child, Error<'static>> {
+        self.check_kept_descriptors()?;
         self.spawn_with(self.open_standard()?)
     }
 
@@ -106,6 +107,7 @@ impl Chroot {
     /// As for [`Chroot::spawn`] and [`Child::wait`].
     pub fn output(&self) -> Result<Output, Error<'static>> {
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);
+        self.check_kept_descriptors()?;
         let mut standard = self.open_standard()?;
         let unset = self.standard.map(|stdio| stdio.is_none());
         let [unset_stdin, unset_outputs @ ..] = unset;

@@ -128,3 +128,70 @@ fn a_grace_is_a_number_and_told_by_a_dry_run() {
         "{shown}"
     );
 }
+
+/// A bash script of this user that runs rootlet as `$0` in the root `$1`.
+fn script(user: common::User, root: &Root, script: &str) -> common::Ended {
+    let mut command = common::command(user, "bash");
+    command.args(["-c", script]).arg(common::rootlet_path());
+    end(command.arg(root.path()))
+}
+
+#[test]
+fn descriptors_that_are_asked_for_reach_the_command_and_no_others() {
+    for user in users() {
+        let root = Root::busybox(user);
+        root.file("in", "of the caller\n");
+        let ended = script(
+            user,
+            &root,
+            "exec 7<\"$1/in\" 8<\"$1/in\" 40>\"$1/out\" 41<\"$1/in\"
+             \"$0\" run --keep-fd 40 --keep-fd=7 --keep-fd 1 --keep-fd 7 \"$1\" sh -c '
+                cat <&7; echo written >/proc/self/fd/40
+                (cd /proc/$$/fd; echo *; cd /proc/1/fd; echo *)'",
+        );
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+        let mut lines = ended.stdout.lines();
+        assert_eq!(lines.next(), Some("of the caller"));
+        let own: Vec<&str> = lines.next().unwrap().split(' ').collect();
+        // 3 is what they are listed through.
+        assert_eq!(own, ["0", "1", "2", "3", "40", "7"]);
+        let pid1: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
+        assert!(!pid1.contains(&"7") && !pid1.contains(&"40"), "{pid1:?}");
+        let written = std::fs::read_to_string(root.path().join("out")).unwrap();
+        assert_eq!(written, "written\n");
+    }
+}
+
+#[test]
+fn a_descriptor_that_is_not_open_is_an_error() {
+    for user in users() {
+        let root = Root::busybox(user);
+        // Also where one of rootlet's own would come to have the number.
+        for number in (3..10).chain([99, 2_000_000_000, u32::MAX]) {
+            let number = number.to_string();
+            for more in [&[][..], &["-n"]] {
+                let words = [&["--keep-fd", &number], more, &["ROOT", "true"]].concat();
+                let ended = end(&mut root.run(&words));
+                let why = "Bad file descriptor (EBADF)";
+                let line = format!("rootlet: cannot give the command descriptor {number}: {why}\n");
+                let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+                assert_eq!(told, (125, "", line.as_str()));
+            }
+        }
+        for value in ["", "-1", "x", "4294967296"] {
+            let ended = end(&mut root.run(&["--keep-fd", value, "ROOT", "true"]));
+            assert!(
+                ended.stderr.contains(": a descriptor is a number\n"),
+                "{ended:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_tells_the_descriptors() {
+    let root = Root::busybox(users()[0]);
+    let run = "\"$0\" run -n --no-mounts --keep-fd 7 \"$1\" true 7</dev/null";
+    let ended = script(users()[0], &root, run);
+    assert!(ended.stdout.contains("\ndescriptor 7\n"), "{ended:?}");
+}

@@ -24,6 +24,7 @@ pub(crate) enum Id {
     Argv0,
     User,
     Groups,
+    KeepFd,
     DropCaps,
     NoNewPrivs,
     DryRun,
@@ -228,6 +229,16 @@ is not shown. What is bound from elsewhere is written as ever.
                     help: &[
                         "set the host name inside, and of NAME.DOMAIN the",
                         "domain name too (default: the host's)",
+                    ],
+                },
+                Opt {
+                    id: Id::KeepFd,
+                    short: None,
+                    long: &["keep-fd"],
+                    value: Some("N"),
+                    help: &[
+                        "let it have the caller's descriptor N; can be given",
+                        "more than once (default: 0, 1 and 2)",
                     ],
                 },
                 Opt {

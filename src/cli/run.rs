@@ -40,6 +40,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let (mut user, mut groups) = (None, None);
     let mut pty = false;
     let (mut new_session, mut grace) = (false, 0);
+    let mut kept = Vec::new();
     let mut instead = None;
 
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
@@ -75,6 +76,10 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Env | Id::UnsetEnv => variables.push((option, value)),
             Id::User => user = Some(value),
             Id::Groups => groups = Some(value),
+            Id::KeepFd => match number(value) {
+                Some(number) => kept.push(number),
+                None => return wrong(value, "a descriptor is a number"),
+            },
             Id::NewSession => new_session = true,
             Id::Grace => match number(value) {
                 Some(seconds) => grace = seconds,
@@ -155,6 +160,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     if let Some(list) = groups {
         chroot = chroot.groups(list);
     }
+    chroot = kept.into_iter().fold(chroot, Chroot::keep_fd);
     if new_session {
         chroot = chroot.new_session();
     }

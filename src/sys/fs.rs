@@ -482,3 +482,15 @@ pub unsafe fn close(number: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed; the descriptor is the caller's promise.
     done(unsafe { sc::syscall1(nr::CLOSE, number as usize) })
 }
+
+/// `fcntl(F_GETFD)`: is there such a descriptor?
+pub fn is_open(number: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed; the number is only looked at.
+    done(unsafe { sc::syscall3(nr::FCNTL, number as usize, raw::F_GETFD as usize, 0) })
+}
+
+/// `fcntl(F_SETFD)`: passes a descriptor on to commands.
+pub fn keep_for_command(number: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed; what is open stays open.
+    done(unsafe { sc::syscall3(nr::FCNTL, number as usize, raw::F_SETFD as usize, 0) })
+}
