@@ -14,7 +14,7 @@ use crate::jobs::{Job, JobControl};
 use crate::message;
 use crate::mount::attach::Attached;
 use crate::mount::path::PathBuffer;
-use crate::namespace::{NAMESPACES, map_to_root};
+use crate::namespace::{Namespace, Namespaces, map_to_root};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
 use crate::stdio::Standard;
 use crate::supervisor::Heard;
@@ -116,6 +116,11 @@ impl Chroot {
     unsafe fn call_body(&self, body: &mut dyn FnMut()) -> Result<(), Error<'static>> {
         self.check_names()?;
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);
+        let namespaces = self.namespaces;
+        if !namespaces.has(Namespace::Pid) {
+            let why = "a closure needs a pid namespace of its own";
+            return Err(Error::because(Step::Call, b"", why));
+        }
         let chroot = self.prepared()?;
         let new_root = self.open_new_root()?;
         let stack_of_pid1 = Stack::new(STACK_OF_PID_1).map_err(prepare)?;
@@ -137,6 +142,7 @@ impl Chroot {
             attached: Attached::with_room_for(&chroot.mounts),
             root: OnceCell::new(),
             entered: false,
+            started: None,
             standard: Standard::new(),
             for_owner: false,
             supervisor: to_supervisor,
@@ -168,14 +174,15 @@ impl Chroot {
             let mut pid1: Body = &mut pid1;
             // SAFETY: `pid1` and its stack stay until it has ended, which is waited for, and until
             // then this thread does nothing but system calls.
-            match unsafe { start(NAMESPACES, 0, &stack_of_pid1, &mut pid1) } {
+            let make = |flags| unsafe { start(flags, 0, &stack_of_pid1, &mut pid1) };
+            match namespaces.make(make) {
                 Ok((_, pidfd)) => ended(pidfd),
-                Err(Errno::EPERM) => {
+                Err(Errno::EPERM) if namespaces.may_have_user() => {
                     user_namespace.set(true);
                     // SAFETY: as above.
-                    unsafe { start_in_user_namespace(&stack_of_pid1, &mut pid1, peer) }
+                    unsafe { start_in_user_namespace(namespaces, &stack_of_pid1, &mut pid1, peer) }
                 }
-                Err(errno) => Err(Error::new(Step::Namespaces, b"", errno)),
+                Err(errno) => Err(namespaces.refused(errno)),
             }
         };
         unprotect_memory();
@@ -229,11 +236,12 @@ fn ended(pidfd: OwnedFd) -> Result<ExitStatus, Error<'static>> {
 ///
 /// As for [`start`]; it has ended when this returns.
 unsafe fn start_in_user_namespace(
+    namespaces: Namespaces,
     stack_of_pid1: &Stack,
     pid1: &mut Body,
     peer: u32,
 ) -> Result<ExitStatus, Error<'static>> {
-    let failed = |errno| Error::new(Step::Namespaces, b"", errno);
+    let failed = |errno| namespaces.refused(errno);
     let stack = Stack::new(STACK_OF_PID_1).map_err(failed)?;
     let (ours, holders) = socketpair().map_err(failed)?;
     let ids = effective_ids();
@@ -274,7 +282,7 @@ unsafe fn start_in_user_namespace(
                 }
                 // SAFETY: the caller's promise; this process waits for that one.
                 let pid1 = setns(holder.borrow(), CLONE_NEWUSER)
-                    .and_then(|()| unsafe { start(NAMESPACES, 0, stack_of_pid1, pid1) });
+                    .and_then(|()| unsafe { start(namespaces.flags(), 0, stack_of_pid1, pid1) });
                 match pid1 {
                     Ok((_, pidfd)) => match ended(pidfd) {
                         Ok(status) => status.shell(),

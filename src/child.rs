@@ -5,6 +5,7 @@ use core::fmt;
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
 use crate::message;
+use crate::namespace::Namespace;
 use crate::supervisor::Heard;
 use crate::sys::net::send;
 use crate::sys::poll::{Poll, poll};
@@ -160,6 +161,10 @@ impl Child {
         let sent = match self.ended {
             Some(_) => Err(Errno::ESRCH),
             None if number == SIGSTOP => send(self.inside.borrow(), message::STOP),
+            // The kernel would kill that one alone.
+            None if number == SIGKILL && !self.has_pid_namespace() => {
+                send(self.inside.borrow(), message::END)
+            }
             None => signal::send(self.pid1.borrow(), number),
         };
         sent.map_err(|errno| match errno {
@@ -168,6 +173,10 @@ impl Child {
             errno => errno,
         })
         .map_err(|errno| Error::new(Step::Signal, b"the command", errno))
+    }
+
+    fn has_pid_namespace(&self) -> bool {
+        self.chroot.namespaces.has(Namespace::Pid)
     }
 
     /// Kills all that runs inside; to have its status, [wait](Child::wait). That it has ended

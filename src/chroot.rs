@@ -9,6 +9,7 @@ use crate::error::{Error, Line, Step};
 use crate::mount::path::PathBuffer;
 use crate::mount::{self, Mount, Source, overlay, stub};
 use crate::name::Name;
+use crate::namespace::{Namespace, Namespaces};
 use crate::stdio::{STANDARD, Standard, Stdio};
 use crate::sys::poll::NANOSECONDS;
 use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
@@ -43,6 +44,7 @@ pub struct Chroot {
     pub(crate) overlay: Option<Name>,
     overlay_size: Option<Name>,
     pub(crate) hostname: Option<Name>,
+    pub(crate) namespaces: Namespaces,
     pub(crate) directory: WorkingDirectory,
     /// The command and its arguments.
     pub(crate) words: Vec<Name>,
@@ -78,6 +80,7 @@ impl Chroot {
             overlay: None,
             overlay_size: None,
             hostname: None,
+            namespaces: Namespaces::DEFAULT,
             directory: WorkingDirectory::Path(Name::new(b"/")),
             words: Vec::new(),
             fallback: Vec::new(),
@@ -106,6 +109,38 @@ impl Chroot {
     /// Drops the default mounts, and what was added before.
     pub fn no_mounts(mut self) -> Chroot {
         self.mounts.clear();
+        self
+    }
+
+    /// Gives the run a namespace of its own of this type. Those of the types `Ipc`, `Uts` and `Pid`
+    /// it has without that.
+    ///
+    /// ```
+    /// use rootlet::{Chroot, Namespace};
+    ///
+    /// let chroot = Chroot::new("/").unshare(Namespace::Network);
+    /// let output = chroot.command("cat").args(["/proc/net/route"]).output()?;
+    /// assert_eq!(output.stdout.split(|byte| *byte == b'\n').count(), 2);
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    pub fn unshare(mut self, namespace: Namespace) -> Chroot {
+        self.namespaces.set(namespace, true);
+        self
+    }
+
+    /// Shares the caller's namespace of this type with the command.
+    ///
+    /// Without a pid namespace of its own the run has no pid 1. The process in its place still reaps
+    /// what is orphaned, passes on signals and removes mount points, and when the command or the
+    /// caller ends it kills what it finds running of the command's descendants, by `/proc` in the
+    /// new root, or where there is none in the command's process group. But the kernel does not do
+    /// that for it: a process that has hidden among the others stays, and when it is itself killed,
+    /// only the command is. The command sees all processes in `/proc`, and a restart or power off is
+    /// the machine's.
+    ///
+    /// [`Chroot::call`] needs a pid namespace.
+    pub fn share(mut self, namespace: Namespace) -> Chroot {
+        self.namespaces.set(namespace, false);
         self
     }
 
@@ -394,6 +429,10 @@ impl Chroot {
                 let why = "a size is a number, and k, m, g or % after it";
                 return Err(Error::because(Step::TakeName, size.bytes(), why));
             }
+        }
+        if self.hostname.is_some() && !self.namespaces.has(Namespace::Uts) {
+            let why = "it would be the caller's own name, whose UTS namespace is shared";
+            return Err(Error::because(Step::Hostname, b"", why));
         }
         match bad {
             Some(name) => Err(Error::because(

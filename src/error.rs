@@ -79,6 +79,8 @@ steps! {
     StandardDescriptor: "give the command";
     /// The process in its new namespaces.
     Namespaces: "make new namespaces";
+    /// A type of namespace that the kernel lacks.
+    Namespace: "make a new namespace of the type";
     /// The maps of a user namespace.
     MapIds: "write";
     /// Inherited descriptors.
@@ -299,6 +301,7 @@ impl<'a> Error<'a> {
                 "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
                  neighbours in /proc/sys/user"
             }
+            (Step::Namespace, _) => "this kernel was built without that type",
             (Step::Namespaces, Errno::EINVAL) => {
                 "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces"
             }

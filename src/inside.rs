@@ -18,7 +18,7 @@ use crate::mount::overlay::attach_overlay;
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::walk;
 use crate::mount::{read_only, stub};
-use crate::namespace::{in_user_namespace, map_to_root, set_names};
+use crate::namespace::{Namespace, bring_loopback_up, in_user_namespace, map_to_root, set_names};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, end_others, kill_all};
 use crate::pty::Pty;
 use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
@@ -26,9 +26,10 @@ use crate::stdio::Standard;
 use crate::sys::mount::{MNT_DETACH, umount};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    Fork, can_tell_reaped_status, exit, fork_command, lead_group, lead_session,
+    Fork, become_subreaper, can_tell_reaped_status, exit, fork_command, id, lead_group,
+    lead_session, parent, set_parent_death_signal,
 };
-use crate::sys::signal::{SIGPIPE, SignalSet, set_blocked, set_default, set_sigchld};
+use crate::sys::signal::{SIGKILL, SIGPIPE, SignalSet, set_blocked, set_default, set_sigchld};
 use crate::sys::{Errno, OwnedFd, fs, net};
 
 /// All that the process inside needs, made before the fork: it allocates nothing itself, since
@@ -43,6 +44,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) root: OnceCell<OwnedFd>,
     /// The new root is our root.
     pub(crate) entered: bool,
+    /// The command's pid, once it has been started.
+    pub(crate) started: Option<i32>,
     pub(crate) standard: Standard,
     /// The supervisor is a program that has other things to do: it is told when the command was
     /// executed, and pid 1 keeps none of its descriptors.
@@ -100,6 +103,7 @@ impl<'a> Inside<'a> {
                 error.status()
             }
         };
+        self.end_descendants();
         self.clean_up();
         status
     }
@@ -118,6 +122,9 @@ impl<'a> Inside<'a> {
         if !new_user_namespace {
             // In a new one they are empty.
             clear_inheritable().map_err(|errno| Error::new(Step::Prepare, b"", errno))?;
+        }
+        if chroot.namespaces.has(Namespace::Network) {
+            bring_loopback_up()?;
         }
         let outside = make_slave(new_user_namespace)?;
         let mut new_root = chroot.new_root.as_c_str();
@@ -181,6 +188,13 @@ impl<'a> Inside<'a> {
             _ => Reaping::ByUs,
         };
         set_sigchld(reaping == Reaping::ByKernel);
+        let reaper = match self.is_pid1() {
+            true => None,
+            false => {
+                become_subreaper().map_err(prepare)?;
+                Some(id())
+            }
+        };
         let until_executed = match self.for_owner {
             true => Some(fs::pipe(fs::O_CLOEXEC).map_err(prepare)?),
             false => None,
@@ -189,12 +203,13 @@ impl<'a> Inside<'a> {
         let (pid, pidfd) = match unsafe { fork_command() } {
             Ok(Fork::Parent(pid, pidfd)) => (pid, pidfd),
             Ok(Fork::Child) => {
-                let error = self.become_command(kept);
+                let error = self.become_command(kept, reaper);
                 error.send(self.supervisor.borrow());
                 exit(error.status())
             }
             Err(errno) => return Err(Error::new(Step::Fork, self.command.name(), errno)),
         };
+        self.started = Some(pid);
         if shared {
             let _ = lead_group();
         }
@@ -240,7 +255,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Returns only when the command cannot be executed.
-    fn become_command(&mut self, kept: &PathBuffer) -> Error<'a> {
+    fn become_command(&mut self, kept: &PathBuffer, reaper: Option<i32>) -> Error<'a> {
         set_sigchld(false);
         // On a terminal of its own it is in a session of its own already.
         match self.chroot.new_session && self.jobs.terminal.is_none() {
@@ -271,6 +286,13 @@ impl<'a> Inside<'a> {
         if let Err(errno) = set_blocked(self.caller_mask) {
             return Error::new(Step::Prepare, b"", errno);
         }
+        if let Some(reaper) = reaper {
+            // No kernel ends us with it. What changes rights has been done, which would undo this.
+            let _ = set_parent_death_signal(SIGKILL);
+            if parent() != reaper {
+                exit(125);
+            }
+        }
         let error = self.command.execute();
         if error.status() == 127 && !self.chroot.fallback.is_empty() {
             return self.fallback.execute();
@@ -294,6 +316,19 @@ impl<'a> Inside<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Where there is no pid namespace that would end with us: kills what the command has left.
+    fn end_descendants(&self) {
+        if let (Some(command), false) = (self.started, self.is_pid1()) {
+            // What cannot be waited for is not ours.
+            let _ = end_others(self.signals.borrow(), None, 0, command);
+        }
+    }
+
+    /// Has the run a pid namespace of its own?
+    fn is_pid1(&self) -> bool {
+        self.chroot.namespaces.has(Namespace::Pid)
     }
 
     /// Removes the stubs, whether or not the supervisor still lives. It does the same when this

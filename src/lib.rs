@@ -178,6 +178,7 @@ pub use error::Step;
 pub use exec::DEFAULT_PATH;
 pub use init::Init;
 pub use mount::Mount;
+pub use namespace::Namespace;
 pub use pid1::{Event, Habits};
 pub use spawn::Output;
 pub use stdio::Stdio;

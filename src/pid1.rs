@@ -350,6 +350,9 @@ pub(crate) fn end_others(
     // From now on we have to see each one end.
     set_sigchld(false);
     for (number, time) in [(SIGTERM, grace), (SIGKILL, AFTER_KILL)] {
+        if time == 0 {
+            continue;
+        }
         let deadline = clock() + time;
         signal_others(number, group);
         loop {
@@ -382,9 +385,24 @@ pub(crate) fn end_others(
 fn signal_others(number: u32, group: i32) {
     if id() == 1 {
         let _ = signal::kill(-1, number);
-    } else if !signal_descendants(id(), number) {
+    } else if !has_proc_of_ours() || !signal_descendants(id(), number) {
         let _ = signal::kill(-group, number);
     }
+}
+
+/// Is there a proc, and does it number processes as we do? What only looks like one is not to say
+/// whom we kill.
+fn has_proc_of_ours() -> bool {
+    let mut us = Line::new();
+    us.push_number(id() as u32);
+    let mut named = [0; 16];
+    fs::openat(BorrowedFd::CWD, c"/proc", fs::O_PATH, 0)
+        .and_then(|proc| {
+            let is_proc = fs::statfs(proc.borrow())?.0 == fs::PROC_SUPER_MAGIC;
+            let length = fs::readlink_at(proc.borrow(), c"self", &mut named)?;
+            Ok(is_proc && &named[..length] == us.bytes())
+        })
+        .unwrap_or(false)
 }
 
 /// To the descendants of a process, the youngest generation first, as
@@ -426,8 +444,12 @@ fn signal_descendants(pid: i32, number: u32) -> bool {
     listed && visited.is_ok()
 }
 
-/// Kills every other process of this pid namespace and reaps them all.
+/// As pid 1: kills every other process of this pid namespace and reaps them all.
 pub(crate) fn kill_all() {
+    // Without a pid namespace of our own they would be all of the machine.
+    if id() != 1 {
+        return;
+    }
     let _ = signal::kill(-1, SIGKILL);
     while let Ok(Waited::Ended(..)) = wait(Who::Any) {}
 }

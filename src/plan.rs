@@ -124,6 +124,11 @@ impl Chroot {
         if self.no_new_privileges {
             tell("without", &|line| line.push(b"new privileges"));
         }
+        for (namespace, own) in chroot.namespaces.changed() {
+            tell(if own { "unshare" } else { "share" }, &|line| {
+                line.push(namespace.name().as_bytes());
+            });
+        }
         for number in &self.kept_descriptors {
             tell("descriptor", &|line| line.push_number(*number));
         }

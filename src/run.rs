@@ -8,7 +8,7 @@ use crate::exec::Command;
 use crate::inside::Inside;
 use crate::jobs::{Job, JobControl};
 use crate::mount::attach::Attached;
-use crate::namespace::fork_into_namespaces;
+use crate::namespace::fork_into;
 use crate::pty::Pty;
 use crate::supervisor::Supervisor;
 use crate::sys::process::{ExitStatus, Fork, effective_ids};
@@ -80,6 +80,7 @@ impl Chroot {
             attached: Attached::with_room_for(&chroot.mounts),
             root: OnceCell::new(),
             entered: false,
+            started: None,
             standard,
             for_owner: false,
             supervisor: to_supervisor,
@@ -90,13 +91,13 @@ impl Chroot {
             pty,
         };
         // SAFETY: the child allocates nothing; `inside` is all it needs.
-        let pid1 = match unsafe { fork_into_namespaces() } {
+        let pid1 = match unsafe { fork_into(chroot.namespaces) } {
             Ok((Fork::Parent(_, pid1), _)) => pid1,
             Ok((Fork::Child, new_user_namespace)) => {
                 drop(to_inside);
                 inside.run(new_user_namespace)
             }
-            Err(errno) => return Err(Error::new(Step::Namespaces, b"", errno)),
+            Err(error) => return Err(error),
         };
         // So that the end of pid 1 is the end of what can be heard from it.
         let (signals, pty) = inside.leave_to_the_child();

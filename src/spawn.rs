@@ -11,7 +11,7 @@ use crate::exec::Command;
 use crate::inside::Inside;
 use crate::jobs::{Job, JobControl};
 use crate::mount::attach::Attached;
-use crate::namespace::fork_into_namespaces;
+use crate::namespace::fork_into;
 use crate::stdio::{STANDARD, Standard, Stdio};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{ExitStatus, Fork, effective_ids};
@@ -150,6 +150,7 @@ impl Chroot {
             attached: Attached::with_room_for(&chroot.mounts),
             root: OnceCell::new(),
             entered: false,
+            started: None,
             supervisor: supervisor.above_standard().map_err(prepare)?,
             standard,
             for_owner: true,
@@ -170,13 +171,13 @@ impl Chroot {
         let caller_mask = set_blocked(SignalSet::ALL).map_err(prepare)?;
         inside.caller_mask = caller_mask;
         // SAFETY: the child allocates nothing; `inside` is all it needs.
-        let pid1 = match unsafe { fork_into_namespaces() } {
+        let pid1 = match unsafe { fork_into(chroot.namespaces) } {
             Ok((Fork::Parent(id, pidfd), _)) => Ok((id, pidfd)),
             Ok((Fork::Child, new_user_namespace)) => {
                 drop(to_inside);
                 inside.run(new_user_namespace)
             }
-            Err(errno) => Err(Error::new(Step::Namespaces, b"", errno)),
+            Err(error) => Err(error),
         };
         let _ = set_blocked(caller_mask);
         // The child's alone, and the command's given descriptors with it.

@@ -13,6 +13,8 @@ pub(crate) enum Id {
     Overlay,
     OverlaySize,
     Dev,
+    Unshare,
+    Share,
     ResolvConf,
     MaskProc,
     Hostname,
@@ -189,6 +191,35 @@ noexec, or data of the file system: 'tmpfs:/tmp:size=64m'. A colon in a path is
             below: "\
 With an overlay nothing at all is made in NEWROOT, and what is mounted below it
 is not shown. What is bound from elsewhere is written as ever.
+",
+        },
+        Section {
+            heading: "Namespaces (each can be given more than once; LIST is names with commas)",
+            options: &[
+                Opt {
+                    id: Id::Unshare,
+                    short: None,
+                    long: &["unshare"],
+                    value: Some("LIST"),
+                    help: &[
+                        "have new namespaces of net, ipc, uts, pid, cgroup,",
+                        "time, user (default: ipc,uts,pid, and user where the",
+                        "caller has no right to those)",
+                    ],
+                },
+                Opt {
+                    id: Id::Share,
+                    short: None,
+                    long: &["share"],
+                    value: Some("LIST"),
+                    help: &["keep the caller's (default: net,cgroup,time)"],
+                },
+            ],
+            below: "\
+A new net has only the loopback device, which is brought up. With --share pid
+there is no pid 1: what COMMAND leaves running is found by NEWROOT's /proc and
+killed, but what hides from that stays; COMMAND sees all processes, and its
+reboot is the machine's.
 ",
         },
         Section {
@@ -387,7 +418,8 @@ Users and groups are numbers, or names in NEWROOT's own /etc/passwd and
             ],
             below: "\
 Without root's rights rootlet makes a user namespace, where the caller is user
-0; the network stays the host's, and /sys is the host's, read-only.
+0; the network stays the host's unless --unshare net is given, and without that
+/sys is the host's, read-only.
 
 Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
 found, 126 found but not executable; 125 rootlet failed, and said why.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, Mount, Step};
+use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, Mount, Namespace, Step};
 
 use crate::cli::help::help;
 use crate::cli::options::{Id, RUN};
@@ -41,6 +41,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let mut pty = false;
     let (mut new_session, mut grace) = (false, 0);
     let mut kept = Vec::new();
+    let mut namespaces = Vec::new();
     let mut instead = None;
 
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
@@ -60,6 +61,21 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Dev => minimal_dev = one_of(b"--dev", value, &[b"host", b"minimal"])? == 1,
             Id::ResolvConf => {
                 resolv_conf = one_of(b"--resolv-conf", value, &[b"bind", b"copy", b"off"])?
+            }
+            Id::Unshare | Id::Share => {
+                for name in value.split(|byte| *byte == b',') {
+                    let known = Namespace::ALL
+                        .iter()
+                        .find(|known| known.name().as_bytes() == name);
+                    let Some(namespace) = known else {
+                        return Err(Error::because(
+                            Step::Namespace,
+                            name,
+                            "there is no such type",
+                        ));
+                    };
+                    namespaces.push((*namespace, option == Id::Unshare));
+                }
             }
             Id::MaskProc => mask_proc = true,
             Id::Overlay => overlay = true,
@@ -109,6 +125,12 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let mut chroot = Chroot::new(new_root);
     if no_mounts {
         chroot = chroot.no_mounts();
+    }
+    for (namespace, own) in namespaces {
+        chroot = match own {
+            true => chroot.unshare(namespace),
+            false => chroot.share(namespace),
+        };
     }
     if minimal_dev {
         chroot = chroot.minimal_dev();

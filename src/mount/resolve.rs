@@ -9,9 +9,6 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 /// As many symbolic links on one path as the kernel follows.
 const SYMLINKS_MAX: usize = 40;
 
-/// The file system number of proc, whose symbolic links may lead anywhere.
-const PROC_SUPER_MAGIC: u64 = linux_raw_sys::general::PROC_SUPER_MAGIC as u64;
-
 /// Opens what `path` means inside `root`, for use as a mount target (`O_PATH`): every symbolic
 /// link is followed, an absolute one and `..` stop at the root, one of proc's magic links is ELOOP.
 ///
@@ -83,7 +80,9 @@ pub(crate) fn walk(root: BorrowedFd, path: &CStr) -> Result<Landing, Errno> {
                 };
                 if fs::stat(next.borrow())?.is_symlink() {
                     symlinks += 1;
-                    if symlinks > SYMLINKS_MAX || fs::statfs(next.borrow())?.0 == PROC_SUPER_MAGIC {
+                    if symlinks > SYMLINKS_MAX
+                        || fs::statfs(next.borrow())?.0 == fs::PROC_SUPER_MAGIC
+                    {
                         return Err(Errno::ELOOP);
                     }
                     landing.truncate(before);

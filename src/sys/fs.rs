@@ -252,6 +252,9 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
     })
 }
 
+/// The file system number of proc, whose symbolic links may lead anywhere.
+pub const PROC_SUPER_MAGIC: u64 = raw::PROC_SUPER_MAGIC as u64;
+
 /// The type of the file system and the mount's `ST_*` flags, by `fstatfs(2)`.
 pub fn statfs(fd: BorrowedFd) -> Result<(u64, u64), Errno> {
     let mut buffer = MaybeUninit::<raw::statfs64>::zeroed();

@@ -12,7 +12,8 @@ use super::signal::clear_handlers;
 use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
 
 pub use linux_raw_sys::general::{
-    CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
+    CLONE_NEWUSER, CLONE_NEWUTS,
 };
 
 /// Which side of a fork we are on.
@@ -53,7 +54,8 @@ pub unsafe fn fork(namespaces: u32) -> Result<Fork, Errno> {
         ))
     };
     let pid = match pid {
-        Err(Errno::ENOSYS) => {
+        // To clone(2), CLONE_NEWTIME is a signal.
+        Err(Errno::ENOSYS) if namespaces & CLONE_NEWTIME == 0 => {
             // SAFETY: as above; the arguments whose order differs between architectures are zero.
             let pid = check(unsafe {
                 sc::syscall5(nr::CLONE, flags as usize, 0, &raw mut pidfd as usize, 0, 0)

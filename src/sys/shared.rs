@@ -97,7 +97,8 @@ pub unsafe fn start(
     // SAFETY: the child starts on the stack in `enter`, which does not return; the rest is the
     // caller's promise.
     let pid = match check(unsafe { clone(nr::CLONE3, clone3, entry, argument) }) {
-        Err(Errno::ENOSYS) => {
+        // As in `fork`.
+        Err(Errno::ENOSYS) if namespaces & raw::CLONE_NEWTIME == 0 => {
             let flags = (flags | signal) as usize;
             let clone2 = [flags, stack.top(), &raw mut pidfd as usize];
             // SAFETY: as above; the arguments whose order differs between architectures are zero.
