@@ -11,10 +11,11 @@ use crate::files::close_all_but;
 use crate::identity::Identity;
 use crate::inside::Inside;
 use crate::jobs::{Job, JobControl};
+use crate::map_users::MapUsers;
 use crate::message;
 use crate::mount::attach::Attached;
 use crate::mount::path::PathBuffer;
-use crate::namespace::{Namespace, Namespaces, map_to_root};
+use crate::namespace::{Namespace, Namespaces};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
 use crate::stdio::Standard;
 use crate::supervisor::Heard;
@@ -121,6 +122,11 @@ impl Chroot {
             let why = "a closure needs a pid namespace of its own";
             return Err(Error::because(Step::Call, b"", why));
         }
+        let map_users = self.map_users;
+        if map_users == MapUsers::Auto {
+            let why = "it takes no range of users";
+            return Err(Error::because(Step::Call, b"", why));
+        }
         let chroot = self.prepared()?;
         let new_root = self.open_new_root()?;
         let stack_of_pid1 = Stack::new(STACK_OF_PID_1).map_err(prepare)?;
@@ -180,7 +186,15 @@ impl Chroot {
                 Err(Errno::EPERM) if namespaces.may_have_user() => {
                     user_namespace.set(true);
                     // SAFETY: as above.
-                    unsafe { start_in_user_namespace(namespaces, &stack_of_pid1, &mut pid1, peer) }
+                    unsafe {
+                        start_in_user_namespace(
+                            namespaces,
+                            map_users,
+                            &stack_of_pid1,
+                            &mut pid1,
+                            peer,
+                        )
+                    }
                 }
                 Err(errno) => Err(namespaces.refused(errno)),
             }
@@ -237,6 +251,7 @@ fn ended(pidfd: OwnedFd) -> Result<ExitStatus, Error<'static>> {
 /// As for [`start`]; it has ended when this returns.
 unsafe fn start_in_user_namespace(
     namespaces: Namespaces,
+    map_users: MapUsers,
     stack_of_pid1: &Stack,
     pid1: &mut Body,
     peer: u32,
@@ -253,7 +268,7 @@ unsafe fn start_in_user_namespace(
             let mapped = close_all_but([holders.borrow()]).and_then(|()| {
                 // This memory is a copy, and nobody inside sees this process.
                 let _ = set_dumpable(1);
-                map_to_root(ids)
+                map_users.map(ids, holders.borrow())
             });
             match mapped {
                 Ok(()) => {

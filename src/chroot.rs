@@ -6,6 +6,7 @@ use crate::capability::Capabilities;
 use crate::directory::{WorkingDirectory, current_directory};
 use crate::environment::Change;
 use crate::error::{Error, Line, Step};
+use crate::map_users::MapUsers;
 use crate::mount::path::PathBuffer;
 use crate::mount::{self, Mount, Source, overlay, stub};
 use crate::name::Name;
@@ -45,6 +46,7 @@ pub struct Chroot {
     overlay_size: Option<Name>,
     pub(crate) hostname: Option<Name>,
     pub(crate) namespaces: Namespaces,
+    pub(crate) map_users: MapUsers,
     pub(crate) directory: WorkingDirectory,
     /// The command and its arguments.
     pub(crate) words: Vec<Name>,
@@ -81,6 +83,7 @@ impl Chroot {
             overlay_size: None,
             hostname: None,
             namespaces: Namespaces::DEFAULT,
+            map_users: MapUsers::Root,
             directory: WorkingDirectory::Path(Name::new(b"/")),
             words: Vec::new(),
             fallback: Vec::new(),
@@ -141,6 +144,12 @@ impl Chroot {
     /// [`Chroot::call`] needs a pid namespace.
     pub fn share(mut self, namespace: Namespace) -> Chroot {
         self.namespaces.set(namespace, false);
+        self
+    }
+
+    /// Whom a new user namespace knows, where there is one: the caller as user 0 by default.
+    pub fn map_users(mut self, map: MapUsers) -> Chroot {
+        self.map_users = map;
         self
     }
 

@@ -79,6 +79,10 @@ steps! {
     StandardDescriptor: "give the command";
     /// The process in its new namespaces.
     Namespaces: "make new namespaces";
+    /// Ranges of ids in a user namespace.
+    MapUsers: "map the caller's range of ids:";
+    /// The caller's range of ids.
+    FindRange: "find in", "a line such as";
     /// A type of namespace that the kernel lacks.
     Namespace: "make a new namespace of the type";
     /// The maps of a user namespace.
@@ -300,6 +304,13 @@ impl<'a> Error<'a> {
             (Step::Namespaces, Errno::ENOSPC | Errno::EUSERS) => {
                 "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
                  neighbours in /proc/sys/user"
+            }
+            (Step::FindRange, _) => {
+                "that line gives this user a range of ids (see subuid(5)): root adds it, to \
+                 /etc/subuid and to /etc/subgid"
+            }
+            (Step::MapUsers, Errno::ENOENT) => {
+                "the program is in the package uidmap of Debian, else in shadow or shadow-utils"
             }
             (Step::Namespace, _) => "this kernel was built without that type",
             (Step::Namespaces, Errno::EINVAL) => {

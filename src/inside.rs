@@ -18,7 +18,7 @@ use crate::mount::overlay::attach_overlay;
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::walk;
 use crate::mount::{read_only, stub};
-use crate::namespace::{Namespace, bring_loopback_up, in_user_namespace, map_to_root, set_names};
+use crate::namespace::{Namespace, bring_loopback_up, in_user_namespace, set_names};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, end_others, kill_all};
 use crate::pty::Pty;
 use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
@@ -83,7 +83,10 @@ impl<'a> Inside<'a> {
         let ours = ours.chain(self.standard.iter().map(|(given, _)| given));
         close_all_but_given(ours.map(OwnedFd::borrow), &self.chroot.kept_descriptors)?;
         match new_user_namespace {
-            true => map_to_root(self.caller),
+            true => self
+                .chroot
+                .map_users
+                .map(self.caller, self.supervisor.borrow()),
             false => Ok(()),
         }
     }

@@ -151,6 +151,7 @@ mod identity;
 mod init;
 mod inside;
 mod jobs;
+mod map_users;
 mod message;
 mod mount;
 mod name;
@@ -177,6 +178,7 @@ pub use error::Step;
 #[doc(hidden)]
 pub use exec::DEFAULT_PATH;
 pub use init::Init;
+pub use map_users::MapUsers;
 pub use mount::Mount;
 pub use namespace::Namespace;
 pub use pid1::{Event, Habits};

@@ -16,6 +16,8 @@ pub(crate) const KILLED: u8 = b'K';
 pub(crate) const EXECUTED: &[u8] = b"X";
 /// To pid 1: the run is in the foreground again; the command is to have it and to go on.
 pub(crate) const FOREGROUND: &[u8] = b"F";
+/// To pid 1: its users are mapped.
+pub(crate) const MAPPED: &[u8] = b"U";
 /// To pid 1: stop the command. A SIGSTOP would stop pid 1 instead.
 pub(crate) const STOP: &[u8] = b"P";
 /// To pid 1: go on when nobody is there any more.

@@ -178,16 +178,21 @@ pub(crate) fn bring_loopback_up() -> Result<(), Error<'static>> {
         .map_err(|errno| Error::new(Step::Network, b"lo", errno))
 }
 
-/// In a new user namespace, makes the caller's user and group 0. Setting groups has to be denied
-/// for that (user_namespaces(7)): dropping a group could give a right that the group is denied.
-pub(crate) fn map_to_root((user, group): (u32, u32)) -> Result<(), Error<'static>> {
+/// In a new user namespace, gives the caller's user and group these numbers. Setting groups has to
+/// be denied for that (user_namespaces(7)): dropping a group could give a right that the group is
+/// denied.
+pub(crate) fn map_one(
+    (user, group): (u32, u32),
+    (inner_user, inner_group): (u32, u32),
+) -> Result<(), Error<'static>> {
     write_file(c"/proc/self/setgroups", b"deny")?;
-    for (file, id) in [
-        (c"/proc/self/uid_map", user),
-        (c"/proc/self/gid_map", group),
+    for (file, inner, id) in [
+        (c"/proc/self/uid_map", inner_user, user),
+        (c"/proc/self/gid_map", inner_group, group),
     ] {
         let mut map = Line::new();
-        map.push(b"0 ");
+        map.push_number(inner);
+        map.push(b" ");
         map.push_number(id);
         map.push(b" 1\n");
         write_file(file, map.bytes())?;

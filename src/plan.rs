@@ -6,6 +6,7 @@ use crate::capability::Capabilities;
 use crate::chroot::Chroot;
 use crate::directory::WorkingDirectory;
 use crate::error::{Error, Line, Step};
+use crate::map_users::MapUsers;
 use crate::mount::resolve::walk;
 use crate::mount::{Mount, Source, mask, stub};
 use crate::sys::mount::{
@@ -139,6 +140,14 @@ impl Chroot {
             tell("grace", &|line| {
                 line.push_number((self.grace / NANOSECONDS) as u32)
             });
+        }
+        let map = match chroot.map_users {
+            MapUsers::Root => None,
+            MapUsers::Current => Some("current"),
+            MapUsers::Auto => Some("auto"),
+        };
+        if let Some(map) = map {
+            tell("map users", &|line| line.push(map.as_bytes()));
         }
         tell("in", &|line| match &chroot.directory {
             WorkingDirectory::Path(path) => line.push_name(path.bytes()),

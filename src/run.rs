@@ -7,6 +7,7 @@ use crate::error::{Error, Step};
 use crate::exec::Command;
 use crate::inside::Inside;
 use crate::jobs::{Job, JobControl};
+use crate::map_users::end_unmapped;
 use crate::mount::attach::Attached;
 use crate::namespace::fork_into;
 use crate::pty::Pty;
@@ -91,8 +92,8 @@ impl Chroot {
             pty,
         };
         // SAFETY: the child allocates nothing; `inside` is all it needs.
-        let pid1 = match unsafe { fork_into(chroot.namespaces) } {
-            Ok((Fork::Parent(_, pid1), _)) => pid1,
+        let (id, pid1, new_user_namespace) = match unsafe { fork_into(chroot.namespaces) } {
+            Ok((Fork::Parent(id, pid1), new_user_namespace)) => (id, pid1, new_user_namespace),
             Ok((Fork::Child, new_user_namespace)) => {
                 drop(to_inside);
                 inside.run(new_user_namespace)
@@ -101,6 +102,11 @@ impl Chroot {
         };
         // So that the end of pid 1 is the end of what can be heard from it.
         let (signals, pty) = inside.leave_to_the_child();
+        if new_user_namespace {
+            let map = chroot.map_users;
+            map.map_from_outside(id, effective_ids(), to_inside.borrow(), caller_mask)
+                .inspect_err(|_| end_unmapped(pid1.borrow()))?;
+        }
 
         let ending = Supervisor {
             signals: signals.borrow(),

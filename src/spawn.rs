@@ -10,6 +10,7 @@ use crate::error::{Error, Step};
 use crate::exec::Command;
 use crate::inside::Inside;
 use crate::jobs::{Job, JobControl};
+use crate::map_users::end_unmapped;
 use crate::mount::attach::Attached;
 use crate::namespace::fork_into;
 use crate::stdio::{STANDARD, Standard, Stdio};
@@ -172,7 +173,18 @@ impl Chroot {
         inside.caller_mask = caller_mask;
         // SAFETY: the child allocates nothing; `inside` is all it needs.
         let pid1 = match unsafe { fork_into(chroot.namespaces) } {
-            Ok((Fork::Parent(id, pidfd), _)) => Ok((id, pidfd)),
+            Ok((Fork::Parent(id, pidfd), new_user_namespace)) => {
+                let map = chroot.map_users;
+                let mapped = match new_user_namespace {
+                    true => {
+                        map.map_from_outside(id, inside.caller, to_inside.borrow(), caller_mask)
+                    }
+                    false => Ok(()),
+                };
+                mapped
+                    .inspect_err(|_| end_unmapped(pidfd.borrow()))
+                    .map(|()| (id, pidfd))
+            }
             Ok((Fork::Child, new_user_namespace)) => {
                 drop(to_inside);
                 inside.run(new_user_namespace)

@@ -15,6 +15,7 @@ pub(crate) enum Id {
     Dev,
     Unshare,
     Share,
+    MapUsers,
     ResolvConf,
     MaskProc,
     Hostname,
@@ -213,6 +214,18 @@ is not shown. What is bound from elsewhere is written as ever.
                     long: &["share"],
                     value: Some("LIST"),
                     help: &["keep the caller's (default: net,cgroup,time)"],
+                },
+                Opt {
+                    id: Id::MapUsers,
+                    short: None,
+                    long: &["map-users"],
+                    value: Some("root|current|auto"),
+                    help: &[
+                        "whom a new user namespace knows: root: the caller,",
+                        "as 0; current: the caller, as itself; auto: its range",
+                        "in /etc/subuid and /etc/subgid, from 0 on, for a",
+                        "NEWROOT that belongs to that range (default: root)",
+                    ],
                 },
             ],
             below: "\

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, Mount, Namespace, Step};
+use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, Step};
 
 use crate::cli::help::help;
 use crate::cli::options::{Id, RUN};
@@ -42,6 +42,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let (mut new_session, mut grace) = (false, 0);
     let mut kept = Vec::new();
     let mut namespaces = Vec::new();
+    let mut map_users = MapUsers::Root;
     let mut instead = None;
 
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
@@ -76,6 +77,11 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                     };
                     namespaces.push((*namespace, option == Id::Unshare));
                 }
+            }
+            Id::MapUsers => {
+                let words: [&[u8]; 3] = [b"root", b"current", b"auto"];
+                let maps = [MapUsers::Root, MapUsers::Current, MapUsers::Auto];
+                map_users = maps[one_of(b"--map-users", value, &words)?];
             }
             Id::MaskProc => mask_proc = true,
             Id::Overlay => overlay = true,
@@ -132,6 +138,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             false => chroot.share(namespace),
         };
     }
+    chroot = chroot.map_users(map_users);
     if minimal_dev {
         chroot = chroot.minimal_dev();
     }
