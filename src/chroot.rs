@@ -57,6 +57,7 @@ pub struct Chroot {
     pub(crate) argv0: Option<Name>,
     /// The numbers of the caller's descriptors that the command has as well.
     pub(crate) kept_descriptors: Vec<u32>,
+    pub(crate) status_descriptor: Option<u32>,
     pub(crate) new_session: bool,
     pub(crate) grace: u64,
     pub(crate) user: Option<Name>,
@@ -91,6 +92,7 @@ impl Chroot {
             changes: Vec::new(),
             argv0: None,
             kept_descriptors: Vec::new(),
+            status_descriptor: None,
             new_session: false,
             grace: 0,
             user: None,
@@ -314,6 +316,21 @@ impl Chroot {
     /// ```
     pub fn keep_fd(mut self, number: u32) -> Chroot {
         self.kept_descriptors.push(number);
+        self
+    }
+
+    /// Has [`Chroot::run`] tell how it goes on the caller's descriptor of this number, in lines of JSON:
+    ///
+    /// - `{"child-pid":N}` when the command was executed, with its pid in the caller's pid namespace;
+    /// - then `{"exit-code":N}` or `{"signal":N}`, when it has ended;
+    /// - or, at any time, as the last,
+    ///   `{"error":{"step":"open the new root","object":"/srv","errno":2,"message":"…"}}`, when rootlet
+    ///   has failed: what it was doing, to what, the kernel's reason or `null`, and all of it in one
+    ///   line of words.
+    ///
+    /// A byte that is not UTF-8 becomes U+FFFD. Without a last line rootlet was killed.
+    pub fn status_fd(mut self, number: u32) -> Chroot {
+        self.status_descriptor = Some(number);
         self
     }
 

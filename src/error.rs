@@ -77,6 +77,8 @@ steps! {
     Prepare: "prepare the run";
     /// A standard descriptor of the command.
     StandardDescriptor: "give the command";
+    /// How it goes, for whoever asked to be told.
+    TellStatus: "tell the status on";
     /// The process in its new namespaces.
     Namespaces: "make new namespaces";
     /// Ranges of ids in a user namespace.
@@ -254,6 +256,11 @@ impl<'a> Error<'a> {
             Why::Because(words) => words,
             Why::Signal(_) => "a signal killed it",
         }
+    }
+
+    /// What was done in words, and to what.
+    pub(crate) fn step_and_object(&self) -> (&'static str, &[u8]) {
+        (self.step.words().0, &self.object)
     }
 
     /// Is it that what should be mounted is not there?

@@ -198,7 +198,8 @@ impl<'a> Inside<'a> {
                 Some(id())
             }
         };
-        let until_executed = match self.for_owner {
+        let told = self.for_owner || self.chroot.status_descriptor.is_some();
+        let until_executed = match told {
             true => Some(fs::pipe(fs::O_CLOEXEC).map_err(prepare)?),
             false => None,
         };
@@ -223,14 +224,19 @@ impl<'a> Inside<'a> {
         let above = match until_executed {
             Some((executed, writer)) => {
                 drop(writer);
-                close_standard();
+                if self.for_owner {
+                    close_standard();
+                }
                 // The command's execution closes the pipe, and so does its failure. Should the
                 // supervisor go first, the loop sees it.
                 let mut ready = [executed.borrow(), supervisor].map(Poll::for_hangup);
                 poll(&mut ready, None).map_err(prepare)?;
                 drop(executed);
                 self.tell(message::EXECUTED);
-                Above::Owner(Some(supervisor))
+                match self.for_owner {
+                    true => Above::Owner(Some(supervisor)),
+                    false => Above::Supervisor(supervisor),
+                }
             }
             None => Above::Supervisor(supervisor),
         };
@@ -295,6 +301,9 @@ impl<'a> Inside<'a> {
             if parent() != reaper {
                 exit(125);
             }
+        }
+        if self.chroot.status_descriptor.is_some() {
+            self.tell(message::WILL_BE_COMMAND);
         }
         let error = self.command.execute();
         if error.status() == 127 && !self.chroot.fallback.is_empty() {

@@ -162,6 +162,7 @@ mod pty;
 mod root;
 mod run;
 mod spawn;
+mod status;
 mod stdio;
 mod supervisor;
 #[doc(hidden)]

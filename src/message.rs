@@ -14,6 +14,9 @@ pub(crate) const CLEAN: &[u8] = b"C";
 pub(crate) const KILLED: u8 = b'K';
 /// From pid 1, for a program that does not wait: the command was executed, or an error came before.
 pub(crate) const EXECUTED: &[u8] = b"X";
+/// From the process that becomes the command: the kernel tells its pid with it (unix(7),
+/// SCM_CREDENTIALS).
+pub(crate) const WILL_BE_COMMAND: &[u8] = b"W";
 /// To pid 1: the run is in the foreground again; the command is to have it and to go on.
 pub(crate) const FOREGROUND: &[u8] = b"F";
 /// To pid 1: its users are mapped.

@@ -133,6 +133,12 @@ impl Chroot {
         for number in &self.kept_descriptors {
             tell("descriptor", &|line| line.push_number(*number));
         }
+        if let Some(number) = self.status_descriptor {
+            tell("status", &|line| {
+                line.push(b"on descriptor ");
+                line.push_number(number);
+            });
+        }
         if self.new_session {
             tell("session", &|line| line.push(b"of its own"));
         }

@@ -11,6 +11,7 @@ use crate::map_users::end_unmapped;
 use crate::mount::attach::Attached;
 use crate::namespace::fork_into;
 use crate::pty::Pty;
+use crate::status::Status;
 use crate::supervisor::Supervisor;
 use crate::sys::process::{ExitStatus, Fork, effective_ids};
 use crate::sys::signal::{SignalSet, set_blocked, signalfd};
@@ -45,8 +46,19 @@ impl Chroot {
     /// Whatever keeps the command from running; [`Error::status`] is the exit status for it. A
     /// mount point that could not be removed is no error, but a line on standard error.
     pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
+        let kept = self.check_kept_descriptors();
+        let status = Status::open(self.status_descriptor)?;
+        let result = kept.and_then(|()| self.run_telling(&status));
+        if let Err(error) = &result {
+            // A status descriptor that nobody reads any more must not end us by SIGPIPE.
+            let _ = set_blocked(SignalSet::BUT_FAULTS);
+            status.failed(error);
+        }
+        result
+    }
+
+    fn run_telling(&self, status: &Status) -> Result<ExitStatus, Error<'static>> {
         self.check_names()?;
-        self.check_kept_descriptors()?;
         let prepare = |errno| Error::new(Step::Prepare, b"", errno);
         let mut chroot = self.prepared()?;
         let mut new_root = self.open_new_root()?;
@@ -61,6 +73,9 @@ impl Chroot {
         let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let (to_inside, to_supervisor) = net::socketpair().map_err(prepare)?;
+        if self.status_descriptor.is_some() {
+            net::learn_senders(to_inside.borrow()).map_err(prepare)?;
+        }
         let pty = match chroot.pty {
             true => Pty::open()?,
             false => None,
@@ -114,6 +129,7 @@ impl Chroot {
             pid1: pid1.borrow(),
             jobs,
             relay: pty.map(Pty::relay),
+            status,
         }
         .run()?;
         let cleaned = match ending.stubs {
@@ -125,6 +141,7 @@ impl Chroot {
         }
         // The command's status is worth more than what could not be removed.
         cleaned.unwrap_or_else(|error| error.print());
+        status.ended(ending.status);
         if ending.interrupted {
             // A shell whose command exits with 130 goes on with its script: it has to see that the
             // signal ended us. If the caller ignores it, we go on.

@@ -4,7 +4,8 @@ use crate::error::{Error, Step, say};
 use crate::jobs::JobControl;
 use crate::message;
 use crate::pty::Relay;
-use crate::sys::net::{receive, send};
+use crate::status::Status;
+use crate::sys::net::{receive, receive_with_sender, send};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, wait};
 use crate::sys::signal::{self, SIGCONT, SIGWINCH};
@@ -20,6 +21,7 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) jobs: JobControl,
     /// Where the command has a terminal of its own.
     pub(crate) relay: Option<Relay>,
+    pub(crate) status: &'a Status,
 }
 
 /// How a run ended.
@@ -86,6 +88,7 @@ impl Supervisor<'_> {
         if let Some(relay) = &mut self.relay {
             relay.take_keys();
         }
+        let mut command = 0;
         loop {
             let [keys, terminal] = match &self.relay {
                 Some(relay) => relay.polls(),
@@ -111,9 +114,14 @@ impl Supervisor<'_> {
             if inside_spoke || pid1_ended {
                 let mut buffer = [0; message::LENGTH_MAX];
                 while listening {
-                    match receive(self.inside, &mut buffer) {
-                        Ok(0) => listening = false,
-                        Ok(length) => match &buffer[..length] {
+                    match receive_with_sender(self.inside, &mut buffer) {
+                        Ok((0, _)) => listening = false,
+                        Ok((length, sender)) => match &buffer[..length] {
+                            message::WILL_BE_COMMAND => command = sender,
+                            // After an error it was not.
+                            message::EXECUTED if heard.error.is_none() => {
+                                self.status.started(command);
+                            }
                             message::STOPPED => self.stop(),
                             // A shell's `fg` tells a job that runs nothing.
                             message::NEEDS_FOREGROUND if self.jobs.may_give_foreground() => {

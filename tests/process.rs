@@ -195,3 +195,184 @@ fn a_dry_run_tells_the_descriptors() {
     let ended = script(users()[0], &root, run);
     assert!(ended.stdout.contains("\ndescriptor 7\n"), "{ended:?}");
 }
+
+/// Runs rootlet with these words and `--status-fd 9`: its end, and what it told there.
+fn told(user: common::User, root: &Root, words: &str) -> (common::Ended, String) {
+    let status = root.file("status", "");
+    let run = format!("exec \"$0\" run --status-fd 9 {words} 9>\"$1/status\"");
+    let ended = script(user, root, &run);
+    (ended, std::fs::read_to_string(status).unwrap())
+}
+
+#[test]
+fn the_end_of_the_command_is_told() {
+    for user in users() {
+        let root = Root::busybox(user);
+        for (script, status, line) in [
+            ("true", 0, "{\"exit-code\":0}\n"),
+            ("exit 125", 125, "{\"exit-code\":125}\n"),
+            ("exit 137", 137, "{\"exit-code\":137}\n"),
+            ("kill -9 $$", 137, "{\"signal\":9}\n"),
+            ("kill -TERM $$", 143, "{\"signal\":15}\n"),
+        ] {
+            let (ended, told) = told(user, &root, &format!("\"$1\" sh -c '{script}'"));
+            assert_eq!(
+                (ended.status, ended.stderr.as_str()),
+                (status, ""),
+                "{script}"
+            );
+            let (started, end) = told.split_once('\n').unwrap();
+            assert_eq!(end, line, "{script}");
+            let pid = started.strip_prefix("{\"child-pid\":").unwrap();
+            let pid: i32 = pid.strip_suffix('}').unwrap().parse().unwrap();
+            assert!(pid > 2, "{started}");
+        }
+    }
+}
+
+#[test]
+fn failures_are_told_in_json_whatever_the_names() {
+    for user in users() {
+        let root = Root::busybox(user);
+        root.file("text", "no program");
+        let errno = |name: &str| format!("({name})\"}}}}\n");
+        for (words, step, object, number, end) in [
+            ("\"$1\" nothing", "run", "nothing", "2", errno("ENOENT")),
+            ("\"$1\" /text", "run", "/text", "13", errno("EACCES")),
+            (
+                "\"$1/none\" true",
+                "open the new root",
+                "",
+                "2",
+                errno("ENOENT"),
+            ),
+            (
+                "$'/no\\n\\t\"such\\\\\\xff\\xc3\\xbcroot' true",
+                "open the new root",
+                "/no\\u000a\\u0009\\\"such\\\\\u{fffd}\u{fc}root",
+                "2",
+                errno("ENOENT"),
+            ),
+            (
+                "-C /none \"$1\" true",
+                "change to the directory",
+                "/none",
+                "2",
+                errno("ENOENT"),
+            ),
+            (
+                "-B /none:/x \"$1\" true",
+                "open",
+                "/none",
+                "2",
+                errno("ENOENT"),
+            ),
+            (
+                "--keep-fd 8 \"$1\" true",
+                "give the command",
+                "descriptor 8",
+                "9",
+                errno("EBADF"),
+            ),
+            (
+                "-u nobody \"$1\" true",
+                "find the user",
+                "nobody",
+                "null",
+                "it is not in the new root's /etc/passwd\"}}\n".to_owned(),
+            ),
+        ] {
+            let (ended, told) = told(user, &root, words);
+            assert!(ended.status >= 125 && !ended.stderr.is_empty(), "{ended:?}");
+            let start = format!("{{\"error\":{{\"step\":\"{step}\",\"object\":\"{object}");
+            assert!(told.starts_with(&start) && told.ends_with(&end), "{told}");
+            assert!(
+                told.contains(&format!("\",\"errno\":{number},\"message\":\"cannot ")),
+                "{told}"
+            );
+            assert_eq!(told.lines().count(), 1, "{told}");
+            let mut python = std::process::Command::new("python3");
+            python.args(["-c", "import json, sys; json.loads(sys.argv[1])", &told]);
+            succeed(&mut python);
+        }
+    }
+}
+
+#[test]
+fn the_pid_is_the_commands_where_the_caller_is() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let status = root.file("status", "");
+        let mut command = common::command(user, "bash");
+        let script = "exec \"$0\" run --status-fd 9 \"$1\" sleep 1000 9>\"$1/status\"";
+        command.args(["-c", script]).arg(common::rootlet_path());
+        let mut running = Running::start(command.arg(root.path()));
+        let mut told = String::new();
+        wait_until("the pid", || {
+            told = std::fs::read_to_string(&status).unwrap();
+            told.ends_with('\n')
+        });
+        // By then it is executed, and not only started.
+        let pid = running.command();
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+        assert_eq!(
+            (told, comm.as_str()),
+            (format!("{{\"child-pid\":{pid}}}\n"), "sleep\n")
+        );
+        send_signal(pid, 9);
+        assert_eq!(running.wait().code(), Some(137));
+        let told = std::fs::read_to_string(&status).unwrap();
+        assert!(told.ends_with("}\n{\"signal\":9}\n"), "{told}");
+        // A caller in a pid namespace of its own is told the pid that it has there.
+        let inner = format!(
+            "{} run --status-fd 9 / true 9>&1",
+            common::rootlet_path().display()
+        );
+        let mut outer = rootlet(user);
+        let told = succeed(outer.args(["run", "/", "sh", "-c", &inner]));
+        let pid: u32 = told["{\"child-pid\":".len()..]
+            .split('}')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((3..20).contains(&pid), "{told}");
+    }
+}
+
+#[test]
+fn a_status_that_nobody_reads_or_that_cannot_be_told() {
+    for user in users() {
+        let root = Root::busybox(user);
+        // The reader is gone.
+        let run = "exec 9> >(exit); wait $!; \"$0\" run --status-fd 9 \"$1\"";
+        let ended = script(user, &root, &format!("{run} sh -c 'exit 6'"));
+        assert_eq!((ended.status, ended.stderr.as_str()), (6, ""));
+        let ended = script(user, &root, &format!("{run}/none true"));
+        assert_eq!(ended.status, 125);
+        assert!(
+            ended
+                .stderr
+                .starts_with("rootlet: cannot open the new root"),
+            "{ended:?}"
+        );
+        // The command does not have it.
+        let shown = script(
+            user,
+            &root,
+            "\"$0\" run --status-fd 9 \"$1\" ls /proc/self/fd 9>/dev/null",
+        );
+        assert_eq!(shown.stdout, "0\n1\n2\n3\n");
+        for number in ["9", "4294967295"] {
+            let ended = end(&mut root.run(&["--status-fd", number, "ROOT", "true"]));
+            let why = "Bad file descriptor (EBADF)";
+            let line = format!("rootlet: cannot tell the status on descriptor {number}: {why}\n");
+            assert_eq!((ended.status, ended.stderr), (125, line));
+        }
+        let shown = script(user, &root, "\"$0\" run -n --status-fd 9 \"$1\" true 9>&1");
+        assert!(
+            shown.stdout.contains("\nstatus     on descriptor 9\n"),
+            "{shown:?}"
+        );
+    }
+}

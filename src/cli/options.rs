@@ -28,6 +28,7 @@ pub(crate) enum Id {
     User,
     Groups,
     KeepFd,
+    StatusFd,
     DropCaps,
     NoNewPrivs,
     DryRun,
@@ -283,6 +284,16 @@ reboot is the machine's.
                     help: &[
                         "let it have the caller's descriptor N; can be given",
                         "more than once (default: 0, 1 and 2)",
+                    ],
+                },
+                Opt {
+                    id: Id::StatusFd,
+                    short: None,
+                    long: &["status-fd"],
+                    value: Some("N"),
+                    help: &[
+                        "tell how it goes on descriptor N, in lines of JSON, as",
+                        "below (default: nowhere)",
                     ],
                 },
                 Opt {

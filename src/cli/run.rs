@@ -43,6 +43,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let mut kept = Vec::new();
     let mut namespaces = Vec::new();
     let mut map_users = MapUsers::Root;
+    let mut status = None;
     let mut instead = None;
 
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
@@ -100,6 +101,10 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Groups => groups = Some(value),
             Id::KeepFd => match number(value) {
                 Some(number) => kept.push(number),
+                None => return wrong(value, "a descriptor is a number"),
+            },
+            Id::StatusFd => match number(value) {
+                Some(number) => status = Some(number),
                 None => return wrong(value, "a descriptor is a number"),
             },
             Id::NewSession => new_session = true,
@@ -190,6 +195,9 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
         chroot = chroot.groups(list);
     }
     chroot = kept.into_iter().fold(chroot, Chroot::keep_fd);
+    if let Some(number) = status {
+        chroot = chroot.status_fd(number);
+    }
     if new_session {
         chroot = chroot.new_session();
     }

@@ -96,3 +96,29 @@ pub(super) struct PidfdInfo {
 }
 pub(super) const PIDFD_INFO_EXIT: u64 = 1 << 3;
 pub(super) const PIDFD_GET_INFO: usize = 3 << 30 | size_of::<PidfdInfo>() << 16 | 0xFF << 8 | 11;
+
+/// `struct msghdr` of the kernel's `<linux/socket.h>` (`user_msghdr`).
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct Message {
+    pub(super) name: usize,
+    pub(super) name_length: u32,
+    pub(super) parts: usize,
+    pub(super) count: usize,
+    pub(super) control: usize,
+    pub(super) control_length: usize,
+    pub(super) flags: u32,
+}
+
+/// `struct cmsghdr` with a `struct ucred`, of the same.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct Credentials {
+    pub(super) length: usize,
+    pub(super) level: i32,
+    pub(super) kind: i32,
+    pub(super) pid: i32,
+    pub(super) user: u32,
+    pub(super) group: u32,
+}
+pub(super) const SCM_CREDENTIALS: i32 = 2;

@@ -168,3 +168,44 @@ fn ask(socket: BorrowedFd, request: u32, about: &abi::DeviceRequest) -> Result<(
         )
     })
 }
+
+/// `setsockopt(SO_PASSCRED)`: the kernel tells who sends what comes here.
+pub fn learn_senders(socket: BorrowedFd) -> Result<(), Errno> {
+    let on = 1i32;
+    // SAFETY: the kernel reads one int.
+    done(unsafe {
+        sc::syscall5(
+            nr::SETSOCKOPT,
+            socket.raw(),
+            raw::SOL_SOCKET as usize,
+            raw::SO_PASSCRED as usize,
+            &raw const on as usize,
+            size_of::<i32>(),
+        )
+    })
+}
+
+/// As [`receive`], by `recvmsg(2)`, with the sender's pid in our pid namespace, where
+/// [`learn_senders`] has asked for it; else 0.
+pub fn receive_with_sender(socket: BorrowedFd, buffer: &mut [u8]) -> Result<(usize, i32), Errno> {
+    let mut control = abi::Credentials::default();
+    let mut part = [buffer.as_mut_ptr() as usize, buffer.len()];
+    let mut message = abi::Message {
+        parts: part.as_mut_ptr() as usize,
+        count: 1,
+        control: &raw mut control as usize,
+        control_length: size_of::<abi::Credentials>(),
+        ..abi::Message::default()
+    };
+    // SAFETY: the kernel writes at most as much as the structs say there is room for.
+    let length = check(unsafe {
+        sc::syscall3(
+            nr::RECVMSG,
+            socket.raw(),
+            &raw mut message as usize,
+            raw::MSG_DONTWAIT as usize,
+        )
+    })?;
+    let told = message.control_length >= 28 && control.kind == abi::SCM_CREDENTIALS;
+    Ok((length, if told { control.pid } else { 0 }))
+}
