@@ -93,7 +93,7 @@ impl Chroot {
             groups = Some(list.map(group_id).collect::<Result<_, _>>()?);
         }
         identity.groups = groups.map(|mut groups: Vec<u32>| {
-            groups.sort_unstable();
+            sort(&mut groups);
             groups.dedup();
             // With room for the main group, and to see that there are more.
             let found = alloc::vec![0; groups.len() + 2];
@@ -222,11 +222,56 @@ fn become_member(wanted: &[u32], found: &mut [u32], main: Option<u32>) -> Result
     let count = groups(found).map_err(|_| Errno::EPERM)?;
     let found = found.get_mut(..count).unwrap_or_default();
     // Their order is the host's.
-    found.sort_unstable();
+    sort(found);
     let others = |id: &&u32| set.is_ok() || Some(**id) != main;
     let found = found.iter().filter(others);
     match found.eq(wanted.iter().filter(others)) {
         true => Ok(()),
         false => Err(Errno::EPERM),
+    }
+}
+
+/// By heapsort: a file may list very many groups, and the library's sort is 3 kB of code.
+fn sort(numbers: &mut [u32]) {
+    for start in (0..numbers.len() / 2).rev() {
+        sift(numbers, start);
+    }
+    for end in (1..numbers.len()).rev() {
+        numbers.swap(0, end);
+        if let Some(heap) = numbers.get_mut(..end) {
+            sift(heap, 0);
+        }
+    }
+}
+
+/// Moves a number down to where no child is greater.
+fn sift(heap: &mut [u32], mut parent: usize) {
+    loop {
+        let children = [2 * parent + 1, 2 * parent + 2].map(|child| (heap.get(child), child));
+        let Some((Some(greatest), child)) = children.into_iter().max() else {
+            return;
+        };
+        if heap.get(parent) >= Some(greatest) {
+            return;
+        }
+        heap.swap(parent, child);
+        parent = child;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::rust_2024::*;
+
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_sorts(numbers in prop::collection::vec(0u32..40, 0..100)) {
+            let (mut ours, mut theirs) = (numbers.clone(), numbers);
+            super::sort(&mut ours);
+            theirs.sort_unstable();
+            prop_assert_eq!(ours, theirs);
+        }
     }
 }
