@@ -359,7 +359,7 @@ impl<'a> Error<'a> {
                  namespace"
             }
             (Step::SetGroups | Step::SetGroup | Step::SetUser, Errno::EINVAL | Errno::EPERM) => {
-                "the user namespace of an ordinary user has one user and one group, 0, and its \
+                "the user namespace of an ordinary user has one user and one group, and its \
                  groups cannot be changed: run as root, or, where /etc/subuid has a range for you, \
                  with --map-users auto"
             }
