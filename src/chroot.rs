@@ -505,7 +505,7 @@ impl Chroot {
     /// current directory. Where such a mount has no target of its own, it follows.
     pub(crate) fn prepared(&self) -> Result<Chroot, Error<'static>> {
         let mut chroot = self.clone();
-        if let (true, Some(path)) = (self.console, terminal_path()) {
+        if let Some(path) = self.console.then(terminal_path).flatten() {
             let path = path.bytes();
             let console = Mount::bind(path).to("/dev/console").optional();
             mount::add(&mut chroot.mounts, console);

@@ -351,7 +351,9 @@ impl<'a> Inside<'a> {
             return;
         }
         // A mount must not be taken from under a process that lives.
-        kill_all();
+        if self.is_pid1() {
+            kill_all();
+        }
         self.attached.shares.clear();
         if self.chroot.read_only {
             // If not, the supervisor sees that they are still there.
