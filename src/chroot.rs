@@ -197,8 +197,9 @@ impl Chroot {
     /// Nothing is made in the new root itself, no mount point either. What is mounted below it is
     /// not shown; what is bound is written as ever.
     ///
-    /// In a user namespace it needs Linux 5.11 (6.6 for a directory that is removed and made anew),
-    /// and a new root that has no mount of the host's below it.
+    /// In a user namespace it needs Linux 5.11, and a new root that has no mount of the host's below
+    /// it. Before 6.6, where a tmpfs has no `user.` attributes, a directory of the new root cannot be
+    /// removed, renamed or replaced there (EIO).
     pub fn overlay(mut self) -> Chroot {
         self.overlay = Some(overlay::memory_options(b""));
         self
