@@ -96,12 +96,17 @@ fn jobs_inside_are_the_inner_shells() {
     }
 }
 
-/// Types into the terminal that it was given, as a program that is not to be trusted would.
-const TYPES: &str = "import fcntl, sys, termios\n\
-    try:\n\
-    \x20   for key in \"echo stolen $((6 * 7))\\n\": fcntl.ioctl(int(sys.argv[1]), termios.TIOCSTI, key)\n\
-    except OSError: pass\n\
-    print(\"done\")";
+/// Types into the terminal that it was given, and pastes into a virtual console (TIOCLINUX), as a
+/// program that is not to be trusted would.
+const TYPES: &str = r#"import fcntl, struct, sys, termios
+terminal, TIOCLINUX, SELECT, PASTE = int(sys.argv[1]), 0x541C, 2, 3
+def ask(request, argument):
+    try: fcntl.ioctl(terminal, request, argument)
+    except OSError: pass
+for key in "echo stolen $((6 * 7))\n": ask(termios.TIOCSTI, key)
+ask(TIOCLINUX, struct.pack("=BHHHHH", SELECT, 1, 1, 80, 1, 2))
+ask(TIOCLINUX, struct.pack("=B", PASTE))
+print("done")"#;
 
 #[test]
 fn what_the_command_types_does_not_reach_the_callers_shell() {

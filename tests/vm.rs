@@ -664,11 +664,22 @@ fn a_kernel_without_user_namespaces_is_told() {
     let run = format!(
         "setpriv --reuid=54321 --regid=54321 --clear-groups {rootlet} run / true || exit $?"
     );
-    let append = "--append=sysctl.user.max_user_namespaces=0";
-    let ended = end(&mut place.vm(&[append, "--", "sh", "-c", &run]));
-    let told = "rootlet: cannot make new namespaces: No space left on device (ENOSPC)\n\
-                hint: the limit on namespaces is reached: see sysctl user.max_user_namespaces and \
-                its neighbours in /proc/sys/user\n";
-    assert_eq!((ended.status, ended.stderr.as_str()), (125, told));
+    for (setting, told) in [
+        (
+            "user.max_user_namespaces=0",
+            "rootlet: cannot make new namespaces: No space left on device (ENOSPC)\n\
+             hint: the limit on namespaces is reached: see sysctl user.max_user_namespaces",
+        ),
+        (
+            "kernel.unprivileged_userns_clone=0",
+            "rootlet: cannot make new namespaces: Operation not permitted (EPERM)\n\
+             hint: run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1",
+        ),
+    ] {
+        let append = format!("--append=sysctl.{setting}");
+        let ended = end(&mut place.vm(&[&append, "--", "sh", "-c", &run]));
+        assert_eq!(ended.status, 125, "{ended:?}");
+        assert!(ended.stderr.starts_with(told), "{ended:?}");
+    }
     place.assert_clean();
 }
