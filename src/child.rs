@@ -154,8 +154,8 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// ESRCH when the command has ended and was waited for, EINVAL for a number that is no signal, EPERM when the
-    /// caller has given up the right to.
+    /// ESRCH when the command has ended and was waited for, EINVAL for a number that is no signal,
+    /// EPERM when the caller has given up the right to.
     pub fn signal(&self, number: u8) -> Result<(), Error<'static>> {
         let number = u32::from(number);
         let sent = match self.ended {

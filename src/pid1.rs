@@ -340,7 +340,8 @@ impl Pid1<'_> {
 const AFTER_KILL: u64 = NANOSECONDS;
 
 /// Gives what still runs `grace` nanoseconds after a TERM, then kills it, and reaps it all. `group`
-/// is the command's process group. Killed at once where `above`, a socket, has nobody at its other end.
+/// is the command's process group. Killed at once where `above`, a socket, has nobody at its other
+/// end.
 pub(crate) fn end_others(
     signals: BorrowedFd,
     above: Option<BorrowedFd>,

@@ -97,7 +97,7 @@ impl Supervisor<'_> {
             let mut ready = [
                 Poll::new(self.signals),
                 Poll::new(self.pid1),
-                // When pid 1 has closed its end there is nothing more to hear, and its pidfd is next.
+                // When pid 1 has closed its end there is nothing more to hear: its pidfd is next.
                 match listening {
                     true => Poll::new(self.inside),
                     false => Poll::none(),
