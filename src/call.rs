@@ -4,6 +4,7 @@ use core::cell::{Cell, OnceCell};
 use core::mem::forget;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
+use crate::capability::Capabilities;
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
 use crate::exec::Command;
@@ -120,6 +121,12 @@ impl Chroot {
         let namespaces = self.namespaces;
         if !namespaces.has(Namespace::Pid) {
             let why = "a closure needs a pid namespace of its own";
+            return Err(Error::because(Step::Call, b"", why));
+        }
+        // Who can write to the caller's memory has the caller's rights, whatever its own are.
+        let less = self.dropped_capabilities != Capabilities::NONE || self.no_new_privileges;
+        if less || self.user.is_some() || self.groups.is_some() {
+            let why = "a closure keeps the caller's user and rights";
             return Err(Error::because(Step::Call, b"", why));
         }
         let map_users = self.map_users;

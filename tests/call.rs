@@ -143,6 +143,18 @@ fn what_keeps_it_from_running_is_told() {
         told.starts_with("cannot change to the directory /missing"),
         "{told}"
     );
+    for fewer in [
+        in_root(&root).user("1"),
+        in_root(&root).groups("1"),
+        in_root(&root).no_new_privileges(),
+        in_root(&root).drop_capabilities(rootlet::Capabilities::ALL),
+    ] {
+        let told = call(&fewer, || ()).unwrap_err().to_string();
+        assert!(
+            told.ends_with("keeps the caller's user and rights"),
+            "{told}"
+        );
+    }
     assert_eq!(names_in(root.path()), [""; 0]);
 }
 
