@@ -1,0 +1,21 @@
+//! What `scripts/torture` runs for as long as it is asked to; a short run of each kind is part of
+//! the tests. One file per kind; each prints one line with what it did and found.
+
+#![allow(missing_docs, dead_code)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::time::{Duration, Instant};
+
+/// How long each kind goes on: `scripts/torture --seconds`, or about as long as a test may take.
+/// What a kind must do at least, it does however long that takes.
+fn until() -> Instant {
+    let seconds = std::env::var("ROOTLET_TORTURE_SECONDS").map_or(5, |text| text.parse().unwrap());
+    Instant::now() + Duration::from_secs(seconds)
+}
+
+/// The line with the figures of a kind, where `scripts/torture` and a log show it.
+fn summary(kind: &str, figures: &str) {
+    println!("torture {kind}: {figures}");
+}
