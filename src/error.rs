@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 
+use crate::sys::memory::Page;
 use crate::sys::{BorrowedFd, Errno, fs, net};
 
 /// What went wrong: the step, the objects it was about, and the reason.
@@ -23,7 +24,12 @@ use crate::sys::{BorrowedFd, Errno, fs, net};
 /// assert_eq!(error.status(), 125);
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Error<'a> {
+pub struct Error<'a>(Page<Failure<'a>>);
+
+/// What an error tells. It is behind a pointer, so that a result is returned in registers, and not
+/// in the allocator's memory, since there are errors after a fork too.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Failure<'a> {
     step: Step,
     object: Cow<'a, [u8]>,
     place: Cow<'a, [u8]>,
@@ -202,48 +208,48 @@ impl<'a> Error<'a> {
         place: &'a [u8],
         errno: Errno,
     ) -> Error<'a> {
-        Error {
+        Error(Page::new(Failure {
             step,
             object: Cow::Borrowed(object),
             place: Cow::Borrowed(place),
             why: Why::Errno(errno),
-        }
+        }))
     }
 
     /// We refused, for a reason of our own.
     #[doc(hidden)]
     pub fn because(step: Step, object: &[u8], why: &'static str) -> Error<'static> {
-        Error {
+        Error(Page::new(Failure {
             step,
             object: Cow::Owned(object.to_vec()),
             place: Cow::Borrowed(b""),
             why: Why::Because(why),
-        }
+        }))
     }
 
     /// A signal ended what was being done.
     pub(crate) fn signal(step: Step, signal: u8) -> Error<'static> {
-        Error {
+        Error(Page::new(Failure {
             step,
             object: Cow::Borrowed(b""),
             place: Cow::Borrowed(b""),
             why: Why::Signal(signal),
-        }
+        }))
     }
 
     /// The same error, borrowing nothing.
     pub(crate) fn into_owned(self) -> Error<'static> {
-        Error {
-            step: self.step,
-            object: Cow::Owned(self.object.into_owned()),
-            place: Cow::Owned(self.place.into_owned()),
-            why: self.why,
-        }
+        Error(Page::new(Failure {
+            step: self.0.step,
+            object: Cow::Owned(self.0.object.to_vec()),
+            place: Cow::Owned(self.0.place.to_vec()),
+            why: self.0.why,
+        }))
     }
 
     /// The kernel's reason, if it was the kernel that refused.
     pub fn errno(&self) -> Option<i32> {
-        match self.why {
+        match self.0.why {
             Why::Errno(errno) => Some(errno.number()),
             Why::Because(_) | Why::Signal(_) => None,
         }
@@ -251,7 +257,7 @@ impl<'a> Error<'a> {
 
     /// The reason alone, in words: `No such file or directory`.
     pub fn reason(&self) -> &'static str {
-        match self.why {
+        match self.0.why {
             Why::Errno(errno) => errno.describe().1,
             Why::Because(words) => words,
             Why::Signal(_) => "a signal killed it",
@@ -260,28 +266,28 @@ impl<'a> Error<'a> {
 
     /// What was done in words, and to what.
     pub(crate) fn step_and_object(&self) -> (&'static str, &[u8]) {
-        (self.step.words().0, &self.object)
+        (self.0.step.words().0, &self.0.object)
     }
 
     /// Is it that what should be mounted is not there?
     pub(crate) fn is_missing_source(&self) -> bool {
-        (self.step, self.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
+        (self.0.step, self.0.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
     /// Is it that the end of a process could not be waited for?
     pub(crate) fn is_of_waiting(&self) -> bool {
-        self.step == Step::Wait
+        self.0.step == Step::Wait
     }
 
     /// Is it that the command is there, but not its interpreter?
     pub(crate) fn is_missing_interpreter(&self) -> bool {
-        self.step == Step::ExecuteWithoutInterpreter
+        self.0.step == Step::ExecuteWithoutInterpreter
     }
 
     /// The exit status that says it: 127 for a command that is not there, 126 for one that cannot
     /// be run, 125 for everything else.
     pub fn status(&self) -> u8 {
-        match (self.step, self.why) {
+        match (self.0.step, self.0.why) {
             (Step::Execute | Step::ExecuteWithoutInterpreter, Why::Errno(Errno::ENOENT)) => 127,
             (Step::Execute | Step::ExecuteWithoutInterpreter | Step::ExecuteForeign, _) => 126,
             _ => 125,
@@ -290,14 +296,14 @@ impl<'a> Error<'a> {
 
     /// What to do about it, where the cause is known.
     pub fn hint(&self) -> Option<&'static str> {
-        let errno = match self.why {
+        let errno = match self.0.why {
             Why::Errno(errno) => errno,
-            Why::Because(_) if self.step == Step::Usage => {
+            Why::Because(_) if self.0.step == Step::Usage => {
                 return Some("'rootlet help run' and 'rootlet help init' list what can be given");
             }
             Why::Because(_) | Why::Signal(_) => return None,
         };
-        Some(match (self.step, errno) {
+        Some(match (self.0.step, errno) {
             (Step::OpenRoot, Errno::ENOENT | Errno::ENOTDIR) => {
                 "NEWROOT is the directory that holds the new root file system"
             }
@@ -411,9 +417,9 @@ impl<'a> Error<'a> {
 
     fn write(&self, line: &mut Line) {
         line.push(b"cannot ");
-        line.push_step(self.step, &self.object, &self.place);
+        line.push_step(self.0.step, &self.0.object, &self.0.place);
         line.push(b": ");
-        match self.why {
+        match self.0.why {
             Why::Because(words) => line.push(words.as_bytes()),
             Why::Signal(signal) => {
                 line.push(b"signal ");
@@ -439,11 +445,11 @@ impl<'a> Error<'a> {
     /// The message has room for what a path can be: what is longer is cut.
     pub(crate) fn send(&self, socket: BorrowedFd) {
         const LONGEST: usize = 4096;
-        let Why::Errno(errno) = self.why else { return };
-        let object = &self.object[..self.object.len().min(LONGEST)];
-        let place = &self.place[..self.place.len().min(LONGEST)];
+        let Why::Errno(errno) = self.0.why else { return };
+        let object = &self.0.object[..self.0.object.len().min(LONGEST)];
+        let place = &self.0.place[..self.0.place.len().min(LONGEST)];
         let mut line = Line::new();
-        line.push(&[b'E', self.step as u8]);
+        line.push(&[b'E', self.0.step as u8]);
         line.push(&errno.number().to_ne_bytes());
         line.push(&(object.len() as u32).to_ne_bytes());
         line.push(object);
@@ -459,12 +465,12 @@ impl<'a> Error<'a> {
         let errno = i32::from_ne_bytes([head[2], head[3], head[4], head[5]]);
         let length = u32::from_ne_bytes([head[6], head[7], head[8], head[9]]) as usize;
         let (object, place) = rest.split_at_checked(length)?;
-        (head[0] == b'E').then(|| Error {
+        (head[0] == b'E').then(|| Error(Page::new(Failure {
             step,
             object: Cow::Owned(object.to_vec()),
             place: Cow::Owned(place.to_vec()),
             why: Why::Errno(Errno::from_number(errno)),
-        })
+        })))
     }
 }
 
