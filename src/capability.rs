@@ -6,50 +6,18 @@ use crate::sys::credentials::{
     CapabilitySets, capabilities, drop_from_bounding, is_bounding, set_capabilities,
 };
 
-/// As `capabilities(7)` names them, without `CAP_`, each at the place of its number.
-const NAMES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
+/// As `capabilities(7)` names them, without `CAP_`, each at the place of its number: one
+/// text, since a table of references would be larger than it.
+const NAMES: &str = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap \
+    linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner \
+    sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice \
+    sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap \
+    mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf \
+    checkpoint_restore";
+
+fn names() -> impl Iterator<Item = &'static [u8]> {
+    NAMES.as_bytes().split(|byte| *byte == b' ')
+}
 
 /// A set of capabilities, for [`Chroot::drop_capabilities`](crate::Chroot::drop_capabilities).
 ///
@@ -85,9 +53,7 @@ impl Capabilities {
                     Some((prefix, name)) if prefix.eq_ignore_ascii_case(b"cap_") => name,
                     _ => word,
                 };
-                let number = NAMES
-                    .iter()
-                    .position(|known| known.as_bytes().eq_ignore_ascii_case(name));
+                let number = names().position(|known| known.eq_ignore_ascii_case(name));
                 match number {
                     Some(number) => Ok(set.and(Capabilities(1 << number))),
                     None => {
@@ -108,10 +74,10 @@ impl Capabilities {
             return line.push(b"all");
         }
         let mut separator: &[u8] = b"";
-        for (number, name) in NAMES.iter().enumerate() {
+        for (number, name) in names().enumerate() {
             if self.0 & 1 << number != 0 {
                 line.push(separator);
-                line.push(name.as_bytes());
+                line.push(name);
                 separator = b",";
             }
         }
@@ -173,11 +139,11 @@ mod tests {
             ("checkpoint_restore", raw::CAP_CHECKPOINT_RESTORE),
         ] {
             assert_eq!(
-                NAMES.iter().position(|known| *known == name),
+                names().position(|known| known == name.as_bytes()),
                 Some(number as usize)
             );
         }
-        assert_eq!(NAMES.len(), raw::CAP_LAST_CAP as usize + 1);
+        assert_eq!(names().count(), raw::CAP_LAST_CAP as usize + 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::sys::memory::Page;
-use crate::sys::{BorrowedFd, Errno, fs, net};
+use crate::sys::{self, BorrowedFd, Errno, fs, net};
 
 /// What went wrong: the step, the objects it was about, and the reason.
 ///
@@ -55,12 +55,13 @@ macro_rules! steps {
 
         impl Step {
             const ALL: &[Step] = &[$(Step::$name),*];
+            // One text, since a table of references would be larger than it.
+            const WORDS: &str = concat!($($verb, "|", $($preposition,)? "\n"),*);
 
             /// What is done to the object, and the word between the object and the place.
             fn words(self) -> (&'static str, &'static str) {
-                match self {
-                    $(Step::$name => ($verb, concat!("", $($preposition)?)),)*
-                }
+                let line = sys::line(Step::WORDS, self as usize);
+                line.and_then(|line| line.split_once('|')).unwrap_or_default()
             }
         }
     };
@@ -445,7 +446,9 @@ impl<'a> Error<'a> {
     /// The message has room for what a path can be: what is longer is cut.
     pub(crate) fn send(&self, socket: BorrowedFd) {
         const LONGEST: usize = 4096;
-        let Why::Errno(errno) = self.0.why else { return };
+        let Why::Errno(errno) = self.0.why else {
+            return;
+        };
         let object = &self.0.object[..self.0.object.len().min(LONGEST)];
         let place = &self.0.place[..self.0.place.len().min(LONGEST)];
         let mut line = Line::new();
@@ -465,12 +468,14 @@ impl<'a> Error<'a> {
         let errno = i32::from_ne_bytes([head[2], head[3], head[4], head[5]]);
         let length = u32::from_ne_bytes([head[6], head[7], head[8], head[9]]) as usize;
         let (object, place) = rest.split_at_checked(length)?;
-        (head[0] == b'E').then(|| Error(Page::new(Failure {
-            step,
-            object: Cow::Owned(object.to_vec()),
-            place: Cow::Owned(place.to_vec()),
-            why: Why::Errno(Errno::from_number(errno)),
-        })))
+        (head[0] == b'E').then(|| {
+            Error(Page::new(Failure {
+                step,
+                object: Cow::Owned(object.to_vec()),
+                place: Cow::Owned(place.to_vec()),
+                why: Why::Errno(Errno::from_number(errno)),
+            }))
+        })
     }
 }
 

@@ -24,10 +24,10 @@ impl Errno {
 
     /// The name and the words of the number; both empty for one that is not in the table.
     pub fn describe(self) -> (&'static str, &'static str) {
-        TABLE
-            .iter()
-            .find(|(number, _, _)| *number == self.0)
-            .map_or(("", ""), |(_, name, words)| (name, words))
+        let index = NUMBERS.iter().position(|number| *number == self.0);
+        let line = index.and_then(|index| super::line(LINES, index));
+        line.and_then(|line| line.split_once(' '))
+            .unwrap_or_default()
     }
 }
 
@@ -36,8 +36,9 @@ macro_rules! errno_table {
         impl Errno {
             $(#[doc = $words] pub const $name: Errno = Errno(raw::$name as u16);)*
         }
-        const TABLE: &[(u16, &str, &str)] =
-            &[$((raw::$name as u16, stringify!($name), $words)),*];
+        const NUMBERS: &[u16] = &[$(raw::$name as u16),*];
+        // One text, since a table of references would be larger than it.
+        const LINES: &str = concat!($(stringify!($name), " ", $words, "\n"),*);
     };
 }
 

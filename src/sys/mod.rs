@@ -34,3 +34,8 @@ fn check(value: usize) -> Result<usize, Errno> {
 fn done(value: usize) -> Result<(), Errno> {
     check(value).map(drop)
 }
+
+/// A line of a text.
+pub fn line(text: &'static str, index: usize) -> Option<&'static str> {
+    text.split('\n').nth(index)
+}
