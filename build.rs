@@ -27,7 +27,11 @@ fn main() {
         // Nothing is relocated, so nothing needs to be made read-only afterwards.
         "-Wl,-z,norelro",
         "-Wl,-z,noseparate-code",
-        &format!("-Wl,-T,{}", script.display()),
+        // Not through -Wl, which splits at commas, as a path may have one.
+        "-Xlinker",
+        "-T",
+        "-Xlinker",
+        script.to_str().unwrap(),
     ] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }

@@ -2,6 +2,11 @@
 
 #![no_std]
 #![no_main]
+// A binary with some of the roles leaves out part of what they share.
+#![cfg_attr(
+    not(all(feature = "run", feature = "init", feature = "boot")),
+    allow(dead_code, unused_imports, unused_variables)
+)]
 
 extern crate alloc;
 
@@ -10,6 +15,7 @@ mod rt;
 
 use alloc::vec::Vec;
 
+#[cfg(feature = "init")]
 use cli::says::Program;
 
 /// The role is the first argument, or the name that we are called by.
@@ -20,14 +26,21 @@ fn main(arguments: rt::Words, environment: rt::Words) -> u8 {
     let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let rest = arguments.get(1..).unwrap_or_default();
     let result = match (name, rest) {
+        #[cfg(feature = "init")]
         (b"tini" | b"tini-static" | b"docker-init", rest) => {
             cli::init::init(Program::Tini, rest, &environment)
         }
+        #[cfg(feature = "init")]
         (b"dumb-init", rest) => cli::init::init(Program::DumbInit, rest, &environment),
+        #[cfg(feature = "init")]
         (b"catatonit", rest) => cli::init::init(Program::Catatonit, rest, &environment),
+        #[cfg(feature = "boot")]
         (b"init", rest) => cli::boot::boot(rest, &environment),
+        #[cfg(feature = "boot")]
         (_, [b"boot", rest @ ..]) => cli::boot::boot(rest, &environment),
+        #[cfg(feature = "init")]
         (_, [b"init", rest @ ..]) => cli::init::init(Program::Rootlet, rest, &environment),
+        #[cfg(feature = "run")]
         (b"pychroot", rest) | (_, [b"run", rest @ ..]) => cli::run::run(rest, &environment),
         (_, rest) => cli::overview(rest),
     };

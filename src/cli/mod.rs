@@ -1,11 +1,15 @@
 //! The command line: options into the library's structs, and help.
 
+#[cfg(feature = "boot")]
 pub(crate) mod boot;
 mod help;
+#[cfg(feature = "init")]
 pub(crate) mod init;
 mod options;
 mod parse;
+#[cfg(feature = "run")]
 pub(crate) mod run;
+#[cfg(feature = "init")]
 pub(crate) mod says;
 
 use rootlet::sys::{BorrowedFd, fs::write_all};
@@ -39,14 +43,26 @@ Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
 found, 126 found but not executable; 125 rootlet failed, and said why.
 ";
 
+#[cfg(not(all(feature = "run", feature = "init", feature = "boot")))]
+const LEFT_OUT: &str = "this rootlet was built without that role";
+
 /// What rootlet does without a role.
 pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
     match arguments {
         [] => wrong(b"rootlet", "say what to do, such as: rootlet run NEWROOT"),
         [b"--help" | b"-h" | b"help"] => print(OVERVIEW.as_bytes()),
+        #[cfg(not(feature = "run"))]
+        [word @ b"run", ..] | [b"help", word @ b"run"] => wrong(word, LEFT_OUT),
+        #[cfg(feature = "run")]
         [b"help", b"run"] => print(&help::help(&options::RUN)),
+        #[cfg(not(feature = "boot"))]
+        [word @ b"boot", ..] | [b"help", word @ b"boot"] => wrong(word, LEFT_OUT),
+        #[cfg(feature = "boot")]
         [b"help", b"boot"] => print(&help::help(&options::BOOT)),
+        #[cfg(not(feature = "init"))]
+        [word @ b"init", ..] | [b"help", word @ b"init"] => wrong(word, LEFT_OUT),
+        #[cfg(feature = "init")]
         [b"help", b"init"] => print(&help::help(&options::INIT)),
         [b"--version" | b"-V"] => print(VERSION.as_bytes()),
         [b"help", word, ..] => wrong(word, "there is no such role"),
