@@ -1,7 +1,17 @@
-//! Link arguments of the binary. They stand here, not in `.cargo/config.toml`, so that `cargo
-//! install`, a `RUSTFLAGS` in the environment and programs that use the library all link right.
+//! What the compiler and the linker are told, and what the command line is made of.
 
+use std::fmt::Write;
 use std::path::Path;
+
+#[path = "src/cli/options/mod.rs"]
+#[allow(
+    dead_code,
+    missing_docs,
+    reason = "the manual page and the completions use the rest"
+)]
+mod options;
+
+use options::{Kind, Role, help, pack};
 
 /// Unwind tables: the binary aborts on panic and never reads them. `INSERT` adds this to the
 /// linker's own script.
@@ -12,7 +22,16 @@ INSERT AFTER .rodata;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    let script = Path::new(&std::env::var_os("OUT_DIR").unwrap()).join("discard.ld");
+    println!("cargo:rerun-if-changed=src/cli/options");
+    let directory = std::env::var_os("OUT_DIR").unwrap();
+    link(Path::new(&directory));
+    generate(Path::new(&directory));
+}
+
+/// Link arguments of the binary. They stand here, not in `.cargo/config.toml`, so that `cargo
+/// install`, a `RUSTFLAGS` in the environment and programs that use the library all link right.
+fn link(directory: &Path) {
+    let script = directory.join("discard.ld");
     std::fs::write(&script, SCRIPT).unwrap();
     for argument in [
         // src/rt brings `_start`.
@@ -35,4 +54,56 @@ fn main() {
     ] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
+}
+
+/// Writes what src/cli includes: the help, packed, and each role's options.
+fn generate(directory: &Path) {
+    let mut texts = vec![help::overview()];
+    texts.extend(options::ROLES.map(help::help));
+    let (texts, pairs) = pack::pack(&texts);
+    let mut text = format!(
+        "pub(crate) const OVERVIEW: &[u8] = b\"{}\";\n",
+        texts[0].escape_ascii()
+    );
+    writeln!(text, "const PAIRS: &[[u8; 2]] = &{pairs:?};").unwrap();
+    std::fs::write(directory.join("text.rs"), text).unwrap();
+    for (role, help) in options::ROLES.iter().zip(&texts[1..]) {
+        let mut source = of_role(role);
+        writeln!(source, "const HELP: &[u8] = b\"{}\";", help.escape_ascii()).unwrap();
+        std::fs::write(directory.join(role.name).with_extension("rs"), source).unwrap();
+    }
+}
+
+/// An enum of the role's options, and their names in the same order, as `src/cli/parse.rs` reads
+/// them.
+fn of_role(role: &Role) -> String {
+    let (mut variants, mut names) = (Vec::new(), Vec::new());
+    let are_options = |section: &&options::Section| section.kind == Kind::Options;
+    let sections = role.sections.iter().filter(are_options);
+    for entry in sections.flat_map(|section| section.entries) {
+        let words = entry.name.split('-');
+        let variant: String = words
+            .map(|word| word[..1].to_uppercase() + &word[1..])
+            .collect();
+        variants.push(variant);
+        let value = match entry.value.chars().next() {
+            None => '-',
+            Some('[') => '?',
+            Some(_) => '=',
+        };
+        let line = format!("{value}{} {} {}", entry.short, entry.name, entry.alias);
+        names.push(String::from(line.trim_end()));
+    }
+    format!(
+        "#[derive(Clone, Copy, PartialEq, Eq)]\nenum Id {{ {} }}\n\
+         const IDS: &[Id] = &[{}];\n\
+         const NAMES: &[u8] = b\"{}\";\n",
+        variants.join(", "),
+        variants
+            .iter()
+            .map(|variant| format!("Id::{variant}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        names.join("\\n"),
+    )
 }

@@ -1,6 +1,8 @@
 //! `Chroot`: the description of a run.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 use crate::capability::Capabilities;
 use crate::directory::{WorkingDirectory, current_directory};
@@ -34,7 +36,12 @@ use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
 /// # Ok::<(), rootlet::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Chroot {
+pub struct Chroot(Box<Description>);
+
+/// What a `Chroot` holds, on the heap, since each of the calls that describe a run moves it.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Description {
     pub(crate) new_root: Name,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) read_only: bool,
@@ -70,11 +77,25 @@ pub struct Chroot {
     pub(crate) verbose: bool,
 }
 
+impl Deref for Chroot {
+    type Target = Description;
+
+    fn deref(&self) -> &Description {
+        &self.0
+    }
+}
+
+impl DerefMut for Chroot {
+    fn deref_mut(&mut self) -> &mut Description {
+        &mut self.0
+    }
+}
+
 impl Chroot {
     /// A run in this directory, with the [default mounts](Mount::defaults), in its `/`, with an
     /// empty environment.
     pub fn new(new_root: impl AsRef<[u8]>) -> Chroot {
-        Chroot {
+        Chroot(Box::new(Description {
             new_root: Name::new(new_root.as_ref()),
             mounts: Mount::defaults(),
             read_only: false,
@@ -102,7 +123,7 @@ impl Chroot {
             pty: false,
             standard: [None; 3],
             verbose: false,
-        }
+        }))
     }
 
     /// Adds a mount. One with the target of an earlier one, or of a default one, takes its place.

@@ -3,11 +3,12 @@
 use rootlet::sys::BorrowedFd;
 use rootlet::{Error, Init, Step};
 
-use crate::cli::help::help;
-use crate::cli::options::{INIT, Id};
-use crate::cli::parse::{number, parse};
+use crate::cli::parse::{Options, number};
 use crate::cli::says::{Digits, Program, Says};
+use crate::cli::text::unpacked;
 use crate::cli::{VERSION, print, print_to};
+
+include!(concat!(env!("OUT_DIR"), "/init.rs"));
 
 const LICENCE: &str = "rootlet is free software, under the MIT licence or the Apache licence 2.0, \
                        as you like\n";
@@ -37,54 +38,46 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
     // How often `-v` was given.
     let mut verbose = 0;
     let (mut group, mut session, mut single_child) = (false, program == Program::DumbInit, false);
-    let (mut subreaper, mut warn_on_reap, mut pause, mut instead) = (false, false, false, None);
-    let operands = parse(&INIT, words, |option, value| {
-        let wrong = |why| Err(Error::because(Step::Usage, value, why));
-        let so_far = core::mem::take(&mut init);
-        init = match option {
-            Id::Rewrite => match rewritten(value, program) {
-                Some((old, new)) => so_far.rewrite(old, new),
-                None => return wrong("signals are OLD:NEW, by number or name, NEW perhaps 0"),
-            },
-            Id::ParentDeath => match signal(value) {
-                Some(signal) => so_far.parent_death(signal),
-                None => return wrong("there is no such signal"),
-            },
-            Id::Expect => match number(value).and_then(|code| u8::try_from(code).ok()) {
-                Some(code) => so_far.expect(code),
-                None => return wrong("an exit status is a number from 0 to 255"),
-            },
-            Id::Grace => match number(value) {
-                Some(seconds) => so_far.grace(seconds),
-                None => return wrong("a number of seconds is wanted"),
-            },
-            _ => so_far,
-        };
-        match option {
-            Id::Group => group = true,
-            Id::SingleChild => single_child = true,
-            Id::NewSession => session = true,
-            Id::Subreaper => subreaper = true,
-            Id::WarnOnReap => warn_on_reap = true,
-            Id::Verbose => verbose += 1,
-            Id::Pause => pause = true,
-            Id::Help | Id::Version | Id::Licence => instead = instead.or(Some(option)),
-            _ => {}
-        }
-        Ok(())
-    })?;
+    let (mut subreaper, mut warn_on_reap, mut pause) = (false, false, false);
     // Where the program prints it.
     let (for_version, for_help) = match program {
         Program::DumbInit => (BorrowedFd::STDERR, BorrowedFd::STDERR),
         Program::Catatonit => (BorrowedFd::STDOUT, BorrowedFd::STDERR),
         Program::Rootlet | Program::Tini => (BorrowedFd::STDOUT, BorrowedFd::STDOUT),
     };
-    match instead {
-        Some(Id::Version) => return print_to(for_version, version(program).as_bytes()),
-        Some(Id::Licence) => return print(LICENCE.as_bytes()),
-        Some(_) => return print_to(for_help, &help(&INIT)),
-        None => {}
+    let mut options = Options::new(NAMES, words);
+    while let Some((index, value)) = options.next()? {
+        let wrong = |why| Err(Error::because(Step::Usage, value, why));
+        match IDS[index] {
+            Id::Group => group = true,
+            Id::SingleChild => single_child = true,
+            Id::Rewrite => match rewritten(value, program) {
+                Some((old, new)) => init = init.rewrite(old, new),
+                None => return wrong("signals are OLD:NEW, by number or name, NEW perhaps 0"),
+            },
+            Id::ParentDeath => match signal(value) {
+                Some(signal) => init = init.parent_death(signal),
+                None => return wrong("there is no such signal"),
+            },
+            Id::Grace => match number(value) {
+                Some(seconds) => init = init.grace(seconds),
+                None => return wrong("a number of seconds is wanted"),
+            },
+            Id::Expect => match number(value).and_then(|code| u8::try_from(code).ok()) {
+                Some(code) => init = init.expect(code),
+                None => return wrong("an exit status is a number from 0 to 255"),
+            },
+            Id::Pause => pause = true,
+            Id::NewSession => session = true,
+            Id::Subreaper => subreaper = true,
+            Id::WarnOnReap => warn_on_reap = true,
+            Id::Verbose => verbose += 1,
+            Id::License => return print(LICENCE.as_bytes()),
+            Id::Help => return print_to(for_help, &unpacked(HELP)),
+            Id::Version => return print_to(for_version, version(program).as_bytes()),
+        }
     }
+    let operands = options.words;
     if let Program::Rootlet | Program::Tini = program {
         group |= variable(b"TINI_KILL_PROCESS_GROUP").is_some();
         subreaper |= variable(b"TINI_SUBREAPER").is_some();
@@ -157,6 +150,10 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
         ]);
     }
     Ok(status)
+}
+
+pub(crate) fn help() -> Result<u8, Error<'static>> {
+    print(&unpacked(HELP))
 }
 
 fn with_command(init: Init, command: &[u8], arguments: &[&[u8]]) -> Init {

@@ -2,46 +2,21 @@
 
 #[cfg(feature = "boot")]
 pub(crate) mod boot;
-mod help;
 #[cfg(feature = "init")]
 pub(crate) mod init;
-mod options;
 mod parse;
 #[cfg(feature = "run")]
 pub(crate) mod run;
 #[cfg(feature = "init")]
 pub(crate) mod says;
+mod text;
 
 use rootlet::sys::{BorrowedFd, fs::write_all};
 use rootlet::{Error, Step};
 
-use crate::cli::options::Id;
+use crate::cli::text::{OVERVIEW, unpacked};
 
 const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
-
-const OVERVIEW: &str = "\
-Usage: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]
-       rootlet init [OPTION]... [--] COMMAND [ARG]...
-       rootlet boot
-       rootlet help [ROLE]
-       rootlet --version
-
-rootlet puts a command into a new root directory and looks after it there.
-
-  run     run COMMAND in the directory NEWROOT, in new mount, UTS, IPC and pid
-          namespaces, with /dev, /proc, /sys and the host's name servers;
-          a link to rootlet called 'pychroot' does the same
-  init    run COMMAND as pid 1 of a container should: pass on signals, reap
-          orphans, end with COMMAND's status; a link to rootlet called 'tini',
-          'docker-init', 'dumb-init' or 'catatonit' takes that program's place
-  boot    as /init of an initramfs, enter the file system that root= names, or
-          run one command and end the machine; 'init' as a name does the same
-
-'rootlet help run', 'help init' and 'help boot' list the options.
-
-Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not
-found, 126 found but not executable; 125 rootlet failed, and said why.
-";
 
 #[cfg(not(all(feature = "run", feature = "init", feature = "boot")))]
 const LEFT_OUT: &str = "this rootlet was built without that role";
@@ -51,19 +26,19 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
     match arguments {
         [] => wrong(b"rootlet", "say what to do, such as: rootlet run NEWROOT"),
-        [b"--help" | b"-h" | b"help"] => print(OVERVIEW.as_bytes()),
+        [b"--help" | b"-h" | b"help"] => print(&unpacked(OVERVIEW)),
         #[cfg(not(feature = "run"))]
         [word @ b"run", ..] | [b"help", word @ b"run"] => wrong(word, LEFT_OUT),
         #[cfg(feature = "run")]
-        [b"help", b"run"] => print(&help::help(&options::RUN)),
+        [b"help", b"run"] => run::help(),
         #[cfg(not(feature = "boot"))]
         [word @ b"boot", ..] | [b"help", word @ b"boot"] => wrong(word, LEFT_OUT),
         #[cfg(feature = "boot")]
-        [b"help", b"boot"] => print(&help::help(&options::BOOT)),
+        [b"help", b"boot"] => boot::help(),
         #[cfg(not(feature = "init"))]
         [word @ b"init", ..] | [b"help", word @ b"init"] => wrong(word, LEFT_OUT),
         #[cfg(feature = "init")]
-        [b"help", b"init"] => print(&help::help(&options::INIT)),
+        [b"help", b"init"] => init::help(),
         [b"--version" | b"-V"] => print(VERSION.as_bytes()),
         [b"help", word, ..] => wrong(word, "there is no such role"),
         [word, ..] if word.starts_with(b"-") => wrong(

@@ -1,75 +1,104 @@
-//! The parser of a role's options, from its table.
+//! The parser of options, for the names of a role that `build.rs` made from its table.
 
 use rootlet::{Error, Step};
 
-use crate::cli::options::{Id, Opt, Role};
+/// The options of a command line, up to the first operand or `--`.
+pub(crate) struct Options<'a, 'w> {
+    /// A line for each option: `-` where it has no value, `=` where it has one, `?` where it may; its
+    /// short names; and after a space each its long names.
+    names: &'static [u8],
+    /// What follows: at the end the operands.
+    pub(crate) words: &'w [&'a [u8]],
+    /// The word that is read, and what follows in it after a short option.
+    word: &'a [u8],
+    letters: &'a [u8],
+}
 
-/// Reads options up to the first operand or `--`: gives each with its value to `take`, and
-/// returns the rest.
-pub(crate) fn parse<'a, 'w>(
-    role: &Role,
-    mut words: &'w [&'a [u8]],
-    mut take: impl FnMut(Id, &'a [u8]) -> Result<(), Error<'static>>,
-) -> Result<&'w [&'a [u8]], Error<'static>> {
-    let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
-    let all = || role.sections.iter().flat_map(|section| section.options);
-    while let [word, rest @ ..] = words {
-        match word {
-            [b'-', b'-'] => return Ok(rest),
-            [b'-', b'-', long @ ..] => {
-                words = rest;
-                let mut parts = long.splitn(2, |byte| *byte == b'=');
-                let name = parts.next().unwrap_or_default();
-                let attached = parts.next();
-                let known =
-                    |option: &&Opt| option.long.iter().any(|known| known.as_bytes() == name);
-                let Some(option) = all().find(known) else {
-                    return wrong(word, "there is no such option");
-                };
-                match (option.value, attached) {
-                    (None, None) => take(option.id, b"")?,
-                    (None, Some(_)) => return wrong(word, "the option takes no value"),
-                    (Some(_), Some(value)) => take(option.id, value)?,
-                    (Some(_), None) => {
-                        let [value, after @ ..] = words else {
-                            return wrong(word, "the option needs a value");
-                        };
-                        take(option.id, value)?;
-                        words = after;
-                    }
-                }
-            }
-            [b'-', letters @ ..] if !letters.is_empty() => {
-                words = rest;
-                let mut letters = letters;
-                while let [letter, after @ ..] = letters {
-                    let known = |option: &&Opt| option.short == Some(*letter);
-                    let Some(option) = all().find(known) else {
-                        return wrong(word, "there is no such option");
-                    };
-                    letters = after;
-                    if option.value.is_none() {
-                        take(option.id, b"")?;
-                    } else if after.is_empty() {
-                        let [value, after @ ..] = words else {
-                            return wrong(word, "the option needs a value");
-                        };
-                        take(option.id, value)?;
-                        words = after;
-                    } else {
-                        take(option.id, after)?;
-                        letters = b"";
-                    }
-                }
-            }
-            _ => break,
+impl<'a, 'w> Options<'a, 'w> {
+    pub(crate) fn new(names: &'static [u8], words: &'w [&'a [u8]]) -> Options<'a, 'w> {
+        Options {
+            names,
+            words,
+            word: b"",
+            letters: b"",
         }
     }
-    Ok(words)
+
+    /// The number of the next option in the role's table, and its value, which is empty where it has
+    /// none.
+    #[inline(never)]
+    pub(crate) fn next(&mut self) -> Result<Option<(usize, &'a [u8])>, Error<'static>> {
+        let (mut name, mut attached): (&[u8], Option<&[u8]>) = (b"", None);
+        if self.letters.is_empty() {
+            let [word, rest @ ..] = self.words else {
+                return Ok(None);
+            };
+            match word {
+                [b'-', b'-'] => {
+                    self.words = rest;
+                    return Ok(None);
+                }
+                [b'-', b'-', long @ ..] => {
+                    name = long;
+                    if let Some(equals) = long.iter().position(|byte| *byte == b'=') {
+                        name = &long[..equals];
+                        attached = Some(&long[equals + 1..]);
+                    }
+                }
+                [b'-', letters @ ..] if !letters.is_empty() => self.letters = letters,
+                _ => return Ok(None),
+            }
+            self.words = rest;
+            self.word = word;
+        }
+        let letter = self.letters.first();
+        let known = |line: &&[u8]| {
+            let mut names = line[1..].split(|byte| *byte == b' ');
+            let short = names.next().unwrap_or_default();
+            match letter {
+                Some(letter) => short.contains(letter),
+                None => names.any(|known| known == name),
+            }
+        };
+        let mut lines = self.names.split(|byte| *byte == b'\n').enumerate();
+        let Some((number, [takes, ..])) = lines.find(|(_, line)| known(line)) else {
+            return self.wrong("there is no such option");
+        };
+        if let [_, after @ ..] = self.letters {
+            self.letters = after;
+            if *takes == b'=' && !after.is_empty() {
+                attached = Some(after);
+                self.letters = b"";
+            }
+        }
+        let value = match (takes, attached) {
+            (b'-', Some(_)) => return self.wrong("the option takes no value"),
+            (b'=', None) => {
+                let [value, rest @ ..] = self.words else {
+                    return self.wrong("the option needs a value");
+                };
+                self.words = rest;
+                value
+            }
+            (_, attached) => attached.unwrap_or_default(),
+        };
+        Ok(Some((number, value)))
+    }
+
+    fn wrong<T>(&self, why: &'static str) -> Result<T, Error<'static>> {
+        Err(Error::because(Step::Usage, self.word, why))
+    }
 }
 
 /// A number, of digits alone.
 pub(crate) fn number(text: &[u8]) -> Option<u32> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    digits.then(|| core::str::from_utf8(text).ok()?.parse().ok())?
+    let mut number: u32 = 0;
+    for digit in text {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    (!text.is_empty()).then_some(number)
 }

@@ -1,23 +1,25 @@
 //! `rootlet run`: options into a `Chroot`.
 
-use alloc::vec::Vec;
-
 use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, Step};
 
-use crate::cli::help::help;
-use crate::cli::options::{Id, RUN};
-use crate::cli::parse::{number, parse};
+use crate::cli::parse::{Options, number};
+use crate::cli::text::unpacked;
 use crate::cli::{VERSION, print};
 
-const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Of `bind`, `copy`, `off`.
-const COPY: usize = 1;
-const OFF: usize = 2;
+include!(concat!(env!("OUT_DIR"), "/run.rs"));
 
-/// Which of an option's words its value is.
-fn one_of(option: &[u8], value: &[u8], words: &[&[u8]]) -> Result<usize, Error<'static>> {
-    let known = words.iter().position(|word| *word == value);
-    known.ok_or_else(|| Error::because(Step::Usage, option, "there is no such value for it"))
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Which of the words between `|` an option's value is.
+fn one_of(words: &[u8], value: &[u8]) -> Result<usize, Error<'static>> {
+    let known = words
+        .split(|byte| *byte == b'|')
+        .position(|word| word == value);
+    known.ok_or_else(|| Error::because(Step::Usage, value, "the option has no such value"))
+}
+
+fn natural(value: &[u8]) -> Result<u32, Error<'static>> {
+    number(value).ok_or_else(|| Error::because(Step::Usage, value, "a number is wanted"))
 }
 
 /// Takes the words after the role, and gives the exit status.
@@ -27,154 +29,121 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             .iter()
             .find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))
     };
-    let mut mounts = Vec::new();
-    let mut no_mounts = false;
-    let mut hostname = None;
-    let mut directory: Option<&[u8]> = None;
-    let (mut skip_chdir, mut dry_run, mut verbose) = (false, false, false);
-    let (mut read_only_root, mut overlay, mut overlay_size) = (false, false, None);
-    let mut clear_env = false;
-    let (mut variables, mut argv0) = (Vec::new(), None);
-    let (mut dropped, mut no_new_privileges) = (Vec::new(), false);
-    let (mut minimal_dev, mut resolv_conf, mut mask_proc) = (false, 0, false);
-    let (mut user, mut groups) = (None, None);
-    let mut pty = false;
-    let (mut new_session, mut grace) = (false, 0);
-    let mut kept = Vec::new();
-    let mut namespaces = Vec::new();
-    let mut map_users = MapUsers::Root;
-    let mut status = None;
-    let mut instead = None;
-
-    let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
-    let operands = parse(&RUN, words, |option, value| {
-        match option {
-            Id::Bind | Id::Rbind | Id::ReadOnly => {
-                let mount = Mount::parse(value, variable)?;
-                mounts.extend(mount.map(|mount| match option {
-                    Id::Rbind => mount.recursive(),
-                    Id::ReadOnly => mount.read_only(),
-                    _ => mount,
-                }));
-            }
+    // First the options of which it does not matter where they stand among the others.
+    let (mut no_mounts, mut minimal_dev, mut resolv_conf) = (false, 0, 0);
+    let (mut overlay, mut skip_chdir, mut clear_env) = (false, false, false);
+    let mut dry_run = None;
+    let mut options = Options::new(NAMES, words);
+    while let Some((index, value)) = options.next()? {
+        match IDS[index] {
             Id::NoMounts => no_mounts = true,
-            Id::Pty => pty = true,
-            Id::ReadOnlyRoot => read_only_root = true,
-            Id::Dev => minimal_dev = one_of(b"--dev", value, &[b"host", b"minimal"])? == 1,
-            Id::ResolvConf => {
-                resolv_conf = one_of(b"--resolv-conf", value, &[b"bind", b"copy", b"off"])?
-            }
-            Id::Unshare | Id::Share => {
-                for name in value.split(|byte| *byte == b',') {
-                    let known = Namespace::ALL
-                        .iter()
-                        .find(|known| known.name().as_bytes() == name);
-                    let Some(namespace) = known else {
-                        return Err(Error::because(
-                            Step::Namespace,
-                            name,
-                            "there is no such type",
-                        ));
-                    };
-                    namespaces.push((*namespace, option == Id::Unshare));
-                }
-            }
-            Id::MapUsers => {
-                let words: [&[u8]; 3] = [b"root", b"current", b"auto"];
-                let maps = [MapUsers::Root, MapUsers::Current, MapUsers::Auto];
-                map_users = maps[one_of(b"--map-users", value, &words)?];
-            }
-            Id::MaskProc => mask_proc = true,
+            Id::Dev => minimal_dev = one_of(b"host|minimal", value)?,
+            Id::ResolvConf => resolv_conf = one_of(b"bind|copy|off", value)?,
             Id::Overlay => overlay = true,
-            Id::OverlaySize => overlay_size = Some(value),
-            Id::Hostname => hostname = Some(value),
             Id::SkipChdir => skip_chdir = true,
-            Id::Chdir => directory = Some(value),
-            Id::Env if matches!(value.iter().position(|byte| *byte == b'='), None | Some(0)) => {
-                return wrong(value, "a variable is NAME=VALUE");
-            }
-            Id::UnsetEnv if value.is_empty() || value.contains(&b'=') => {
-                return wrong(value, "that is no name of a variable");
-            }
-            Id::Env | Id::UnsetEnv => variables.push((option, value)),
-            Id::User => user = Some(value),
-            Id::Groups => groups = Some(value),
-            Id::KeepFd => match number(value) {
-                Some(number) => kept.push(number),
-                None => return wrong(value, "a descriptor is a number"),
-            },
-            Id::StatusFd => match number(value) {
-                Some(number) => status = Some(number),
-                None => return wrong(value, "a descriptor is a number"),
-            },
-            Id::NewSession => new_session = true,
-            Id::Grace => match number(value) {
-                Some(seconds) => grace = seconds,
-                None => return wrong(value, "a number of seconds is wanted"),
-            },
-            Id::DropCaps => dropped.push(Capabilities::parse(value)?),
-            Id::NoNewPrivs => no_new_privileges = true,
             Id::ClearEnv => clear_env = true,
-            Id::Argv0 => argv0 = Some(value),
-            Id::DryRun => dry_run = true,
-            Id::Verbose => verbose = true,
-            // The others are not in the table of this role.
-            _ => instead = instead.or(Some(option)),
+            Id::DryRun => dry_run = Some(one_of(b"|json", value)?),
+            Id::Help => return help(),
+            Id::Version => return print(VERSION.as_bytes()),
+            _ => {}
         }
-        Ok(())
-    })?;
-    match instead {
-        Some(Id::Version) => return print(VERSION.as_bytes()),
-        Some(_) => return print(&help(&RUN)),
-        None => {}
     }
-
-    let [new_root, command @ ..] = operands else {
+    let [new_root, command @ ..] = options.words else {
         let why = "it needs the directory NEWROOT";
         return Err(Error::because(Step::Usage, b"run", why));
     };
-    let mut chroot = Chroot::new(new_root);
+    let mut chroot = Chroot::new(new_root).envs(environment);
     if no_mounts {
         chroot = chroot.no_mounts();
     }
-    for (namespace, own) in namespaces {
-        chroot = match own {
-            true => chroot.unshare(namespace),
-            false => chroot.share(namespace),
-        };
-    }
-    chroot = chroot.map_users(map_users);
-    if minimal_dev {
+    if minimal_dev == 1 {
         chroot = chroot.minimal_dev();
     }
     chroot = match resolv_conf {
-        COPY => chroot.mount(Mount::copy(RESOLV_CONF).optional()),
-        OFF => chroot.no_mount(RESOLV_CONF),
-        _ => chroot,
+        0 => chroot,
+        1 => chroot.mount(Mount::copy(RESOLV_CONF).optional()),
+        _ => chroot.no_mount(RESOLV_CONF),
     };
-    if mask_proc {
-        chroot = chroot.mask_proc();
+    if overlay {
+        chroot = chroot.overlay();
     }
-    chroot = mounts.into_iter().fold(chroot, Chroot::mount);
-    chroot = match (overlay_size, overlay) {
-        (Some(size), _) => chroot.overlay_size(size),
-        (None, true) => chroot.overlay(),
-        (None, false) => chroot,
-    };
-    if pty {
-        chroot = chroot.pty();
+    if skip_chdir {
+        chroot = chroot.keep_current_dir();
     }
-    if read_only_root {
-        chroot = chroot.read_only();
+    if clear_env {
+        chroot = chroot.env_clear();
+        if let Some(terminal) = environment.iter().find(|word| word.starts_with(b"TERM=")) {
+            chroot = chroot.env(terminal);
+        }
+        chroot = chroot.env([b"PATH=", DEFAULT_PATH.as_bytes()].concat());
     }
-    if let Some(name) = hostname {
-        chroot = chroot.hostname(name);
+
+    let mut options = Options::new(NAMES, words);
+    while let Some((index, value)) = options.next()? {
+        let wrong = |why| Err(Error::because(Step::Usage, value, why));
+        let option = IDS[index];
+        chroot = match option {
+            Id::Bind | Id::Rbind | Id::Ro => match (Mount::parse(value, variable)?, option) {
+                (None, _) => chroot,
+                (Some(mount), Id::Rbind) => chroot.mount(mount.recursive()),
+                (Some(mount), Id::Ro) => chroot.mount(mount.read_only()),
+                (Some(mount), _) => chroot.mount(mount),
+            },
+            Id::ReadOnlyRoot => chroot.read_only(),
+            Id::OverlaySize => chroot.overlay_size(value),
+            Id::MaskProc => chroot.mask_proc(),
+            Id::Unshare | Id::Share => {
+                for name in value.split(|byte| *byte == b',') {
+                    let mut known = Namespace::ALL.into_iter();
+                    let Some(namespace) = known.find(|known| known.name().as_bytes() == name)
+                    else {
+                        let why = "there is no such type";
+                        return Err(Error::because(Step::Namespace, name, why));
+                    };
+                    chroot = match option {
+                        Id::Unshare => chroot.unshare(namespace),
+                        _ => chroot.share(namespace),
+                    };
+                }
+                chroot
+            }
+            Id::MapUsers => chroot.map_users(match one_of(b"root|current|auto", value)? {
+                0 => MapUsers::Root,
+                1 => MapUsers::Current,
+                _ => MapUsers::Auto,
+            }),
+            Id::Chdir => chroot.current_dir(value),
+            Id::Pty => chroot.pty(),
+            Id::Hostname => chroot.hostname(value),
+            Id::KeepFd => chroot.keep_fd(natural(value)?),
+            Id::StatusFd => chroot.status_fd(natural(value)?),
+            Id::NewSession => chroot.new_session(),
+            Id::Grace => chroot.grace(natural(value)?),
+            Id::User => chroot.user(value),
+            Id::Groups => chroot.groups(value),
+            Id::DropCaps => chroot.drop_capabilities(Capabilities::parse(value)?),
+            Id::NoNewPrivs => chroot.no_new_privileges(),
+            Id::Env => match value.iter().position(|byte| *byte == b'=') {
+                None | Some(0) => return wrong("a variable is NAME=VALUE"),
+                Some(_) => chroot.env(value),
+            },
+            Id::UnsetEnv if value.is_empty() || value.contains(&b'=') => {
+                return wrong("that is no name of a variable");
+            }
+            Id::UnsetEnv => chroot.env_remove(value),
+            Id::Argv0 => chroot.arg0(value),
+            Id::Verbose => chroot.verbose(),
+            Id::NoMounts
+            | Id::Dev
+            | Id::ResolvConf
+            | Id::Overlay
+            | Id::SkipChdir
+            | Id::ClearEnv
+            | Id::DryRun
+            | Id::Help
+            | Id::Version => chroot,
+        };
     }
-    chroot = match (directory, skip_chdir) {
-        (Some(directory), _) => chroot.current_dir(directory),
-        (None, true) => chroot.keep_current_dir(),
-        (None, false) => chroot,
-    };
     // After NEWROOT, where no option is read any more, `--` can only be meant as a separator.
     chroot = match command {
         [b"--", command, arguments @ ..] | [command, arguments @ ..] if *command != b"--" => {
@@ -188,47 +157,13 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             _ => chroot.command("/bin/sh").args(["-i"]),
         },
     };
-    if let Some(user) = user {
-        chroot = chroot.user(user);
-    }
-    if let Some(list) = groups {
-        chroot = chroot.groups(list);
-    }
-    chroot = kept.into_iter().fold(chroot, Chroot::keep_fd);
-    if let Some(number) = status {
-        chroot = chroot.status_fd(number);
-    }
-    if new_session {
-        chroot = chroot.new_session();
-    }
-    chroot = chroot.grace(grace);
-    chroot = dropped.into_iter().fold(chroot, Chroot::drop_capabilities);
-    if no_new_privileges {
-        chroot = chroot.no_new_privileges();
-    }
-    if verbose {
-        chroot = chroot.verbose();
-    }
-    chroot = chroot.envs(environment);
-    if clear_env {
-        chroot = chroot.env_clear();
-        if let Some(terminal) = environment.iter().find(|word| word.starts_with(b"TERM=")) {
-            chroot = chroot.env(terminal);
-        }
-        chroot = chroot.env([b"PATH=", DEFAULT_PATH.as_bytes()].concat());
-    }
-    chroot = variables
-        .into_iter()
-        .fold(chroot, |chroot, (option, value)| match option {
-            Id::Env => chroot.env(value),
-            _ => chroot.env_remove(value),
-        });
-    if let Some(name) = argv0 {
-        chroot = chroot.arg0(name);
-    }
 
-    if dry_run {
-        return print(&chroot.plan()?);
+    match dry_run {
+        Some(_) => print(&chroot.plan()?),
+        None => Ok(chroot.run()?.shell()),
     }
-    Ok(chroot.run()?.shell())
+}
+
+pub(crate) fn help() -> Result<u8, Error<'static>> {
+    print(&unpacked(HELP))
 }

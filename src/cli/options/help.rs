@@ -1,0 +1,97 @@
+//! The help, as it is printed: made from the table when rootlet is built.
+
+use super::{ABOUT, Entry, Kind, ROLES, Role, Section, USAGE};
+
+/// No line is longer.
+const WIDTH: usize = 79;
+/// Where what is said of an option begins, when its name leaves room before that.
+const COLUMN: usize = 24;
+
+pub fn overview() -> String {
+    let mut text = format!("{USAGE}\n{ABOUT}\n\n");
+    for role in ROLES {
+        text += &beside(&format!("  {}", role.name), 10, role.line);
+    }
+    text += "\n'rootlet help run', 'help init' and 'help boot' list the options.\n\n";
+    text + &filled(super::EXIT_STATUS)
+}
+
+pub fn help(role: &Role) -> String {
+    let mut text = format!("Usage: {}\n\n{}", role.usage, filled(role.about));
+    for section in role.sections {
+        text += &format!("\n{}:\n", section.heading);
+        for entry in section.entries {
+            text += &beside(&head(section, entry), COLUMN, &said(entry));
+        }
+        if !section.below.is_empty() {
+            text += &format!("\n{}", filled(section.below));
+        }
+    }
+    for paragraph in role.end {
+        text += &format!("\n{}", filled(paragraph));
+    }
+    text
+}
+
+fn head(section: &Section, entry: &Entry) -> String {
+    if section.kind == Kind::Words {
+        return format!("  {}{}", entry.name, entry.value);
+    }
+    let mut names: Vec<String> = entry
+        .short
+        .chars()
+        .map(|short| format!("-{short}"))
+        .collect();
+    names.push(format!("--{}", entry.name));
+    if !entry.alias.is_empty() {
+        names.push(format!("--{}", entry.alias));
+    }
+    let indent = if entry.short.is_empty() { 6 } else { 2 };
+    let space = if entry.value.is_empty() || entry.value.starts_with('[') {
+        ""
+    } else {
+        " "
+    };
+    format!("{:indent$}{}{space}{}", "", names.join(", "), entry.value)
+}
+
+fn said(entry: &Entry) -> String {
+    match entry.default {
+        "" => String::from(entry.line),
+        default => format!("{} (default: {default})", entry.line),
+    }
+}
+
+/// The words to the right of a column, and the head to its left, or above.
+fn beside(head: &str, column: usize, words: &str) -> String {
+    let lines = lines(words, WIDTH - column);
+    let mut text = String::from(head);
+    for (index, line) in lines.iter().enumerate() {
+        if index == 0 && head.len() + 2 <= column {
+            text += &" ".repeat(column - head.len());
+        } else {
+            text += &format!("\n{:column$}", "");
+        }
+        text += line;
+    }
+    text + "\n"
+}
+
+fn filled(paragraph: &str) -> String {
+    lines(paragraph, WIDTH).join("\n") + "\n"
+}
+
+fn lines(paragraph: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in paragraph.split_whitespace() {
+        let last = lines.last_mut().unwrap();
+        if last.is_empty() {
+            *last += word;
+        } else if last.len() + 1 + word.len() <= width {
+            *last = format!("{last} {word}");
+        } else {
+            lines.push(String::from(word));
+        }
+    }
+    lines
+}

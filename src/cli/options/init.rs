@@ -1,0 +1,149 @@
+//! The options of `rootlet init`.
+
+use super::{Complete, EXIT_STATUS, Entry, HELP, Kind, OPTION, Role, Section, VERSION};
+
+pub const ROLE: Role = Role {
+    name: "init",
+    usage: "rootlet init [OPTION]... [--] COMMAND [ARG]...",
+    line: "run COMMAND as pid 1 of a container should: pass on signals, reap orphans, end with \
+           COMMAND's status; a link to rootlet called 'tini', 'docker-init', 'dumb-init' or \
+           'catatonit' takes that program's place",
+    about: "Runs COMMAND, passes on the signals that come, reaps what is orphaned, and ends with \
+            COMMAND's status: the entry point of a container. It needs no other file.",
+    sections: &[
+        Section {
+            heading: "Signals",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    short: "g",
+                    name: "group",
+                    default: "to COMMAND alone",
+                    line: "send them to COMMAND's process group",
+                    paragraph: "TINI_KILL_PROCESS_GROUP in the environment does the same.",
+                    ..OPTION
+                },
+                Entry {
+                    short: "c",
+                    name: "single-child",
+                    default: "so, but for dumb-init",
+                    line: "send them to COMMAND alone, in no session of its own",
+                    paragraph: "",
+                    ..OPTION
+                },
+                Entry {
+                    short: "r",
+                    name: "rewrite",
+                    value: "OLD:NEW",
+                    default: "as they come",
+                    line: "send NEW for OLD, and nothing when NEW is 0; can be given more than once",
+                    paragraph: "By number or name, with or without SIG.",
+                    complete: Complete::Signal,
+                    ..OPTION
+                },
+                Entry {
+                    short: "p",
+                    name: "parent-death",
+                    value: "SIGNAL",
+                    default: "none",
+                    line: "get this signal when our parent ends",
+                    paragraph: "It is passed on as others are.",
+                    complete: Complete::Signal,
+                    ..OPTION
+                },
+            ],
+            below: "",
+        },
+        Section {
+            heading: "The end",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    name: "grace",
+                    value: "SECONDS",
+                    default: "0: end with COMMAND",
+                    line: "when COMMAND has ended, send TERM to what still runs, and KILL after \
+                           SECONDS; and so with COMMAND itself when HUP, INT, QUIT or TERM has come",
+                    paragraph: "Where rootlet is not pid 1 it finds what still runs in /proc, or takes \
+                                COMMAND's process group.",
+                    ..OPTION
+                },
+                Entry {
+                    short: "e",
+                    name: "expect",
+                    value: "CODE",
+                    default: "none",
+                    line: "end with 0 when COMMAND ends with CODE; can be given more than once",
+                    paragraph: "Such as 143 for a program that ends by the TERM that stops it.",
+                    ..OPTION
+                },
+                Entry {
+                    short: "P",
+                    name: "pause",
+                    default: "run COMMAND",
+                    line: "no COMMAND: only reap, until INT or TERM comes",
+                    paragraph: "",
+                    ..OPTION
+                },
+            ],
+            below: "",
+        },
+        Section {
+            heading: "Other",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    name: "new-session",
+                    default: "in ours",
+                    line: "run COMMAND in a session of its own, with the terminal",
+                    paragraph: "",
+                    ..OPTION
+                },
+                Entry {
+                    short: "s",
+                    name: "subreaper",
+                    default: "where not pid 1",
+                    line: "reap as a child subreaper",
+                    paragraph: "As tini and dumb-init it does so only when this, or TINI_SUBREAPER in \
+                                the environment, asks for it. See PR_SET_CHILD_SUBREAPER(2const).",
+                    ..OPTION
+                },
+                Entry {
+                    short: "w",
+                    name: "warn-on-reap",
+                    default: "quiet",
+                    line: "say each orphan that is reaped",
+                    paragraph: "",
+                    ..OPTION
+                },
+                Entry {
+                    short: "v",
+                    name: "verbose",
+                    default: "only errors",
+                    line: "say each signal and each end",
+                    paragraph: "tini has more to say each time that it is given; TINI_VERBOSITY and \
+                                DUMB_INIT_DEBUG in the environment do the same.",
+                    ..OPTION
+                },
+                Entry {
+                    short: "lL",
+                    name: "license",
+                    line: "print the licence",
+                    paragraph: "",
+                    ..OPTION
+                },
+                HELP,
+                VERSION,
+            ],
+            below: "",
+        },
+    ],
+    end: &[
+        "Called as tini, tini-static, docker-init, dumb-init or catatonit it takes that program's \
+         options and environment variables, and has its habits.",
+        EXIT_STATUS,
+    ],
+    paragraph: "Every signal that can be passed on reaches COMMAND, once, real-time signals too. On a \
+                terminal COMMAND gets the foreground if rootlet had it. COMMAND inherits \
+                descriptors; a LISTEN_PID that is rootlet's pid becomes COMMAND's.",
+};

@@ -1,0 +1,426 @@
+//! The options of `rootlet run`.
+
+use super::{Complete, EXIT_STATUS, Entry, HELP, Kind, OPTION, Role, Section, VERSION};
+
+const NAMESPACES: Complete =
+    Complete::List(&["net", "ipc", "uts", "pid", "cgroup", "time", "user"]);
+
+pub const ROLE: Role = Role {
+    name: "run",
+    usage: "rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]",
+    line: "run COMMAND in the directory NEWROOT, in new mount, UTS, IPC and pid namespaces, with \
+           /dev, /proc, /sys and the host's name servers; a link to rootlet called 'pychroot' does \
+           the same",
+    about: "Runs COMMAND in the directory NEWROOT as its root, in new mount, UTS, IPC and pid \
+            namespaces.",
+    sections: &[
+        Section {
+            heading: "Mounts (each can be given more than once)",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    short: "B",
+                    name: "bind",
+                    value: "SRC[:DEST[:OPT,...]]",
+                    default: "DEST is SRC",
+                    line: "show SRC of the host at DEST",
+                    paragraph: "Mounts below SRC are not shown. An ordinary user, to whom the \
+                                kernel does not show what such a mount hides, needs --rbind for a \
+                                directory that has some. Nothing is ever made in a directory that \
+                                is bound from the host.",
+                    complete: Complete::Path,
+                    ..OPTION
+                },
+                Entry {
+                    short: "R",
+                    name: "rbind",
+                    value: "SRC[:DEST[:OPT,...]]",
+                    line: "the same with all mounts below SRC",
+                    paragraph: "Mounts that the host makes there later appear too.",
+                    complete: Complete::Path,
+                    ..OPTION
+                },
+                Entry {
+                    name: "ro",
+                    alias: "readonly",
+                    value: "SRC[:DEST[:OPT,...]]",
+                    default: "DEST is SRC",
+                    line: "like --bind, and nothing there can be written",
+                    paragraph: "With the option rec of the mount nothing in the mounts below it \
+                                either.",
+                    complete: Complete::Path,
+                    ..OPTION
+                },
+                Entry {
+                    name: "no-mounts",
+                    default: "with them",
+                    line: "without the default mounts: /dev with all below it, new /proc and /sys, \
+                           a tmpfs on /dev/shm, and /etc/resolv.conf",
+                    paragraph: "Where it stands among the options does not matter: mounts that are \
+                                asked for are made.",
+                    ..OPTION
+                },
+            ],
+            below: "SRC is a path, $NAME for a path in the environment, or proc, sysfs, tmpfs, \
+                    devpts, mqueue for a new file system. DEST is looked up inside NEWROOT, and made \
+                    for the time of the run if it is missing. OPT is ro, rec (with all mounts \
+                    below), optional (leave the mount out if it cannot be had), nosuid, nodev, \
+                    noexec, or data of the file system: 'tmpfs:/tmp:size=64m'. A colon in a path is \
+                    '\\:'. A mount takes the place of an earlier or default one with the same DEST.",
+        },
+        Section {
+            heading: "Root",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    name: "read-only-root",
+                    default: "let",
+                    line: "let nothing be written in NEWROOT and what is mounted below it; other \
+                           mounts stay as they are",
+                    paragraph: "A mount point that is missing is made before. A command that may \
+                                mount, as root may, can undo it.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "overlay",
+                    default: "it stays",
+                    line: "let what is written in NEWROOT go to memory, and be gone after the run",
+                    paragraph: "An ordinary user needs Linux 5.11 for it, and 6.6 to remove, rename \
+                                or replace directories of NEWROOT.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "overlay-size",
+                    value: "SIZE",
+                    default: "half of the machine's",
+                    line: "the same with at most SIZE of memory, such as 64m, 2g or 10%",
+                    paragraph: "A number of bytes, with k, m or g after it of 1024, 1024² or 1024³ \
+                                bytes.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "dev",
+                    value: "host|minimal",
+                    default: "host, all that the host has",
+                    line: "minimal: a /dev with null, zero, full, random, urandom, tty, console, and \
+                           pts and shm of its own",
+                    paragraph: "Where no nodes can be made, as in a user namespace, the host's are \
+                                bound. /dev/console is the caller's terminal, if there is one.",
+                    complete: Complete::Word(&["host", "minimal"]),
+                    ..OPTION
+                },
+                Entry {
+                    name: "resolv-conf",
+                    value: "bind|copy|off",
+                    default: "bind, the host's own file",
+                    line: "copy: a private copy of the host's, that can be written, and with \
+                           --overlay replaced; off: that of NEWROOT",
+                    paragraph: "A host without that file leaves it out.",
+                    complete: Complete::Word(&["bind", "copy", "off"]),
+                    ..OPTION
+                },
+                Entry {
+                    name: "mask-proc",
+                    default: "not",
+                    line: "make read-only or cover what in /proc, and /sys/firmware, is the whole \
+                           machine's",
+                    paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys. A \
+                                command that may mount can undo it.",
+                    ..OPTION
+                },
+            ],
+            below: "With an overlay nothing at all is made in NEWROOT, and what is mounted below it \
+                    is not shown. What is bound from elsewhere is written as ever.",
+        },
+        Section {
+            heading: "Namespaces (each can be given more than once; LIST is names with commas)",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    name: "unshare",
+                    value: "LIST",
+                    default: "ipc,uts,pid, and user where the caller has no right to those",
+                    line: "have new namespaces of net, ipc, uts, pid, cgroup, time, user",
+                    paragraph: "The mount namespace is always a new one.",
+                    complete: NAMESPACES,
+                    ..OPTION
+                },
+                Entry {
+                    name: "share",
+                    value: "LIST",
+                    default: "net,cgroup,time",
+                    line: "keep the caller's",
+                    paragraph: "A shared UTS namespace cannot be given another host name.",
+                    complete: NAMESPACES,
+                    ..OPTION
+                },
+                Entry {
+                    name: "map-users",
+                    value: "root|current|auto",
+                    default: "root",
+                    line: "whom a new user namespace knows: root: the caller, as 0; current: the \
+                           caller, as itself; auto: its range in /etc/subuid and /etc/subgid, from \
+                           0 on, for a NEWROOT that belongs to that range",
+                    paragraph: "With auto apt-get, useradd and su work as an ordinary user. It needs \
+                                newuidmap(1). The caller is nobody there, so every directory on the \
+                                way to NEWROOT must be open to others.",
+                    complete: Complete::Word(&["root", "current", "auto"]),
+                    ..OPTION
+                },
+            ],
+            below: "A new net has only the loopback device, which is brought up. With --share pid \
+                    there is no pid 1: what COMMAND leaves running is found by NEWROOT's /proc and \
+                    killed, but what hides from that stays; COMMAND sees all processes, and its \
+                    reboot is the machine's.",
+        },
+        Section {
+            heading: "Command",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    short: "C",
+                    name: "chdir",
+                    value: "DIR",
+                    default: "/",
+                    line: "start in this directory of NEWROOT",
+                    paragraph: "It is looked up inside NEWROOT, after everything is mounted.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "skip-chdir",
+                    default: "/",
+                    line: "start where the caller is, if that is below NEWROOT, else in the \
+                           directory of the same name",
+                    paragraph: "A directory outside NEWROOT is out of reach.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "pty",
+                    default: "the caller's",
+                    line: "a terminal of its own, so that it cannot type into the caller's",
+                    paragraph: "Without that a program can push characters into the input of the \
+                                terminal that it shares with the caller's shell (TIOCSTI). Keys, job \
+                                control and the window's size are passed on. Without a terminal it \
+                                does nothing.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "hostname",
+                    value: "NAME",
+                    default: "the host's",
+                    line: "set the host name inside, and of NAME.DOMAIN the domain name too",
+                    paragraph: "The host name is the part before the first dot.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "keep-fd",
+                    value: "N",
+                    default: "0, 1 and 2",
+                    line: "let it have the caller's descriptor N; can be given more than once",
+                    paragraph: "A directory is a way out of the root.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "status-fd",
+                    value: "N",
+                    default: "nowhere",
+                    line: "tell how it goes on descriptor N, in lines of JSON",
+                    paragraph: "{\"child-pid\":N} when the command was executed, with its pid where \
+                                the caller is; then {\"exit-code\":N} or {\"signal\":N}. An error, \
+                                {\"error\":{\"step\":…,\"object\":…,\"errno\":…,\"message\":…}}, comes \
+                                instead, or after that; errno may be null. A byte that is not UTF-8 \
+                                is U+FFFD. Without a last line rootlet itself was killed.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "new-session",
+                    default: "with it",
+                    line: "run it in a session of its own, without the terminal",
+                    paragraph: "No key reaches it. Where keys interrupt rootlet they interrupt the \
+                                command too.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "grace",
+                    value: "SECONDS",
+                    default: "0: kill what still runs",
+                    line: "when COMMAND has ended, send TERM to what still runs, and KILL after \
+                           SECONDS; and so with COMMAND itself when HUP, INT, QUIT or TERM has come",
+                    paragraph: "When nobody waits for the run any more, all is killed at once.",
+                    ..OPTION
+                },
+            ],
+            below: "COMMAND is looked up in PATH inside NEWROOT (default: $SHELL -i, else /bin/sh \
+                    -i). It gets the signals that rootlet gets, and the terminal. What it leaves \
+                    running is killed when it ends, and all of it when rootlet is killed.",
+        },
+        Section {
+            heading: "Identity and rights",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    short: "u",
+                    name: "user",
+                    value: "USER[:GROUP]",
+                    default: "as the caller, or as user 0 in a user namespace",
+                    line: "run COMMAND as this user, with HOME, SHELL, USER and LOGNAME set",
+                    paragraph: "Its groups are the main one and those that have it as a member in \
+                                NEWROOT, unless --groups says otherwise. For a root that you do not \
+                                trust, name users by numbers.",
+                    complete: Complete::User,
+                    ..OPTION
+                },
+                Entry {
+                    short: "G",
+                    name: "groups",
+                    value: "LIST",
+                    default: "those of USER, in /etc/group",
+                    line: "with these supplementary groups, with commas",
+                    paragraph: "An empty LIST is none.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "drop-caps",
+                    value: "all|LIST",
+                    default: "none, but that inheritable and ambient ones are never passed on",
+                    line: "take capabilities from COMMAND for good, by their names in \
+                           capabilities(7) with commas; can be given more than once",
+                    paragraph: "From its bounding, effective and permitted set. Names are taken with \
+                                or without cap_, in any case of letters.",
+                    complete: Complete::List(&[
+                        "all",
+                        "audit_control",
+                        "audit_read",
+                        "audit_write",
+                        "block_suspend",
+                        "bpf",
+                        "checkpoint_restore",
+                        "chown",
+                        "dac_override",
+                        "dac_read_search",
+                        "fowner",
+                        "fsetid",
+                        "ipc_lock",
+                        "ipc_owner",
+                        "kill",
+                        "lease",
+                        "linux_immutable",
+                        "mac_admin",
+                        "mac_override",
+                        "mknod",
+                        "net_admin",
+                        "net_bind_service",
+                        "net_broadcast",
+                        "net_raw",
+                        "perfmon",
+                        "setfcap",
+                        "setgid",
+                        "setpcap",
+                        "setuid",
+                        "sys_admin",
+                        "sys_boot",
+                        "sys_chroot",
+                        "sys_module",
+                        "sys_nice",
+                        "sys_pacct",
+                        "sys_ptrace",
+                        "sys_rawio",
+                        "sys_resource",
+                        "sys_time",
+                        "sys_tty_config",
+                        "syslog",
+                        "wake_alarm",
+                    ]),
+                    ..OPTION
+                },
+                Entry {
+                    name: "no-new-privs",
+                    default: "it does",
+                    line: "executing a set-user-ID file and the like gives no rights",
+                    paragraph: "See PR_SET_NO_NEW_PRIVS(2const).",
+                    ..OPTION
+                },
+            ],
+            below: "Users and groups are numbers, or names in NEWROOT's own /etc/passwd and \
+                    /etc/group. A number need not be there: its group has the same number then.",
+        },
+        Section {
+            heading: "Environment (each can be given more than once)",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    short: "E",
+                    name: "env",
+                    value: "NAME=VALUE",
+                    line: "set a variable for COMMAND",
+                    paragraph: "Of several with one NAME the last counts; it also wins over what \
+                                --user sets.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "unset-env",
+                    value: "NAME",
+                    line: "leave a variable out",
+                    paragraph: "",
+                    ..OPTION
+                },
+                Entry {
+                    name: "clear-env",
+                    default: "the caller's environment",
+                    line: "pass on none but TERM, and set PATH to the usual one",
+                    paragraph: "Where it stands among the options does not matter: what --env sets \
+                                is set.",
+                    ..OPTION
+                },
+                Entry {
+                    name: "argv0",
+                    value: "NAME",
+                    default: "the one it is run by",
+                    line: "tell COMMAND this name for itself, such as '-bash' for a login shell",
+                    paragraph: "",
+                    ..OPTION
+                },
+            ],
+            below: "",
+        },
+        Section {
+            heading: "Telling",
+            kind: Kind::Options,
+            entries: &[
+                Entry {
+                    short: "n",
+                    name: "dry-run",
+                    value: "[=json]",
+                    default: "do",
+                    line: "print what would be done, where each mount would land and what would be \
+                           made, and do nothing; json: for programs",
+                    paragraph: "",
+                    complete: Complete::Word(&["json"]),
+                    ..OPTION
+                },
+                Entry {
+                    short: "v",
+                    name: "verbose",
+                    default: "only errors",
+                    line: "say each step on standard error",
+                    paragraph: "",
+                    ..OPTION
+                },
+                HELP,
+                VERSION,
+            ],
+            below: "",
+        },
+    ],
+    end: &[
+        "Without root's rights rootlet makes a user namespace, where the caller is user 0; the \
+         network stays the host's unless --unshare net is given, and without that /sys is the \
+         host's, read-only.",
+        EXIT_STATUS,
+    ],
+    paragraph: "NEWROOT becomes the root by pivot_root(2) and the old root is detached: it is not \
+                hidden, it is gone. Every mount point is looked up by file descriptor inside \
+                NEWROOT, so that no symbolic link leads out of it. rootlet is pid 1 inside; the \
+                command is its child, and has descriptors 0, 1 and 2 and no others. Mount points \
+                that were made for the run are removed at its end.",
+};
