@@ -14,7 +14,7 @@ pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'
     crate::rt::end_the_machine_on_panic();
     let refused = rootlet::boot(words, environment);
     let mut options = Options::new(NAMES, words);
-    while let Some((number, _)) = options.next()? {
+    if let Some((number, _)) = options.next()? {
         match IDS[number] {
             Id::Help => return help(),
             Id::Version => return print(VERSION.as_bytes()),

@@ -8,6 +8,7 @@ use crate::cli::{VERSION, print};
 
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
 
+const DESCRIPTOR: &str = "a descriptor is a number";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Which of the words between `|` an option's value is.
@@ -18,8 +19,8 @@ fn one_of(words: &[u8], value: &[u8]) -> Result<usize, Error<'static>> {
     known.ok_or_else(|| Error::because(Step::Usage, value, "the option has no such value"))
 }
 
-fn natural(value: &[u8]) -> Result<u32, Error<'static>> {
-    number(value).ok_or_else(|| Error::because(Step::Usage, value, "a number is wanted"))
+fn natural(value: &[u8], why: &'static str) -> Result<u32, Error<'static>> {
+    number(value).ok_or_else(|| Error::because(Step::Usage, value, why))
 }
 
 /// Takes the words after the role, and gives the exit status.
@@ -115,10 +116,10 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Chdir => chroot.current_dir(value),
             Id::Pty => chroot.pty(),
             Id::Hostname => chroot.hostname(value),
-            Id::KeepFd => chroot.keep_fd(natural(value)?),
-            Id::StatusFd => chroot.status_fd(natural(value)?),
+            Id::KeepFd => chroot.keep_fd(natural(value, DESCRIPTOR)?),
+            Id::StatusFd => chroot.status_fd(natural(value, DESCRIPTOR)?),
             Id::NewSession => chroot.new_session(),
-            Id::Grace => chroot.grace(natural(value)?),
+            Id::Grace => chroot.grace(natural(value, "a number of seconds is wanted")?),
             Id::User => chroot.user(value),
             Id::Groups => chroot.groups(value),
             Id::DropCaps => chroot.drop_capabilities(Capabilities::parse(value)?),

@@ -105,7 +105,7 @@ pub const ROLE: Role = Role {
                     default: "where not pid 1",
                     line: "reap as a child subreaper",
                     paragraph: "As tini and dumb-init it does so only when this, or TINI_SUBREAPER in \
-                                the environment, asks for it. See PR_SET_CHILD_SUBREAPER(2const).",
+                                the environment, asks for it. See prctl(2), PR_SET_CHILD_SUBREAPER.",
                     ..OPTION
                 },
                 Entry {

@@ -36,7 +36,7 @@ pub const ROLE: Role = Role {
                     name: "rbind",
                     value: "SRC[:DEST[:OPT,...]]",
                     line: "the same with all mounts below SRC",
-                    paragraph: "Mounts that the host makes there later appear too.",
+                    paragraph: "With the option rec --bind and --ro do this as well.",
                     complete: Complete::Path,
                     ..OPTION
                 },
@@ -94,8 +94,7 @@ pub const ROLE: Role = Role {
                     value: "SIZE",
                     default: "half of the machine's",
                     line: "the same with at most SIZE of memory, such as 64m, 2g or 10%",
-                    paragraph: "A number of bytes, with k, m or g after it of 1024, 1024² or 1024³ \
-                                bytes.",
+                    paragraph: "A number of bytes, or with k, m or g after it of KiB, MiB or GiB.",
                     ..OPTION
                 },
                 Entry {
@@ -227,7 +226,7 @@ pub const ROLE: Role = Role {
                     line: "tell how it goes on descriptor N, in lines of JSON",
                     paragraph: "{\"child-pid\":N} when the command was executed, with its pid where \
                                 the caller is; then {\"exit-code\":N} or {\"signal\":N}. An error, \
-                                {\"error\":{\"step\":…,\"object\":…,\"errno\":…,\"message\":…}}, comes \
+                                {\"error\":{\"step\":...,\"object\":...,\"errno\":...,\"message\":...}}, comes \
                                 instead, or after that; errno may be null. A byte that is not UTF-8 \
                                 is U+FFFD. Without a last line rootlet itself was killed.",
                     ..OPTION
@@ -337,7 +336,7 @@ pub const ROLE: Role = Role {
                     name: "no-new-privs",
                     default: "it does",
                     line: "executing a set-user-ID file and the like gives no rights",
-                    paragraph: "See PR_SET_NO_NEW_PRIVS(2const).",
+                    paragraph: "See prctl(2), PR_SET_NO_NEW_PRIVS.",
                     ..OPTION
                 },
             ],

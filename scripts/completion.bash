@@ -1,0 +1,71 @@
+# bash completion for rootlet
+
+# What can be the value of an option: $1 is the option, $2 the value so far.
+_rootlet_values() {
+    local value=$2 before=
+    # Of a list the last name is completed.
+    [[ $value == *,* ]] && before=${value%,*},
+    case $1 in
+@values@
+    esac
+}
+
+_rootlet() {
+    local role='' options='' with_value='' word joined='' option='' operands=0 next=2
+    local words=()
+    # Bash takes = and : for the ends of words.
+    for word in "${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
+        if [[ -n $joined || $word == [:=]* ]] && ((${#words[@]} > 1)); then
+            words[-1]+=$word
+        else
+            words+=("$word")
+        fi
+        joined=
+        [[ $word == *[:=] ]] && joined=1
+    done
+    local current=${words[-1]}
+    COMPREPLY=()
+    case ${words[0]##*/} in
+@links@
+        *)
+            if ((${#words[@]} == 2)); then
+                mapfile -t COMPREPLY < <(compgen -W 'run init boot help --help --version' -- "$current")
+                return
+            fi
+            role=${words[1]}
+            ;;
+    esac
+    case $role in
+@roles@
+        help)
+            mapfile -t COMPREPLY < <(compgen -W 'run init boot' -- "$current")
+            return
+            ;;
+        *) return ;;
+    esac
+    for word in "${words[@]:next:${#words[@]}-next-1}"; do
+        if [[ -n $option ]]; then
+            option=
+        elif ((operands)); then
+            operands=$((operands + 1))
+        elif [[ $with_value == *" $word "* ]]; then
+            option=$word
+        elif [[ $word != -* ]]; then
+            operands=1
+        fi
+    done
+    if [[ -n $option ]]; then
+        mapfile -t COMPREPLY < <(_rootlet_values "$option" "$current")
+    elif ((operands == 0)) && [[ $current == --*=* ]]; then
+        mapfile -t COMPREPLY < <(_rootlet_values "${current%%=*}" "${current#*=}")
+    elif ((operands == 0)) && [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+    elif [[ $role == run ]] && ((operands == 0)); then
+        mapfile -t COMPREPLY < <(compgen -d -- "$current")
+    elif [[ $role == init ]] && ((operands == 0)); then
+        mapfile -t COMPREPLY < <(compgen -c -- "$current")
+    else
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    fi
+}
+complete -o filenames -F _rootlet rootlet pychroot tini docker-init dumb-init catatonit

@@ -1,0 +1,258 @@
+//! What is made from the table of options: the parser, the help, the manual page, the completions.
+
+#![allow(missing_docs)]
+
+mod common;
+#[path = "../scripts/man.rs"]
+#[allow(dead_code)]
+mod man;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use common::{end, rootlet, succeed, users};
+use man::options::{Complete, Entry, Kind, ROLES, Role};
+use tempfile::TempDir;
+
+/// What `scripts/man` writes.
+fn made() -> &'static Path {
+    static DIRECTORY: OnceLock<TempDir> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/man");
+        succeed(Command::new(script).arg(directory.path()));
+        directory
+    });
+    directory.path()
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(made().join(name)).unwrap()
+}
+
+fn entries() -> impl Iterator<Item = (&'static Role, Kind, &'static Entry)> {
+    ROLES.into_iter().flat_map(|role| {
+        let of_section = move |section: &'static man::options::Section| {
+            let entries = section.entries.iter();
+            entries.map(move |entry| (role, section.kind, entry))
+        };
+        role.sections.iter().flat_map(of_section)
+    })
+}
+
+fn options() -> impl Iterator<Item = (&'static Role, &'static Entry)> {
+    entries().filter_map(|(role, kind, entry)| (kind == Kind::Options).then_some((role, entry)))
+}
+
+/// A value that the option takes.
+fn value(entry: &Entry) -> &'static str {
+    match (entry.complete.first_word(), entry.value) {
+        (Some(word), _) => word,
+        (None, "OLD:NEW") => "TERM:INT",
+        (None, "SIGNAL") => "TERM",
+        (None, _) => "1",
+    }
+}
+
+impl Complete {
+    fn first_word(&self) -> Option<&'static str> {
+        match self {
+            Complete::Word(words) | Complete::List(words) => Some(words[0]),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn the_parser_takes_every_option_of_the_table() {
+    for (role, entry) in options() {
+        for name in man::spellings(entry) {
+            let mut command = rootlet(users()[0]);
+            command.args([role.name, &name]);
+            if man::needs_value(entry) {
+                command.arg(value(entry));
+            }
+            succeed(command.arg("--help"));
+            if name.starts_with("--") {
+                let attached = format!("{name}={}", value(entry));
+                let ended = end(rootlet(users()[0]).args([role.name, &attached, "--help"]));
+                let is_wrong = ended.stderr.contains("takes no value");
+                assert_eq!(
+                    entry.value.is_empty(),
+                    is_wrong,
+                    "{attached} {}",
+                    ended.stderr
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_help_the_page_and_the_completions_name_every_option() {
+    let page = read("rootlet.1").replace('\\', "");
+    let files = ["rootlet.bash", "_rootlet", "rootlet.fish"]
+        .map(|name| read(&format!("completions/{name}")));
+    let [bash, zsh, fish] = &files;
+    for (role, kind, entry) in entries() {
+        let help = succeed(rootlet(users()[0]).args(["help", role.name]));
+        assert!(help.lines().all(|line| line.len() < 80), "{help}");
+        assert!(!entry.line.is_empty(), "{}", entry.name);
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(one_line(&help).contains(entry.line), "{}", entry.line);
+        assert!(help.contains(entry.name), "{}", entry.name);
+        assert!(page.contains(entry.name), "{}", entry.name);
+        assert!(
+            one_line(&page).contains(entry.paragraph.trim_start_matches('{')),
+            "{}",
+            entry.paragraph
+        );
+        if kind == Kind::Options {
+            for name in man::spellings(entry) {
+                assert!(help.contains(&name), "{name}");
+                assert!(page.contains(&name), "{name}");
+                assert!(bash.contains(&name), "{name}");
+                assert!(zsh.contains(&format!("'*{name}")), "{name}");
+                let in_fish = match name.strip_prefix("--") {
+                    Some(long) => format!(" -l {long} "),
+                    None => format!(" -s {} ", &name[1..]),
+                };
+                assert!(fish.contains(&in_fish), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_manual_page_is_clean() {
+    let mut man = Command::new("man");
+    let page = made().join("rootlet.1");
+    man.env("LC_ALL", "C.UTF-8")
+        .env("MANWIDTH", "80")
+        .args(["--warnings", "-l"]);
+    let shown = succeed(man.arg(&page));
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 80),
+        "{shown}"
+    );
+    assert!(shown.contains("-B, --bind SRC[:DEST[:OPT,...]]"), "{shown}");
+    assert_eq!(succeed(Command::new("mandoc").arg("-Tlint").arg(&page)), "");
+}
+
+/// What each shell makes of these words, of which the last is completed.
+const COMPLETED: &[(&[&str], &str, &str)] = &[
+    (&["rootlet"], "i", "init"),
+    (&["rootlet", "run"], "--no-n", "--no-new-privs"),
+    (
+        &["rootlet", "run", "--overlay", "-C", "/"],
+        "--no-m",
+        "--no-mounts",
+    ),
+    (&["rootlet", "run", "--dev"], "m", "minimal"),
+    (&["rootlet", "init"], "--gra", "--grace"),
+    (&["pychroot"], "--hostn", "--hostname"),
+    (&["tini", "-g"], "--exp", "--expect"),
+];
+
+#[test]
+fn bash_completes() {
+    let file = made().join("completions/rootlet.bash");
+    let script = r#"
+        . "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _rootlet; printf '%s\n' "${COMPREPLY[@]}""#;
+    let complete = |words: &[&str]| {
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-euc", script, "bash"]).arg(&file);
+        let mut lines: Vec<String> = succeed(bash.args(words))
+            .lines()
+            .map(String::from)
+            .collect();
+        lines.sort();
+        lines
+    };
+    for (before, part, whole) in COMPLETED {
+        assert_eq!(
+            complete(&[before, &[*part][..]].concat()),
+            [*whole],
+            "{before:?}"
+        );
+    }
+    // As bash splits `--dev=m` and `--bind /usr/b:/x`.
+    assert_eq!(
+        complete(&["rootlet", "run", "--dev", "=", "m"]),
+        ["minimal"]
+    );
+    assert_eq!(
+        complete(&["rootlet", "run", "--dev", "="]),
+        ["host", "minimal"]
+    );
+    assert_eq!(
+        complete(&["rootlet", "run", "-B", "/usr", ":", "/x", "--no-n"]),
+        ["--no-new-privs"]
+    );
+    assert_eq!(
+        complete(&["rootlet", "run", "--unshare", "net,ti"]),
+        ["net,time"]
+    );
+    assert_eq!(complete(&["rootlet", "run", "/us"]), ["/usr"]);
+    // After NEWROOT no option is ours.
+    assert_eq!(complete(&["rootlet", "run", "/usr", "--no-n"]), [""]);
+}
+
+#[test]
+fn fish_completes() {
+    let home = tempfile::tempdir().unwrap();
+    let file = made().join("completions/rootlet.fish");
+    for (before, part, whole) in COMPLETED {
+        let line = format!("{} {part}", before.join(" "));
+        let mut fish = Command::new("fish");
+        fish.env("HOME", home.path()).arg("--no-config").arg("-c");
+        let shown = succeed(
+            fish.arg("source $argv[1]; complete -C $argv[2]")
+                .arg(&file)
+                .arg(&line),
+        );
+        // Each with what is said of it.
+        let shown: Vec<&str> = shown
+            .lines()
+            .map(|line| line.split('\t').next().unwrap())
+            .collect();
+        assert_eq!(shown, [*whole], "{line}");
+    }
+}
+
+/// zsh completes only on a terminal: the line is finished there, and run.
+#[test]
+fn zsh_completes() {
+    let script = r#"
+        zmodload zsh/zpty
+        zpty z zsh -f -i
+        zpty -w z "PS1=; fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D"
+        zpty -w z 'unset zle_bracketed_paste; setopt noautolist nolistbeep'
+        zpty -w z 'for name in rootlet pychroot tini; do functions[$name]="print -r -- GOT \$0 \$* END"; done'
+        zpty -w z 'print REA''DY'
+        zpty -r -m z text '*READY*'
+        shift
+        for line; do
+            zpty -w -n z "$line"$'\t\n'
+            zpty -r -m z text '*GOT*END*'
+            print -r -- "${${text##*GOT }%% END*}"
+        done
+        zpty -d z"#;
+    let mut zsh = Command::new("zsh");
+    zsh.env("TERM", "dumb").args(["-fc", script, "zsh"]);
+    zsh.arg(made().join("completions"));
+    zsh.args(
+        COMPLETED
+            .iter()
+            .map(|(before, part, _)| format!("{} {part}", before.join(" "))),
+    );
+    let whole = COMPLETED
+        .iter()
+        .map(|(before, _, whole)| format!("{} {whole}", before.join(" ")));
+    let shown = succeed(&mut zsh);
+    let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    assert_eq!(shown, whole.collect::<Vec<_>>());
+}
