@@ -300,13 +300,17 @@ impl<'a> Error<'a> {
         let errno = match self.0.why {
             Why::Errno(errno) => errno,
             Why::Because(_) if self.0.step == Step::Usage => {
-                return Some("'rootlet help run' and 'rootlet help init' list what can be given");
+                return Some(
+                    "'rootlet help', 'rootlet help run' and 'rootlet help init' list what can be \
+                     given; the options of a command come after it",
+                );
             }
             Why::Because(_) | Why::Signal(_) => return None,
         };
         Some(match (self.0.step, errno) {
             (Step::OpenRoot, Errno::ENOENT | Errno::ENOTDIR) => {
-                "NEWROOT is the directory that holds the new root file system"
+                "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
+                 --variant=minbase stable NEWROOT' makes"
             }
             (Step::OpenRoot, Errno::EACCES) => {
                 "every directory on the way to NEWROOT must be open to this user"
@@ -317,7 +321,8 @@ impl<'a> Error<'a> {
             }
             (Step::Namespaces, Errno::ENOSPC | Errno::EUSERS) => {
                 "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
-                 neighbours in /proc/sys/user"
+                 neighbours in /proc/sys/user; where it is 0, run as root, or: sysctl \
+                 user.max_user_namespaces=10000"
             }
             (Step::FindRange, _) => {
                 "that line gives this user a range of ids (see subuid(5)): root adds it, to \
@@ -373,19 +378,28 @@ impl<'a> Error<'a> {
             (Step::ReadOfRoot, Errno::EINVAL) => {
                 "it is no plain file; a user and a group by their numbers need no file"
             }
+            (Step::Execute, Errno::ENOENT) if self.0.object.starts_with(b"-") => {
+                "rootlet's own options come first: rootlet run [OPTION]... NEWROOT COMMAND"
+            }
+            (Step::Execute, Errno::ENOENT) if *self.0.object == *b"/bin/sh" => {
+                "NEWROOT has no shell: name a COMMAND that is there, or fill it: 'mmdebstrap \
+                 --variant=minbase stable NEWROOT', or a static busybox as NEWROOT/bin/sh"
+            }
             (Step::Execute, Errno::ENOENT) => {
                 "there is no such command in the root that it is to run in (PATH is searched there)"
             }
             (Step::ExecuteWithoutInterpreter, _) => {
-                "the file is there: its '#!' interpreter or its dynamic loader is not, in the root \
-                 that it is to run in"
+                "the file is there: its '#!' interpreter, its dynamic loader or, for another \
+                 architecture, its emulator is not, in the root that it is to run in (an emulator \
+                 registered with flag F of binfmt_misc need not be)"
             }
             (Step::Execute, Errno::EACCES) => {
-                "it is not executable, or on a file system mounted noexec"
+                "it is not executable (chmod +x), or on a file system mounted noexec (mount -o \
+                 remount,exec)"
             }
             (Step::ExecuteForeign, _) => {
-                "it is not a program for this machine: for another architecture install \
-                 qemu-user-static with binfmt-support on the host"
+                "it is not a program for this machine: for another architecture, on the host, \
+                 apt-get install qemu-user-static binfmt-support"
             }
             (Step::ChangeDirectory, Errno::ENOENT) => {
                 "the directory is looked up inside the new root"

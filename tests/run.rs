@@ -440,7 +440,7 @@ fn a_wrong_command_line_says_what_to_type() {
         ),
         (
             &["run"],
-            "rootlet: cannot use run: it needs the directory NEWROOT\n",
+            "rootlet: cannot use run: it needs the directory NEWROOT, such as: rootlet run root ls /\n",
         ),
         (
             &["/srv/root", "true"],
@@ -536,7 +536,7 @@ fn help_fits_a_screen_and_names_every_default() {
         if line.starts_with("  -") || line.starts_with("      --") {
             without_default.push(line.trim());
         }
-        if line.contains("(default:") {
+        if line.starts_with(' ') && line.contains("(default:") {
             without_default.pop();
         }
     }

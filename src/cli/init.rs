@@ -113,7 +113,7 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
     init = match operands {
         _ if pause => init,
         [] => {
-            let why = "it needs a COMMAND";
+            let why = "it needs a COMMAND, such as: rootlet init -- /program";
             return Err(Error::because(Step::Usage, b"init", why));
         }
         // tini's usage is `PROGRAM -- ARGS`, and catatonit reads it so too.

@@ -50,7 +50,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
         }
     }
     let [new_root, command @ ..] = options.words else {
-        let why = "it needs the directory NEWROOT";
+        let why = "it needs the directory NEWROOT, such as: rootlet run root ls /";
         return Err(Error::because(Step::Usage, b"run", why));
     };
     let mut chroot = Chroot::new(new_root).envs(environment);

@@ -1,0 +1,259 @@
+//! The likely mistakes of the first minutes: each message says what to type next.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Ended, Root, User, command, end, rootlet, rootlet_path, succeed, users};
+
+/// The error of rootlet with these words, and the hint below it.
+#[track_caller]
+fn told(run: &mut Command, status: i32) -> (String, String) {
+    let ended = end(run);
+    assert_eq!(
+        (ended.status, ended.stdout.as_str()),
+        (status, ""),
+        "{ended:?}"
+    );
+    let mut lines = ended.stderr.lines();
+    let error = lines
+        .next()
+        .and_then(|line| line.strip_prefix("rootlet: "))
+        .unwrap_or_default();
+    let hint = lines
+        .next()
+        .and_then(|line| line.strip_prefix("hint: "))
+        .unwrap_or_default();
+    assert_eq!(lines.next(), None, "{ended:?}");
+    (error.to_string(), hint.to_string())
+}
+
+#[track_caller]
+fn words(words: &[&str]) -> (String, String) {
+    told(rootlet(users()[0]).args(words), 125)
+}
+
+const HELP: &str = "'rootlet help', 'rootlet help run' and 'rootlet help init' list what can be \
+                    given; the options of a command come after it";
+
+#[test]
+fn nothing_or_too_little_is_said() {
+    let (error, hint) = words(&[]);
+    assert_eq!(
+        error,
+        "cannot use rootlet: say what to do, such as: rootlet run NEWROOT"
+    );
+    assert_eq!(hint, HELP);
+    let (error, hint) = words(&["run"]);
+    assert_eq!(
+        error,
+        "cannot use run: it needs the directory NEWROOT, such as: rootlet run root ls /"
+    );
+    assert_eq!(hint, HELP);
+    let (error, hint) = words(&["init"]);
+    assert_eq!(
+        error,
+        "cannot use init: it needs a COMMAND, such as: rootlet init -- /program"
+    );
+    assert_eq!(hint, HELP);
+}
+
+#[test]
+fn the_role_is_forgotten() {
+    let root = Root::busybox(users()[0]);
+    let (error, hint) = words(&[root.name(), "ls"]);
+    let role = "the role comes first: rootlet run NEWROOT [COMMAND]";
+    assert_eq!(error, format!("cannot use {}: {role}", root.name()));
+    assert_eq!(hint, HELP);
+    let (error, _) = words(&["-B", "/srv", root.name(), "ls"]);
+    let role = "options come after the role: rootlet run [OPTION]... NEWROOT";
+    assert_eq!(error, format!("cannot use -B: {role}"));
+}
+
+#[test]
+fn there_is_no_new_root() {
+    for path in ["/no/such/root", "/etc/passwd"] {
+        let (error, hint) = words(&["run", path, "ls"]);
+        assert!(
+            error.starts_with(&format!("cannot open the new root {path}: ")),
+            "{error}"
+        );
+        assert!(
+            hint.ends_with("such as 'mmdebstrap --variant=minbase stable NEWROOT' makes"),
+            "{hint}"
+        );
+    }
+}
+
+#[test]
+fn the_new_root_is_empty() {
+    for user in users() {
+        let root = Root::empty(user);
+        for shell in [&[][..], &["/bin/sh"], &["/bin/sh", "-c", "ls"]] {
+            let run = &mut root.run(&[&["ROOT"][..], shell].concat());
+            let (error, hint) = told(run, 127);
+            assert_eq!(
+                error,
+                "cannot run /bin/sh: No such file or directory (ENOENT)"
+            );
+            assert!(
+                hint.starts_with("NEWROOT has no shell: name a COMMAND that is there, or fill it:"),
+                "{hint}"
+            );
+            assert_eq!(root.tree(), [""; 0]);
+        }
+        let (_, hint) = told(&mut root.run(&["ROOT", "ls"]), 127);
+        assert!(
+            hint.starts_with("there is no such command in the root"),
+            "{hint}"
+        );
+    }
+}
+
+#[test]
+fn options_and_commands_are_mixed_up() {
+    let root = Root::busybox(users()[0]);
+    // After NEWROOT it is the command.
+    let (error, hint) = told(&mut root.run(&["ROOT", "-v", "ls"]), 127);
+    assert_eq!(error, "cannot run -v: No such file or directory (ENOENT)");
+    let first = "rootlet's own options come first: rootlet run [OPTION]... NEWROOT COMMAND";
+    assert_eq!(hint, first);
+    // `--` may stand there, and need not.
+    for between in [&[][..], &["--"]] {
+        let words = [&["ROOT"], between, &["echo", "-n", "--help"]].concat();
+        assert_eq!(succeed(&mut root.run(&words)), "--help");
+    }
+    // A command's option before the command.
+    for role in ["run", "init"] {
+        let (error, hint) = words(&[role, "--port=80", "server"]);
+        assert_eq!(error, "cannot use --port=80: there is no such option");
+        assert_eq!(hint, HELP);
+    }
+}
+
+#[test]
+fn user_namespaces_are_off() {
+    // A user namespace may turn them off for itself.
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces
+                  exec setpriv --inh-caps=-all --bounding-set=-all \"$0\" run / true";
+    let mut unshare = command(User::Ordinary, "unshare");
+    unshare
+        .args(["-Ur", "sh", "-c", script])
+        .arg(rootlet_path());
+    let (error, hint) = told(&mut unshare, 125);
+    assert_eq!(
+        error,
+        "cannot make new namespaces: No space left on device (ENOSPC)"
+    );
+    let cure = "where it is 0, run as root, or: sysctl user.max_user_namespaces=10000";
+    assert!(hint.ends_with(cure), "{hint}");
+}
+
+/// Runs a script in a mount and user namespace of its own: `$0` is rootlet, `$1` the root.
+fn in_own_mounts(root: &Root, script: &str) -> Ended {
+    let mut unshare = command(users()[0], "unshare");
+    unshare
+        .args(["-Umr", "sh", "-ec", script])
+        .arg(rootlet_path())
+        .arg(root.path());
+    end(&mut unshare)
+}
+
+#[test]
+fn the_root_is_of_another_architecture() {
+    let root = Root::busybox(users()[0]);
+    // As much of a program as the kernel looks at; 0xf1f1 is nobody's machine.
+    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    program.resize(64, 0);
+    program[16..20].copy_from_slice(&[2, 0, 0xf1, 0xf1]);
+    root.executable("program.other", program);
+    let (error, hint) = told(&mut root.run(&["ROOT", "/program.other"]), 126);
+    assert_eq!(
+        error,
+        "cannot run /program.other: Exec format error (ENOEXEC)"
+    );
+    assert!(
+        hint.ends_with("on the host, apt-get install qemu-user-static binfmt-support"),
+        "{hint}"
+    );
+
+    // From 6.7 on a user namespace has a binfmt_misc of its own.
+    let uname = rustix::system::uname();
+    let release = uname.release().to_str().unwrap();
+    let mut numbers = release
+        .split('.')
+        .map(|number| number.parse::<u32>().unwrap_or(0));
+    if (numbers.next(), numbers.next()) < (Some(6), Some(7)) {
+        eprintln!("left out: binfmt_misc of a user namespace, on Linux {release}");
+        return;
+    }
+    let register = |emulator: &str, flags: &str| {
+        format!(
+            "mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+             echo \":other:E::other::{emulator}:{flags}\" >/proc/sys/fs/binfmt_misc/register
+             exec \"$0\" run --no-mounts \"$1\" /program.other with words"
+        )
+    };
+    // Opened when it was registered, it need not be in the root.
+    let ended = in_own_mounts(&root, &register("$1/bin/echo", "F"));
+    assert_eq!(ended.stdout, "/program.other with words\n", "{ended:?}");
+    let ended = in_own_mounts(&root, &register("/usr/bin/emulator", ""));
+    assert_eq!(ended.status, 127, "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("(an emulator registered with flag F of binfmt_misc"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn the_file_system_is_noexec_or_nodev() {
+    for (option, status) in [("noexec", 126), ("nodev", 0)] {
+        let root = Root::empty(users()[0]);
+        let script = format!(
+            "mount -t tmpfs -o {option} tmpfs \"$1\"
+             mkdir \"$1/bin\"
+             cp /bin/busybox \"$1/bin/sh\"
+             exec \"$0\" run \"$1\" sh -c 'echo lost >/dev/null; echo done'"
+        );
+        let ended = in_own_mounts(&root, &script);
+        assert_eq!(ended.status, status, "{ended:?}");
+        match status {
+            // The devices are the host's.
+            0 => assert_eq!(ended.stdout, "done\n", "{ended:?}"),
+            _ => {
+                let hint = "hint: it is not executable (chmod +x), or on a file system mounted noexec \
+                            (mount -o remount,exec)\n";
+                assert!(ended.stderr.ends_with(hint), "{ended:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn help_is_read_in_a_pager_of_80_columns() {
+    let mut shell = command(users()[0], "sh");
+    shell
+        .args(["-c", "\"$0\" run --help | head -n 1"])
+        .arg(rootlet_path());
+    let usage = "Usage: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]\n";
+    assert_eq!(succeed(&mut shell), usage);
+    for role in [
+        &["help"][..],
+        &["help", "run"],
+        &["help", "init"],
+        &["help", "boot"],
+    ] {
+        let help = succeed(rootlet(users()[0]).args(role));
+        assert!(
+            help.lines()
+                .all(|line| line.len() < 80 && line == line.trim_end()),
+            "{help}"
+        );
+    }
+    let overview = succeed(rootlet(users()[0]).arg("help"));
+    assert!(overview.lines().count() <= 24, "{overview}");
+}
