@@ -367,8 +367,9 @@ impl<'a> Inside<'a> {
                 let landing = walk(root.borrow(), mount.target.as_c_str());
                 bare &= unmount_all(mount.target.as_c_str());
                 if let Ok(landing) = landing {
-                    // Whatever could not be removed now is tried again, and told, below.
-                    let _ = stub::remove(root.borrow(), landing.path.as_c_str());
+                    // What is above it holds other mounts still, and is removed below, where
+                    // whatever could not be removed now is tried again, and told.
+                    let _ = stub::remove_one(root.borrow(), landing.path.bytes());
                 }
             }
         } else {

@@ -68,6 +68,31 @@ fn a_setup_that_fails_half_way_leaves_nothing() {
     }
 }
 
+/// Removing a stub when the first of its mounts goes must not take the others for the command's.
+#[test]
+fn a_directory_made_for_several_mounts_is_gone_again() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        let file = "/etc/hostname";
+        for binds in [
+            ["a/1", "a/2", "a/3"],
+            ["a/b/1", "a/c/2", "a/b/3"],
+            // The last is mounted over the others.
+            ["a/b/1", "a/b/2", "a"],
+        ] {
+            let binds = binds.map(|path| match path {
+                "a" => "tmpfs:/a".to_string(),
+                path => format!("{file}:/{path}"),
+            });
+            let [one, two, three] = binds.each_ref().map(String::as_str);
+            let words = ["-B", one, "-B", two, "-B", three, "ROOT", "true"];
+            succeed(&mut root.run(&words));
+            assert_eq!(root.tree(), before, "{binds:?} as {user:?}");
+        }
+    }
+}
+
 #[test]
 fn binds_show_directories_and_files_where_they_are_told_to() {
     for user in users() {

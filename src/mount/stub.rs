@@ -140,8 +140,8 @@ pub(crate) fn remove(root: BorrowedFd, path: &CStr) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Removes one stub; false when it has to stay.
-fn remove_one(root: BorrowedFd, path: &[u8]) -> Result<bool, Errno> {
+/// Removes one stub, whose path was walked; false when it has to stay.
+pub(crate) fn remove_one(root: BorrowedFd, path: &[u8]) -> Result<bool, Errno> {
     loop {
         let (parent, file) = match open_to_lock(root, path) {
             Ok(Some(opened)) => opened,
@@ -203,13 +203,15 @@ fn open_to_lock(root: BorrowedFd, path: &[u8]) -> Result<Option<(OwnedFd, OwnedF
     Ok(Some((parent, file)))
 }
 
+/// What is mounted on a stub, and hides it from us, is taken for one.
 fn holds_only_stubs(directory: BorrowedFd) -> Result<bool, Errno> {
+    let mount_id = fs::stat(directory)?.mount_id;
     let mut only_stubs = true;
     fs::visit_names(directory, |name| {
         let mut c_name = PathBuffer::new();
         only_stubs = c_name.push(name).is_ok()
             && match fs::stat_at(directory, c_name.as_c_str()) {
-                Ok(stat) => is_stub(&stat),
+                Ok(stat) => is_stub(&stat) || stat.mount_id != mount_id,
                 Err(errno) => errno == Errno::ENOENT,
             };
         only_stubs
