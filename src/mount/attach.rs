@@ -24,8 +24,14 @@ pub(crate) struct Attached {
     pub(crate) made_stubs: bool,
     /// The root is an overlay.
     pub(crate) in_overlay: bool,
-    /// Which of the mounts were not left out.
-    mounted: Vec<usize>,
+    mounted: Vec<Mounted>,
+}
+
+/// One of the mounts that was not left out.
+struct Mounted {
+    index: usize,
+    /// Its identity, or 0 as long as nobody has asked for it.
+    id: u64,
 }
 
 impl Attached {
@@ -49,7 +55,7 @@ pub(crate) fn attach_all<'a>(
 ) -> Result<(), Error<'a>> {
     for (index, mount) in mounts.iter().enumerate() {
         match attach(root, mount, mounts, attached, verbose) {
-            Ok(()) => attached.mounted.push(index),
+            Ok(()) => attached.mounted.push(Mounted { index, id: 0 }),
             Err(error) if mount.optional => {
                 if verbose || !error.is_missing_source() {
                     say_left_out(&error);
@@ -80,7 +86,7 @@ fn attach<'a>(
             let put = || put_in_overlay(root, target.as_c_str(), contents);
             let put = match attached.in_overlay.then(put) {
                 Some(Err(Errno::ENOENT)) => {
-                    make_mount_point(root, mount, mounts, &attached.mounted, verbose)?;
+                    make_mount_point(root, mount, mounts, &mut attached.mounted, verbose)?;
                     Some(put())
                 }
                 put => put,
@@ -100,7 +106,7 @@ fn attach<'a>(
             Ok(point) => point,
             Err(Errno::ENOENT) => {
                 attached.made_stubs = true;
-                make_mount_point(root, mount, mounts, &attached.mounted, verbose)?;
+                make_mount_point(root, mount, mounts, &mut attached.mounted, verbose)?;
                 continue;
             }
             Err(errno) => return Err(Error::new(Step::OpenTarget, target.bytes(), errno)),
@@ -358,7 +364,7 @@ fn make_mount_point<'a>(
     root: BorrowedFd,
     mount: &'a Mount,
     mounts: &[Mount],
-    mounted: &[usize],
+    mounted: &mut [Mounted],
     verbose: bool,
 ) -> Result<(), Error<'a>> {
     let target = &mount.target;
@@ -381,20 +387,26 @@ fn make_mount_point<'a>(
     if verbose {
         say(Step::MakeMountPoint, target.bytes(), b"");
     }
+    let root_id = fs::stat(root).map_err(failed)?.mount_id;
+    // Each is asked once, since there may be thousands.
+    for earlier in mounted.iter_mut().filter(|earlier| earlier.id == 0) {
+        let shown = mounts.get(earlier.index);
+        if let Some(Ok(shown)) = shown.map(|mount| resolve(root, mount.target.as_c_str())) {
+            earlier.id = fs::stat(shown.borrow()).map_err(failed)?.mount_id;
+        }
+    }
     // On the way from the root, into each mount of ours and out of it again: a directory in a
     // mount that is not ours belongs to whatever the one above it does.
     let mut outside = false;
     let is_outside = |directory: BorrowedFd| {
         let here = fs::stat(directory)?.mount_id;
-        if here == fs::stat(root)?.mount_id {
+        if here == root_id {
             outside = false;
         }
-        for earlier in mounted.iter().filter_map(|index| mounts.get(*index)) {
-            if let Ok(shown) = resolve(root, earlier.target.as_c_str()) {
-                if fs::stat(shown.borrow())?.mount_id == here {
-                    let is_bind = matches!(earlier.source, Source::Path(_));
-                    outside = is_bind || earlier.host_instead;
-                }
+        for earlier in mounted.iter().filter(|earlier| earlier.id == here) {
+            if let Some(earlier) = mounts.get(earlier.index) {
+                let is_bind = matches!(earlier.source, Source::Path(_));
+                outside = is_bind || earlier.host_instead;
             }
         }
         Ok(outside)
