@@ -395,7 +395,7 @@ impl<'a> Inside<'a> {
     fn become_closure(&self, kept: &PathBuffer) -> Result<(), Error<'a>> {
         set_sigchld(false);
         self.change_directory(kept)?;
-        set_blocked(self.caller_mask).map_err(|errno| Error::new(Step::Prepare, b"", errno))?;
+        self.give_back()?;
         let root = self.root.get().map(|root| root.number());
         let ours = [self.supervisor.number(), self.signals.number()];
         for number in ours.into_iter().chain(root) {

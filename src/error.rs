@@ -275,6 +275,11 @@ impl<'a> Error<'a> {
         (self.0.step, self.0.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
+    /// Is it that the limit on open files was reached?
+    pub(crate) fn is_of_too_many_files(&self) -> bool {
+        self.0.why == Why::Errno(Errno::EMFILE)
+    }
+
     /// Is it that the end of a process could not be waited for?
     pub(crate) fn is_of_waiting(&self) -> bool {
         self.0.step == Step::Wait
@@ -335,7 +340,14 @@ impl<'a> Error<'a> {
             (Step::Namespaces, Errno::EINVAL) => {
                 "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces"
             }
-            (Step::Namespaces, Errno::EAGAIN) => "the limit on processes is reached (ulimit -u)",
+            (Step::Namespaces | Step::Fork, Errno::EAGAIN) => {
+                "the limit on processes is reached (ulimit -u)"
+            }
+            (_, Errno::EMFILE) => "the limit on open files is reached (ulimit -n)",
+            (Step::Execute, Errno::E2BIG) => {
+                "the kernel's limit on arguments and environment together is a quarter of that on \
+                 the stack (ulimit -s), and 128 KiB for each"
+            }
             (Step::MapIds | Step::Propagation, Errno::EPERM | Errno::EACCES) => {
                 "AppArmor may forbid user namespaces to unknown programs: see sysctl \
                  kernel.apparmor_restrict_unprivileged_userns, or run as root"
@@ -355,9 +367,15 @@ impl<'a> Error<'a> {
             (Step::OpenSource, Errno::ENOENT) => {
                 "SRC is a path of the host; the option 'optional' leaves the mount out instead"
             }
-            (Step::MakeMountPoint, Errno::EROFS | Errno::EACCES) => {
-                "make it beforehand, or leave the mount out with the option 'optional' (of a \
-                 default: --no-mounts)"
+            (
+                Step::MakeMountPoint,
+                Errno::EROFS | Errno::EACCES | Errno::ENOSPC | Errno::EDQUOT,
+            ) => {
+                "make it beforehand, have it made in memory (--overlay), or leave the mount out \
+                 with the option 'optional' (of a default: --no-mounts)"
+            }
+            (Step::CloneRoot | Step::OpenSource | Step::Mount, Errno::ENOSPC) => {
+                "the limit on mounts is reached: see sysctl fs.mount-max"
             }
             (Step::MakeOutside, _) => {
                 "it lies below a directory bound from the host, where nothing is created: make it \

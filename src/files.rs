@@ -71,7 +71,7 @@ fn close_one_by_one(ours: &[u32], given: &[u32]) -> Result<(), Errno> {
     };
     let flags = fs::O_RDONLY | fs::O_DIRECTORY;
     let Ok(open) = fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0) else {
-        (0..process::open_files_limit()).for_each(|number| close(number as u32));
+        (0..process::open_files_limit()[1]).for_each(|number| close(number as u32));
         return Ok(());
     };
     fs::visit_names(open.borrow(), |name| {

@@ -27,7 +27,7 @@ use crate::sys::mount::{MNT_DETACH, umount};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
     Fork, become_subreaper, can_tell_reaped_status, exit, fork_command, id, lead_group,
-    lead_session, parent, set_parent_death_signal,
+    lead_session, parent, set_open_files_limit, set_parent_death_signal,
 };
 use crate::sys::signal::{SIGKILL, SIGPIPE, SignalSet, set_blocked, set_default, set_sigchld};
 use crate::sys::{Errno, OwnedFd, fs, net};
@@ -292,8 +292,8 @@ impl<'a> Inside<'a> {
         if let Err(error) = self.change_directory(kept) {
             return error;
         }
-        if let Err(errno) = set_blocked(self.caller_mask) {
-            return Error::new(Step::Prepare, b"", errno);
+        if let Err(error) = self.give_back() {
+            return error;
         }
         if let Some(reaper) = reaper {
             // No kernel ends us with it. What changes rights has been done, which would undo this.
@@ -310,6 +310,18 @@ impl<'a> Inside<'a> {
             return self.fallback.execute();
         }
         error
+    }
+
+    /// Gives the command what is the caller's: the limit on open files and the signal mask.
+    pub(crate) fn give_back(&self) -> Result<(), Error<'static>> {
+        if let Some(limit) = self.attached.open_files {
+            // To lower it is always allowed.
+            let _ = set_open_files_limit(limit);
+        }
+        match set_blocked(self.caller_mask) {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(Error::new(Step::Prepare, b"", errno)),
+        }
     }
 
     /// Where the command starts.

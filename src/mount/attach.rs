@@ -12,6 +12,7 @@ use crate::name::Name;
 use crate::sys::mount::{
     MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, mount, mount_setattr, move_mount, open_tree,
 };
+use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
 /// How often a mount point may vanish under us: each time, another run has just removed its stub.
@@ -25,6 +26,8 @@ pub(crate) struct Attached {
     /// The root is an overlay.
     pub(crate) in_overlay: bool,
     mounted: Vec<Mounted>,
+    /// The limit that the command is to have again.
+    pub(crate) open_files: Option<OpenFiles>,
 }
 
 /// One of the mounts that was not left out.
@@ -42,6 +45,16 @@ impl Attached {
             made_stubs: false,
             in_overlay: false,
             mounted: Vec::with_capacity(mounts.len()),
+            open_files: None,
+        }
+    }
+
+    /// Allows as many shares as the caller may ask for; false where that has been done.
+    fn allow_more_files(&mut self) -> bool {
+        let limit = open_files_limit();
+        self.open_files.is_none() && {
+            self.open_files = Some(limit);
+            set_open_files_limit([limit[1]; 2]).is_ok()
         }
     }
 }
@@ -54,7 +67,11 @@ pub(crate) fn attach_all<'a>(
     verbose: bool,
 ) -> Result<(), Error<'a>> {
     for (index, mount) in mounts.iter().enumerate() {
-        match attach(root, mount, mounts, attached, verbose) {
+        let mut result = attach(root, mount, mounts, attached, verbose);
+        if result.as_ref().is_err_and(Error::is_of_too_many_files) && attached.allow_more_files() {
+            result = attach(root, mount, mounts, attached, verbose);
+        }
+        match result {
             Ok(()) => attached.mounted.push(Mounted { index, id: 0 }),
             Err(error) if mount.optional => {
                 if verbose || !error.is_missing_source() {

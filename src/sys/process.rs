@@ -418,18 +418,27 @@ pub fn setdomainname(name: &[u8]) -> Result<(), Errno> {
     done(unsafe { sc::syscall2(nr::SETDOMAINNAME, name.as_ptr() as usize, name.len()) })
 }
 
-/// The highest number of open files that this process may ask for, by `prlimit64(2)`.
-pub fn open_files_limit() -> u64 {
-    let mut limit = MaybeUninit::<raw::rlimit64>::zeroed();
-    // SAFETY: the kernel fills the struct, which is plain integers; it cannot fail.
-    unsafe {
-        sc::syscall4(
-            nr::PRLIMIT64,
-            0,
-            raw::RLIMIT_NOFILE as usize,
-            0,
-            limit.as_mut_ptr() as usize,
-        );
-        limit.assume_init().rlim_max
-    }
+/// How many files this process may have open, and how many it may ask for.
+pub type OpenFiles = [u64; 2];
+
+/// `prlimit64(2)` for `RLIMIT_NOFILE`.
+pub fn open_files_limit() -> OpenFiles {
+    let mut limit = [0; 2];
+    // SAFETY: the array is laid out as the struct of two integers that the kernel fills.
+    let _ = unsafe { limit_open_files(0, limit.as_mut_ptr() as usize) };
+    limit
+}
+
+/// As above. Descriptors that are open stay open.
+pub fn set_open_files_limit(limit: OpenFiles) -> Result<(), Errno> {
+    // SAFETY: as above, which the kernel reads.
+    unsafe { limit_open_files(limit.as_ptr() as usize, 0) }
+}
+
+/// # Safety
+///
+/// Each is 0 or the address of an [`OpenFiles`].
+unsafe fn limit_open_files(new: usize, old: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    done(unsafe { sc::syscall4(nr::PRLIMIT64, 0, raw::RLIMIT_NOFILE as usize, new, old) })
 }
