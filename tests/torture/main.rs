@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod load;
 
 use std::time::{Duration, Instant};
 

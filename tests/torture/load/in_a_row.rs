@@ -1,0 +1,113 @@
+//! One run after the other, and what the kernel keeps of them: nothing.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::Instant;
+
+use crate::common::{Root, processes_with, rounds, users};
+use crate::load::{assert_no_mount_of, turn};
+use crate::{summary, until};
+
+/// As many as are asked for, if there is time.
+const ALL: usize = 100_000;
+
+/// A line of /proc/meminfo, in kB.
+pub(super) fn meminfo(name: &str) -> i64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.unwrap().trim_start_matches(':').trim_end_matches("kB");
+    value.trim().parse().unwrap()
+}
+
+/// What a run could leave in the kernel.
+#[derive(Clone, Copy, Debug)]
+struct Kernel {
+    available: i64,
+    /// Memory of the kernel's own objects that it cannot take back: mounts and namespaces, too.
+    slab: i64,
+    /// Dentries that are in use.
+    dentries: i64,
+    /// Processes and threads.
+    tasks: i64,
+}
+
+impl Kernel {
+    fn now() -> Kernel {
+        let read = |path| fs::read_to_string(path).unwrap();
+        let dentries = read("/proc/sys/fs/dentry-state");
+        let mut dentries = dentries
+            .split_whitespace()
+            .map(|number| number.parse::<i64>().unwrap());
+        let (all, unused) = (dentries.next().unwrap(), dentries.next().unwrap());
+        let load = read("/proc/loadavg");
+        let tasks = load.split_whitespace().nth(3).unwrap();
+        Kernel {
+            available: meminfo("MemAvailable"),
+            slab: meminfo("SUnreclaim"),
+            dentries: all - unused,
+            tasks: tasks.split('/').nth(1).unwrap().parse().unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_runs_leave_nothing() {
+    let _turn = turn();
+    let roots: Vec<Root> = users().into_iter().map(Root::busybox).collect();
+    let before: Vec<_> = roots.iter().map(Root::tree).collect();
+    // Each user in turn. Without mount points in the root, they are made and removed each time.
+    let mut commands: Vec<_> = roots
+        .iter()
+        .map(|root| {
+            let mut command = root.run(&["ROOT", "true"]);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        })
+        .collect();
+    let number = commands.len();
+    let mut run = |index: usize| {
+        let status = commands[index % number].status().unwrap();
+        assert_eq!(status.code(), Some(0), "run {index}");
+    };
+
+    // What the kernel keeps for the next ones has come by then.
+    let warm = rounds(200);
+    (0..warm).for_each(&mut run);
+    let start = Kernel::now();
+    let (begin, until) = (Instant::now(), until());
+    let mut runs = 0;
+    while runs < rounds(500) || (runs < ALL && Instant::now() < until) {
+        run(runs);
+        runs += 1;
+    }
+    let each = begin.elapsed().as_secs_f64() * 1000.0 / runs as f64;
+    let end = Kernel::now();
+
+    for (root, before) in roots.iter().zip(before) {
+        assert_eq!(root.tree(), before);
+        assert_eq!(processes_with(root.name()), []);
+        assert_no_mount_of(root);
+    }
+    let grown = |of: fn(&Kernel) -> i64| of(&end) - of(&start);
+    // Whatever else the machine does is lost in so many.
+    if runs >= ALL / 5 {
+        let runs = runs as i64;
+        let found = format!("after {runs} runs: {start:?}, {end:?}");
+        // A mount alone takes 320 bytes, a pid namespace with its processes several kB.
+        assert!(grown(|kernel| kernel.slab) * 1024 < runs * 256, "{found}");
+        assert!(grown(|kernel| kernel.dentries) < runs / 10, "{found}");
+        assert!(grown(|kernel| kernel.tasks) < runs / 100, "{found}");
+        assert!(-grown(|kernel| kernel.available) < runs * 4, "{found}");
+    }
+    summary(
+        "load in a row",
+        &format!(
+            "{runs} runs, {each:.2} ms each; grown by: kernel objects {:+} kB, memory in use {:+} \
+             kB, dentries in use {:+}, tasks of the machine {:+}; 0 mounts, 0 processes, 0 stubs",
+            grown(|kernel| kernel.slab),
+            -grown(|kernel| kernel.available),
+            grown(|kernel| kernel.dentries),
+            grown(|kernel| kernel.tasks),
+        ),
+    );
+}

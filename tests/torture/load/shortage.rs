@@ -1,0 +1,259 @@
+//! Too few descriptors, processes and namespaces, a full disk and a full tmpfs: clear errors.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::mount::{MountFlags, mount};
+
+use crate::common::{
+    Ended, Root, User, can_be_root, command, end, processes_with, rootlet_path, succeed, tree,
+    users,
+};
+use crate::load::{in_own_mounts, turn};
+use crate::summary;
+
+/// `ulimit WHAT NUMBER`, and then rootlet with these words.
+fn limited(user: User, limit: &str, words: &[&str]) -> Command {
+    let mut shell = command(user, "/bin/bash");
+    let script = format!("ulimit {limit} && exec \"$@\"");
+    shell.args(["-c", &script, "sh"]).arg(rootlet_path());
+    shell.arg("run").args(words);
+    shell
+}
+
+/// One line that names the errno, and a hint.
+#[track_caller]
+fn assert_clear(ended: &Ended, errno: &str, hint: &str) {
+    let text = &ended.stderr;
+    let (line, hints) = text.split_once('\n').unwrap_or((text, ""));
+    assert_eq!(ended.status, 125, "{ended:?}");
+    assert!(line.starts_with("rootlet: cannot "), "{ended:?}");
+    assert!(line.ends_with(&format!(" ({errno})")), "{ended:?}");
+    assert!(
+        hints.starts_with(&format!("hint: {hint}")) && hints.lines().count() == 1,
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn few_descriptors() {
+    let _turn = turn();
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        let (mut refused, mut left_out) = (Vec::new(), Vec::new());
+        for number in (3..=16).rev() {
+            let limit = format!("-n {number}");
+            let ended = end(&mut limited(user, &limit, &[root.name(), "true"]));
+            assert_eq!(root.tree(), before, "{number}: {ended:?}");
+            if ended.status != 0 {
+                assert_clear(&ended, "EMFILE", "the limit on open files is reached");
+                refused.push(number);
+            } else if !ended.stderr.is_empty() {
+                // An optional mount is told of, too.
+                let line = "rootlet: left out: ";
+                assert!(ended.stderr.starts_with(line), "{number}: {ended:?}");
+                left_out.push(number);
+            }
+        }
+        assert!(!refused.contains(&16) && !left_out.contains(&16));
+        assert!(refused.contains(&3));
+        assert_eq!(processes_with(root.name()), []);
+        summary(
+            "load shortage",
+            &format!(
+                "as {user:?}, RLIMIT_NOFILE 16 is enough; a clear error for {refused:?}, an \
+                 optional mount left out for {left_out:?}; 0 left"
+            ),
+        );
+    }
+}
+
+#[test]
+fn few_processes() {
+    if !can_be_root() {
+        return;
+    }
+    let _turn = turn();
+    // Nobody else's, since the kernel counts what a user runs.
+    let id = 1_000_000_000 + std::process::id();
+    let root = Root::busybox(User::Root);
+    std::os::unix::fs::chown(root.path(), Some(id), Some(id)).unwrap();
+    let before = root.tree();
+    let run = |number: u32| {
+        let limit = format!("-u {number}");
+        let mut limited = limited(User::Root, &limit, &[root.name(), "true"]);
+        let ended = end(limited.uid(id).gid(id));
+        assert_eq!(root.tree(), before, "{number}: {ended:?}");
+        ended
+    };
+    let fork = "rootlet: cannot start a process for true: Resource temporarily unavailable";
+    let hint = "the limit on processes is reached (ulimit -u)";
+    let ended = run(1);
+    assert_clear(&ended, "EAGAIN", hint);
+    assert!(
+        ended
+            .stderr
+            .starts_with("rootlet: cannot make new namespaces: ")
+    );
+    let ended = run(2);
+    assert_clear(&ended, "EAGAIN", hint);
+    assert!(ended.stderr.starts_with(fork), "{ended:?}");
+    // Supervisor, pid 1 and command.
+    let ended = run(3);
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    assert_eq!(processes_with(root.name()), []);
+    summary(
+        "load shortage",
+        "RLIMIT_NPROC 3 is enough; a clear error for 2 and 1; 0 left",
+    );
+}
+
+#[test]
+fn no_namespaces() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        for name in ["mnt", "pid", "uts", "ipc"] {
+            let mut outer = command(user, "unshare");
+            // A limit of a user namespace's own, which ends with it.
+            let script = format!("echo 0 >/proc/sys/user/max_{name}_namespaces && exec \"$@\"");
+            outer.args(["--user", "--map-root-user", "sh", "-c", &script, "sh"]);
+            outer.arg(rootlet_path()).args(["run", root.name(), "true"]);
+            let ended = end(&mut outer);
+            assert_clear(&ended, "ENOSPC", "the limit on namespaces is reached");
+            assert_eq!(root.tree(), before, "{name}");
+        }
+    }
+}
+
+/// A copy of the root on a file system that is then filled, so that nothing can be made in it.
+fn on_full(medium: &str, fill: impl Fn(&Root, &Root) + Sync) {
+    let disk = Root::empty(User::Root);
+    let root = Root::busybox(User::Root);
+    in_own_mounts(|| {
+        fill(&disk, &root);
+        let run = |words: &[&str]| {
+            let mut command = command(User::Root, rootlet_path());
+            end(command.arg("run").args(words).args([disk.name(), "true"]))
+        };
+        let before = tree(disk.path());
+        let ended = run(&[]);
+        assert_clear(
+            &ended,
+            "ENOSPC",
+            "make it beforehand, have it made in memory (--overlay)",
+        );
+        let line = "rootlet: cannot make the mount point /";
+        assert!(ended.stderr.starts_with(line), "{ended:?}");
+        assert_eq!(tree(disk.path()), before);
+        // What the hint says is a cure.
+        for cure in ["--overlay", "--no-mounts"] {
+            let ended = run(&[cure]);
+            assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+            assert_eq!(tree(disk.path()), before);
+        }
+    });
+    assert_eq!(tree(disk.path()), [""; 0]);
+    summary(
+        "load shortage",
+        &format!("a full {medium}: a clear error, and --overlay and --no-mounts run; 0 left"),
+    );
+}
+
+fn copy(root: &Root, disk: &Root) {
+    let mut cp = Command::new("cp");
+    cp.arg("-a").arg(root.path().join("bin")).arg(disk.path());
+    assert!(cp.status().unwrap().success());
+}
+
+#[test]
+fn a_tmpfs_without_inodes_half_way() {
+    if !can_be_root() {
+        return;
+    }
+    let _turn = turn();
+    // Room for none of the mount points, and for one or two of three.
+    for room in 0..3 {
+        on_full(&format!("tmpfs with room for {room}"), |disk, root| {
+            mount("tmpfs", disk.path(), "tmpfs", MountFlags::empty(), c"").unwrap();
+            copy(root, disk);
+            // Itself, and what is in it.
+            let used = tree(disk.path()).len() + 1;
+            let data = std::ffi::CString::new(format!("nr_inodes={}", used + room)).unwrap();
+            rustix::mount::mount_remount(disk.path(), MountFlags::empty(), data.as_c_str())
+                .unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    if !can_be_root() {
+        return;
+    }
+    let _turn = turn();
+    let image = tempfile::NamedTempFile::new().unwrap();
+    image.as_file().set_len(8 << 20).unwrap();
+    let mut mkfs = Command::new("/usr/sbin/mkfs.ext4");
+    mkfs.args(["-q", "-m", "0", "-b", "1024"]).arg(image.path());
+    assert!(mkfs.status().unwrap().success());
+    on_full("ext4", |disk, root| {
+        // Its loop device goes with the mount.
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-o", "loop"])
+            .arg(image.path())
+            .arg(disk.path());
+        let mounted = mount.output().unwrap();
+        assert!(mounted.status.success(), "{mounted:?}");
+        fs::remove_dir(disk.path().join("lost+found")).unwrap();
+        copy(root, disk);
+        // To the last block.
+        for block in ["1024k", "1k"] {
+            let mut dd = Command::new("dd");
+            dd.arg("if=/dev/zero").arg(format!("bs={block}"));
+            dd.arg(format!("of={}/bin/zero-{block}", disk.name()));
+            assert!(!dd.output().unwrap().status.success(), "it is not full");
+        }
+    });
+}
+
+#[test]
+fn a_full_tmpfs_is_the_commands_own_error() {
+    let _turn = turn();
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        let fill = |place: &str| format!("dd if=/dev/zero of={place}/zero bs=64k count=2; exit 7");
+        for (option, value, place) in [
+            ("-B", "tmpfs:/dev/shm:size=64k", "/dev/shm"),
+            ("--overlay-size", "64k", ""),
+        ] {
+            let words = [option, value, "ROOT", "sh", "-c", &fill(place)];
+            let ended = end(&mut root.run(&words));
+            assert_eq!(ended.status, 7, "{ended:?}");
+            assert!(
+                ended.stderr.contains("No space left on device"),
+                "{ended:?}"
+            );
+            assert!(!ended.stderr.contains("rootlet"), "{ended:?}");
+            assert_eq!(root.tree(), before);
+        }
+        // Ours is where there is no room for a mount point of ours.
+        let small = "tmpfs:/small:nr_inodes=1";
+        let words = ["-B", small, "-B", "/dev/null:/small/null", "ROOT", "true"];
+        let ended = end(&mut root.run(&words));
+        assert_clear(&ended, "ENOSPC", "make it beforehand");
+        let line = "rootlet: cannot make the mount point /small/null: No space left on device";
+        assert!(ended.stderr.starts_with(line), "{ended:?}");
+        assert_eq!(root.tree(), before);
+        // One that is the smallest there is does not keep an overlay from being made.
+        succeed(&mut root.run(&["--overlay-size", "1", "ROOT", "true"]));
+    }
+    summary(
+        "load shortage",
+        "a full /dev/shm and a full overlay: the command's own error and status; 0 left",
+    );
+}
