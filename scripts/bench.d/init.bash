@@ -111,6 +111,7 @@ bench_idle() {
         [ "$(cat "/proc/$(tr -d ' ' <"/proc/$init/task/$init/children")/comm" 2>/dev/null)" = sleep ]; do
         sleep 0.01
     done
+    : >"$scratch/strace"
     # Calls under way when strace comes and goes are not counted by -c, which counts those that end.
     strace -f -c -o "$scratch/calls" -p "$init" 2>"$scratch/strace" &
     tracer=$!

@@ -1,1 +1,27 @@
-# write
+# shellcheck shell=bash disable=SC2154 # $scratch: of scripts/bench
+# The README's tables, between its two marks, and the chart beside this script.
+
+write_all() {
+    local begin='<!-- Written by scripts/bench --write -->' end='<!-- Until here -->'
+    if ! grep -qxF "$begin" README.md || ! grep -qxF "$end" README.md; then
+        say "README.md has no lines '$begin' and '$end'"
+        return 1
+    fi
+    awk -v begin="$begin" -v end="$end" -v tables="$scratch/tables" '
+        $0 == end { inside = 0 }
+        !inside { print }
+        $0 == begin {
+            inside = 1
+            print ""
+            while ((getline line < tables) > 0) {
+                sub(/ +$/, "", line)
+                print line == "" ? "" : "    " line
+            }
+            print ""
+        }' README.md >"$scratch/README.md"
+    cat "$scratch/README.md" >README.md
+    if [ -s "$scratch/points" ]; then
+        awk -v machine="$(sed -n 1p "$scratch/tables")" -f scripts/bench.d/chart.awk "$scratch/points" \
+            >scripts/bench.svg
+    fi
+}
