@@ -20,7 +20,7 @@ function words(x, y, anchor, class, text) {
 }
 
 function shown(value) {
-    return value >= 100 ? sprintf("%.0f", value) : value >= 10 ? sprintf("%.1f", value) : sprintf("%.2f", value)
+    return value == int(value) || value >= 100 ? sprintf("%.0f", value) : value >= 10 ? sprintf("%.1f", value) : sprintf("%.2f", value)
 }
 
 BEGIN { FS = "\t" }

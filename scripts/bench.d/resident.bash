@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # $scratch, $is_root: of scripts/bench
-# What stays while a command runs: memory, wake-ups; and the system calls that lead there.
+# What stays while a command runs: memory and wake-ups.
 
 children() {
     cat "/proc/$1/task"/*/children 2>/dev/null || true
@@ -125,53 +125,4 @@ bench_resident() {
     cp "$scratch/wait" "$scratch/init/true"
     title "resident of an init"
     print_resident "memory of an init"
-}
-
-# count_calls WORD...: system calls until the command is executed, and altogether, without those of
-# the command, a static true in NEWROOT or on the host.
-count_calls() {
-    local log=$scratch/user/strace
-    # Another user may have made it.
-    rm -f "$log"
-    "${as[@]}" strace -f -o "$log" "$@" </dev/null >/dev/null 2>&1
-    awk '
-        / <\.\.\. / || / (---|\+\+\+) / { next }
-        $1 in is_command { next }
-        { all++ }
-        /execve\("[^"]*\/true", \["[^"]*\/true"\]/ { is_command[$1] = 1; if (!before) before = all }
-        END { printf "%d %d", before, all }' "$log"
-}
-
-bench_calls() {
-    need strace:strace
-    need_peers
-    need_inits
-    if $is_root; then
-        as_root
-        start_commands
-        add_runners root
-        sed -i '/^true itself/d; /^proot/d' "$scratch/commands"
-        title "system calls of a run, as root"
-        print_calls
-    fi
-    as_user
-    start_commands
-    add_runners user
-    sed -i -n '/^\(rootlet\|floor\|bubblewrap\)\t/p' "$scratch/commands"
-    title "system calls of a run, as an ordinary user"
-    print_calls
-    add_inits "$scratch/true"
-    add floor "$scratch/floor-init" "$scratch/true"
-    title "system calls of an init"
-    print_calls
-}
-
-print_calls() {
-    local line words counts
-    printf '%-28s %10s %10s\n' '' 'to exec' all
-    while IFS= read -r line; do
-        IFS=$'\t' read -ra words <<<"$line"
-        read -ra counts <<<"$(count_calls "${words[@]:1}")"
-        printf '%-28s %10d %10d\n' "${words[0]}" "${counts[@]}"
-    done <"$scratch/commands"
 }
