@@ -11,7 +11,7 @@ bench_run() {
     start_commands
     add_runners root
     title "rootlet run, static true, default mounts, as root"
-    spawn "$(rounds 500 60)" "$(rounds 20 1)" | print_times "rootlet run"
+    spawn "$(rounds 500 60)" "$(rounds 20 0.5)" | print_times "rootlet run"
     peer_versions
 }
 
@@ -21,7 +21,7 @@ bench_user() {
     start_commands
     add_runners user
     title "rootlet run, static true, default mounts, as an ordinary user"
-    spawn "$(rounds 500 60)" "$(rounds 20 1)" | print_times "rootlet run as an ordinary user"
+    spawn "$(rounds 500 60)" "$(rounds 20 0.5)" | print_times "rootlet run as an ordinary user"
 }
 
 # Those that are fast enough for it to matter.
