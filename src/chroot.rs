@@ -7,7 +7,7 @@ use core::ops::{Deref, DerefMut};
 use crate::capability::Capabilities;
 use crate::directory::{WorkingDirectory, current_directory};
 use crate::environment::Change;
-use crate::error::{Error, Line, Step};
+use crate::error::{Error, Line, Step, Verbose};
 use crate::map_users::MapUsers;
 use crate::mount::path::PathBuffer;
 use crate::mount::{self, Mount, Source, overlay, stub};
@@ -74,7 +74,7 @@ pub struct Description {
     pub(crate) pty: bool,
     /// The command's standard descriptors, where they were set.
     pub(crate) standard: [Option<Stdio>; 3],
-    pub(crate) verbose: bool,
+    pub(crate) verbose: Verbose,
 }
 
 impl Deref for Chroot {
@@ -122,7 +122,7 @@ impl Chroot {
             no_new_privileges: false,
             pty: false,
             standard: [None; 3],
-            verbose: false,
+            verbose: Verbose::NOT,
         }))
     }
 
@@ -443,9 +443,9 @@ impl Chroot {
         self
     }
 
-    /// Says each step on standard error.
+    /// Says each step on standard error, and how many seconds after this call.
     pub fn verbose(mut self) -> Chroot {
-        self.verbose = true;
+        self.verbose = Verbose::from_now();
         self
     }
 

@@ -5,6 +5,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::sys::memory::Page;
+use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::{self, BorrowedFd, Errno, fs, net};
 
 /// What went wrong: the step, the objects it was about, and the reason.
@@ -519,11 +520,45 @@ impl fmt::Display for Error<'_> {
 
 impl core::error::Error for Error<'_> {}
 
-/// Says on standard error what is being done, for `--verbose`.
-pub(crate) fn say(step: Step, object: &[u8], place: &[u8]) {
+/// Are the steps said on standard error, for `--verbose`, and since when?
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verbose(Option<u64>);
+
+impl Verbose {
+    pub(crate) const NOT: Verbose = Verbose(None);
+
+    pub(crate) fn from_now() -> Verbose {
+        Verbose(Some(clock()))
+    }
+
+    pub(crate) fn is_on(self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Says what is being done, and how many seconds after the start.
+    pub(crate) fn say(self, step: Step, object: &[u8], place: &[u8]) {
+        let Some(start) = self.0 else { return };
+        let time = clock() - start;
+        let mut line = Line::new();
+        line.push(b"rootlet: [");
+        line.push_number((time / NANOSECONDS) as u32);
+        // Seven digits, of which the first is no more than a place for the dot.
+        let mut fraction = Line::new();
+        fraction.push_number((time % NANOSECONDS / 1000 + 1_000_000) as u32);
+        line.push(b".");
+        line.push(fraction.bytes().get(1..).unwrap_or_default());
+        line.push(b"] ");
+        line.push_step(step, object, place);
+        line.push(b"\n");
+        line.print();
+    }
+}
+
+/// Says on standard error what has happened.
+pub(crate) fn say(step: Step) {
     let mut line = Line::new();
     line.push(b"rootlet: ");
-    line.push_step(step, object, place);
+    line.push_step(step, b"", b"");
     line.push(b"\n");
     line.print();
 }
@@ -542,6 +577,8 @@ pub(crate) fn say_left_out(error: &Error) {
 pub(crate) struct Line {
     bytes: [u8; 2 * 4096 + 512],
     length: usize,
+    /// Names are as they are.
+    is_verbatim: bool,
 }
 
 impl Line {
@@ -549,6 +586,15 @@ impl Line {
         Line {
             bytes: [0; 2 * 4096 + 512],
             length: 0,
+            is_verbatim: false,
+        }
+    }
+
+    /// One for whoever writes control characters in a way of its own.
+    pub(crate) fn verbatim() -> Line {
+        Line {
+            is_verbatim: true,
+            ..Line::new()
         }
     }
 
@@ -564,7 +610,7 @@ impl Line {
     pub(crate) fn push_name(&mut self, name: &[u8]) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         for byte in name {
-            if byte.is_ascii_control() {
+            if byte.is_ascii_control() && !self.is_verbatim {
                 let (high, low) = (byte >> 4, byte & 15);
                 self.push(&[b'\\', b'x', DIGITS[high as usize], DIGITS[low as usize]]);
             } else {

@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use crate::capability::clear_inheritable;
 use crate::chroot::Chroot;
 use crate::directory::{WorkingDirectory, keep_current_directory};
-use crate::error::{Error, Step, say};
+use crate::error::{Error, Step};
 use crate::exec::Command;
 use crate::files::{close_all_but_given, close_given, close_standard};
 use crate::identity::Identity;
@@ -396,9 +396,7 @@ impl<'a> Inside<'a> {
     }
 
     fn say(&self, step: Step, object: &[u8]) {
-        if self.chroot.verbose {
-            say(step, object, b"");
-        }
+        self.chroot.verbose.say(step, object, b"");
     }
 
     /// A supervisor that is gone needs to be told nothing.

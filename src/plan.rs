@@ -16,15 +16,18 @@ use crate::sys::poll::NANOSECONDS;
 use crate::sys::{BorrowedFd, Errno, fs};
 
 impl Chroot {
-    /// Tells what [`Chroot::run`] would do, a line for each step, and does nothing: no namespace
-    /// is made, nothing is mounted, nothing is written. Symbolic links of the new root are
-    /// followed, so each mount shows where it will really land.
+    /// Tells what [`Chroot::run`] would do, and does nothing: no namespace is made, nothing is
+    /// mounted, nothing is written. Below the new root stands the tree of its mounts, each with what
+    /// is shown there; then a line for each other step. Symbolic links of the new root are followed,
+    /// so each mount shows where it will really land.
     ///
     /// ```
-    /// use rootlet::Chroot;
+    /// use rootlet::{Chroot, Mount};
     ///
-    /// let plan = Chroot::new("/").no_mounts().command("true").plan()?;
-    /// assert_eq!(plan, b"new root   /\nin         /\nrun        true\n");
+    /// let chroot = Chroot::new("/").no_mounts().mount(Mount::bind("/usr").read_only());
+    /// let plan = chroot.command("true").plan()?;
+    /// let expected = "new root   /\n  /usr     /usr (ro)\nin         /\nrun        true\n";
+    /// assert_eq!(String::from_utf8_lossy(&plan), expected);
     /// # Ok::<(), rootlet::Error>(())
     /// ```
     ///
@@ -32,120 +35,94 @@ impl Chroot {
     ///
     /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
     pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
+        self.planned(false)
+    }
+
+    /// The same for programs, as one object of JSON:
+    ///
+    /// - `"mounts"`: an object for each, in the order of mounting: `"target"`, `"source"`, `"type"`
+    ///   (`"bind"`, `"copy"`, or that of a new file system), `"options"`, `"recursive"`, `"in"` (the
+    ///   target of the mount that it lands in, or `null`), `"created"` (the mount point is made for
+    ///   the run), `"left-out"` (it is optional, and its source is missing).
+    /// - Each other step by its name in [`Chroot::plan`], such as `"new root"`, `"env"` or `"run"`,
+    ///   with an array of strings.
+    ///
+    /// A byte that is not UTF-8, which a path or a variable may have, becomes the lone surrogate
+    /// U+DC00 and that byte, as `os.fsdecode` of Python has it: 0xff is `\udcff`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Chroot::plan`].
+    pub fn plan_json(&self) -> Result<Vec<u8>, Error<'static>> {
+        self.planned(true)
+    }
+
+    fn planned(&self, for_programs: bool) -> Result<Vec<u8>, Error<'static>> {
         self.check_names()?;
         self.check_kept_descriptors()?;
         let mut chroot = self.prepared()?;
         let root = chroot.open_new_root()?;
         let identity = chroot.identify(root.borrow())?;
-        let mut plan = Vec::new();
-        let mut tell = |label: &str, write: &dyn Fn(&mut Line)| {
-            let mut line = Line::new();
-            line.push(label.as_bytes());
-            line.push(&b"           "[label.len()..]);
-            write(&mut line);
-            plan.extend_from_slice(line.bytes());
-            plan.push(b'\n');
-        };
-
-        tell("new root", &|line| {
-            line.push_name(chroot.new_root.bytes());
-            if let Some(memory) = &chroot.overlay {
-                line.push(b", under an overlay in memory (");
-                line.push_name(memory.bytes());
-                line.push(b")");
-            }
-            if chroot.read_only {
-                line.push(b", read-only");
-            }
-        });
-        let mut earlier: Vec<Vec<u8>> = Vec::new();
+        let mut plan = Plan::default();
+        plan.step("new root", &|line| line.push_name(chroot.new_root.bytes()));
+        if let Some(memory) = &chroot.overlay {
+            plan.step("overlay", &|line| line.push_name(memory.bytes()));
+        }
+        if chroot.read_only {
+            plan.step("read-only", &|line| line.push(b"/"));
+        }
         for mount in &chroot.mounts {
-            let (source, target) = (mount.source.name().bytes(), mount.target.bytes());
-            if let Some(error) = missing_source(mount) {
-                if !mount.optional {
-                    return Err(error);
-                }
-                tell("left out", &|line| {
-                    line.push_step(Step::Mount, source, target)
-                });
-                continue;
-            }
-            let landing = walk(root.borrow(), mount.target.as_c_str())
-                .map_err(|errno| Error::new(Step::OpenTarget, target, errno).into_owned())?;
-            let path = match landing.path.bytes() {
-                b"" => b"/",
-                path => path,
-            };
-            let inside = earlier.iter().rev().find(|other| is_below(path, other));
-            let is_stub = match &landing.found {
-                Some(found) => fs::stat(found.borrow()).is_ok_and(|stat| stub::is_stub(&stat)),
-                None => true,
-            };
-            tell("mount", &|line| {
-                describe(mount, line);
-                line.push(b" on ");
-                line.push_name(path);
-                if mount.devices {
-                    line.push(b", with the usual devices");
-                }
-                match inside {
-                    Some(other) => {
-                        line.push(b", in the mount on ");
-                        line.push_name(other);
-                    }
-                    None if is_stub => line.push(b", made for the run"),
-                    None => {}
-                }
-            });
-            earlier.push(path.to_vec());
+            let landing = Landing::of(mount, root.borrow(), &plan.mounts)?;
+            plan.mounts.push(landing);
         }
         if chroot.mask_proc {
             for path in mask::READ_ONLY {
-                tell("read-only", &|line| line.push(path.to_bytes()));
+                plan.step("read-only", &|line| line.push(path.to_bytes()));
             }
             for path in mask::COVERED {
-                tell("cover", &|line| line.push(path.to_bytes()));
+                plan.step("cover", &|line| line.push(path.to_bytes()));
             }
         }
         if let Some(name) = &chroot.hostname {
-            tell("host name", &|line| line.push_name(name.bytes()));
+            plan.step("host name", &|line| line.push_name(name.bytes()));
         }
         for change in &self.changes {
-            tell("env", &|line| change.describe(line));
+            plan.step("env", &|line| change.describe(line));
         }
         if identity.has_ids() {
-            tell("user", &|line| identity.describe_ids(line));
+            plan.step("user", &|line| identity.describe_ids(line));
         }
         if identity.has_groups() {
-            tell("groups", &|line| identity.describe_groups(line));
+            plan.step("groups", &|line| identity.describe_groups(line));
         }
         if self.dropped_capabilities != Capabilities::NONE {
-            tell("without", &|line| self.dropped_capabilities.describe(line));
+            plan.step("without", &|line| self.dropped_capabilities.describe(line));
         }
         if self.no_new_privileges {
-            tell("without", &|line| line.push(b"new privileges"));
+            plan.step("without", &|line| line.push(b"new privileges"));
         }
-        for (namespace, own) in chroot.namespaces.changed() {
-            tell(if own { "unshare" } else { "share" }, &|line| {
-                line.push(namespace.name().as_bytes());
-            });
+        for (label, wanted) in [("unshare", true), ("share", false)] {
+            for (namespace, own) in chroot.namespaces.changed() {
+                if own == wanted {
+                    plan.step(label, &|line| line.push(namespace.name().as_bytes()));
+                }
+            }
         }
         for number in &self.kept_descriptors {
-            tell("descriptor", &|line| line.push_number(*number));
+            plan.step("descriptor", &|line| line.push_number(*number));
         }
         if let Some(number) = self.status_descriptor {
-            tell("status", &|line| {
+            plan.step("status", &|line| {
                 line.push(b"on descriptor ");
                 line.push_number(number);
             });
         }
         if self.new_session {
-            tell("session", &|line| line.push(b"of its own"));
+            plan.step("session", &|line| line.push(b"of its own"));
         }
         if self.grace > 0 {
-            tell("grace", &|line| {
-                line.push_number((self.grace / NANOSECONDS) as u32)
-            });
+            let seconds = (self.grace / NANOSECONDS) as u32;
+            plan.step("grace", &|line| line.push_number(seconds));
         }
         let map = match chroot.map_users {
             MapUsers::Root => None,
@@ -153,23 +130,232 @@ impl Chroot {
             MapUsers::Auto => Some("auto"),
         };
         if let Some(map) = map {
-            tell("map users", &|line| line.push(map.as_bytes()));
+            plan.step("map users", &|line| line.push(map.as_bytes()));
         }
-        tell("in", &|line| match &chroot.directory {
+        plan.step("in", &|line| match &chroot.directory {
             WorkingDirectory::Path(path) => line.push_name(path.bytes()),
             WorkingDirectory::Kept => line.push(b"the current directory"),
         });
-        tell("run", &|line| {
-            for (index, word) in chroot.words.iter().enumerate() {
-                line.push(if index == 0 { b"" } else { b" " });
-                line.push_name(word.bytes());
-            }
-        });
-        if let Some(name) = &chroot.argv0 {
-            tell("called", &|line| line.push_name(name.bytes()));
+        for word in &chroot.words {
+            plan.step(RUN, &|line| line.push_name(word.bytes()));
         }
-        Ok(plan)
+        if let Some(name) = &chroot.argv0 {
+            plan.step("called", &|line| line.push_name(name.bytes()));
+        }
+        Ok(match for_programs {
+            true => plan.json(),
+            false => plan.text(),
+        })
     }
+}
+
+const RUN: &str = "run";
+
+/// What is to be told. Names are in it as they are: how they are written depends on for whom.
+#[derive(Default)]
+struct Plan<'a> {
+    mounts: Vec<Landing<'a>>,
+    steps: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// A mount, and where it lands.
+struct Landing<'a> {
+    mount: &'a Mount,
+    path: Vec<u8>,
+    /// The mount that it lands in, by its number, and how many it is below.
+    inside: Option<usize>,
+    depth: usize,
+    is_created: bool,
+    is_left_out: bool,
+}
+
+impl<'a> Landing<'a> {
+    fn of(
+        mount: &'a Mount,
+        root: BorrowedFd,
+        earlier: &[Landing],
+    ) -> Result<Landing<'a>, Error<'static>> {
+        let target = mount.target.bytes();
+        let is_left_out = match missing_source(mount) {
+            Some(error) if !mount.optional => return Err(error),
+            missing => missing.is_some(),
+        };
+        let landing = walk(root, mount.target.as_c_str())
+            .map_err(|errno| Error::new(Step::OpenTarget, target, errno).into_owned())?;
+        let path = match landing.path.bytes() {
+            b"" => b"/",
+            path => path,
+        };
+        let is_around = |other: &Landing| !other.is_left_out && is_below(path, &other.path);
+        let inside = earlier.iter().rposition(is_around);
+        let is_stub = match &landing.found {
+            Some(found) => fs::stat(found.borrow()).is_ok_and(|stat| stub::is_stub(&stat)),
+            None => true,
+        };
+        Ok(Landing {
+            mount,
+            path: path.to_vec(),
+            inside,
+            depth: inside.map_or(1, |other| earlier[other].depth + 1),
+            is_created: is_stub && inside.is_none() && !is_left_out,
+            is_left_out,
+        })
+    }
+}
+
+impl Plan<'_> {
+    #[inline(never)]
+    fn step(&mut self, label: &'static str, write: &dyn Fn(&mut Line)) {
+        let mut line = Line::verbatim();
+        write(&mut line);
+        self.steps.push((label, line.bytes().to_vec()));
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut last = "";
+        for (label, words) in &self.steps {
+            let mut line = Line::new();
+            if (last, *label) == (RUN, RUN) {
+                text.pop();
+                line.push(b" ");
+            } else {
+                line.push(label.as_bytes());
+                line.push(&b"           "[label.len()..]);
+            }
+            line.push_name(words);
+            line.push(b"\n");
+            push(&mut text, line.bytes());
+            if last.is_empty() {
+                self.tree(None, &mut text);
+            }
+            last = label;
+        }
+        text
+    }
+
+    /// What is mounted in this mount, or in the new root itself, and what in that.
+    fn tree(&self, inside: Option<usize>, text: &mut Vec<u8>) {
+        let width = |landing: &Landing| 2 * landing.depth + landing.path.len() + 2;
+        let column = self
+            .mounts
+            .iter()
+            .map(width)
+            .filter(|width| *width < 40)
+            .max();
+        for (number, landing) in self.mounts.iter().enumerate() {
+            if landing.inside != inside {
+                continue;
+            }
+            let mut line = Line::new();
+            for _ in 0..landing.depth {
+                line.push(b"  ");
+            }
+            line.push_name(&landing.path);
+            line.push(b"  ");
+            while line.bytes().len() < column.unwrap_or(0).max(11) {
+                line.push(b" ");
+            }
+            describe(landing.mount, &mut line);
+            for (is_so, words) in [
+                (landing.mount.devices, ", with the usual devices"),
+                (landing.is_created, ", made for the run"),
+                (landing.is_left_out, ", left out: it is missing"),
+            ] {
+                line.push(if is_so { words.as_bytes() } else { b"" });
+            }
+            line.push(b"\n");
+            push(text, line.bytes());
+            self.tree(Some(number), text);
+        }
+    }
+
+    fn json(&self) -> Vec<u8> {
+        let mut text = Vec::from(b"{\"mounts\":[");
+        for (number, landing) in self.mounts.iter().enumerate() {
+            let mount = landing.mount;
+            push(&mut text, if number == 0 { b"\n" } else { b",\n" });
+            let mut options = Line::verbatim();
+            push_options(mount, b"", &mut options);
+            let kind = match &mount.source {
+                Source::FileSystem(kind) => kind.bytes(),
+                Source::Copy(_) => b"copy",
+                Source::Path(_) => b"bind",
+            };
+            for (name, value) in [
+                ("{\"target\":", &landing.path[..]),
+                (",\"source\":", mount.source.name().bytes()),
+                (",\"type\":", kind),
+                (",\"options\":", options.bytes()),
+            ] {
+                push(&mut text, name.as_bytes());
+                push_string(&mut text, value);
+            }
+            for (name, value) in [
+                (",\"recursive\":", mount.recursive),
+                (",\"created\":", landing.is_created),
+                (",\"left-out\":", landing.is_left_out),
+            ] {
+                push(&mut text, name.as_bytes());
+                push(&mut text, if value { "true" } else { "false" }.as_bytes());
+            }
+            push(&mut text, b",\"in\":");
+            match landing.inside.and_then(|other| self.mounts.get(other)) {
+                Some(other) => push_string(&mut text, &other.path),
+                None => text.extend(b"null"),
+            }
+            text.push(b'}');
+        }
+        text.push(b']');
+        let mut last = "";
+        for (label, words) in &self.steps {
+            if *label == last {
+                text.push(b',');
+            } else {
+                push(
+                    &mut text,
+                    if last.is_empty() { ",\n" } else { "],\n" }.as_bytes(),
+                );
+                push_string(&mut text, label.as_bytes());
+                push(&mut text, b":[");
+                last = label;
+            }
+            push_string(&mut text, words);
+        }
+        push(&mut text, b"]}\n");
+        text
+    }
+}
+
+/// Once, not everywhere where something is added.
+#[inline(never)]
+fn push(text: &mut Vec<u8>, bytes: &[u8]) {
+    text.extend_from_slice(bytes);
+}
+
+/// A string of JSON, from which the bytes can be had back.
+fn push_string(text: &mut Vec<u8>, string: &[u8]) {
+    let digit = |number: u8| b"0123456789abcdef"[usize::from(number & 15)];
+    text.push(b'"');
+    for chunk in string.utf8_chunks() {
+        for byte in chunk.valid().bytes() {
+            match byte {
+                b'"' | b'\\' => push(text, &[b'\\', byte]),
+                0..0x20 => push(
+                    text,
+                    &[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte)],
+                ),
+                byte => text.push(byte),
+            }
+        }
+        for byte in chunk.invalid() {
+            push(
+                text,
+                &[b'\\', b'u', b'd', b'c', digit(byte >> 4), digit(*byte)],
+            );
+        }
+    }
+    text.push(b'"');
 }
 
 fn missing_source(mount: &Mount) -> Option<Error<'static>> {
@@ -189,27 +375,29 @@ fn describe(mount: &Mount, line: &mut Line) {
         (Source::Path(_), true) => b"all of ",
     });
     line.push_name(mount.source.name().bytes());
+    if push_options(mount, b" (", line) {
+        line.push(b")");
+    }
+}
+
+/// The options with commas, and something before the first; false where there are none.
+fn push_options(mount: &Mount, mut separator: &[u8], line: &mut Line) -> bool {
     let flags = [
         (MOUNT_ATTR_RDONLY, "ro"),
         (MOUNT_ATTR_NOSUID, "nosuid"),
         (MOUNT_ATTR_NODEV, "nodev"),
         (MOUNT_ATTR_NOEXEC, "noexec"),
     ];
-    let mut separator: &[u8] = b" (";
     let named = flags.iter().filter(|(flag, _)| mount.flags & flag != 0);
-    for word in named
-        .map(|(_, word)| word.as_bytes())
-        .chain([mount.data.bytes()])
-    {
+    let words = named.map(|(_, word)| word.as_bytes());
+    for word in words.chain([mount.data.bytes()]) {
         if !word.is_empty() {
             line.push(separator);
             line.push_name(word);
             separator = b",";
         }
     }
-    if separator == b"," {
-        line.push(b")");
-    }
+    separator == b","
 }
 
 fn is_below(path: &[u8], other: &[u8]) -> bool {

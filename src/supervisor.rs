@@ -198,8 +198,8 @@ impl Supervisor<'_> {
 /// signals, with HUP for a restart, and with INT for a halt or power off.
 fn tell_reboot(ended: ExitStatus) {
     match ended {
-        ExitStatus::Signaled(1) => say(Step::Restart, b"", b""),
-        ExitStatus::Signaled(2) => say(Step::PowerOff, b"", b""),
+        ExitStatus::Signaled(1) => say(Step::Restart),
+        ExitStatus::Signaled(2) => say(Step::PowerOff),
         _ => {}
     }
 }

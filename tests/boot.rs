@@ -414,10 +414,10 @@ fn a_root_is_found_by_each_of_its_names() {
 #[test]
 fn a_root_that_is_not_there_is_told_with_what_is() {
     let disk = Disk::new();
-    let over = disk.boot("root=UUID=0a0b0c0d-0000-0000-0000-000000000000 rootwait=1");
+    let over = disk.boot("root=UUID=0a0b0c0d-0000-0000-0000-000000000000 rootwait=2");
     let list = format!(
         "rootlet: waiting for the root device UUID=0a0b0c0d-0000-0000-0000-000000000000\n\
-         rootlet: these block devices are there:\n\
+         rootlet: 1 s\rrootlet: these block devices are there:\n\
          rootlet:   /dev/vda\n\
          rootlet:   /dev/vda1 ext4 UUID={FIRST_UUID} LABEL=alpha beta PARTUUID={} PARTLABEL=first\n\
          rootlet:   /dev/vda2 ext2 UUID={SECOND_UUID} LABEL=gamma PARTUUID={} PARTLABEL=the second\n\

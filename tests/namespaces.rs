@@ -99,7 +99,7 @@ fn the_plan_tells_what_is_not_as_usual() {
         "true",
     ];
     let plan = succeed(&mut root.run(&words));
-    let told = "unshare    net\nshare      uts\nunshare    user\n";
+    let told = "unshare    net\nunshare    user\nshare      uts\n";
     assert!(plan.contains(told), "{plan}");
     assert_eq!(plan.matches("share").count(), 3, "{plan}");
 }

@@ -184,14 +184,10 @@ fn bubblewrap_makes_the_same_root_read_only() {
 fn the_plan_tells_of_the_root() {
     let root = Root::busybox(users()[0]);
     let plan = succeed(&mut root.run(&["-n", "--read-only-root", "ROOT", "true"]));
-    let line = format!("new root   {}, read-only\n", root.name());
-    assert!(plan.starts_with(&line), "{plan}");
+    assert!(plan.contains("\nread-only  /\n"), "{plan}");
     let plan = succeed(&mut root.run(&["-n", "--overlay-size=64m", "ROOT", "true"]));
-    let line = format!(
-        "new root   {}, under an overlay in memory (mode=755,size=64m)\n",
-        root.name()
-    );
-    assert!(plan.starts_with(&line), "{plan}");
+    let line = "\noverlay    mode=755,size=64m\n";
+    assert!(plan.contains(line), "{plan}");
 }
 
 /// Changes of every kind, and what is there afterwards.
@@ -554,7 +550,6 @@ fn a_word_that_an_option_does_not_know_is_named_with_it() {
     let root = Root::busybox(users()[0]);
     for option in ["--dev=most", "--resolv-conf=", "--dev="] {
         let ended = end(&mut root.run(&[option, "ROOT", "true"]));
-        let (option, _) = option.split_once('=').unwrap();
         let line = format!("rootlet: cannot use {option}: there is no such value for it\n");
         assert_eq!(ended.status, 125);
         assert!(ended.stderr.starts_with(&line), "{ended:?}");
@@ -569,8 +564,8 @@ fn a_word_that_an_option_does_not_know_is_named_with_it() {
     ];
     let plan = succeed(&mut root.run(&words));
     for line in [
-        "mount      new tmpfs (nosuid,noexec,mode=755) on /dev, with the usual devices",
-        "mount      a copy of /etc/resolv.conf on /etc/resolv.conf",
+        "  /dev              new tmpfs (nosuid,noexec,mode=755), with the usual devices, made for",
+        "  /etc/resolv.conf  a copy of /etc/resolv.conf",
         "read-only  /proc/sys\n",
         "cover      /proc/kcore\n",
     ] {

@@ -571,8 +571,27 @@ fn verbose_says_each_step_on_standard_error() {
         "done",
     ]));
     assert_eq!(ended.stdout, "done\n");
-    let expected = "rootlet: make the mount point /new\nrootlet: mount tmpfs on /new\nrootlet: enter the new root\nrootlet: run echo\n";
-    assert_eq!(ended.stderr, expected);
+    let mut earlier = 0.0;
+    let mut steps = Vec::new();
+    for line in ended.stderr.lines() {
+        let told = line
+            .strip_prefix("rootlet: [")
+            .and_then(|line| line.split_once("] "));
+        let (time, step) = told.unwrap();
+        // Seconds, with microseconds.
+        assert_eq!(time.split_once('.').unwrap().1.len(), 6, "{line}");
+        let time: f64 = time.parse().unwrap();
+        assert!((earlier..60.0).contains(&time), "{line}");
+        earlier = time;
+        steps.push(step);
+    }
+    let expected = [
+        "make the mount point /new",
+        "mount tmpfs on /new",
+        "enter the new root",
+        "run echo",
+    ];
+    assert_eq!(steps, expected);
 }
 
 #[test]

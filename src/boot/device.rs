@@ -12,6 +12,7 @@ use crate::mount::path::split_last;
 use crate::name::Name;
 use crate::sys::fs::write_all;
 use crate::sys::poll::{NANOSECONDS, clock};
+use crate::sys::tty::settings;
 use crate::sys::{BorrowedFd, OwnedFd, fs};
 
 /// A device that is there.
@@ -40,8 +41,19 @@ pub(super) fn find(
         Some(value) => number(value).map(u64::from),
     };
     let until = seconds.map(|seconds| clock() + seconds * NANOSECONDS);
-    if let Some(device) = events.wait(until, || wanted.look())? {
-        return Ok(device);
+    let is_terminal = settings(BorrowedFd::STDERR).is_ok();
+    let start = clock();
+    loop {
+        // How long it takes is shown in place, by who can.
+        let next = is_terminal.then(|| clock() + NANOSECONDS);
+        let next = [until, next].into_iter().flatten().min();
+        if let Some(device) = events.wait(next, || wanted.look())? {
+            return Ok(device);
+        }
+        if next == until {
+            break;
+        }
+        show_seconds((clock() - start) / NANOSECONDS);
     }
     let names = names_in(BLOCK);
     let mut devices = names.iter().filter(|name| !is_empty(name)).peekable();
@@ -226,6 +238,15 @@ fn describe(name: &[u8]) {
 /// Nothing for an empty value.
 fn pair<'a>(name: &'a [u8], value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     [name, value].into_iter().filter(|_| !value.is_empty())
+}
+
+/// A line of the terminal that the next one takes the place of.
+fn show_seconds(seconds: u64) {
+    let mut line = crate::error::Line::new();
+    line.push(b"rootlet: ");
+    line.push_number(seconds as u32);
+    line.push(b" s\r");
+    let _ = write_all(BorrowedFd::STDERR, line.bytes());
 }
 
 /// A line on the console.

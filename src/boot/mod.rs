@@ -23,7 +23,7 @@ use crate::boot::command::GuestCommand;
 use crate::boot::events::Events;
 use crate::boot::port::Record;
 use crate::cmdline::CommandLine;
-use crate::error::{Error, Step};
+use crate::error::{Error, Step, Verbose};
 use crate::exec::Command;
 use crate::mount::Mount;
 use crate::mount::attach::{Attached, attach_all};
@@ -109,7 +109,7 @@ fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error<'static>> {
     let directory = fs::openat(BorrowedFd::CWD, root.as_c_str(), flags, 0)
         .map_err(|errno| Error::new(Step::OpenRoot, root.bytes(), errno).into_owned())?;
     let mut attached = Attached::with_room_for(mounts);
-    let result = attach_all(directory.borrow(), mounts, &mut attached, false);
+    let result = attach_all(directory.borrow(), mounts, &mut attached, Verbose::NOT);
     // Not one of these mount points is made for the time of a run: a later run would take it for
     // one that was left behind.
     for made in &attached.shares {

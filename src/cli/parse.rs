@@ -85,6 +85,14 @@ impl<'a, 'w> Options<'a, 'w> {
         Ok(Some((number, value)))
     }
 
+    /// Which of the words between `|` the value is.
+    pub(crate) fn one_of(&self, words: &[u8], value: &[u8]) -> Result<usize, Error<'static>> {
+        let known = words
+            .split(|byte| *byte == b'|')
+            .position(|word| word == value);
+        known.map_or_else(|| self.wrong("there is no such value for it"), Ok)
+    }
+
     fn wrong<T>(&self, why: &'static str) -> Result<T, Error<'static>> {
         Err(Error::because(Step::Usage, self.word, why))
     }

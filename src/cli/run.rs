@@ -11,14 +11,6 @@ include!(concat!(env!("OUT_DIR"), "/run.rs"));
 const DESCRIPTOR: &str = "a descriptor is a number";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// Which of the words between `|` an option's value is.
-fn one_of(words: &[u8], value: &[u8]) -> Result<usize, Error<'static>> {
-    let known = words
-        .split(|byte| *byte == b'|')
-        .position(|word| word == value);
-    known.ok_or_else(|| Error::because(Step::Usage, value, "the option has no such value"))
-}
-
 fn natural(value: &[u8], why: &'static str) -> Result<u32, Error<'static>> {
     number(value).ok_or_else(|| Error::because(Step::Usage, value, why))
 }
@@ -38,12 +30,12 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     while let Some((index, value)) = options.next()? {
         match IDS[index] {
             Id::NoMounts => no_mounts = true,
-            Id::Dev => minimal_dev = one_of(b"host|minimal", value)?,
-            Id::ResolvConf => resolv_conf = one_of(b"bind|copy|off", value)?,
+            Id::Dev => minimal_dev = options.one_of(b"host|minimal", value)?,
+            Id::ResolvConf => resolv_conf = options.one_of(b"bind|copy|off", value)?,
             Id::Overlay => overlay = true,
             Id::SkipChdir => skip_chdir = true,
             Id::ClearEnv => clear_env = true,
-            Id::DryRun => dry_run = Some(one_of(b"|json", value)?),
+            Id::DryRun => dry_run = Some(options.one_of(b"|json", value)?),
             Id::Help => return help(),
             Id::Version => return print(VERSION.as_bytes()),
             _ => {}
@@ -108,11 +100,13 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                 }
                 chroot
             }
-            Id::MapUsers => chroot.map_users(match one_of(b"root|current|auto", value)? {
-                0 => MapUsers::Root,
-                1 => MapUsers::Current,
-                _ => MapUsers::Auto,
-            }),
+            Id::MapUsers => {
+                chroot.map_users(match options.one_of(b"root|current|auto", value)? {
+                    0 => MapUsers::Root,
+                    1 => MapUsers::Current,
+                    _ => MapUsers::Auto,
+                })
+            }
             Id::Chdir => chroot.current_dir(value),
             Id::Pty => chroot.pty(),
             Id::Hostname => chroot.hostname(value),
@@ -160,7 +154,8 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     };
 
     match dry_run {
-        Some(_) => print(&chroot.plan()?),
+        Some(0) => print(&chroot.plan()?),
+        Some(_) => print(&chroot.plan_json()?),
         None => Ok(chroot.run()?.shell()),
     }
 }

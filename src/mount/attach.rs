@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::error::{Error, Line, Step, say, say_left_out};
+use crate::error::{Error, Line, Step, Verbose, say_left_out};
 use crate::mount::copy::{COPY, Memory, put_in_overlay};
 use crate::mount::remount::set_flags_of_attached;
 use crate::mount::resolve::resolve;
@@ -64,7 +64,7 @@ pub(crate) fn attach_all<'a>(
     root: BorrowedFd,
     mounts: &'a [Mount],
     attached: &mut Attached,
-    verbose: bool,
+    verbose: Verbose,
 ) -> Result<(), Error<'a>> {
     for (index, mount) in mounts.iter().enumerate() {
         let mut result = attach(root, mount, mounts, attached, verbose);
@@ -74,7 +74,7 @@ pub(crate) fn attach_all<'a>(
         match result {
             Ok(()) => attached.mounted.push(Mounted { index, id: 0 }),
             Err(error) if mount.optional => {
-                if verbose || !error.is_missing_source() {
+                if verbose.is_on() || !error.is_missing_source() {
                     say_left_out(&error);
                 }
             }
@@ -89,7 +89,7 @@ fn attach<'a>(
     mount: &'a Mount,
     mounts: &[Mount],
     attached: &mut Attached,
-    verbose: bool,
+    verbose: Verbose,
 ) -> Result<(), Error<'a>> {
     let (source, target) = (mount.source.name(), &mount.target);
     let failed = |errno| Error::between(Step::Mount, source.bytes(), target.bytes(), errno);
@@ -134,9 +134,7 @@ fn attach<'a>(
             Err(Errno::ENOENT) => continue,
             Err(errno) => return Err(Error::new(Step::LockMountPoint, target.bytes(), errno)),
         };
-        if verbose {
-            say(Step::Mount, source.bytes(), target.bytes());
-        }
+        verbose.say(Step::Mount, source.bytes(), target.bytes());
         match prepared.put(mount, point.borrow(), verbose) {
             Ok(unset) => {
                 attached.made_stubs |= share.is_some();
@@ -213,7 +211,7 @@ fn set_flags(tree: OwnedFd, recursive: bool, flags: u32) -> Result<Prepared, Err
 
 impl Prepared {
     /// Puts it on the mount point.
-    fn put(&self, mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<Unset, Errno> {
+    fn put(&self, mount: &Mount, point: BorrowedFd, verbose: Verbose) -> Result<Unset, Errno> {
         let unset = Unset {
             flags: mount.flags,
             recursive: mount.recursive,
@@ -290,11 +288,9 @@ fn new_file_system(new: &Mount, point: BorrowedFd) -> Result<(), Errno> {
 /// A user namespace may not have a new sysfs without a network namespace of its own, nor a new
 /// proc where parts of the host's are covered: what the host has at that path is shown then. It
 /// is bound with all below it, which may not be uncovered either; a sysfs read-only.
-fn host_file_system(mount: &Mount, point: BorrowedFd, verbose: bool) -> Result<Unset, Errno> {
-    if verbose {
-        let kind = mount.source.name().bytes();
-        say(Step::BindInstead, kind, mount.target.bytes());
-    }
+fn host_file_system(mount: &Mount, point: BorrowedFd, verbose: Verbose) -> Result<Unset, Errno> {
+    let kind = mount.source.name().bytes();
+    verbose.say(Step::BindInstead, kind, mount.target.bytes());
     let mut flags = mount.flags;
     if mount.source.name().bytes() == b"sysfs" {
         flags |= MOUNT_ATTR_RDONLY;
@@ -382,7 +378,7 @@ fn make_mount_point<'a>(
     mount: &'a Mount,
     mounts: &[Mount],
     mounted: &mut [Mounted],
-    verbose: bool,
+    verbose: Verbose,
 ) -> Result<(), Error<'a>> {
     let target = &mount.target;
     let failed = |errno| {
@@ -401,9 +397,7 @@ fn make_mount_point<'a>(
             fs::stat(source.borrow()).map_err(failed)?.is_directory()
         }
     };
-    if verbose {
-        say(Step::MakeMountPoint, target.bytes(), b"");
-    }
+    verbose.say(Step::MakeMountPoint, target.bytes(), b"");
     let root_id = fs::stat(root).map_err(failed)?.mount_id;
     // Each is asked once, since there may be thousands.
     for earlier in mounted.iter_mut().filter(|earlier| earlier.id == 0) {

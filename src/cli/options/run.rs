@@ -393,7 +393,14 @@ pub const ROLE: Role = Role {
                     default: "do",
                     line: "print what would be done, where each mount would land and what would be \
                            made, and do nothing; json: for programs",
-                    paragraph: "",
+                    paragraph: "Below the new root stands the tree of its mounts, each with what is \
+                                shown there. json is one object: mounts is an array of objects with \
+                                target, source, type (bind, copy, or of a new file system), options, \
+                                recursive, in (the target of the mount that it lands in, or null), \
+                                created (for the run) and left-out (it is optional, and missing); \
+                                each other step is an array of strings, such as env and run. A byte \
+                                that is not UTF-8 becomes the lone surrogate U+DC00 and that byte, as \
+                                os.fsdecode() of Python has it.",
                     complete: Complete::Word(&["json"]),
                     ..OPTION
                 },
@@ -401,7 +408,7 @@ pub const ROLE: Role = Role {
                     short: "v",
                     name: "verbose",
                     default: "only errors",
-                    line: "say each step on standard error",
+                    line: "say each step on standard error, after how many seconds",
                     paragraph: "",
                     ..OPTION
                 },
