@@ -53,7 +53,10 @@ fn every_command_does_what_the_readme_says() {
         command
             .args(["-euo", "pipefail", "-c", example.commands])
             .stdin(std::process::Stdio::null());
-        if example.commands.starts_with("cargo ") {
+        if ["cargo ", "scripts/"]
+            .iter()
+            .any(|start| example.commands.starts_with(start))
+        {
             command.current_dir(env!("CARGO_MANIFEST_DIR"));
         } else {
             let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
