@@ -678,3 +678,15 @@ fn runs_can_be_nested() {
         );
     }
 }
+
+#[test]
+fn memory_that_cannot_be_had_is_told() {
+    let user = users()[0];
+    let root = Root::busybox(user);
+    let run = root.run(&["ROOT", "true"]);
+    let mut strace = common::command(user, "strace");
+    strace.args(["-qq", "-o", "/dev/null", "-e", "inject=mmap:error=ENOMEM"]);
+    let ended = end(strace.arg(run.get_program()).args(run.get_args()));
+    let line = "rootlet: cannot get memory: Cannot allocate memory (ENOMEM)\n";
+    assert_eq!((ended.status, &ended.stderr[..]), (125, line));
+}

@@ -6,6 +6,8 @@ use core::cell::Cell;
 
 use rootlet::sys::memory::map;
 
+use super::end;
+
 struct Bump {
     next: Cell<usize>,
     end: Cell<usize>,
@@ -30,8 +32,12 @@ unsafe impl GlobalAlloc for Bump {
         let mut start = aligned(self.next.get());
         if start + layout.size() > self.end.get() {
             let length = CHUNK.max(layout.size() + layout.align());
-            let Ok(chunk) = map(length) else {
-                return core::ptr::null_mut();
+            let chunk = match map(length) {
+                Ok(chunk) => chunk,
+                Err(errno) => {
+                    let (name, words) = errno.describe();
+                    end(&["cannot get memory: ", words, " (", name, ")\n"])
+                }
             };
             self.end.set(chunk as usize + length);
             start = aligned(chunk as usize);

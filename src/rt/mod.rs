@@ -27,14 +27,19 @@ pub(crate) fn end_the_machine_on_panic() {
     ENDS_THE_MACHINE.store(true, Ordering::Relaxed);
 }
 
-/// A panic is an error of ours: one line, and the status for that.
+/// A panic is an error of ours.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
+    let file = info.location().map_or("", |location| location.file());
+    end(&["internal error in ", file, "\n"])
+}
+
+/// One line, and the status for a failure of ours.
+fn end(line: &[&str]) -> ! {
     use rootlet::sys::process::{exit, id};
     use rootlet::sys::system::{Ending, reboot};
     use rootlet::sys::{BorrowedFd, fs::write_all};
-    let file = info.location().map_or("", |location| location.file());
-    for words in ["rootlet: internal error in ", file, "\n"] {
+    for words in ["rootlet: "].iter().chain(line) {
         let _ = write_all(BorrowedFd::STDERR, words.as_bytes());
     }
     if ENDS_THE_MACHINE.load(Ordering::Relaxed) && id() == 1 {
