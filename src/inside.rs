@@ -21,7 +21,7 @@ use crate::mount::{read_only, stub};
 use crate::namespace::{Namespace, bring_loopback_up, in_user_namespace, set_names};
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, end_others, kill_all};
 use crate::pty::Pty;
-use crate::root::{ON_TOP_OF_ROOT, attach_new_root, enter, make_slave};
+use crate::root::{ON_TOP_OF_ROOT, attach_new_root, detach_old_root, enter, make_slave};
 use crate::stdio::Standard;
 use crate::sys::mount::{MNT_DETACH, umount};
 use crate::sys::poll::{Poll, poll};
@@ -168,8 +168,9 @@ impl<'a> Inside<'a> {
             set_names(name.bytes())?;
         }
         self.say(Step::PivotRoot, b"");
-        enter(root, outside, chroot.overlay.is_some())?;
+        enter(root, outside)?;
         self.entered = true;
+        detach_old_root(outside, chroot.overlay.is_some())?;
         Ok(kept)
     }
 

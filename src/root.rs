@@ -49,8 +49,11 @@ pub(crate) fn make_slave(new_user_namespace: bool) -> Result<Outside, Error<'sta
 /// was ours, is another.
 fn climb(root: BorrowedFd) -> Result<Outside, Errno> {
     let before = fs::stat(root)?;
-    let this_process = pidfd_open(process::id())?;
-    setns(this_process.borrow(), CLONE_NEWNS)?;
+    let namespace = match pidfd_open(process::id()) {
+        Err(Errno::ENOSYS) => fs::openat(BorrowedFd::CWD, c"/proc/self/ns/mnt", fs::O_RDONLY, 0),
+        this_process => this_process,
+    }?;
+    setns(namespace.borrow(), CLONE_NEWNS)?;
     let after = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0)?;
     Ok(if fs::stat(after.borrow())? == before {
         Outside::NamespaceRoot
@@ -83,14 +86,9 @@ pub(crate) fn attach_new_root(new_root: &CStr) -> Result<OwnedFd, Errno> {
     )
 }
 
-/// Makes `new_root`, which [`attach_new_root`] attached, the root of this mount namespace, and
-/// detaches the old one with all that is mounted there: no path leads to it any more, not even
-/// for a root user's `chroot(2)` and `..`. Where it is an overlay, its memory lies between both.
-pub(crate) fn enter(
-    new_root: BorrowedFd,
-    outside: Outside,
-    is_overlay: bool,
-) -> Result<(), Error<'static>> {
+/// Makes `new_root`, which [`attach_new_root`] attached, the root of this mount namespace. The old
+/// one lies on top of it then.
+pub(crate) fn enter(new_root: BorrowedFd, outside: Outside) -> Result<(), Error<'static>> {
     let failed = |errno| Error::new(Step::PivotRoot, b"", errno);
     if outside == Outside::Chroot {
         climb(new_root).map_err(failed)?;
@@ -98,7 +96,13 @@ pub(crate) fn enter(
     fs::fchdir(new_root).map_err(failed)?;
     // With `.` as both, put_old lies on top of the new root, where umount2 finds it
     // (pivot_root(2), NOTES).
-    pivot_root(c".", c".").map_err(failed)?;
+    pivot_root(c".", c".").map_err(failed)
+}
+
+/// Detaches the old root with all that is mounted there: no path leads to it any more, not even for
+/// a root user's `chroot(2)` and `..`. Where the new root is an overlay, its memory lies between
+/// both.
+pub(crate) fn detach_old_root(outside: Outside, is_overlay: bool) -> Result<(), Error<'static>> {
     let detach =
         || umount(c".", MNT_DETACH).map_err(|errno| Error::new(Step::DetachOldRoot, b"", errno));
     // On the old root itself the memory is still on top of it; in a chroot somewhere below.
