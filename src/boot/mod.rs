@@ -54,12 +54,14 @@ use crate::sys::{BorrowedFd, Errno, fs};
 /// ```
 pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
     let entered = clock();
-    if let Err(why) = check_place() {
-        return Error::because(Step::Boot, b"", why);
+    if let Err(error) = check_place() {
+        return error;
     }
     let mounted = mount_file_systems();
     console::open();
-    let line = CommandLine::new(&fs::read_all(c"/proc/cmdline").unwrap_or_default());
+    let text = fs::read_all(c"/proc/cmdline");
+    let line = CommandLine::new(text.as_deref().unwrap_or_default());
+    let read = text.map_err(|errno| Error::new(Step::ReadFile, b"/proc/cmdline", errno));
     let mut record = None;
     let outcome = Events::open().and_then(|events| {
         // That a mount or the list of modules fails is for the record too, where it can be had.
@@ -68,24 +70,26 @@ pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
         if let Some(record) = &record {
             record.tell_time(b"entered", entered);
         }
-        mounted.and(loaded).and(opened)?;
+        mounted.and(read).and(loaded).and(opened)?;
         go_on(&line, &events, record.as_ref(), arguments, environment)
     });
     end::end(&line, record.as_ref(), outcome)
 }
 
 /// What is done here would ruin a system that is up.
-fn check_place() -> Result<(), &'static str> {
+fn check_place() -> Result<(), Error<'static>> {
     /// Of `<linux/magic.h>`; what an initramfs is depends on the kernel.
     const RAMFS_MAGIC: u64 = 0x8584_58f6;
     const TMPFS_MAGIC: u64 = 0x0102_1994;
+    let refused = |why| Err(Error::because(Step::Boot, b"", why));
     if id() != 1 {
-        return Err("it is for process 1");
+        return refused("it is for process 1");
     }
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH, 0);
     match root.and_then(|root| fs::statfs(root.borrow())) {
         Ok((RAMFS_MAGIC | TMPFS_MAGIC, _)) => Ok(()),
-        _ => Err("it is for an initramfs, and the root here is something else"),
+        Ok(_) => refused("it is for an initramfs, and the root here is something else"),
+        Err(errno) => Err(Error::new(Step::Boot, b"", errno)),
     }
 }
 
