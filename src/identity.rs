@@ -219,7 +219,10 @@ fn become_member(wanted: &[u32], found: &mut [u32], main: Option<u32>) -> Result
     if !matches!(set, Ok(()) | Err(Errno::EPERM)) {
         return set;
     }
-    let count = groups(found).map_err(|_| Errno::EPERM)?;
+    let count = groups(found).map_err(|errno| match errno {
+        Errno::EINVAL => Errno::EPERM,
+        errno => errno,
+    })?;
     let found = found.get_mut(..count).unwrap_or_default();
     // Their order is the host's.
     sort(found);
