@@ -1,11 +1,15 @@
 //! What `scripts/torture` runs for as long as it is asked to; a short run of each kind is part of
 //! the tests. One file per kind; each prints one line with what it did and found.
 
-#![allow(missing_docs, dead_code)]
+#![allow(missing_docs)]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
+mod kills;
 mod load;
+mod random;
+mod traced;
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +18,11 @@ use std::time::{Duration, Instant};
 fn until() -> Instant {
     let seconds = std::env::var("ROOTLET_TORTURE_SECONDS").map_or(5, |text| text.parse().unwrap());
     Instant::now() + Duration::from_secs(seconds)
+}
+
+/// Is it a part of the tests, which is to be short?
+fn is_short() -> bool {
+    std::env::var_os("ROOTLET_TORTURE_SECONDS").is_none()
 }
 
 /// The line with the figures of a kind, where `scripts/torture` and a log show it.

@@ -1,0 +1,307 @@
+//! Every system call of rootlet fails once, with each of some errors: what is said of it, and what
+//! is left.
+//!
+//! Each call has a number in the order of the calls of its name that its process makes, so strace's
+//! `when=` names one: in the first process, or the same one in pid 1 and, where that goes on, in
+//! the process that becomes the command.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use crate::common::{User, host_mounts, users};
+use crate::traced::{NEWER, Place, Position, RAN, STATUS, Scenario, Traced, positions, sweep};
+use crate::{is_short, summary, until};
+
+/// What the manual pages say no error of: a kernel where they fail is none.
+const CANNOT_FAIL: [&str; 10] = [
+    "exit",
+    "exit_group",
+    "getegid",
+    "geteuid",
+    "getgid",
+    "getpid",
+    "getppid",
+    "getuid",
+    "sync",
+    "umask",
+];
+
+/// What cannot be answered.
+const LEFT_OUT: [&str; 1] = [
+    // At the end of boot. The first process must not end itself, so it waits: there is nothing else.
+    "reboot",
+];
+
+/// Those that a signal may interrupt, by their manual pages, or by a file system's.
+const INTERRUPTIBLE: [&str; 19] = [
+    "close",
+    "connect",
+    "dup3",
+    "fcntl",
+    "finit_module",
+    "flock",
+    "ioctl",
+    "mount",
+    "open_tree",
+    "openat",
+    "openat2",
+    "ppoll",
+    "read",
+    "recvfrom",
+    "recvmsg",
+    "sendmsg",
+    "sendto",
+    "waitid",
+    "write",
+];
+
+/// Runs that make, together, the system calls of every role.
+fn scenarios() -> Vec<Scenario> {
+    let run = Scenario {
+        name: "run",
+        user: User::Root,
+        words: &[
+            "run",
+            "-B",
+            "SOURCE:/data/deep:ro",
+            "--hostname",
+            "a.b",
+            "ROOT",
+            "COMMAND",
+        ],
+        first: None,
+        is_old: false,
+        ran: STATUS,
+        failed: 125,
+    };
+    let init = Scenario {
+        name: "init",
+        words: &["init", "--grace", "1", "--", "COMMAND"],
+        ..run
+    };
+    // The end of the machine, which of a pid namespace is SIGINT for its first process.
+    let powered_off = 128 + 2;
+    let boot = Scenario {
+        name: "boot",
+        words: &[],
+        first: Some("quiet\n"),
+        ran: powered_off,
+        failed: powered_off,
+        ..run
+    };
+    let scenarios = [
+        run,
+        Scenario {
+            name: "run on an old kernel",
+            is_old: true,
+            ..run
+        },
+        Scenario {
+            name: "run, fewer rights",
+            words: &[
+                "run",
+                "--read-only-root",
+                "--dev=minimal",
+                "--share=pid",
+                "--unshare=net",
+                "--grace=1",
+                "--new-session",
+                "--mask-proc",
+                "--user=7:8",
+                "--groups=9",
+                "--drop-caps=all",
+                "--no-new-privs",
+                "ROOT",
+                "COMMAND",
+            ],
+            ..run
+        },
+        Scenario {
+            name: "run in an overlay",
+            words: &[
+                "run",
+                "--overlay",
+                "--resolv-conf=copy",
+                "-R",
+                "SOURCE:/data/deep:ro",
+                "--skip-chdir",
+                "ROOT",
+                "COMMAND",
+            ],
+            ..run
+        },
+        Scenario {
+            name: "run as an ordinary user",
+            user: User::Ordinary,
+            ..run
+        },
+        init,
+        Scenario {
+            name: "init as pid 1",
+            first: Some(""),
+            ..init
+        },
+        boot,
+        Scenario {
+            name: "boot into a root",
+            first: Some(
+                "root=none rootfstype=overlay rootflags=lowerdir=/lower:/empty \
+                 init=/bin/torture-command\n",
+            ),
+            ran: STATUS,
+            ..boot
+        },
+    ];
+    let users = users();
+    let wanted = |scenario: &Scenario| users.contains(&scenario.user);
+    scenarios.into_iter().filter(wanted).collect()
+}
+
+/// A call that fails, and how.
+struct Fault<'a> {
+    position: &'a Position,
+    error: &'static str,
+}
+
+fn faults(positions: &[Position]) -> Vec<Fault<'_>> {
+    let mut faults = Vec::new();
+    for position in positions {
+        let call = &position.call[..];
+        // The first of all is strace's own.
+        let is_straces = call == "execve" && position.number == 1;
+        if CANNOT_FAIL.contains(&call) || LEFT_OUT.contains(&call) || is_straces {
+            continue;
+        }
+        let mut errors = Vec::from(["EPERM", "ENOMEM"]);
+        if INTERRUPTIBLE.contains(&call) {
+            errors.push("EINTR");
+        }
+        if NEWER.contains(&call) {
+            errors.push("ENOSYS");
+        }
+        faults.extend(errors.into_iter().map(|error| Fault { position, error }));
+    }
+    faults
+}
+
+/// Is it a status that fits what was said, with nothing left? Gives what was said.
+fn check(place: &Place, fault: &Fault, traced: &Traced, before: &str) -> Result<String, String> {
+    let Fault { position, error } = fault;
+    let Scenario { ran, failed, .. } = place.scenario;
+    let said: Vec<&str> = traced.stderr.lines().collect();
+    let said: Vec<&str> = said
+        .into_iter()
+        .filter(|line| !line.starts_with("hint: "))
+        .collect();
+    let names_all = |line: &str| {
+        let line = line.strip_prefix("rootlet: ").unwrap_or_default();
+        let line = line.strip_prefix("left out: ").unwrap_or(line);
+        line.starts_with("cannot ") && line.ends_with(&format!("({error})"))
+    };
+    let clear = match (traced.status, &said[..]) {
+        (Some(status), []) => status == ran && traced.stdout == RAN,
+        (Some(status), [line]) => {
+            let has_run = status == ran && traced.stdout == RAN;
+            // 126 for the execution of the command, and 125 before a boot has begun.
+            names_all(line) && (has_run || [failed, 125, 126].contains(&status))
+        }
+        _ => false,
+    };
+    if !clear {
+        return Err("no clear end".into());
+    }
+    // A kernel has closed the file whatever it says, but strace keeps it from that: it is locked until
+    // the end, so that its stub stays for the next run.
+    let left = match position.call == "close" {
+        true => place.left_after_another(),
+        false => place.left(),
+    };
+    if !left.is_empty() {
+        return Err(format!("left: {left:?}"));
+    }
+    if host_mounts() != before {
+        return Err("the host's mounts have changed".into());
+    }
+    let line = said.first().copied().unwrap_or_default();
+    Ok(place.without_paths(line))
+}
+
+#[test]
+fn every_call_fails_once() {
+    let (mut calls, mut injected, mut findings) = (0, 0, Vec::new());
+    let mut messages = BTreeSet::new();
+    let scenarios = scenarios();
+    for scenario in &scenarios {
+        let now = Instant::now();
+        let share = until().duration_since(now) / scenarios.len() as u32;
+        let end = is_short().then_some(now + share);
+        let positions = positions(&Place::new(*scenario));
+        let done = Mutex::new((0, Vec::new(), BTreeSet::new()));
+        sweep(*scenario, &faults(&positions), end, |place, fault| {
+            let Fault { position, error } = fault;
+            let mounts = host_mounts();
+            let traced = place.inject(position, &format!("error={error}"));
+            let checked = check(place, fault, &traced, &mounts);
+            let mut done = done.lock().unwrap();
+            done.0 += usize::from(traced.failed_one_of_ours(position));
+            match checked {
+                Ok(message) => drop(done.2.insert(message)),
+                Err(what) => {
+                    let ended = (traced.status, traced.stdout, traced.stderr);
+                    let name = scenario.name;
+                    done.1
+                        .push(format!("{name}: {position:?} {error}: {what}: {ended:?}"));
+                }
+            }
+        });
+        let (now_injected, now_findings, now_messages) = done.into_inner().unwrap();
+        calls += positions.len();
+        injected += now_injected;
+        summary(
+            "faults",
+            &format!(
+                "{}: {} system calls, {now_injected} faults, {} findings",
+                scenario.name,
+                positions.len(),
+                now_findings.len()
+            ),
+        );
+        findings.extend(now_findings);
+        messages.extend(now_messages);
+    }
+    let what = format!(
+        "{calls} system calls, {injected} faults, {} distinct messages, {} findings",
+        messages.len(),
+        findings.len()
+    );
+    summary("faults", &what);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// ENOSYS of a newer call is no error of the run.
+#[test]
+fn newer_calls_fall_back() {
+    let mut cases = 0;
+    for scenario in scenarios() {
+        let place = Place::new(scenario);
+        let positions = positions(&place);
+        for call in NEWER.iter().copied().chain([&NEWER.join(",")[..]]) {
+            let made = |call: &str| positions.iter().any(|position| position.call == call);
+            if !call.split(',').any(made) {
+                continue;
+            }
+            let traced = place.inject_all(call, "error=ENOSYS");
+            let ended = (traced.status, &traced.stdout[..], &traced.stderr[..]);
+            let name = scenario.name;
+            assert_eq!(ended, (Some(scenario.ran), RAN, ""), "{name}: {call}");
+            assert!(traced.log.contains("(INJECTED)"), "{name}: {call}");
+            assert_eq!(place.left(), [""; 0], "{name}: {call}");
+            cases += 1;
+        }
+    }
+    summary(
+        "faults",
+        &format!("{cases} runs without a newer call, all succeeded"),
+    );
+}

@@ -1,0 +1,567 @@
+//! A run under strace(1), which fails a system call of it, or kills it there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use crate::common::{
+    self, Root, User, children, copy_program, for_every_user, processes_with, rootlet_path,
+};
+use crate::random::Random;
+
+/// What the command of each scenario prints.
+pub const RAN: &str = "ran\n";
+/// Its name, which a directory before the right one does not have.
+const COMMAND: &str = "torture-command";
+/// What it ends with.
+pub const STATUS: i32 = 7;
+
+/// The calls that older kernels, or filters, do not have, and a fallback is for.
+pub const NEWER: [&str; 7] = [
+    "clone3",
+    "close_range",
+    "mount_setattr",
+    "move_mount",
+    "open_tree",
+    "openat2",
+    "pidfd_open",
+];
+
+/// What rootlet is to do.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub user: User,
+    /// The words after `rootlet`, where `ROOT` and `SOURCE` are paths, and `COMMAND` a name.
+    pub words: &'static [&'static str],
+    /// It is process 1 in the root of a tmpfs, and this the kernel's command line; none is read
+    /// where that is empty.
+    pub first: Option<&'static str>,
+    /// Each of the newer calls answers ENOSYS.
+    pub is_old: bool,
+    /// The status when the command has run, and when it has not.
+    pub ran: i32,
+    pub failed: i32,
+}
+
+/// A place in which the runs of a scenario are made one after the other.
+pub struct Place {
+    pub scenario: Scenario,
+    pub root: Root,
+    before: Vec<String>,
+    beside: Root,
+}
+
+/// What a traced run left.
+#[derive(Debug)]
+pub struct Traced {
+    /// None where it did not end.
+    pub status: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub log: String,
+}
+
+/// One call, in the words of strace.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Position {
+    pub call: String,
+    /// The same call made this often before rootlet starts.
+    pub before: usize,
+    /// `when=` this.
+    pub number: usize,
+    /// It opens the kernel's command line.
+    opens_command_line: bool,
+    /// Made by the process that was started, or by a child of it.
+    pub by_first: bool,
+}
+
+/// After this rootlet hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn program(name: &str, options: &[&str]) -> PathBuf {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torture");
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{name}"));
+    // Another run of the tests may execute it just now.
+    let new = built.with_extension(std::process::id().to_string());
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-Wall", "-Werror", "-static", "-o"])
+        .arg(&new);
+    cc.args(options).arg(sources.join(format!("{name}.c")));
+    common::succeed(&mut cc);
+    fs::rename(new, &built).unwrap();
+    for_every_user(&built)
+}
+
+/// Prints a word and ends, by two system calls.
+pub fn command_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let write = format!("-DWRITEV={}", sc::nr::WRITEV);
+        let exit = format!("-DEXIT={}", sc::nr::EXIT_GROUP);
+        program("command", &["-nostdlib", &write, &exit])
+    })
+}
+
+/// Calls what fails, and starts rootlet.
+fn start_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| program("start", &[]))
+}
+
+/// Where strace counts from: all of these names are strace's own.
+fn number_of(call: &str) -> usize {
+    static NUMBERS: OnceLock<BTreeMap<String, usize>> = OnceLock::new();
+    let numbers = NUMBERS.get_or_init(|| {
+        let header = Command::new("cc")
+            .args([
+                "-E",
+                "-dM",
+                "-include",
+                "asm/unistd.h",
+                "-x",
+                "c",
+                "/dev/null",
+            ])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(header.stdout).unwrap();
+        text.lines()
+            .filter_map(|line| {
+                let (name, number) = line.strip_prefix("#define __NR_")?.split_once(' ')?;
+                Some((name.to_owned(), number.parse().ok()?))
+            })
+            .collect()
+    });
+    numbers[call]
+}
+
+const KILLED: &str = "+++ killed by SIGKILL +++";
+
+impl Traced {
+    /// Was the process that was started, whose call is the first of the log?
+    pub fn first_was_killed(&self) -> bool {
+        let first = self.log.split(' ').next().unwrap_or_default();
+        self.killed().any(|line| line.starts_with(first))
+    }
+
+    /// Did the call fail, and not only one of those in front, which have the number too?
+    pub fn failed_one_of_ours(&self, position: &Position) -> bool {
+        let is_it = |line: &&str| line.ends_with("(INJECTED)") && line.contains(&position.call);
+        let failed = self.log.lines().filter(is_it).count();
+        failed > usize::from(!position.by_first && position.number <= position.before)
+    }
+
+    pub fn anyone_was_killed(&self) -> bool {
+        self.killed().next().is_some()
+    }
+
+    fn killed(&self) -> impl Iterator<Item = &str> {
+        self.log.lines().filter(|line| line.ends_with(KILLED))
+    }
+}
+
+impl Place {
+    pub fn new(scenario: Scenario) -> Place {
+        let beside = Root::empty(scenario.user);
+        beside.directory("source");
+        let root = Root::empty(scenario.user);
+        let bins: &[&str] = match scenario.first {
+            None => &["bin"],
+            Some(_) => &["initramfs/bin", "initramfs/lower/bin"],
+        };
+        for bin in bins {
+            copy_program(command_program(), root.directory(bin).join(COMMAND));
+        }
+        copy_program(command_program(), beside.directory("bin").join(COMMAND));
+        if let Some(line) = scenario.first {
+            root.directory("tmpfs");
+            for directory in ["dev", "empty", "lower/dev", "lower/proc", "lower/sys"] {
+                root.directory(&format!("initramfs/{directory}"));
+            }
+            if !line.contains("init=") {
+                root.file("initramfs/rootlet/command", format!("{COMMAND}\0"));
+                root.file("initramfs/rootlet/environment", "PATH=/missing:/bin\0");
+            }
+            for name in ["init", "bin/rootlet"] {
+                copy_program(rootlet_path(), root.path().join("initramfs").join(name));
+            }
+        }
+        Place {
+            scenario,
+            before: root.tree(),
+            root,
+            beside,
+        }
+    }
+
+    /// What a run has left: files in the root, and processes.
+    pub fn left(&self) -> Vec<String> {
+        let mut left = self.root.tree();
+        left.retain(|line| !self.before.contains(line));
+        let pids = processes_with(self.root.name());
+        left.extend(pids.iter().map(|pid| format!("process {pid}")));
+        left
+    }
+
+    /// The same after one more run, which removes the stubs that one was kept from removing.
+    pub fn left_after_another(&self) -> Vec<String> {
+        let processes = processes_with(self.root.name());
+        assert_eq!(processes, [0; 0]);
+        if self.scenario.first.is_none() {
+            common::end(&mut self.command());
+        }
+        self.left()
+    }
+
+    /// A line that is the same in each place.
+    pub fn without_paths(&self, line: &str) -> String {
+        line.replace(self.root.name(), "ROOT")
+            .replace(self.beside("").to_str().unwrap(), "")
+    }
+
+    /// A path in a directory beside the root.
+    fn beside(&self, name: &str) -> PathBuf {
+        self.beside.path().join(name)
+    }
+
+    fn path(&self) -> String {
+        format!("/missing:/bin:{}", self.beside("bin").display())
+    }
+
+    /// rootlet and its words.
+    pub fn words(&self) -> Vec<String> {
+        let program = match self.scenario.first {
+            Some("") => "/bin/rootlet",
+            Some(_) => "/init",
+            None => rootlet_path().to_str().unwrap(),
+        };
+        let words = self.scenario.words.iter().map(|word| {
+            word.replace("ROOT", self.root.name())
+                .replace("SOURCE", self.beside("source").to_str().unwrap())
+                .replace("COMMAND", COMMAND)
+        });
+        std::iter::once(program.to_owned()).chain(words).collect()
+    }
+
+    /// The same without strace, for a scenario that is no boot.
+    pub fn command(&self) -> Command {
+        let words = self.words();
+        let mut command = common::command(self.scenario.user, &words[0]);
+        command.args(&words[1..]);
+        command.env("PATH", self.path());
+        command
+    }
+
+    /// Runs it under strace, which knows of these calls, after a number of calls that fail.
+    fn trace(&self, calls: &str, before: (&str, usize), rules: &[String]) -> Traced {
+        self.end(self.start(calls, before, rules))
+    }
+
+    fn start(&self, calls: &str, before: (&str, usize), rules: &[String]) -> Child {
+        let words = self.words();
+        let log = self.beside("log");
+        let _ = fs::remove_file(&log);
+        let mut command = if self.scenario.first.is_some() {
+            let mut unshare = common::command(User::Root, "unshare");
+            unshare
+                .args([
+                    "-m",
+                    "-n",
+                    "--propagation",
+                    "private",
+                    "sh",
+                    "-c",
+                    TMPFS,
+                    "sh",
+                ])
+                .arg(self.root.path())
+                .arg(self.beside("stderr"))
+                .arg("strace");
+            unshare
+        } else {
+            common::command(self.scenario.user, "strace")
+        };
+        command
+            .args(["-f", "-q", "-s", "64", "-E"])
+            .arg(format!("PATH={}", self.path()))
+            .arg("-o")
+            .arg(&log)
+            .args([
+                "-e",
+                &format!("trace={calls}"),
+                "-e",
+                "signal=SIGSTOP,SIGKILL",
+            ]);
+        // A signal that strace sends at a stop that seccomp makes is lost.
+        let kills = rules.iter().any(|rule| rule.contains(":signal="));
+        if calls != "all" && !kills {
+            command.arg("--seccomp-bpf");
+        }
+        for rule in rules {
+            command.args(["-e", &format!("inject={rule}")]);
+        }
+        let (call, count) = before;
+        let number = match count {
+            0 => 0,
+            _ => number_of(call),
+        };
+        command
+            .arg(start_program())
+            .args([number, count].map(|number| number.to_string()))
+            .arg(match self.scenario.first {
+                Some(_) => self.root.path().join("tmpfs"),
+                None => PathBuf::new(),
+            })
+            .args(words);
+        let output = |name| {
+            let path = self.beside(name);
+            let _ = fs::remove_file(&path);
+            File::create(&path).unwrap();
+            OpenOptions::new().append(true).open(&path).unwrap()
+        };
+        command
+            .current_dir(self.root.path())
+            .stdin(Stdio::null())
+            .stdout(output("stdout"))
+            .stderr(output("stderr"))
+            .spawn()
+            .unwrap()
+    }
+
+    /// Waits for its end.
+    pub fn end(&self, strace: Child) -> Traced {
+        let status = end_in_time(strace);
+        let read = |name| {
+            String::from_utf8_lossy(&fs::read(self.beside(name)).unwrap_or_default()).into_owned()
+        };
+        let (mut stdout, mut stderr) = (read("stdout"), read("stderr"));
+        // What is executed as init has the console.
+        if let Some(rest) = stderr.strip_suffix(RAN) {
+            stdout += RAN;
+            stderr = rest.to_owned();
+        }
+        Traced {
+            status,
+            stdout,
+            stderr,
+            log: read("log"),
+        }
+    }
+
+    /// Fails one call, or kills there: `how` is `error=` or `signal=` something.
+    pub fn inject(&self, position: &Position, how: &str) -> Traced {
+        self.end(self.start_injected(position, how))
+    }
+
+    pub fn start_injected(&self, position: &Position, how: &str) -> Child {
+        let Position { call, number, .. } = position;
+        let mut rules = self.rules();
+        let mut when = number.to_string();
+        // There can be one rule for each call: where it is that of the kernel's command line,
+        // reading that fails too, and then there is none.
+        if self.reads_command_line() && call == "read" {
+            rules.clear();
+            let first = position.before + 1;
+            if *number > first {
+                when = format!("{first}..{number}+{}", number - first);
+            }
+        }
+        if position.opens_command_line {
+            rules.clear();
+        }
+        rules.push(format!("{call}:{how}:when={when}"));
+        let calls = format!("{call},read,write,{}", NEWER.join(","));
+        self.start(&calls, (call, position.before), &rules)
+    }
+
+    /// The processes that have been stopped, as the log tells.
+    pub fn stopped(&self) -> Vec<i32> {
+        let log = fs::read_to_string(self.beside("log")).unwrap_or_default();
+        log.lines()
+            .filter(|line| line.contains("stopped by SIGSTOP"))
+            .filter_map(|line| line.split(' ').next()?.parse().ok())
+            .collect()
+    }
+
+    /// Fails all of these calls.
+    pub fn inject_all(&self, calls: &str, how: &str) -> Traced {
+        let mut rules = self.rules();
+        rules.push(format!("{calls}:{how}"));
+        self.trace(&format!("{calls},read"), ("", 0), &rules)
+    }
+
+    fn reads_command_line(&self) -> bool {
+        self.scenario.first.is_some_and(|line| !line.is_empty())
+    }
+
+    /// What is not as it is on this machine, each time. Its own kernel command line must not be
+    /// acted on: the first read gets another in its place.
+    fn rules(&self) -> Vec<String> {
+        let mut rules = Vec::new();
+        if let (true, Some(line)) = (self.reads_command_line(), self.scenario.first) {
+            let hex: String = line.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let length = line.len();
+            rules.push(format!("read:retval={length}:poke_exit=@arg2={hex}:when=1"));
+        }
+        if self.scenario.is_old {
+            rules.push(format!("{}:error=ENOSYS", NEWER.join(",")));
+        }
+        rules
+    }
+}
+
+/// The root of a boot: the host's devices, which cannot be changed, and its console a file.
+const TMPFS: &str = "set -e
+mount -t tmpfs -o mode=755 none $1/tmpfs
+cp -a $1/initramfs/. $1/tmpfs
+mount -t devtmpfs none $1/tmpfs/dev
+mount --bind $2 $1/tmpfs/dev/console
+mount -o remount,bind,ro $1/tmpfs/dev
+shift 2
+exec \"$@\"";
+
+/// The status as a shell tells it; none where it is a hang, which is ended.
+fn end_in_time(mut child: Child) -> Option<i32> {
+    use std::os::unix::process::ExitStatusExt;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(
+                status
+                    .code()
+                    .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            );
+        }
+        if Instant::now() > end {
+            kill_all_below(child.id() as i32);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn kill_all_below(pid: i32) {
+    for child in children(pid) {
+        kill_all_below(child);
+        let child = rustix::process::Pid::from_raw(child).unwrap();
+        // It may end with the others.
+        let _ = rustix::process::kill_process(child, rustix::process::Signal::KILL);
+    }
+}
+
+/// What cannot be called first and fail.
+const WITHOUT_FAILING: [&str; 4] = ["exit", "exit_group", "setsid", "umask"];
+
+/// What a process of a traced run has called, and how often: before rootlet was started, as
+/// rootlet, and as something else again.
+#[derive(Default)]
+struct Process<'a> {
+    all: BTreeMap<&'a str, usize>,
+    earlier: BTreeMap<&'a str, usize>,
+    ours: BTreeMap<&'a str, usize>,
+    is_ours: bool,
+}
+
+/// Every call that a run makes: those of rootlet's processes, not those of what it runs.
+pub fn positions(place: &Place) -> Vec<Position> {
+    let traced = place.trace("all", ("", 0), &place.rules());
+    let ran = (traced.status, &traced.stdout[..], &traced.stderr[..]);
+    let scenario = &place.scenario;
+    assert_eq!(ran, (Some(scenario.ran), RAN, ""), "{}", scenario.name);
+
+    let rootlet = format!("execve(\"{}\"", place.words()[0]);
+    let mut first = "";
+    let mut command_line = None;
+    let mut processes: BTreeMap<&str, Process> = BTreeMap::new();
+    for line in traced.log.lines() {
+        let (pid, rest) = line.split_once(' ').unwrap();
+        let rest = rest.trim_start();
+        // A call that another process interrupts has two lines.
+        let Some((call, _)) = rest.split_once('(').filter(|_| !rest.starts_with('<')) else {
+            continue;
+        };
+        let process = processes.entry(pid).or_insert_with(|| Process {
+            is_ours: !first.is_empty(),
+            ..Process::default()
+        });
+        *process.all.entry(call).or_default() += 1;
+        if process.is_ours {
+            *process.ours.entry(call).or_default() += 1;
+            if rest.starts_with("openat(") && rest.contains("\"/proc/cmdline\"") {
+                command_line = process.ours.get(call).copied();
+            }
+        } else {
+            *process.earlier.entry(call).or_default() += 1;
+        }
+        if first.is_empty() && rest.starts_with(&rootlet) {
+            first = pid;
+            process.is_ours = true;
+        } else if call == "execve" && !rest.contains(" = -1 ") {
+            process.is_ours = false;
+        }
+    }
+
+    let of = |calls: &BTreeMap<&str, usize>, call| calls.get(call).copied().unwrap_or(0);
+    let mut positions = Vec::new();
+    for (pid, process) in &processes {
+        for (call, count) in &process.ours {
+            let others = processes.iter().filter(|(pid, _)| **pid != first);
+            let most = others.map(|(_, other)| of(&other.all, call)).max();
+            let before = match WITHOUT_FAILING.contains(call) {
+                true => 0,
+                false => most.unwrap_or(0),
+            };
+            let by_first = *pid == first;
+            let skipped = match by_first {
+                true => before + of(&process.earlier, call),
+                false => 0,
+            };
+            positions.extend((1..=*count).map(|number| Position {
+                call: (*call).to_owned(),
+                before,
+                number: skipped + number,
+                opens_command_line: by_first && *call == "openat" && Some(number) == command_line,
+                by_first,
+            }));
+        }
+    }
+    if scenario.is_old {
+        positions.retain(|position| !NEWER.contains(&&position.call[..]));
+    }
+    positions.sort();
+    positions.dedup();
+    positions
+}
+
+/// Works through the items in several places at once, in an order that the printed seed gives:
+/// all of them where the run was asked for by name, else as many as there is time for.
+pub fn sweep<T: Sync>(
+    scenario: Scenario,
+    items: &[T],
+    until: Option<Instant>,
+    work: impl Fn(&Place, &T) + Sync,
+) {
+    let order = Random::new(0).order(items.len());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                let place = Place::new(scenario);
+                while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if until.is_some_and(|until| Instant::now() > until) {
+                        break;
+                    }
+                    work(&place, &items[*index]);
+                }
+            });
+        }
+    });
+}
