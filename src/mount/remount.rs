@@ -32,16 +32,19 @@ pub(crate) fn change_flags(mounted: BorrowedFd, set: u32, clear: u32) -> Result<
     let before = fs::statfs(mounted)?.1 as u32 & KEPT;
     let flags = MS_REMOUNT | MS_BIND | (before & !clear) | set;
     if fs::stat(mounted)?.is_directory() {
-        fs::fchdir(mounted)?;
-        mount_call(c"", c".", c"", flags, c"")
-    } else {
-        let mut path = crate::error::Line::new();
-        path.push(b"/proc/self/fd/");
-        path.push_number(mounted.number() as u32);
-        path.push(b"\0");
-        let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or(c"");
-        mount_call(c"", path, c"", flags, c"")
+        match fs::fchdir(mounted) {
+            // It can be remounted, but not entered.
+            Err(Errno::EACCES) => {}
+            Err(errno) => return Err(errno),
+            Ok(()) => return mount_call(c"", c".", c"", flags, c""),
+        }
     }
+    let mut path = crate::error::Line::new();
+    path.push(b"/proc/self/fd/");
+    path.push_number(mounted.number() as u32);
+    path.push(b"\0");
+    let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or(c"");
+    mount_call(c"", path, c"", flags, c"")
 }
 
 /// The paths of mountinfo are those of the caller's root, on top of which `root` is attached: a
