@@ -56,7 +56,7 @@ kill_all() {
 print_resident() {
     local panel=$1 seconds line name words pids pid tries
     local -A processes before
-    local names=() started=() figures=()
+    local names=() figures=()
     while IFS= read -r line; do
         IFS=$'\t' read -ra words <<<"$line"
         name=${words[0]}
@@ -96,6 +96,7 @@ print_resident() {
     for pid in "${started[@]}"; do
         while [ -e "/proc/$pid" ]; do sleep 0.01; done
     done
+    started=()
 }
 
 bench_resident() {
