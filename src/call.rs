@@ -266,6 +266,7 @@ unsafe fn start_in_user_namespace(
     let failed = |errno| namespaces.refused(errno);
     let stack = Stack::new(STACK_OF_PID_1).map_err(failed)?;
     let (ours, holders) = socketpair().map_err(failed)?;
+    let mut told = message::Buffer::zeros().map_err(failed)?;
     let ids = effective_ids();
     // SAFETY: the child allocates nothing.
     let holder = match unsafe { fork(CLONE_NEWUSER) }.map_err(failed)? {
@@ -289,9 +290,8 @@ unsafe fn start_in_user_namespace(
         }
     };
     drop(holders);
-    let mut told = [0; message::LENGTH_MAX];
     let _ = poll(&mut [Poll::new(ours.borrow())], None);
-    let length = receive(ours.borrow(), &mut told).unwrap_or(0);
+    let length = receive(ours.borrow(), &mut *told).unwrap_or(0);
     let started = match Error::receive(&told[..length]) {
         Some(error) => Err(error),
         None => {

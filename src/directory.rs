@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
-use crate::mount::path::{PATH_MAX, PathBuffer};
+use crate::mount::path::PathBuffer;
 use crate::name::Name;
 use crate::sys::{Errno, fs};
 
@@ -37,8 +37,9 @@ pub(crate) fn keep_current_directory<'a>(
 
 /// `getcwd(2)`, which says "(unreachable)" in front of a path outside our root.
 pub(crate) fn current_directory(path: &mut PathBuffer) -> Result<(), Errno> {
-    let mut buffer = [0; PATH_MAX];
-    let length = fs::getcwd(&mut buffer)?;
+    let mut buffer = PathBuffer::new();
+    let buffer = buffer.room()?;
+    let length = fs::getcwd(buffer)?;
     match &buffer[..length.saturating_sub(1)] {
         absolute @ [b'/', ..] => path.push(absolute),
         _ => Err(Errno::ENOENT),

@@ -575,16 +575,19 @@ pub(crate) fn say_left_out(error: &Error) {
 /// Text without allocation, since a forked child of a program with threads must not allocate.
 /// What does not fit is cut off: two paths of the greatest length do fit.
 pub(crate) struct Line {
-    bytes: [u8; 2 * 4096 + 512],
+    /// None where there is no memory, and nothing can be told then.
+    page: Option<Page<[u8; Line::LENGTH_MAX]>>,
     length: usize,
     /// Names are as they are.
     is_verbatim: bool,
 }
 
 impl Line {
+    const LENGTH_MAX: usize = 2 * 4096 + 512;
+
     pub(crate) fn new() -> Line {
         Line {
-            bytes: [0; 2 * 4096 + 512],
+            page: Page::zeros().ok(),
             length: 0,
             is_verbatim: false,
         }
@@ -599,7 +602,8 @@ impl Line {
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        for (to, from) in self.bytes[self.length..].iter_mut().zip(bytes) {
+        let Some(page) = &mut self.page else { return };
+        for (to, from) in page[self.length..].iter_mut().zip(bytes) {
             *to = *from;
             self.length += 1;
         }
@@ -640,7 +644,10 @@ impl Line {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        match &self.page {
+            Some(page) => &page[..self.length],
+            None => b"",
+        }
     }
 
     fn print(&self) {

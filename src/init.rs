@@ -10,9 +10,10 @@ use crate::name::Name;
 use crate::pid1::{Above, End, Event, Habits, Orders, Pid1, Process, Reaping, end_others};
 use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::process::{
-    Fork, become_subreaper, can_tell_reaped_status, exit, fork_command, id, is_subreaper,
-    lead_session, session, set_parent_death_signal,
+    become_subreaper, can_tell_reaped_status, id, is_subreaper, lead_session, session,
+    set_parent_death_signal,
 };
+use crate::sys::shared::{Body, start_command};
 use crate::sys::signal::{
     self, SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SignalSet, set_blocked,
     set_sigchld, signalfd,
@@ -239,14 +240,17 @@ impl Init {
 
         let child = match self.words.is_empty() {
             true => None,
-            // SAFETY: a program that calls this has one thread, as its description asks.
-            false => match unsafe { fork_command() }.map_err(failed)? {
-                Fork::Parent(pid, pidfd) => Some((pid, pidfd)),
-                Fork::Child => {
+            false => {
+                let mut command = || {
                     let error = self.become_command(around, &jobs, caller_mask, habits);
-                    exit(habits.failed(&error))
-                }
-            },
+                    habits.failed(&error)
+                };
+                // SAFETY: a program that calls this has one thread, as its description asks, and
+                // the command's process drops nothing of ours.
+                let started =
+                    unsafe { start_command(jobs.terminal.is_some(), &mut (&mut command as Body)) };
+                Some(started.map_err(failed)?)
+            }
         };
         let command = child.as_ref().map(|(pid, pidfd)| Process {
             pid: *pid,

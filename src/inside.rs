@@ -26,9 +26,10 @@ use crate::stdio::Standard;
 use crate::sys::mount::{MNT_DETACH, umount};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    Fork, become_subreaper, can_tell_reaped_status, exit, fork_command, id, lead_group,
-    lead_session, parent, set_open_files_limit, set_parent_death_signal,
+    become_subreaper, can_tell_reaped_status, exit, id, lead_group, lead_session, parent,
+    set_open_files_limit, set_parent_death_signal,
 };
+use crate::sys::shared::{Body, start_command};
 use crate::sys::signal::{SIGKILL, SIGPIPE, SignalSet, set_blocked, set_default, set_sigchld};
 use crate::sys::{Errno, OwnedFd, fs, net};
 
@@ -204,16 +205,15 @@ impl<'a> Inside<'a> {
             true => Some(fs::pipe(fs::O_CLOEXEC).map_err(prepare)?),
             false => None,
         };
-        // SAFETY: this process has one thread.
-        let (pid, pidfd) = match unsafe { fork_command() } {
-            Ok(Fork::Parent(pid, pidfd)) => (pid, pidfd),
-            Ok(Fork::Child) => {
-                let error = self.become_command(kept, reaper);
-                error.send(self.supervisor.borrow());
-                exit(error.status())
-            }
-            Err(errno) => return Err(Error::new(Step::Fork, self.command.name(), errno)),
+        let may_stop = self.jobs.terminal.is_some();
+        let mut command = || {
+            let error = self.become_command(kept, reaper);
+            error.send(self.supervisor.borrow());
+            error.status()
         };
+        // SAFETY: this process has one thread, and the command's drops nothing of ours.
+        let (pid, pidfd) = unsafe { start_command(may_stop, &mut (&mut command as Body)) }
+            .map_err(|errno| Error::new(Step::Fork, self.command.name(), errno))?;
         self.started = Some(pid);
         if shared {
             let _ = lead_group();

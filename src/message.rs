@@ -1,6 +1,8 @@
 //! What the supervisor outside and pid 1 inside say to each other over their socket; an error
 //! travels there too. Either side knows by its end that the other is gone.
 
+use crate::sys::memory::Page;
+
 /// From pid 1: a signal stopped the command.
 pub(crate) const STOPPED: &[u8] = b"S";
 /// From pid 1: the command was stopped because it used the terminal from the background.
@@ -27,5 +29,5 @@ pub(crate) const STOP: &[u8] = b"P";
 pub(crate) const DETACH: &[u8] = b"D";
 /// To pid 1: end, as if nobody were there any more.
 pub(crate) const END: &[u8] = b"Q";
-/// No message is longer.
-pub(crate) const LENGTH_MAX: usize = 2 * 4096 + 512;
+/// Room for any message.
+pub(crate) type Buffer = Page<[u8; 2 * 4096 + 512]>;

@@ -311,7 +311,8 @@ impl Pid1<'_> {
         let (Above::Supervisor(socket) | Above::Owner(Some(socket))) = self.above else {
             return true;
         };
-        let mut buffer = [0; message::LENGTH_MAX];
+        // What is said to pid 1 is one byte.
+        let mut buffer = [0; 2];
         match receive(socket, &mut buffer) {
             Ok(0) => return false,
             Ok(length) => match &buffer[..length] {

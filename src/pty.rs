@@ -1,6 +1,9 @@
 //! A terminal of the command's own, between it and the caller's: what a command pushes into its
 //! terminal's input, or makes of its settings, reaches nobody else.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::error::{Error, Step};
 use crate::jobs::{Job, JobControl};
 use crate::sys::poll::Poll;
@@ -77,7 +80,8 @@ impl Pty {
             input: self.replaced[0].then_some(BorrowedFd::STDIN),
             master: self.master,
             before: None,
-            pending: [0; 4096],
+            pending: vec![0; 4096],
+            written: vec![0; 4096],
             from: 0,
             to: 0,
             open: true,
@@ -93,7 +97,9 @@ pub(crate) struct Relay {
     /// The caller's settings, while the keys are the command's.
     before: Option<Settings>,
     /// What was typed, and the command's terminal had no room for yet.
-    pending: [u8; 4096],
+    pending: Vec<u8>,
+    /// Room for what the command writes.
+    written: Vec<u8>,
     from: usize,
     to: usize,
     /// The command's side has not been closed by all.
@@ -156,10 +162,9 @@ impl Relay {
                 self.from += length;
             }
         }
-        let mut buffer = [0; 4096];
-        match fs::read(self.master.borrow(), &mut buffer) {
+        match fs::read(self.master.borrow(), &mut self.written) {
             Ok(length @ 1..) => {
-                let _ = fs::write_all(self.caller, &buffer[..length]);
+                let _ = fs::write_all(self.caller, &self.written[..length]);
             }
             Err(Errno::EAGAIN) => {}
             _ => self.open = false,
@@ -169,10 +174,9 @@ impl Relay {
     /// The rest, when all that ran inside has ended.
     pub(crate) fn finish(&mut self) {
         while self.open {
-            let mut buffer = [0; 4096];
-            match fs::read(self.master.borrow(), &mut buffer) {
+            match fs::read(self.master.borrow(), &mut self.written) {
                 Ok(length @ 1..) => {
-                    let _ = fs::write_all(self.caller, &buffer[..length]);
+                    let _ = fs::write_all(self.caller, &self.written[..length]);
                 }
                 _ => self.open = false,
             }

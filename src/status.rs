@@ -61,6 +61,9 @@ impl Status {
     }
 
     fn tell_number(&self, name: &str, number: u32) {
+        if self.0.is_none() {
+            return;
+        }
         let mut text = Vec::from(&b"{"[..]);
         push_string(&mut text, name.as_bytes());
         text.push(b':');

@@ -63,8 +63,10 @@ impl Heard {
 
     /// Takes what has come, without waiting.
     pub(crate) fn listen(&mut self, inside: BorrowedFd) {
-        let mut buffer = [0; message::LENGTH_MAX];
-        while let Ok(length @ 1..) = receive(inside, &mut buffer) {
+        let Ok(mut buffer) = message::Buffer::zeros() else {
+            return;
+        };
+        while let Ok(length @ 1..) = receive(inside, &mut *buffer) {
             self.take(&buffer[..length]);
         }
     }
@@ -112,9 +114,9 @@ impl Supervisor<'_> {
                 relay.pass_on(keys);
             }
             if inside_spoke || pid1_ended {
-                let mut buffer = [0; message::LENGTH_MAX];
+                let mut buffer = message::Buffer::zeros().map_err(failed)?;
                 while listening {
-                    match receive_with_sender(self.inside, &mut buffer) {
+                    match receive_with_sender(self.inside, &mut *buffer) {
                         Ok((0, _)) => listening = false,
                         Ok((length, sender)) => match &buffer[..length] {
                             message::WILL_BE_COMMAND => command = sender,

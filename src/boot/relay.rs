@@ -4,7 +4,7 @@
 use crate::error::{Error, Step};
 use crate::files::close_all_but;
 use crate::sys::poll::{Poll, poll};
-use crate::sys::process::{Fork, exit, fork_command};
+use crate::sys::shared::{Body, start_command};
 use crate::sys::signal::{SignalSet, set_blocked};
 use crate::sys::{BorrowedFd, OwnedFd, fs};
 
@@ -73,17 +73,17 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Error<'static>> {
 }
 
 /// Starts a process that does this and ends.
-fn start(uses: [BorrowedFd; 2], does: impl FnOnce()) -> Result<(), Error<'static>> {
-    // SAFETY: this process has one thread.
-    match unsafe { fork_command() } {
-        Ok(Fork::Parent(..)) => Ok(()),
-        Ok(Fork::Child) => {
-            // Not for it, and SIGPIPE is an error of its call.
-            let _ = set_blocked(SignalSet::ALL);
-            let _ = close_all_but(uses);
-            does();
-            exit(0)
-        }
+fn start(uses: [BorrowedFd; 2], does: impl Fn()) -> Result<(), Error<'static>> {
+    let mut relay = || {
+        // Not for it, and SIGPIPE is an error of its call.
+        let _ = set_blocked(SignalSet::ALL);
+        let _ = close_all_but(uses);
+        does();
+        0u8
+    };
+    // SAFETY: this process has one thread; with a copy of the memory nothing of ours is dropped.
+    match unsafe { start_command(true, &mut (&mut relay as Body)) } {
+        Ok(_) => Ok(()),
         Err(errno) => Err(Error::new(Step::Fork, b"a stream", errno)),
     }
 }

@@ -1,51 +1,68 @@
-//! A path in a fixed buffer, since a forked child of a program with threads must not allocate.
+//! A path in memory of its own, since a forked child of a program with threads must not allocate.
 
 use core::ffi::CStr;
 
 use crate::sys::Errno;
+use crate::sys::memory::Page;
 
 /// The greatest length of a path with its NUL, as the kernel takes it.
 pub(crate) const PATH_MAX: usize = 4096;
 
-/// A path of at most [`PATH_MAX`] bytes.
-#[derive(Clone)]
+/// A path of at most [`PATH_MAX`] bytes. Its memory is mapped when there is something to hold: on
+/// the stack each would take a page that is hardly ever needed.
 pub(crate) struct PathBuffer {
-    bytes: [u8; PATH_MAX],
+    page: Option<Page<[u8; PATH_MAX]>>,
     length: usize,
 }
 
 impl PathBuffer {
-    pub(crate) fn new() -> PathBuffer {
+    pub(crate) const fn new() -> PathBuffer {
         PathBuffer {
-            bytes: [0; PATH_MAX],
+            page: None,
             length: 0,
         }
     }
 
+    /// As much as there is room for, as zeros, for a call that fills it.
+    pub(crate) fn room(&mut self) -> Result<&mut [u8; PATH_MAX], Errno> {
+        let page = match self.page.take() {
+            Some(page) => page,
+            None => Page::zeros()?,
+        };
+        Ok(self.page.insert(page))
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        match &self.page {
+            Some(page) => &page[..self.length],
+            None => b"",
+        }
     }
 
     /// The path with its NUL. Bytes after a NUL that was put in are not part of it.
     pub(crate) fn as_c_str(&self) -> &CStr {
         // The buffer always ends in a NUL: `push` leaves room for one and `truncate` writes one.
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+        let page = self.page.as_ref().map(|page| &page[..]);
+        CStr::from_bytes_until_nul(page.unwrap_or_default()).unwrap_or(c"")
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        let end = self.length + bytes.len();
+        let (start, end) = (self.length, self.length + bytes.len());
         if end >= PATH_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        self.bytes[self.length..end].copy_from_slice(bytes);
-        self.bytes[end] = 0;
+        let room = self.room()?;
+        room[start..end].copy_from_slice(bytes);
+        room[end] = 0;
         self.length = end;
         Ok(())
     }
 
     pub(crate) fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
-        self.bytes[self.length] = 0;
+        if let Some(page) = &mut self.page {
+            page[self.length] = 0;
+        }
     }
 
     /// Appends `/name`.

@@ -86,9 +86,10 @@ pub(crate) fn walk(root: BorrowedFd, path: &CStr) -> Result<Landing, Errno> {
                         return Err(Errno::ELOOP);
                     }
                     landing.truncate(before);
-                    let mut target = [0; crate::mount::path::PATH_MAX];
-                    let length = fs::readlink(next.borrow(), &mut target)?;
-                    let target = &target[..length];
+                    let mut target = PathBuffer::new();
+                    let room = target.room()?;
+                    let length = fs::readlink(next.borrow(), room)?;
+                    let target = &room[..length];
                     if target.first() == Some(&b'/') {
                         landing.truncate(0);
                         here = open_walked(root, b"")?;

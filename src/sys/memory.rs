@@ -3,7 +3,7 @@
 use alloc::alloc::handle_alloc_error;
 use core::alloc::Layout;
 use core::fmt;
-use core::ops::Deref;
+use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use linux_raw_sys::general as raw;
@@ -51,12 +51,28 @@ impl<T> Page<T> {
     }
 }
 
+impl<const LENGTH: usize> Page<[u8; LENGTH]> {
+    /// Zeros, none of which takes memory before it is touched.
+    pub fn zeros() -> Result<Page<[u8; LENGTH]>, Errno> {
+        let address = map(LENGTH)?.cast();
+        // The kernel maps nothing at 0.
+        NonNull::new(address).map(Page).ok_or(Errno::ENOMEM)
+    }
+}
+
 impl<T> Deref for Page<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
         // SAFETY: the value was written in `new`, and lives until `drop`.
         unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> DerefMut for Page<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and it is borrowed from us alone.
+        unsafe { self.0.as_mut() }
     }
 }
 

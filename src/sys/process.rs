@@ -73,25 +73,6 @@ pub unsafe fn fork(namespaces: u32) -> Result<Fork, Errno> {
     })
 }
 
-/// `clone(2)` as fork(2) does it, for a child that is waited for with everything else, and a
-/// pidfd for it.
-///
-/// # Safety
-///
-/// As for [`fork`].
-pub unsafe fn fork_command() -> Result<Fork, Errno> {
-    let mut pidfd = -1i32;
-    let flags = raw::CLONE_PIDFD | raw::SIGCHLD;
-    // SAFETY: without CLONE_VM the child continues on its own copy of this stack.
-    let pid = check(unsafe {
-        sc::syscall5(nr::CLONE, flags as usize, 0, &raw mut pidfd as usize, 0, 0)
-    })?;
-    Ok(match pid {
-        0 => Fork::Child,
-        pid => Fork::Parent(pid as i32, OwnedFd::new(pidfd as usize)),
-    })
-}
-
 /// C strings as execve(2) takes them: pointers, with a null at the end.
 pub struct StringArray<'a> {
     pointers: Vec<*const c_char>,

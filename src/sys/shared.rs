@@ -109,6 +109,31 @@ pub unsafe fn start(
     Ok((pid as i32, OwnedFd::new(pidfd as usize)))
 }
 
+/// Starts a process that is to execute a program, with SIGCHLD sent at its end: its pid and a pidfd.
+///
+/// As `vfork(2)` does it, it shares our memory, on this stack, and we wait until it executes the
+/// program or ends. One that `may_stop` before that, as a key on a terminal can make it, would keep
+/// us with it, and so would one that executes nothing: it has a copy of the memory, as from
+/// `fork(2)`.
+///
+/// # Safety
+///
+/// No other thread of this process runs, and `body` drops nothing that is used after it.
+pub unsafe fn start_command(may_stop: bool, body: &mut Body) -> Result<(i32, OwnedFd), Errno> {
+    let mut pidfd = -1i32;
+    let shared = match may_stop {
+        true => 0,
+        false => raw::CLONE_VM | raw::CLONE_VFORK,
+    };
+    let flags = shared | raw::CLONE_PIDFD | raw::SIGCHLD;
+    let clone2 = [flags as usize, 0, &raw mut pidfd as usize];
+    let entry = (enter as extern "C" fn(*mut c_void) -> !) as usize;
+    // SAFETY: the child goes on below what we use of this stack, and where it is the same we wait
+    // until it does no more.
+    let pid = check(unsafe { clone(nr::CLONE, clone2, entry, &raw mut *body as usize) })?;
+    Ok((pid as i32, OwnedFd::new(pidfd as usize)))
+}
+
 extern "C" fn enter(body: *mut c_void) -> ! {
     // SAFETY: `start` passes a pointer to a `Body`, which stays as long as this process.
     let body = unsafe { &mut *body.cast::<Body>() };
@@ -139,6 +164,7 @@ unsafe fn clone(
             // Whoever walks the stack, for a panic's backtrace, finds its end: no frame, and no
             // address to return to.
             "xor ebp, ebp",
+            "and rsp, -16",
             "mov rdi, r13",
             "push 0",
             "jmp r12",
