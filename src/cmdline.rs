@@ -101,8 +101,9 @@ fn next(text: &[u8]) -> Option<(Parameter, &[u8])> {
     // At the very start it is part of the name.
     let equals = word
         .iter()
+        .skip(1)
         .position(|byte| *byte == b'=')
-        .filter(|index| *index > 0);
+        .map(|index| index + 1);
     let unquoted = |word: &[u8], quoted| match word {
         [inner @ .., b'"'] if quoted => Vec::from(inner),
         _ => Vec::from(word),
@@ -175,6 +176,13 @@ mod tests {
         assert_eq!(line.value(b"l"), Some(&b""[..]));
         assert!(line.has(b"m"));
         assert!(line.has(b"n\"o p"), "{line:?}");
+    }
+
+    #[test]
+    fn a_name_may_begin_with_an_equals_sign() {
+        let line = read("=a=b =c =");
+        assert_eq!(line.value(b"=a"), Some(&b"b"[..]));
+        assert!(line.has(b"=c") && line.has(b"="));
     }
 
     #[test]
