@@ -11,7 +11,7 @@ use std::path::Path;
 )]
 mod options;
 
-use options::{Kind, Role, help, pack};
+use options::{Role, help, names, pack};
 
 /// Unwind tables: the binary aborts on panic and never reads them. `INSERT` adds this to the
 /// linker's own script.
@@ -77,33 +77,24 @@ fn generate(directory: &Path) {
 /// An enum of the role's options, and their names in the same order, as `src/cli/parse.rs` reads
 /// them.
 fn of_role(role: &Role) -> String {
-    let (mut variants, mut names) = (Vec::new(), Vec::new());
-    let are_options = |section: &&options::Section| section.kind == Kind::Options;
-    let sections = role.sections.iter().filter(are_options);
-    for entry in sections.flat_map(|section| section.entries) {
-        let words = entry.name.split('-');
-        let variant: String = words
-            .map(|word| word[..1].to_uppercase() + &word[1..])
-            .collect();
-        variants.push(variant);
-        let value = match entry.value.chars().next() {
-            None => '-',
-            Some('[') => '?',
-            Some(_) => '=',
-        };
-        let line = format!("{value}{} {} {}", entry.short, entry.name, entry.alias);
-        names.push(String::from(line.trim_end()));
-    }
+    let variants: Vec<String> = names::options(role)
+        .map(|entry| {
+            let words = entry.name.split('-');
+            words
+                .map(|word| word[..1].to_uppercase() + &word[1..])
+                .collect()
+        })
+        .collect();
+    let ids: Vec<String> = variants
+        .iter()
+        .map(|variant| format!("Id::{variant}"))
+        .collect();
     format!(
         "#[derive(Clone, Copy, PartialEq, Eq)]\nenum Id {{ {} }}\n\
          const IDS: &[Id] = &[{}];\n\
          const NAMES: &[u8] = b\"{}\";\n",
         variants.join(", "),
-        variants
-            .iter()
-            .map(|variant| format!("Id::{variant}"))
-            .collect::<Vec<_>>()
-            .join(", "),
-        names.join("\\n"),
+        ids.join(", "),
+        names::names(role).escape_default(),
     )
 }

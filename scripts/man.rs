@@ -7,6 +7,7 @@ pub(crate) mod options;
 use std::fs;
 use std::path::Path;
 
+use options::names::options;
 use options::{Complete, Entry, Kind, ROLES, Role};
 
 fn main() {
@@ -24,14 +25,6 @@ fn main() {
     ] {
         fs::write(path, text).unwrap();
     }
-}
-
-/// The options of a role, without the words of a kernel command line.
-fn options_of(role: &Role) -> impl Iterator<Item = &'static Entry> {
-    role.sections
-        .iter()
-        .filter(|section| section.kind == Kind::Options)
-        .flat_map(|section| section.entries)
 }
 
 fn long_names(entry: &Entry) -> impl Iterator<Item = &'static str> {
@@ -209,8 +202,8 @@ fn bash() -> String {
     let (mut roles, mut values) = (String::new(), String::new());
     for role in ROLES {
         let names = names_of(role).join(" | ");
-        let all: Vec<String> = options_of(role).flat_map(spellings).collect();
-        let with: Vec<String> = options_of(role)
+        let all: Vec<String> = options(role).flat_map(spellings).collect();
+        let with: Vec<String> = options(role)
             .filter(|entry| needs_value(entry))
             .flat_map(spellings)
             .collect();
@@ -230,7 +223,7 @@ fn bash() -> String {
         }
     }
     let links = std::mem::take(&mut values);
-    for entry in ROLES.into_iter().flat_map(options_of) {
+    for entry in ROLES.into_iter().flat_map(options) {
         let spelled = spellings(entry).join(" | ");
         let offer = match entry.complete {
             Complete::Nothing => continue,
@@ -264,7 +257,7 @@ fn zsh() -> String {
     text += "\n# zsh completion for rootlet\n\n";
     for role in ROLES {
         text += &format!("_rootlet_{}() {{\n    _arguments -s -S \\\n", role.name);
-        for entry in options_of(role) {
+        for entry in options(role) {
             text += &format!("        {} \\\n", zsh_argument(entry));
         }
         text += match role.name {
@@ -345,7 +338,7 @@ fn fish() -> String {
             "complete -c rootlet -n '__fish_seen_subcommand_from {}'",
             role.name
         );
-        for entry in options_of(role) {
+        for entry in options(role) {
             let mut line = here.clone();
             for short in entry.short.chars() {
                 line += &format!(" -s {short}");

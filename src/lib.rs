@@ -132,7 +132,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 extern crate std;
 
 mod accounts;
@@ -147,6 +147,9 @@ mod environment;
 mod error;
 mod exec;
 mod files;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod init;
 mod inside;

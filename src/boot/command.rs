@@ -127,7 +127,7 @@ impl Habits for Ended {
 }
 
 /// What is between NULs.
-fn strings(text: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn strings(text: &[u8]) -> Vec<Vec<u8>> {
     let text = text.strip_suffix(b"\0").unwrap_or(text);
     match text {
         [] => Vec::new(),

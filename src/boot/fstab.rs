@@ -6,7 +6,7 @@ use crate::error::{Error, Step};
 use crate::mount::Mount;
 
 /// Reads device, mount point, type and options of each line.
-pub(super) fn read(text: &[u8]) -> Result<Vec<Mount>, Error<'static>> {
+pub(crate) fn read(text: &[u8]) -> Result<Vec<Mount>, Error<'static>> {
     let mut mounts = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {
         let mut fields = line

@@ -1,20 +1,20 @@
 //! `rootlet boot`: from the kernel to the real root, or to one command, as `/init` of an initramfs.
 
 mod archive;
-mod block;
-mod command;
+pub(crate) mod block;
+pub(crate) mod command;
 mod console;
 mod device;
 mod end;
 mod events;
-mod fstab;
-mod modules;
-mod network;
-mod partition;
+pub(crate) mod fstab;
+pub(crate) mod modules;
+pub(crate) mod network;
+pub(crate) mod partition;
 mod port;
 mod real_root;
 mod relay;
-mod superblock;
+pub(crate) mod superblock;
 mod switch_root;
 
 use alloc::vec::Vec;

@@ -10,20 +10,25 @@ use crate::sys::{BorrowedFd, Errno, fs};
 /// that cannot be loaded is told; what it was needed for will say if it is missed.
 pub(super) fn load() -> Result<(), Error<'static>> {
     let list = read_optional(c"/rootlet/modules")?.unwrap_or_default();
-    for line in list.split(|byte| *byte == b'\n') {
-        let mut words = line.splitn(2, |byte| *byte == b' ');
-        let path = words.next().unwrap_or_default();
-        if path.is_empty() || path.starts_with(b"#") {
-            continue;
-        }
-        let parameters = Name::new(words.next().unwrap_or_default());
-        match load_one(path, &parameters) {
+    for (path, parameters) in modules(&list) {
+        match load_one(path, &Name::new(parameters)) {
             // It is there already, or its device is not: the module is for others.
             Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => {}
             Err(errno) => Error::new(Step::LoadModule, path, errno).print(),
         }
     }
     Ok(())
+}
+
+/// Each module's path and parameters.
+pub(crate) fn modules(list: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let lines = list.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| {
+        let mut words = line.splitn(2, |byte| *byte == b' ');
+        let path = words.next().unwrap_or_default();
+        let is_none = path.is_empty() || path.starts_with(b"#");
+        (!is_none).then_some((path, words.next().unwrap_or_default()))
+    })
 }
 
 fn load_one(path: &[u8], parameters: &Name) -> Result<(), Errno> {

@@ -78,7 +78,7 @@ fn write_resolv_conf(server: &[u8]) -> Result<Mount, Errno> {
         .optional())
 }
 
-fn address(text: &[u8]) -> Option<Address> {
+pub(crate) fn address(text: &[u8]) -> Option<Address> {
     let mut address = [0; 4];
     let mut numbers = text.split(|byte| *byte == b'.').map(number);
     for byte in &mut address {

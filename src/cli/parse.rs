@@ -6,7 +6,7 @@ use rootlet::{Error, Step};
 pub(crate) struct Options<'a, 'w> {
     /// A line for each option: `-` where it has no value, `=` where it has one, `?` where it may; its
     /// short names; and after a space each its long names.
-    names: &'static [u8],
+    names: &'a [u8],
     /// What follows: at the end the operands.
     pub(crate) words: &'w [&'a [u8]],
     /// The word that is read, and what follows in it after a short option.
@@ -15,7 +15,7 @@ pub(crate) struct Options<'a, 'w> {
 }
 
 impl<'a, 'w> Options<'a, 'w> {
-    pub(crate) fn new(names: &'static [u8], words: &'w [&'a [u8]]) -> Options<'a, 'w> {
+    pub(crate) fn new(names: &'a [u8], words: &'w [&'a [u8]]) -> Options<'a, 'w> {
         Options {
             names,
             words,

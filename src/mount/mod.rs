@@ -7,7 +7,7 @@ pub(crate) mod mask;
 pub(crate) mod overlay;
 pub(crate) mod path;
 pub(crate) mod read_only;
-mod remount;
+pub(crate) mod remount;
 pub(crate) mod resolve;
 pub(crate) mod spec;
 pub(crate) mod stub;

@@ -74,7 +74,7 @@ pub(crate) fn set_flags_below(root: BorrowedFd, target: &CStr, flags: u32) -> Re
 }
 
 /// The mounts of a mountinfo file: identity and path, the first and the fifth field.
-struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     file: BorrowedFd<'a>,
     buffer: [u8; 4096],
     start: usize,
@@ -82,7 +82,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn new(file: BorrowedFd) -> Lines {
+    pub(crate) fn new(file: BorrowedFd) -> Lines {
         Lines {
             file,
             buffer: [0; 4096],
@@ -101,7 +101,7 @@ impl Lines<'_> {
         Ok(byte)
     }
 
-    fn next(&mut self) -> Result<Option<(u64, PathBuffer)>, Errno> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, PathBuffer)>, Errno> {
         let (mut id, mut path, mut field) = (0u64, PathBuffer::new(), 1);
         while let Some(byte) = self.next_byte()? {
             match (field, byte) {

@@ -3,9 +3,21 @@
 
 #![allow(missing_docs)]
 
+#[path = "../fuzz/arguments.rs"]
+mod arguments;
+#[path = "../fuzz/cases.rs"]
+mod cases;
+#[path = "../../src/cli"]
+mod cli {
+    #[allow(dead_code, reason = "the help is not parsed")]
+    pub(crate) mod options;
+    #[allow(dead_code, reason = "what reads the values is the binary's")]
+    pub(crate) mod parse;
+}
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
+mod fuzz;
 mod kills;
 mod load;
 mod random;

@@ -4,6 +4,7 @@
 mod boot;
 pub mod help;
 mod init;
+pub mod names;
 pub mod pack;
 mod run;
 

@@ -1,0 +1,54 @@
+//! What holds for any command line.
+
+use rootlet::Error;
+
+use crate::cli::options::names::{names, options};
+use crate::cli::options::{Entry, ROLES};
+use crate::cli::parse::Options;
+
+/// The words are what is between NULs.
+pub fn arguments(data: &[u8]) {
+    let words: Vec<&[u8]> = data.split(|byte| *byte == 0).collect();
+    for role in ROLES {
+        let names = names(role);
+        let Ok((taken, operands)) = parse(&names, &words) else {
+            continue;
+        };
+        assert!(words.ends_with(operands));
+        let read = &words[..words.len() - operands.len()];
+        let ended = read.last() == Some(&&b"--"[..]);
+        if let (false, Some(first)) = (ended, operands.first()) {
+            assert!(!first.starts_with(b"-") || *first == b"-");
+        }
+        // Written out one by one, the same options are read, and the same operands.
+        let mut again: Vec<Vec<u8>> = Vec::new();
+        let options: Vec<&Entry> = options(role).collect();
+        for (number, value) in &taken {
+            let option = options[*number];
+            let name = [b"--", option.name.as_bytes()].concat();
+            // What may be left out is empty where it is.
+            if option.value.is_empty() || option.value.starts_with('[') && value.is_empty() {
+                assert!(value.is_empty());
+                again.push(name);
+            } else {
+                again.push([&name[..], b"=", value].concat());
+            }
+        }
+        again.push(b"--".to_vec());
+        again.extend(operands.iter().map(|word| word.to_vec()));
+        let again: Vec<&[u8]> = again.iter().map(Vec::as_slice).collect();
+        assert!(parse(&names, &again).is_ok_and(|read| read == (taken, operands)));
+    }
+}
+
+/// The number and the value of each option, and the operands.
+type Read<'a, 'w> = (Vec<(usize, &'a [u8])>, &'w [&'a [u8]]);
+
+fn parse<'a, 'w>(names: &'a str, words: &'w [&'a [u8]]) -> Result<Read<'a, 'w>, Error<'static>> {
+    let mut options = Options::new(names.as_bytes(), words);
+    let mut taken = Vec::new();
+    while let Some(option) = options.next()? {
+        taken.push(option);
+    }
+    Ok((taken, options.words))
+}

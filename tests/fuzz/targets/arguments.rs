@@ -1,0 +1,14 @@
+//! The command line's parser, which is the binary's.
+
+#![no_main]
+#![allow(dead_code)]
+
+#[path = "../arguments.rs"]
+mod arguments;
+#[path = "../../../src/cli"]
+mod cli {
+    pub(crate) mod options;
+    pub(crate) mod parse;
+}
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| arguments::arguments(data));
