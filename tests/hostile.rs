@@ -8,116 +8,12 @@ mod common;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
 
+use common::hostile::{Outside, assert_refused, end, without_openat2};
 use common::{Ended, Root, User, can_be_root, rootlet_path, users};
 use rustix::fs::{CWD, FileType, Mode, inotify};
-
-/// What the links of a hostile root lead to: a directory of the host that the user who runs
-/// rootlet could change.
-struct Outside {
-    directory: Root,
-    before: Vec<String>,
-    events: std::os::fd::OwnedFd,
-}
-
-impl Outside {
-    fn new(user: User) -> Outside {
-        let directory = Root::empty(user);
-        directory.file("marker", "of the host");
-        directory.file("resolv.conf", "of the host");
-        directory.directory("shm");
-        directory.directory("point");
-        let events =
-            inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
-        let changes = inotify::WatchFlags::CREATE
-            | inotify::WatchFlags::DELETE
-            | inotify::WatchFlags::MOVE
-            | inotify::WatchFlags::ATTRIB
-            | inotify::WatchFlags::MODIFY;
-        for path in ["", "shm", "point"] {
-            inotify::add_watch(&events, directory.path().join(path), changes).unwrap();
-        }
-        Outside {
-            before: common::tree(directory.path()),
-            directory,
-            events,
-        }
-    }
-
-    fn name(&self) -> &str {
-        self.directory.name()
-    }
-
-    /// Links that lead here: absolute, relative, and to what is missing below.
-    fn links(&self) -> Vec<String> {
-        let up = "../".repeat(20);
-        let name = self.name();
-        vec![
-            name.to_owned(),
-            format!("{up}{}", &name[1..]),
-            format!("{name}/missing"),
-            format!("{name}/missing/deeper"),
-            format!("{up}{}/missing", &name[1..]),
-        ]
-    }
-
-    /// A link that leads here by going back from what a root lacks, so that it leads nowhere there.
-    fn link_back(&self) -> String {
-        format!("{}/shm/../missing", self.name())
-    }
-
-    /// Not even for a moment was anything here changed, and nothing is mounted here.
-    #[track_caller]
-    fn assert_untouched(&self, what: &dyn std::fmt::Debug) {
-        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
-        let event = inotify::Reader::new(&self.events, &mut buffer)
-            .next()
-            .map(|event| format!("{event:?}"));
-        assert_eq!(event, Err(rustix::io::Errno::AGAIN), "{what:?}");
-        assert_eq!(common::tree(self.directory.path()), self.before, "{what:?}");
-        assert!(!common::host_mounts().contains(self.name()), "{what:?}");
-    }
-}
-
-/// Runs it to its end, which a hang would keep from coming.
-#[track_caller]
-fn end(command: &mut Command) -> Ended {
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let pid = rustix::process::Pid::from_child(&child);
-    let (sender, receiver) = mpsc::channel();
-    let waiter = std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
-    match receiver.recv_timeout(Duration::from_secs(60)) {
-        Ok(output) => output.into(),
-        Err(_) => {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            let _ = waiter.join();
-            panic!("hangs: {command:?}");
-        }
-    }
-}
-
-/// An error of rootlet's: status 125, and one line that names the path, but for a hint.
-#[track_caller]
-fn assert_refused(ended: &Ended, path: &str) {
-    assert_eq!(
-        (ended.status, ended.stdout.as_str()),
-        (125, ""),
-        "{ended:?}"
-    );
-    let mut lines = ended.stderr.lines();
-    let line = lines.next().unwrap_or_default();
-    assert!(line.starts_with("rootlet: cannot "), "{ended:?}");
-    assert!(line.contains(path), "{path}: {ended:?}");
-    assert!(lines.all(|line| line.starts_with("hint: ")), "{ended:?}");
-}
 
 #[track_caller]
 fn assert_success(ended: &Ended, stdout: &str) {
@@ -510,17 +406,6 @@ fn magic_links_lead_nowhere() {
     }
 }
 
-/// The same command where the kernel has no openat2(2).
-fn without_openat2(user: User, command: &Command) -> Command {
-    let mut strace = common::command(user, "strace");
-    strace
-        .args(["-f", "--seccomp-bpf", "-o", "/dev/null"])
-        .args(["-e", "trace=openat2", "-e", "inject=openat2:error=ENOSYS"])
-        .arg(command.get_program())
-        .args(command.get_args());
-    strace
-}
-
 /// The race of CVE-2021-30465 and its kin.
 fn race(openat2: bool, target_exists: bool) {
     if !can_be_root() {
@@ -612,6 +497,40 @@ fn no_race_leads_outside_when_the_target_exists_without_openat2() {
 #[test]
 fn no_race_leads_outside_when_the_target_is_made_without_openat2() {
     race(false, false);
+}
+
+/// The devices are made after the mount that holds them, and only in it.
+#[test]
+fn devices_of_a_minimal_dev_are_never_made_in_the_root() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let dev = root.directory("dev");
+        root.directory("elsewhere");
+        root.symlink("link", "elsewhere");
+        let link = root.path().join("link");
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let swapping = scope.spawn(|| {
+                let mut swaps = 0u64;
+                while swaps % 2 == 1 || !stop.load(Ordering::Relaxed) {
+                    let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                    rustix::fs::renameat_with(CWD, &dev, CWD, &link, exchange).unwrap();
+                    swaps += 1;
+                }
+            });
+            let runs: Vec<Ended> = (0..common::rounds(60))
+                .map(|_| end(&mut root.run(&["--dev=minimal", "ROOT", "true"])))
+                .collect();
+            stop.store(true, Ordering::Relaxed);
+            swapping.join().unwrap();
+            let wrong = runs.iter().find(|ended| !matches!(ended.status, 0 | 125));
+            assert!(wrong.is_none(), "{wrong:?}");
+        });
+        for directory in ["dev", "elsewhere"] {
+            let held: Vec<_> = fs::read_dir(root.path().join(directory)).unwrap().collect();
+            assert!(held.is_empty(), "{user:?} {directory} {held:?}");
+        }
+    }
 }
 
 /// The classic way out of a chroot, with and without a descriptor that is kept; prints what is

@@ -144,7 +144,7 @@ fn attach<'a>(
                         .map_err(|errno| Error::new(Step::MountOptions, target.bytes(), errno))?;
                 }
                 if mount.devices {
-                    resolve(root, target.as_c_str())
+                    find_mounted(root, target.as_c_str(), point.borrow())
                         .and_then(|dev| devices::make(dev.borrow()))
                         .map_err(|errno| Error::new(Step::MakeDevices, target.bytes(), errno))?;
                 }
@@ -353,6 +353,16 @@ fn in_proc(descriptor: BorrowedFd) -> Line {
     path.push_number(descriptor.number() as u32);
     path.push(b"\0");
     path
+}
+
+/// The mount that was just put on `point`; ESTALE where someone has changed what `target` means,
+/// so that it leads into the root's own files.
+fn find_mounted(root: BorrowedFd, target: &CStr, point: BorrowedFd) -> Result<OwnedFd, Errno> {
+    let found = resolve(root, target)?;
+    match fs::stat(found.borrow())?.mount_id == fs::stat(point)?.mount_id {
+        true => Err(Errno::ESTALE),
+        false => Ok(found),
+    }
 }
 
 /// A share in the mount point if it is a stub; ENOENT when it is not there any more.

@@ -10,6 +10,7 @@
 )]
 
 pub mod guest;
+pub mod hostile;
 pub mod running;
 pub mod terminal;
 

@@ -1,0 +1,124 @@
+//! What hostile roots are tested with: a directory outside of them that nothing may reach, and runs
+//! that end whatever the root does to them.
+
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::fs::inotify;
+
+use super::{Ended, Root, User, host_mounts, tree};
+
+/// What the links of a hostile root lead to: a directory of the host that the user who runs
+/// rootlet could change.
+pub struct Outside {
+    pub directory: Root,
+    before: Vec<String>,
+    events: std::os::fd::OwnedFd,
+}
+
+impl Outside {
+    pub fn new(user: User) -> Outside {
+        let directory = Root::empty(user);
+        directory.file("marker", "of the host");
+        directory.file("resolv.conf", "of the host");
+        directory.directory("shm");
+        directory.directory("point");
+        let events =
+            inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
+        let changes = inotify::WatchFlags::CREATE
+            | inotify::WatchFlags::DELETE
+            | inotify::WatchFlags::MOVE
+            | inotify::WatchFlags::ATTRIB
+            | inotify::WatchFlags::MODIFY;
+        for path in ["", "shm", "point"] {
+            inotify::add_watch(&events, directory.path().join(path), changes).unwrap();
+        }
+        Outside {
+            before: tree(directory.path()),
+            directory,
+            events,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        self.directory.name()
+    }
+
+    /// Links that lead here: absolute, relative, and to what is missing below.
+    pub fn links(&self) -> Vec<String> {
+        let up = "../".repeat(20);
+        let name = self.name();
+        vec![
+            name.to_owned(),
+            format!("{up}{}", &name[1..]),
+            format!("{name}/missing"),
+            format!("{name}/missing/deeper"),
+            format!("{up}{}/missing", &name[1..]),
+        ]
+    }
+
+    /// A link that leads here by going back from what a root lacks, so that it leads nowhere there.
+    pub fn link_back(&self) -> String {
+        format!("{}/shm/../missing", self.name())
+    }
+
+    /// Not even for a moment was anything here changed, and nothing is mounted here.
+    #[track_caller]
+    pub fn assert_untouched(&self, what: &dyn std::fmt::Debug) {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let event = inotify::Reader::new(&self.events, &mut buffer)
+            .next()
+            .map(|event| format!("{event:?}"));
+        assert_eq!(event, Err(rustix::io::Errno::AGAIN), "{what:?}");
+        assert_eq!(tree(self.directory.path()), self.before, "{what:?}");
+        assert!(!host_mounts().contains(self.name()), "{what:?}");
+    }
+}
+
+/// Runs it to its end, which a hang would keep from coming.
+#[track_caller]
+pub fn end(command: &mut Command) -> Ended {
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let (sender, receiver) = mpsc::channel();
+    let waiter = std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    match receiver.recv_timeout(Duration::from_secs(60)) {
+        Ok(output) => output.into(),
+        Err(_) => {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _ = waiter.join();
+            panic!("hangs: {command:?}");
+        }
+    }
+}
+
+/// An error of rootlet's: status 125, and one line that names the path, but for a hint.
+#[track_caller]
+pub fn assert_refused(ended: &Ended, path: &str) {
+    assert_eq!(
+        (ended.status, ended.stdout.as_str()),
+        (125, ""),
+        "{ended:?}"
+    );
+    let mut lines = ended.stderr.lines();
+    let line = lines.next().unwrap_or_default();
+    assert!(line.starts_with("rootlet: cannot "), "{ended:?}");
+    assert!(line.contains(path), "{path}: {ended:?}");
+    assert!(lines.all(|line| line.starts_with("hint: ")), "{ended:?}");
+}
+
+/// The same command where the kernel has no openat2(2).
+pub fn without_openat2(user: User, command: &Command) -> Command {
+    let mut strace = super::command(user, "strace");
+    strace
+        .args(["-f", "--seccomp-bpf", "-o", "/dev/null"])
+        .args(["-e", "trace=openat2", "-e", "inject=openat2:error=ENOSYS"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    strace
+}
