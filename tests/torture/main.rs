@@ -21,6 +21,7 @@ mod fuzz;
 mod kills;
 mod load;
 mod random;
+mod roots;
 mod traced;
 
 use std::time::{Duration, Instant};
