@@ -1,30 +1,32 @@
 //! The kernel's error numbers, their names and their words.
 
+use core::num::NonZeroU16;
+
 use linux_raw_sys::errno as raw;
 
 /// Why the kernel refused, as `errno(3)` numbers it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Errno(u16);
+pub struct Errno(NonZeroU16);
 
 impl Errno {
     /// From a system call's return value in `-4095..=-1`.
     pub(super) fn from_kernel(value: usize) -> Errno {
-        Errno(value.wrapping_neg() as u16)
+        Errno::from_number(value.wrapping_neg() as i32)
     }
 
     /// From the positive number, as it travels between our own processes.
     pub fn from_number(number: i32) -> Errno {
-        Errno(number as u16)
+        Errno(NonZeroU16::new(number as u16).unwrap_or(NonZeroU16::MAX))
     }
 
     /// The positive number.
     pub fn number(self) -> i32 {
-        i32::from(self.0)
+        i32::from(self.0.get())
     }
 
     /// The name and the words of the number; both empty for one that is not in the table.
     pub fn describe(self) -> (&'static str, &'static str) {
-        let index = NUMBERS.iter().position(|number| *number == self.0);
+        let index = NUMBERS.iter().position(|number| *number == self.0.get());
         let line = index.and_then(|index| super::line(LINES, index));
         line.and_then(|line| line.split_once(' '))
             .unwrap_or_default()
@@ -34,7 +36,7 @@ impl Errno {
 macro_rules! errno_table {
     ($($name:ident $words:literal)*) => {
         impl Errno {
-            $(#[doc = $words] pub const $name: Errno = Errno(raw::$name as u16);)*
+            $(#[doc = $words] pub const $name: Errno = Errno(NonZeroU16::new(raw::$name as u16).unwrap());)*
         }
         const NUMBERS: &[u16] = &[$(raw::$name as u16),*];
         // One text, since a table of references would be larger than it.

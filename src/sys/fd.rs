@@ -38,6 +38,8 @@ impl OwnedFd {
 }
 
 impl Drop for OwnedFd {
+    // Once, not wherever a descriptor is closed.
+    #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: the number is ours alone, and nothing uses it after this.
         let _ = unsafe { sc::syscall1(sc::nr::CLOSE, self.0 as usize) };

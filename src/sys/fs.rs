@@ -17,6 +17,7 @@ pub use linux_raw_sys::general::{
 };
 
 /// `openat(2)`; the descriptor is always close-on-exec.
+#[inline(never)]
 pub fn openat(dir: BorrowedFd, path: &CStr, flags: u32, mode: u32) -> Result<OwnedFd, Errno> {
     let flags = (flags | raw::O_CLOEXEC) as usize;
     // SAFETY: the path is a C string that outlives the call.
@@ -33,6 +34,7 @@ pub fn openat(dir: BorrowedFd, path: &CStr, flags: u32, mode: u32) -> Result<Own
 }
 
 /// `openat2(2)`, Linux 5.6; the descriptor is always close-on-exec.
+#[inline(never)]
 pub fn openat2(dir: BorrowedFd, path: &CStr, flags: u32, resolve: u32) -> Result<OwnedFd, Errno> {
     let how = raw::open_how {
         flags: u64::from(flags | raw::O_CLOEXEC),
@@ -387,6 +389,7 @@ pub fn splice(from: BorrowedFd, to: BorrowedFd, length: usize) -> Result<usize, 
 }
 
 /// `write(2)`: how much was written.
+#[inline(never)]
 pub fn write(fd: BorrowedFd, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel reads at most `bytes.len()` bytes of the slice.
     check(unsafe { sc::syscall3(nr::WRITE, fd.raw(), bytes.as_ptr() as usize, bytes.len()) })
@@ -405,12 +408,14 @@ pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
 }
 
 /// `chdir(2)`.
+#[inline(never)]
 pub fn chdir(path: &CStr) -> Result<(), Errno> {
     // SAFETY: the path is a C string that outlives the call.
     done(unsafe { sc::syscall1(nr::CHDIR, path.as_ptr() as usize) })
 }
 
 /// `fchdir(2)`.
+#[inline(never)]
 pub fn fchdir(dir: BorrowedFd) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall1(nr::FCHDIR, dir.raw()) })
