@@ -11,7 +11,7 @@ use crate::cmdline::number;
 use crate::error::{Error, Step};
 use crate::mount::path::{PathBuffer, split_last};
 use crate::mount::resolve::{open_walked, walk};
-use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
 
 pub(crate) const PASSWD: &CStr = c"/etc/passwd";
 pub(crate) const GROUP: &CStr = c"/etc/group";
@@ -83,7 +83,7 @@ pub(crate) struct User<'a> {
 /// The users, without lines that are none.
 pub(crate) fn users(passwd: &[u8]) -> impl Iterator<Item = User<'_>> {
     lines(passwd).filter_map(|line| {
-        let mut fields = line.split(|byte| *byte == b':');
+        let mut fields = split(line, b':');
         let (name, _) = (name(fields.next()?)?, fields.next()?);
         let (id, group) = (id(fields.next()?)?, id(fields.next()?)?);
         let (_, home, shell) = (fields.next(), fields.next(), fields.next());
@@ -101,14 +101,14 @@ pub(crate) fn users(passwd: &[u8]) -> impl Iterator<Item = User<'_>> {
 /// them.
 pub(crate) fn groups(group: &[u8]) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
     lines(group).filter_map(|line| {
-        let mut fields = line.split(|byte| *byte == b':');
+        let mut fields = split(line, b':');
         let (name, _) = (name(fields.next()?)?, fields.next()?);
         Some((name, id(fields.next()?)?, fields.next().unwrap_or_default()))
     })
 }
 
 fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = file.split(|byte| *byte == b'\n');
+    let lines = split(file, b'\n');
     lines.filter(|line| !line.contains(&0))
 }
 

@@ -1,10 +1,10 @@
 //! `Capabilities`: which rights of root's are taken from the command.
 
 use crate::error::{Error, Line, Step};
-use crate::sys::Errno;
 use crate::sys::credentials::{
     CapabilitySets, capabilities, drop_from_bounding, is_bounding, set_capabilities,
 };
+use crate::sys::{Errno, split};
 
 /// As `capabilities(7)` names them, without `CAP_`, each at the place of its number: one
 /// text, since a table of references would be larger than it.
@@ -16,7 +16,7 @@ const NAMES: &str = "chown dac_override dac_read_search fowner fsetid kill setgi
     checkpoint_restore";
 
 fn names() -> impl Iterator<Item = &'static [u8]> {
-    NAMES.as_bytes().split(|byte| *byte == b' ')
+    split(NAMES.as_bytes(), b' ')
 }
 
 /// A set of capabilities, for [`Chroot::drop_capabilities`](crate::Chroot::drop_capabilities).
@@ -44,24 +44,23 @@ impl Capabilities {
     ///
     /// The name that there is not.
     pub fn parse(list: &[u8]) -> Result<Capabilities, Error<'static>> {
-        list.split(|byte| *byte == b',')
-            .try_fold(Capabilities::NONE, |set, word| {
-                if word.eq_ignore_ascii_case(b"all") {
-                    return Ok(Capabilities::ALL);
+        split(list, b',').try_fold(Capabilities::NONE, |set, word| {
+            if word.eq_ignore_ascii_case(b"all") {
+                return Ok(Capabilities::ALL);
+            }
+            let name = match word.split_at_checked(4) {
+                Some((prefix, name)) if prefix.eq_ignore_ascii_case(b"cap_") => name,
+                _ => word,
+            };
+            let number = names().position(|known| known.eq_ignore_ascii_case(name));
+            match number {
+                Some(number) => Ok(set.and(Capabilities(1 << number))),
+                None => {
+                    let why = "there is no such capability: capabilities(7) lists them";
+                    Err(Error::because(Step::Usage, word, why))
                 }
-                let name = match word.split_at_checked(4) {
-                    Some((prefix, name)) if prefix.eq_ignore_ascii_case(b"cap_") => name,
-                    _ => word,
-                };
-                let number = names().position(|known| known.eq_ignore_ascii_case(name));
-                match number {
-                    Some(number) => Ok(set.and(Capabilities(1 << number))),
-                    None => {
-                        let why = "there is no such capability: capabilities(7) lists them";
-                        Err(Error::because(Step::Usage, word, why))
-                    }
-                }
-            })
+            }
+        })
     }
 
     pub(crate) fn and(self, others: Capabilities) -> Capabilities {

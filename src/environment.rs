@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::error::Line;
 use crate::name::Name;
+use crate::sys::split;
 
 /// A change to the environment that the command would have.
 #[derive(Clone, Debug)]
@@ -55,8 +56,5 @@ fn unset(environment: &mut Vec<Name>, name: &[u8]) {
 
 /// What is before the `=`.
 fn name_of(variable: &[u8]) -> &[u8] {
-    variable
-        .split(|byte| *byte == b'=')
-        .next()
-        .unwrap_or(variable)
+    split(variable, b'=').next().unwrap_or(variable)
 }

@@ -61,8 +61,7 @@ macro_rules! steps {
 
             /// What is done to the object, and the word between the object and the place.
             fn words(self) -> (&'static str, &'static str) {
-                let line = sys::line(Step::WORDS, self as usize);
-                line.and_then(|line| line.split_once('|')).unwrap_or_default()
+                sys::line(Step::WORDS, self as usize, b'|')
             }
         }
     };

@@ -6,7 +6,7 @@ use crate::error::{Error, Step};
 use crate::mount::path::PathBuffer;
 use crate::name::Name;
 use crate::sys::process::{StringArray, execve};
-use crate::sys::{BorrowedFd, Errno, fs};
+use crate::sys::{BorrowedFd, Errno, fs, split};
 
 /// Where a command without a slash is looked for when there is no PATH.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -79,7 +79,7 @@ impl<'a> Command<'a> {
             return result;
         }
         let mut forbidden = false;
-        for directory in self.path.split(|byte| *byte == b':') {
+        for directory in split(self.path, b':') {
             let mut path = PathBuffer::new();
             let joined = match directory {
                 b"" => path.push(name),

@@ -10,7 +10,7 @@ use crate::environment::Change;
 use crate::error::{Error, Line, Step};
 use crate::name::Name;
 use crate::sys::credentials::{Kind, groups, ids, set_groups, set_ids, set_no_new_privileges};
-use crate::sys::{BorrowedFd, Errno};
+use crate::sys::{BorrowedFd, Errno, split};
 
 /// Who the command is to be, in numbers.
 #[derive(Default)]
@@ -89,7 +89,7 @@ impl Chroot {
             set_variables(&mut self.environment, account.as_ref());
         }
         if let Some(list) = &self.groups {
-            let list = list.bytes().split(|byte| *byte == b',');
+            let list = split(list.bytes(), b',');
             groups = Some(list.map(group_id).collect::<Result<_, _>>()?);
         }
         identity.groups = groups.map(|mut groups: Vec<u32>| {
@@ -113,11 +113,7 @@ fn no_such_number(step: Step, text: &[u8]) -> Error<'static> {
 /// The groups that have this member.
 fn groups_of<'a>(member: &'a [u8], file: &'a [u8]) -> impl Iterator<Item = u32> + 'a {
     accounts::groups(file)
-        .filter(move |(_, _, members)| {
-            members
-                .split(|byte| *byte == b',')
-                .any(|name| name == member)
-        })
+        .filter(move |(_, _, members)| split(members, b',').any(|name| name == member))
         .map(|(_, id, _)| id)
 }
 

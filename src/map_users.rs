@@ -13,7 +13,7 @@ use crate::sys::credentials::{Kind, set_groups, set_ids};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{ExitStatus, Fork, Waited, Who, exit, fork, wait};
 use crate::sys::signal::{SIGKILL, SignalSet, send, set_blocked};
-use crate::sys::{BorrowedFd, Errno, fs, net};
+use crate::sys::{BorrowedFd, Errno, fs, net, split};
 
 /// Whom a new user namespace knows, and by what number. All others are nobody there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,8 +118,8 @@ fn ranges(file: &CStr, user: u32) -> Result<Vec<(u32, u32)>, Error<'static>> {
     };
     let mut free = 100_000;
     let mut ranges = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        let mut fields = line.split(|byte| *byte == b':');
+    for line in split(&text, b'\n') {
+        let mut fields = split(line, b':');
         let (Some(whose), Some(start), Some(count)) = (fields.next(), fields.next(), fields.next())
         else {
             continue;
@@ -149,8 +149,8 @@ fn ranges(file: &CStr, user: u32) -> Result<Vec<(u32, u32)>, Error<'static>> {
 }
 
 fn name_of(passwd: &[u8], user: u32) -> Option<&[u8]> {
-    passwd.split(|byte| *byte == b'\n').find_map(|line| {
-        let mut fields = line.split(|byte| *byte == b':');
+    split(passwd, b'\n').find_map(|line| {
+        let mut fields = split(line, b':');
         let name = fields.next()?;
         (number(fields.nth(1)?) == Some(user)).then_some(name)
     })

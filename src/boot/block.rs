@@ -1,5 +1,7 @@
 //! What file systems and partition tables have in common on a disk: numbers, labels, identifiers.
 
+use crate::sys::split;
+
 /// Reads a block device at an offset: all that is asked for, or nothing (false).
 pub(crate) type Read<'a> = dyn FnMut(u64, &mut [u8]) -> bool + 'a;
 
@@ -28,7 +30,7 @@ impl Text {
     /// Ends before the first NUL, and without white space at its end.
     pub(crate) fn label(bytes: &[u8]) -> Text {
         let mut label = Text::new();
-        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        let text = split(bytes, 0).next().unwrap_or_default();
         label.push(text.trim_ascii_end());
         label
     }

@@ -16,7 +16,7 @@ use crate::name::Name;
 use crate::pid1::{Event, Habits, kill_all};
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::process::ExitStatus;
-use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, tty};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split, tty};
 
 /// How long the terminal may take to appear, in nanoseconds.
 const PATIENCE: u64 = 10 * NANOSECONDS;
@@ -131,7 +131,7 @@ pub(crate) fn strings(text: &[u8]) -> Vec<Vec<u8>> {
     let text = text.strip_suffix(b"\0").unwrap_or(text);
     match text {
         [] => Vec::new(),
-        text => text.split(|byte| *byte == 0).map(Vec::from).collect(),
+        text => split(text, 0).map(Vec::from).collect(),
     }
 }
 
@@ -151,7 +151,7 @@ fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>,
         return Err(Error::new(Step::OpenTerminal, path.bytes(), errno).into_owned());
     };
     let size = line.value(b"rootlet.size").unwrap_or_default();
-    let mut numbers = size.split(|byte| *byte == b'x').map(number);
+    let mut numbers = split(size, b'x').map(number);
     if let (Some(Some(rows)), Some(Some(columns)), None) =
         (numbers.next(), numbers.next(), numbers.next())
     {

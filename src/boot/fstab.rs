@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 use crate::error::{Error, Step};
 use crate::mount::Mount;
+use crate::sys::split;
 
 /// Reads device, mount point, type and options of each line.
 pub(crate) fn read(text: &[u8]) -> Result<Vec<Mount>, Error<'static>> {
     let mut mounts = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
+    for line in split(text, b'\n') {
         let mut fields = line
             .split(|byte| *byte == b' ' || *byte == b'\t')
             .filter(|field| !field.is_empty())

@@ -4,7 +4,7 @@ use crate::boot::archive::read_optional;
 use crate::error::{Error, Step};
 use crate::name::Name;
 use crate::sys::system::load_module;
-use crate::sys::{BorrowedFd, Errno, fs};
+use crate::sys::{BorrowedFd, Errno, fs, split};
 
 /// Loads what `/rootlet/modules` lists: in each line a path, and parameters after a space. One
 /// that cannot be loaded is told; what it was needed for will say if it is missed.
@@ -22,8 +22,7 @@ pub(super) fn load() -> Result<(), Error<'static>> {
 
 /// Each module's path and parameters.
 pub(crate) fn modules(list: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let lines = list.split(|byte| *byte == b'\n');
-    lines.filter_map(|line| {
+    split(list, b'\n').filter_map(|line| {
         let mut words = line.splitn(2, |byte| *byte == b' ');
         let path = words.next().unwrap_or_default();
         let is_none = path.is_empty() || path.starts_with(b"#");

@@ -9,7 +9,7 @@ use crate::error::{Error, Step};
 use crate::mount::Mount;
 use crate::sys::net::{Address, add_default_route, devices, set_address, set_up};
 use crate::sys::poll::{NANOSECONDS, clock};
-use crate::sys::{BorrowedFd, Errno, fs};
+use crate::sys::{BorrowedFd, Errno, fs, split};
 
 /// How long the device may take to appear, in nanoseconds.
 const PATIENCE: u64 = 10 * NANOSECONDS;
@@ -34,7 +34,7 @@ pub(super) fn set_up_network(
     if parameter.is_empty() || parameter == b"off" || parameter == b"none" {
         return Ok(None);
     }
-    let fields: Vec<&[u8]> = parameter.split(|byte| *byte == b':').collect();
+    let fields: Vec<&[u8]> = split(parameter, b':').collect();
     let field = |index: usize| fields.get(index).copied().unwrap_or_default();
     let optional = |index| match field(index) {
         b"" => Some(None),
@@ -80,7 +80,7 @@ fn write_resolv_conf(server: &[u8]) -> Result<Mount, Errno> {
 
 pub(crate) fn address(text: &[u8]) -> Option<Address> {
     let mut address = [0; 4];
-    let mut numbers = text.split(|byte| *byte == b'.').map(number);
+    let mut numbers = split(text, b'.').map(number);
     for byte in &mut address {
         *byte = u8::try_from(numbers.next()??).ok()?;
     }

@@ -11,7 +11,7 @@ use crate::mount::{Mount, overlay};
 use crate::name::Name;
 use crate::sys::mount::{MNT_DETACH, MS_RDONLY, mount as mount_at, umount};
 use crate::sys::poll::{NANOSECONDS, clock, poll};
-use crate::sys::{BorrowedFd, Errno, fs};
+use crate::sys::{BorrowedFd, Errno, fs, split};
 
 /// Where it is mounted in the initramfs.
 pub(super) const NEW_ROOT: &CStr = c"/new_root";
@@ -65,10 +65,7 @@ impl Root {
             }
         }
         let known = FileSystems::read();
-        let mut types: Vec<Vec<u8>> = line
-            .value(b"rootfstype")
-            .unwrap_or_default()
-            .split(|byte| *byte == b',')
+        let mut types: Vec<Vec<u8>> = split(line.value(b"rootfstype").unwrap_or_default(), b',')
             .filter(|kind| !kind.is_empty())
             .map(Vec::from)
             .collect();
@@ -137,8 +134,8 @@ impl Root {
 
 /// Is there `name=` among the options?
 fn has_option(options: &[u8], name: &[u8]) -> bool {
-    let mut options = options.split(|byte| *byte == b',');
-    options.any(|option| option.split(|byte| *byte == b'=').next() == Some(name))
+    let mut options = split(options, b',');
+    options.any(|option| split(option, b'=').next() == Some(name))
 }
 
 /// What the kernel knows, from `/proc/filesystems`.
@@ -150,12 +147,12 @@ impl FileSystems {
     }
 
     fn needs_no_device(&self, kind: &[u8]) -> bool {
-        let mut lines = self.0.split(|byte| *byte == b'\n');
+        let mut lines = split(&self.0, b'\n');
         lines.any(|line| line.strip_prefix(b"nodev\t") == Some(kind))
     }
 
     fn with_device(&self) -> Vec<Vec<u8>> {
-        let lines = self.0.split(|byte| *byte == b'\n');
+        let lines = split(&self.0, b'\n');
         let kinds = lines.filter_map(|line| line.strip_prefix(b"\t"));
         kinds.map(Vec::from).collect()
     }

@@ -1,5 +1,6 @@
 //! The parser of options, for the names of a role that `build.rs` made from its table.
 
+use rootlet::sys::split;
 use rootlet::{Error, Step};
 
 /// The options of a command line, up to the first operand or `--`.
@@ -53,14 +54,14 @@ impl<'a, 'w> Options<'a, 'w> {
         }
         let letter = self.letters.first();
         let known = |line: &&[u8]| {
-            let mut names = line[1..].split(|byte| *byte == b' ');
+            let mut names = split(&line[1..], b' ');
             let short = names.next().unwrap_or_default();
             match letter {
                 Some(letter) => short.contains(letter),
                 None => names.any(|known| known == name),
             }
         };
-        let mut lines = self.names.split(|byte| *byte == b'\n').enumerate();
+        let mut lines = split(self.names, b'\n').enumerate();
         let Some((number, [takes, ..])) = lines.find(|(_, line)| known(line)) else {
             return self.wrong("there is no such option");
         };
@@ -87,9 +88,7 @@ impl<'a, 'w> Options<'a, 'w> {
 
     /// Which of the words between `|` the value is.
     pub(crate) fn one_of(&self, words: &[u8], value: &[u8]) -> Result<usize, Error<'static>> {
-        let known = words
-            .split(|byte| *byte == b'|')
-            .position(|word| word == value);
+        let known = split(words, b'|').position(|word| word == value);
         known.map_or_else(|| self.wrong("there is no such value for it"), Ok)
     }
 

@@ -1,5 +1,6 @@
 //! `rootlet run`: options into a `Chroot`.
 
+use rootlet::sys::split;
 use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, Step};
 
 use crate::cli::parse::{Options, number};
@@ -86,7 +87,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::OverlaySize => chroot.overlay_size(value),
             Id::MaskProc => chroot.mask_proc(),
             Id::Unshare | Id::Share => {
-                for name in value.split(|byte| *byte == b',') {
+                for name in split(value, b',') {
                     let mut known = Namespace::ALL.into_iter();
                     let Some(namespace) = known.find(|known| known.name().as_bytes() == name)
                     else {

@@ -8,6 +8,7 @@ use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_DIRSYNC,
     MS_LAZYTIME, MS_NOATIME, MS_NODIRATIME, MS_RELATIME, MS_STRICTATIME, MS_SYNCHRONOUS,
 };
+use crate::sys::split;
 
 /// File systems that can stand as SRC, where they go when DEST is left out, and the flags that
 /// they always get because a user namespace may not have them without.
@@ -97,7 +98,7 @@ impl Mount {
     pub(crate) fn options(mut self, options: &[u8]) -> Mount {
         let mut data: Vec<u8> = Vec::from(self.data.bytes());
         let is_file_system = matches!(self.source, Source::FileSystem(_));
-        for option in options.split(|byte| *byte == b',') {
+        for option in split(options, b',') {
             match (option, flag(option, is_file_system)) {
                 (b"" | b"rw", _) => {}
                 (b"rec", _) => self.recursive = true,

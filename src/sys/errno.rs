@@ -26,10 +26,10 @@ impl Errno {
 
     /// The name and the words of the number; both empty for one that is not in the table.
     pub fn describe(self) -> (&'static str, &'static str) {
-        let index = NUMBERS.iter().position(|number| *number == self.0.get());
-        let line = index.and_then(|index| super::line(LINES, index));
-        line.and_then(|line| line.split_once(' '))
-            .unwrap_or_default()
+        match NUMBERS.iter().position(|number| *number == self.0.get()) {
+            Some(index) => super::line(LINES, index, b' '),
+            None => ("", ""),
+        }
     }
 }
 

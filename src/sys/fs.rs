@@ -7,7 +7,7 @@ use core::mem::{MaybeUninit, size_of};
 use linux_raw_sys::general as raw;
 use sc::nr;
 
-use super::{BorrowedFd, Errno, OwnedFd, check, done};
+use super::{BorrowedFd, Errno, OwnedFd, check, done, split};
 
 pub use super::fd::open_standard_descriptors;
 
@@ -329,10 +329,7 @@ pub fn visit_names(dir: BorrowedFd, mut visit: impl FnMut(&[u8]) -> bool) -> Res
         {
             let (entry, rest) = entries.split_at(usize::from(u16::from_ne_bytes([low, high])));
             entries = rest;
-            let name = entry[19..]
-                .split(|byte| *byte == 0)
-                .next()
-                .unwrap_or_default();
+            let name = split(&entry[19..], 0).next().unwrap_or_default();
             if name != b"." && name != b".." && !visit(name) {
                 return Ok(());
             }

@@ -15,11 +15,13 @@ pub mod poll;
 pub mod process;
 pub mod shared;
 pub mod signal;
+mod split;
 pub mod system;
 pub mod tty;
 
 pub use errno::Errno;
 pub use fd::{BorrowedFd, OwnedFd};
+pub use split::{line, split};
 
 /// What a system call returned: a value, or an errno as the kernel encodes it (`-4095..=-1`).
 fn check(value: usize) -> Result<usize, Errno> {
@@ -33,9 +35,4 @@ fn check(value: usize) -> Result<usize, Errno> {
 /// Like [`check`], for the calls whose value says nothing.
 fn done(value: usize) -> Result<(), Errno> {
     check(value).map(drop)
-}
-
-/// A line of a text.
-pub fn line(text: &'static str, index: usize) -> Option<&'static str> {
-    text.split('\n').nth(index)
 }
