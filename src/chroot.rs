@@ -264,19 +264,18 @@ impl Chroot {
 
     /// Adds arguments to the command.
     pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
-        let names = arguments
-            .into_iter()
-            .map(|argument| Name::new(argument.as_ref()));
-        self.words.extend(names);
+        for argument in arguments {
+            self.words.push(Name::new(argument.as_ref()));
+        }
         self
     }
 
     /// Sets what is run instead, with its arguments, where the command is not in the new root.
     pub fn or_command(mut self, words: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
-        self.fallback = words
-            .into_iter()
-            .map(|word| Name::new(word.as_ref()))
-            .collect();
+        self.fallback.clear();
+        for word in words {
+            self.fallback.push(Name::new(word.as_ref()));
+        }
         self
     }
 
@@ -301,10 +300,10 @@ impl Chroot {
     /// Sets the environment that [`Chroot::env`], [`Chroot::env_remove`] and [`Chroot::env_clear`]
     /// change: `NAME=VALUE` each, by default none.
     pub fn envs(mut self, variables: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
-        self.environment = variables
-            .into_iter()
-            .map(|variable| Name::new(variable.as_ref()))
-            .collect();
+        self.environment.clear();
+        for variable in variables {
+            self.environment.push(Name::new(variable.as_ref()));
+        }
         self
     }
 
@@ -450,28 +449,6 @@ impl Chroot {
     }
 
     pub(crate) fn check_names(&self) -> Result<(), Error<'static>> {
-        let mount_names = self.mounts.iter().flat_map(|mount| {
-            let names = [mount.source.name(), &mount.target, &mount.data];
-            names.into_iter().chain(&mount.device)
-        });
-        let directory = match &self.directory {
-            WorkingDirectory::Path(path) => Some(path),
-            WorkingDirectory::Kept => None,
-        };
-        let bad = [&self.new_root]
-            .into_iter()
-            .chain(mount_names)
-            .chain(&self.hostname)
-            .chain(&self.overlay_size)
-            .chain(directory)
-            .chain(&self.words)
-            .chain(&self.fallback)
-            .chain(&self.environment)
-            .chain(self.changes.iter().filter_map(Change::name))
-            .chain(&self.argv0)
-            .chain(&self.user)
-            .chain(&self.groups)
-            .find(|name| name.held_nul());
         if let Some(size) = &self.overlay_size {
             if !overlay::is_size(size.bytes()) {
                 let why = "a size is a number, and k, m, g or % after it";
@@ -482,14 +459,29 @@ impl Chroot {
             let why = "it would be the caller's own name, whose UTS namespace is shared";
             return Err(Error::because(Step::Hostname, b"", why));
         }
-        match bad {
-            Some(name) => Err(Error::because(
-                Step::TakeName,
-                name.bytes(),
-                "it is followed by a NUL byte",
-            )),
-            None => Ok(()),
+        check(Some(&self.new_root))?;
+        for mount in &self.mounts {
+            check(Some(mount.source.name()))?;
+            check(Some(&mount.target))?;
+            check(Some(&mount.data))?;
+            check(mount.device.as_ref())?;
         }
+        check(self.hostname.as_ref())?;
+        check(self.overlay_size.as_ref())?;
+        if let WorkingDirectory::Path(path) = &self.directory {
+            check(Some(path))?;
+        }
+        for names in [&self.words, &self.fallback, &self.environment] {
+            for name in names {
+                check(Some(name))?;
+            }
+        }
+        for change in &self.changes {
+            check(change.name())?;
+        }
+        check(self.argv0.as_ref())?;
+        check(self.user.as_ref())?;
+        check(self.groups.as_ref())
     }
 
     pub(crate) fn open_new_root(&self) -> Result<OwnedFd, Error<'static>> {
@@ -567,6 +559,16 @@ impl Chroot {
             }
         }
         result
+    }
+}
+
+fn check(name: Option<&Name>) -> Result<(), Error<'static>> {
+    match name {
+        Some(name) if name.held_nul() => {
+            let why = "it is followed by a NUL byte";
+            Err(Error::because(Step::TakeName, name.bytes(), why))
+        }
+        _ => Ok(()),
     }
 }
 
