@@ -1,6 +1,8 @@
 //! `Init`: pid 1 alone, around a command.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 use crate::error::{Error, Line, Step};
 use crate::exec::Command;
@@ -35,7 +37,12 @@ use crate::sys::{BorrowedFd, fs, tty};
 /// # Ok::<(), rootlet::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Init {
+pub struct Init(Box<Description>);
+
+/// What an `Init` holds, on the heap, since each of the calls that describe it moves it.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Description {
     words: Vec<Name>,
     environment: Vec<Name>,
     directory: Option<Name>,
@@ -71,6 +78,20 @@ pub(crate) struct Around<'a> {
     pub(crate) kept: &'a [BorrowedFd<'a>],
 }
 
+impl Deref for Init {
+    type Target = Description;
+
+    fn deref(&self) -> &Description {
+        &self.0
+    }
+}
+
+impl DerefMut for Init {
+    fn deref_mut(&mut self) -> &mut Description {
+        &mut self.0
+    }
+}
+
 impl Default for Init {
     fn default() -> Init {
         Init::new()
@@ -80,7 +101,7 @@ impl Default for Init {
 impl Init {
     /// Without a command: only reaps, until INT or TERM comes.
     pub fn new() -> Init {
-        Init {
+        Init(Box::new(Description {
             words: Vec::new(),
             environment: Vec::new(),
             directory: None,
@@ -92,7 +113,7 @@ impl Init {
             parent_death: None,
             grace: 0,
             expected: [false; 256],
-        }
+        }))
     }
 
     /// Sets the command, without arguments.

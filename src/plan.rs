@@ -64,12 +64,12 @@ impl Chroot {
         let root = chroot.open_new_root()?;
         let identity = chroot.identify(root.borrow())?;
         let mut plan = Plan::default();
-        plan.step("new root", &|line| line.push_name(chroot.new_root.bytes()));
+        plan.step("new root", chroot.new_root.bytes());
         if let Some(memory) = &chroot.overlay {
-            plan.step("overlay", &|line| line.push_name(memory.bytes()));
+            plan.step("overlay", memory.bytes());
         }
         if chroot.read_only {
-            plan.step("read-only", &|line| line.push(b"/"));
+            plan.step("read-only", b"/");
         }
         for mount in &chroot.mounts {
             let landing = Landing::of(mount, root.borrow(), &plan.mounts)?;
@@ -77,52 +77,52 @@ impl Chroot {
         }
         if chroot.mask_proc {
             for path in mask::READ_ONLY {
-                plan.step("read-only", &|line| line.push(path.to_bytes()));
+                plan.step("read-only", path.to_bytes());
             }
             for path in mask::COVERED {
-                plan.step("cover", &|line| line.push(path.to_bytes()));
+                plan.step("cover", path.to_bytes());
             }
         }
         if let Some(name) = &chroot.hostname {
-            plan.step("host name", &|line| line.push_name(name.bytes()));
+            plan.step("host name", name.bytes());
         }
         for change in &self.changes {
-            plan.step("env", &|line| change.describe(line));
+            plan.write("env", &|line| change.describe(line));
         }
         if identity.has_ids() {
-            plan.step("user", &|line| identity.describe_ids(line));
+            plan.write("user", &|line| identity.describe_ids(line));
         }
         if identity.has_groups() {
-            plan.step("groups", &|line| identity.describe_groups(line));
+            plan.write("groups", &|line| identity.describe_groups(line));
         }
         if self.dropped_capabilities != Capabilities::NONE {
-            plan.step("without", &|line| self.dropped_capabilities.describe(line));
+            plan.write("without", &|line| self.dropped_capabilities.describe(line));
         }
         if self.no_new_privileges {
-            plan.step("without", &|line| line.push(b"new privileges"));
+            plan.step("without", b"new privileges");
         }
         for (label, wanted) in [("unshare", true), ("share", false)] {
             for (namespace, own) in chroot.namespaces.changed() {
                 if own == wanted {
-                    plan.step(label, &|line| line.push(namespace.name().as_bytes()));
+                    plan.step(label, namespace.name().as_bytes());
                 }
             }
         }
         for number in &self.kept_descriptors {
-            plan.step("descriptor", &|line| line.push_number(*number));
+            plan.write("descriptor", &|line| line.push_number(*number));
         }
         if let Some(number) = self.status_descriptor {
-            plan.step("status", &|line| {
+            plan.write("status", &|line| {
                 line.push(b"on descriptor ");
                 line.push_number(number);
             });
         }
         if self.new_session {
-            plan.step("session", &|line| line.push(b"of its own"));
+            plan.step("session", b"of its own");
         }
         if self.grace > 0 {
             let seconds = (self.grace / NANOSECONDS) as u32;
-            plan.step("grace", &|line| line.push_number(seconds));
+            plan.write("grace", &|line| line.push_number(seconds));
         }
         let map = match chroot.map_users {
             MapUsers::Root => None,
@@ -130,17 +130,20 @@ impl Chroot {
             MapUsers::Auto => Some("auto"),
         };
         if let Some(map) = map {
-            plan.step("map users", &|line| line.push(map.as_bytes()));
+            plan.step("map users", map.as_bytes());
         }
-        plan.step("in", &|line| match &chroot.directory {
-            WorkingDirectory::Path(path) => line.push_name(path.bytes()),
-            WorkingDirectory::Kept => line.push(b"the current directory"),
-        });
+        plan.step(
+            "in",
+            match &chroot.directory {
+                WorkingDirectory::Path(path) => path.bytes(),
+                WorkingDirectory::Kept => b"the current directory",
+            },
+        );
         for word in &chroot.words {
-            plan.step(RUN, &|line| line.push_name(word.bytes()));
+            plan.step(RUN, word.bytes());
         }
         if let Some(name) = &chroot.argv0 {
-            plan.step("called", &|line| line.push_name(name.bytes()));
+            plan.step("called", name.bytes());
         }
         Ok(match for_programs {
             true => plan.json(),
@@ -205,10 +208,15 @@ impl<'a> Landing<'a> {
 
 impl Plan<'_> {
     #[inline(never)]
-    fn step(&mut self, label: &'static str, write: &dyn Fn(&mut Line)) {
+    fn step(&mut self, label: &'static str, words: &[u8]) {
+        self.steps.push((label, words.to_vec()));
+    }
+
+    #[inline(never)]
+    fn write(&mut self, label: &'static str, write: &dyn Fn(&mut Line)) {
         let mut line = Line::verbatim();
         write(&mut line);
-        self.steps.push((label, line.bytes().to_vec()));
+        self.step(label, line.bytes());
     }
 
     fn text(&self) -> Vec<u8> {

@@ -170,15 +170,9 @@ pub(super) fn mount_more() -> Result<(), Error<'static>> {
     ] {
         let _ = fs::symlinkat(target, BorrowedFd::CWD, path);
     }
-    let new = |kind: &str, target: &str| Mount::file_system(kind, target).no_suid().optional();
-    mount_all(
-        b"/",
-        &[
-            new("devpts", "/dev/pts")
-                .no_exec()
-                .data("gid=5,mode=620,ptmxmode=666"),
-            new("tmpfs", "/dev/shm").no_device().data("mode=1777"),
-            new("cgroup2", "/sys/fs/cgroup").no_device().no_exec(),
-        ],
-    )
+    const FSTAB: &[u8] = b"\
+devpts /dev/pts devpts optional,nosuid,noexec,gid=5,mode=620,ptmxmode=666
+tmpfs /dev/shm tmpfs optional,nosuid,nodev,mode=1777
+cgroup2 /sys/fs/cgroup cgroup2 optional,nosuid,nodev,noexec";
+    mount_all(b"/", &fstab::read(FSTAB)?)
 }

@@ -94,17 +94,13 @@ fn check_place() -> Result<(), Error<'static>> {
 }
 
 fn mount_file_systems() -> Result<(), Error<'static>> {
-    let new = |kind: &str, target: &str| Mount::file_system(kind, target).no_suid();
-    mount_all(
-        b"/",
-        &[
-            new("proc", "/proc").no_device().no_exec(),
-            new("sysfs", "/sys").no_device().no_exec(),
-            // The kernel may have mounted it already, and with the flags that it likes.
-            Mount::file_system("devtmpfs", "/dev"),
-            new("tmpfs", "/run").no_device().data("mode=755"),
-        ],
-    )
+    // The kernel may have mounted /dev already, and with the flags that it likes.
+    const FSTAB: &[u8] = b"\
+proc /proc proc nosuid,nodev,noexec
+sysfs /sys sysfs nosuid,nodev,noexec
+devtmpfs /dev devtmpfs
+tmpfs /run tmpfs nosuid,nodev,mode=755";
+    mount_all(b"/", &fstab::read(FSTAB)?)
 }
 
 fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error<'static>> {
