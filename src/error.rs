@@ -312,118 +312,27 @@ impl<'a> Error<'a> {
             }
             Why::Because(_) | Why::Signal(_) => return None,
         };
-        Some(match (self.0.step, errno) {
-            (Step::OpenRoot, Errno::ENOENT | Errno::ENOTDIR) => {
-                "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
-                 --variant=minbase stable NEWROOT' makes"
+        if errno == Errno::EMFILE {
+            return Some("the limit on open files is reached (ulimit -n)");
+        }
+        if let (Step::Execute, Errno::ENOENT) = (self.0.step, errno) {
+            if self.0.object.starts_with(b"-") {
+                return Some(
+                    "rootlet's own options come first: rootlet run [OPTION]... NEWROOT COMMAND",
+                );
             }
-            (Step::OpenRoot, Errno::EACCES) => {
-                "every directory on the way to NEWROOT must be open to this user"
+            if *self.0.object == *b"/bin/sh" {
+                return Some(
+                    "NEWROOT has no shell: name a COMMAND that is there, or fill it: 'mmdebstrap \
+                     --variant=minbase stable NEWROOT', or a static busybox as NEWROOT/bin/sh",
+                );
             }
-            (Step::Namespaces, Errno::EPERM) => {
-                "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 \
-                 where that exists; inside a chroot or a container they may be forbidden"
-            }
-            (Step::Namespaces, Errno::ENOSPC | Errno::EUSERS) => {
-                "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
-                 neighbours in /proc/sys/user; where it is 0, run as root, or: sysctl \
-                 user.max_user_namespaces=10000"
-            }
-            (Step::FindRange, _) => {
-                "that line gives this user a range of ids (see subuid(5)): root adds it, to \
-                 /etc/subuid and to /etc/subgid"
-            }
-            (Step::MapUsers, Errno::ENOENT) => {
-                "the program is in the package uidmap of Debian, else in shadow or shadow-utils"
-            }
-            (Step::Namespace, _) => "this kernel was built without that type",
-            (Step::Namespaces, Errno::EINVAL) => {
-                "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces"
-            }
-            (Step::Namespaces | Step::Fork, Errno::EAGAIN) => {
-                "the limit on processes is reached (ulimit -u)"
-            }
-            (_, Errno::EMFILE) => "the limit on open files is reached (ulimit -n)",
-            (Step::Execute, Errno::E2BIG) => {
-                "the kernel's limit on arguments and environment together is a quarter of that on \
-                 the stack (ulimit -s), and 128 KiB for each"
-            }
-            (Step::MapIds | Step::Propagation, Errno::EPERM | Errno::EACCES) => {
-                "AppArmor may forbid user namespaces to unknown programs: see sysctl \
-                 kernel.apparmor_restrict_unprivileged_userns, or run as root"
-            }
-            (Step::MapIds, Errno::ENOENT) => "/proc must be mounted to map users",
-            (Step::CloneRoot | Step::Mount | Step::PivotRoot, Errno::EPERM) => {
-                "a new user namespace may lack the right to this: try it as root"
-            }
-            (Step::Overlay, Errno::EINVAL) => {
-                "an ordinary user needs Linux 5.11 for it, and a directory without mounts of the \
-                 host below it"
-            }
-            (Step::Overlay, Errno::ENODEV) => "the kernel has no overlay file system",
-            (Step::OpenSource, Errno::EINVAL) => {
-                "an ordinary user cannot bind a directory without the mounts below it: use --rbind"
-            }
-            (Step::OpenSource, Errno::ENOENT) => {
-                "SRC is a path of the host; the option 'optional' leaves the mount out instead"
-            }
-            (
-                Step::MakeMountPoint,
-                Errno::EROFS | Errno::EACCES | Errno::ENOSPC | Errno::EDQUOT,
-            ) => {
-                "make it beforehand, have it made in memory (--overlay), or leave the mount out \
-                 with the option 'optional' (of a default: --no-mounts)"
-            }
-            (Step::CloneRoot | Step::OpenSource | Step::Mount, Errno::ENOSPC) => {
-                "the limit on mounts is reached: see sysctl fs.mount-max"
-            }
-            (Step::MakeOutside, _) => {
-                "it lies below a directory bound from the host, where nothing is created: make it \
-                 beforehand"
-            }
-            (Step::Mount, Errno::ENOTDIR) => "a directory goes on a directory, a file on a file",
-            (Step::Mount, Errno::EINVAL) => "the file system may not know one of these options",
-            (Step::Mount, Errno::ENODEV) => "the kernel has no such file system",
-            (Step::DropCapabilities, Errno::EPERM) => {
-                "the caller needs CAP_SETPCAP for that, as root has it and every user in a user \
-                 namespace"
-            }
-            (Step::SetGroups | Step::SetGroup | Step::SetUser, Errno::EINVAL | Errno::EPERM) => {
-                "the user namespace of an ordinary user has one user and one group, and its \
-                 groups cannot be changed: run as root, or, where /etc/subuid has a range for you, \
-                 with --map-users auto"
-            }
-            (Step::ReadOfRoot, Errno::EINVAL) => {
-                "it is no plain file; a user and a group by their numbers need no file"
-            }
-            (Step::Execute, Errno::ENOENT) if self.0.object.starts_with(b"-") => {
-                "rootlet's own options come first: rootlet run [OPTION]... NEWROOT COMMAND"
-            }
-            (Step::Execute, Errno::ENOENT) if *self.0.object == *b"/bin/sh" => {
-                "NEWROOT has no shell: name a COMMAND that is there, or fill it: 'mmdebstrap \
-                 --variant=minbase stable NEWROOT', or a static busybox as NEWROOT/bin/sh"
-            }
-            (Step::Execute, Errno::ENOENT) => {
-                "there is no such command in the root that it is to run in (PATH is searched there)"
-            }
-            (Step::ExecuteWithoutInterpreter, _) => {
-                "the file is there: its '#!' interpreter, its dynamic loader or, for another \
-                 architecture, its emulator is not, in the root that it is to run in (an emulator \
-                 registered with flag F of binfmt_misc need not be)"
-            }
-            (Step::Execute, Errno::EACCES) => {
-                "it is not executable (chmod +x), or on a file system mounted noexec (mount -o \
-                 remount,exec)"
-            }
-            (Step::ExecuteForeign, _) => {
-                "it is not a program for this machine: for another architecture, on the host, \
-                 apt-get install qemu-user-static binfmt-support"
-            }
-            (Step::ChangeDirectory, Errno::ENOENT) => {
-                "the directory is looked up inside the new root"
-            }
-            _ => return None,
-        })
+        }
+        let hint = Hints::OF_ALL.find(self.0.step, errno);
+        match cfg!(any(feature = "run", feature = "boot")) {
+            true => hint.or_else(|| Hints::OF_RUN.find(self.0.step, errno)),
+            false => hint,
+        }
     }
 
     /// The line alone.
@@ -508,6 +417,128 @@ impl<'a> Error<'a> {
                 why: Why::Errno(Errno::from_number(errno)),
             }))
         })
+    }
+}
+
+macro_rules! hints {
+    ($($($step:ident $errno:tt),+ => $text:literal;)*) => {
+        Hints {
+            cases: &[$($(Some((Step::$step, hints!(@$errno))),)* None,)*],
+            // One text, since a table of references would be larger than it.
+            texts: concat!($($text, "\n"),*),
+        }
+    };
+    (@_) => { None };
+    (@$errno:ident) => { Some(Errno::$errno) };
+}
+
+/// What to do where a step fails with an errno, or with any.
+struct Hints {
+    /// The cases of the first text, `None`, those of the second, and so on.
+    cases: &'static [Option<(Step, Option<Errno>)>],
+    texts: &'static str,
+}
+
+impl Hints {
+    const OF_ALL: Hints = hints! {
+        Namespaces EAGAIN, Fork EAGAIN =>
+            "the limit on processes is reached (ulimit -u)";
+        Execute E2BIG =>
+            "the kernel's limit on arguments and environment together is a quarter of that on \
+                 the stack (ulimit -s), and 128 KiB for each";
+        Execute ENOENT =>
+            "there is no such command in the root that it is to run in (PATH is searched there)";
+        ExecuteWithoutInterpreter _ =>
+            "the file is there: its '#!' interpreter, its dynamic loader or, for another \
+                 architecture, its emulator is not, in the root that it is to run in (an emulator \
+                 registered with flag F of binfmt_misc need not be)";
+        Execute EACCES =>
+            "it is not executable (chmod +x), or on a file system mounted noexec (mount -o \
+                 remount,exec)";
+        ExecuteForeign _ =>
+            "it is not a program for this machine: for another architecture, on the host, \
+                 apt-get install qemu-user-static binfmt-support";
+        ChangeDirectory ENOENT =>
+            "the directory is looked up inside the new root";
+    };
+
+    /// What an init alone does not meet.
+    const OF_RUN: Hints = hints! {
+        OpenRoot ENOENT, OpenRoot ENOTDIR =>
+            "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
+                 --variant=minbase stable NEWROOT' makes";
+        OpenRoot EACCES =>
+            "every directory on the way to NEWROOT must be open to this user";
+        Namespaces EPERM =>
+            "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 \
+                 where that exists; inside a chroot or a container they may be forbidden";
+        Namespaces ENOSPC, Namespaces EUSERS =>
+            "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
+                 neighbours in /proc/sys/user; where it is 0, run as root, or: sysctl \
+                 user.max_user_namespaces=10000";
+        FindRange _ =>
+            "that line gives this user a range of ids (see subuid(5)): root adds it, to \
+                 /etc/subuid and to /etc/subgid";
+        MapUsers ENOENT =>
+            "the program is in the package uidmap of Debian, else in shadow or shadow-utils";
+        Namespace _ =>
+            "this kernel was built without that type";
+        Namespaces EINVAL =>
+            "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces";
+        MapIds EPERM, MapIds EACCES, Propagation EPERM, Propagation EACCES =>
+            "AppArmor may forbid user namespaces to unknown programs: see sysctl \
+                 kernel.apparmor_restrict_unprivileged_userns, or run as root";
+        MapIds ENOENT =>
+            "/proc must be mounted to map users";
+        CloneRoot EPERM, Mount EPERM, PivotRoot EPERM =>
+            "a new user namespace may lack the right to this: try it as root";
+        Overlay EINVAL =>
+            "an ordinary user needs Linux 5.11 for it, and a directory without mounts of the \
+                 host below it";
+        Overlay ENODEV =>
+            "the kernel has no overlay file system";
+        OpenSource EINVAL =>
+            "an ordinary user cannot bind a directory without the mounts below it: use --rbind";
+        OpenSource ENOENT =>
+            "SRC is a path of the host; the option 'optional' leaves the mount out instead";
+        MakeMountPoint EROFS, MakeMountPoint EACCES, MakeMountPoint ENOSPC, MakeMountPoint EDQUOT =>
+            "make it beforehand, have it made in memory (--overlay), or leave the mount out \
+                 with the option 'optional' (of a default: --no-mounts)";
+        CloneRoot ENOSPC, OpenSource ENOSPC, Mount ENOSPC =>
+            "the limit on mounts is reached: see sysctl fs.mount-max";
+        MakeOutside _ =>
+            "it lies below a directory bound from the host, where nothing is created: make it \
+                 beforehand";
+        Mount ENOTDIR =>
+            "a directory goes on a directory, a file on a file";
+        Mount EINVAL =>
+            "the file system may not know one of these options";
+        Mount ENODEV =>
+            "the kernel has no such file system";
+        DropCapabilities EPERM =>
+            "the caller needs CAP_SETPCAP for that, as root has it and every user in a user \
+                 namespace";
+        SetGroups EINVAL, SetGroups EPERM, SetGroup EINVAL, SetGroup EPERM, SetUser EINVAL, SetUser EPERM =>
+            "the user namespace of an ordinary user has one user and one group, and its \
+                 groups cannot be changed: run as root, or, where /etc/subuid has a range for you, \
+                 with --map-users auto";
+        ReadOfRoot EINVAL =>
+            "it is no plain file; a user and a group by their numbers need no file";
+    };
+
+    #[inline(never)]
+    fn find(&self, step: Step, errno: Errno) -> Option<&'static str> {
+        let mut number = 0;
+        for case in self.cases {
+            match case {
+                None => number += 1,
+                Some((of, why)) if *of == step && why.is_none_or(|why| why == errno) => {
+                    return Some(sys::line(self.texts, number, b'\n').0);
+                }
+                Some(_) => {}
+            }
+        }
+        None
     }
 }
 
