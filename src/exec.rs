@@ -43,9 +43,9 @@ impl<'a> Command<'a> {
         Command {
             name,
             path: path.unwrap_or(DEFAULT_PATH.as_bytes()),
-            arguments: StringArray::new(words.iter().map(Name::as_c_str)),
-            shell_arguments: StringArray::new([SHELL, name].into_iter().chain(arguments)),
-            environment: StringArray::new(environment.iter().map(Name::as_c_str)),
+            arguments: StringArray::new(&mut words.iter().map(Name::as_c_str)),
+            shell_arguments: StringArray::new(&mut [SHELL, name].into_iter().chain(arguments)),
+            environment: StringArray::new(&mut environment.iter().map(Name::as_c_str)),
         }
     }
 

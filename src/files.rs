@@ -74,7 +74,7 @@ fn close_one_by_one(ours: &[u32], given: &[u32]) -> Result<(), Errno> {
         (0..process::open_files_limit()[1]).for_each(|number| close(number as u32));
         return Ok(());
     };
-    fs::visit_names(open.borrow(), |name| {
+    fs::visit_names(open.borrow(), &mut |name| {
         let number = name.iter().fold(0, |number, digit| {
             number * 10 + u32::from(digit.wrapping_sub(b'0'))
         });

@@ -154,6 +154,7 @@ mod identity;
 mod init;
 mod inside;
 mod jobs;
+mod json;
 mod map_users;
 mod message;
 mod mount;

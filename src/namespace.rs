@@ -46,8 +46,15 @@ impl Namespace {
 
     /// Its name in `/proc/self/ns`.
     pub fn name(self) -> &'static str {
-        let path = self.path().to_bytes();
-        core::str::from_utf8(&path[NS.len()..]).unwrap_or_default()
+        match self {
+            Namespace::Network => "net",
+            Namespace::Ipc => "ipc",
+            Namespace::Uts => "uts",
+            Namespace::Pid => "pid",
+            Namespace::Cgroup => "cgroup",
+            Namespace::Time => "time",
+            Namespace::User => "user",
+        }
     }
 
     fn path(self) -> &'static CStr {
@@ -74,8 +81,6 @@ impl Namespace {
         }
     }
 }
-
-const NS: &str = "/proc/self/ns/";
 
 /// Which namespaces a run has of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -420,7 +420,7 @@ fn signal_descendants(pid: i32, number: u32) -> bool {
         return false;
     };
     let mut listed = false;
-    let visited = fs::visit_names(threads.borrow(), |thread| {
+    let visited = fs::visit_names(threads.borrow(), &mut |thread| {
         let mut path = Line::new();
         path.push(thread);
         path.push(b"/children\0");

@@ -6,6 +6,7 @@ use crate::capability::Capabilities;
 use crate::chroot::Chroot;
 use crate::directory::WorkingDirectory;
 use crate::error::{Error, Line, Step};
+use crate::json::{self, Invalid, push};
 use crate::map_users::MapUsers;
 use crate::mount::resolve::walk;
 use crate::mount::{Mount, Source, mask, stub};
@@ -310,7 +311,7 @@ impl Plan<'_> {
             push(&mut text, b",\"in\":");
             match landing.inside.and_then(|other| self.mounts.get(other)) {
                 Some(other) => push_string(&mut text, &other.path),
-                None => text.extend(b"null"),
+                None => push(&mut text, b"null"),
             }
             text.push(b'}');
         }
@@ -335,35 +336,9 @@ impl Plan<'_> {
     }
 }
 
-/// Once, not everywhere where something is added.
-#[inline(never)]
-fn push(text: &mut Vec<u8>, bytes: &[u8]) {
-    text.extend_from_slice(bytes);
-}
-
 /// A string of JSON, from which the bytes can be had back.
 fn push_string(text: &mut Vec<u8>, string: &[u8]) {
-    let digit = |number: u8| b"0123456789abcdef"[usize::from(number & 15)];
-    text.push(b'"');
-    for chunk in string.utf8_chunks() {
-        for byte in chunk.valid().bytes() {
-            match byte {
-                b'"' | b'\\' => push(text, &[b'\\', byte]),
-                0..0x20 => push(
-                    text,
-                    &[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte)],
-                ),
-                byte => text.push(byte),
-            }
-        }
-        for byte in chunk.invalid() {
-            push(
-                text,
-                &[b'\\', b'u', b'd', b'c', digit(byte >> 4), digit(*byte)],
-            );
-        }
-    }
-    text.push(b'"');
+    json::push_string(text, string, Invalid::Kept);
 }
 
 fn missing_source(mount: &Mount) -> Option<Error<'static>> {

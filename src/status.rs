@@ -1,9 +1,9 @@
 //! `--status-fd`: how a run goes, in lines of JSON (RFC 8259).
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::{Error, Line, Step};
+use crate::json::{self, Invalid, push};
 use crate::sys::process::ExitStatus;
 use crate::sys::{OwnedFd, fs};
 
@@ -47,16 +47,16 @@ impl Status {
         let mut text = Vec::from(&b"{\"error\":{\"step\":"[..]);
         let (step, object) = error.step_and_object();
         push_string(&mut text, step.as_bytes());
-        text.extend(b",\"object\":");
+        push(&mut text, b",\"object\":");
         push_string(&mut text, object);
-        text.extend(b",\"errno\":");
+        push(&mut text, b",\"errno\":");
         match error.errno() {
             Some(errno) => push_number(&mut text, errno as u32),
-            None => text.extend(b"null"),
+            None => push(&mut text, b"null"),
         }
         text.extend(b",\"message\":");
         push_string(&mut text, error.line().bytes());
-        text.extend(b"}}\n");
+        push(&mut text, b"}}\n");
         self.write(&text);
     }
 
@@ -68,7 +68,7 @@ impl Status {
         push_string(&mut text, name.as_bytes());
         text.push(b':');
         push_number(&mut text, number);
-        text.extend(b"}\n");
+        push(&mut text, b"}\n");
         self.write(&text);
     }
 
@@ -83,23 +83,11 @@ impl Status {
 fn push_number(text: &mut Vec<u8>, number: u32) {
     let mut line = Line::new();
     line.push_number(number);
-    text.extend(line.bytes());
+    push(text, line.bytes());
 }
 
-/// A string of JSON is Unicode: what is not becomes U+FFFD.
 fn push_string(text: &mut Vec<u8>, string: &[u8]) {
-    text.push(b'"');
-    for byte in String::from_utf8_lossy(string).bytes() {
-        match byte {
-            b'"' | b'\\' => text.extend([b'\\', byte]),
-            0..0x20 => {
-                let digit = b"0123456789abcdef"[usize::from(byte & 15)];
-                text.extend([b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), digit]);
-            }
-            byte => text.push(byte),
-        }
-    }
-    text.push(b'"');
+    json::push_string(text, string, Invalid::Replaced);
 }
 
 #[cfg(test)]

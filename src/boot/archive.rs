@@ -31,7 +31,7 @@ pub(super) fn names_in(directory: &CStr) -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     let flags = fs::O_RDONLY | fs::O_DIRECTORY;
     if let Ok(directory) = fs::openat(BorrowedFd::CWD, directory, flags, 0) {
-        let _ = fs::visit_names(directory.borrow(), |name| {
+        let _ = fs::visit_names(directory.borrow(), &mut |name| {
             let place = names.iter().position(|other| &other[..] > name);
             names.insert(place.unwrap_or(names.len()), Vec::from(name));
             true

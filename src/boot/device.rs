@@ -223,21 +223,24 @@ fn describe(name: &[u8]) {
     let mut words: Vec<&[u8]> = Vec::from([b"  ", path.bytes()]);
     let superblock = superblock_of(name);
     if let Some(superblock) = &superblock {
-        words.extend([b" ", superblock.file_system.as_bytes()]);
-        words.extend(pair(b" UUID=", superblock.uuid.bytes()));
-        words.extend(pair(b" LABEL=", superblock.label.bytes()));
+        push_pair(&mut words, b" ", superblock.file_system.as_bytes());
+        push_pair(&mut words, b" UUID=", superblock.uuid.bytes());
+        push_pair(&mut words, b" LABEL=", superblock.label.bytes());
     }
     let partition = partition_of(name);
     if let Some(partition) = &partition {
-        words.extend(pair(b" PARTUUID=", partition.uuid.bytes()));
-        words.extend(pair(b" PARTLABEL=", partition.label.bytes()));
+        push_pair(&mut words, b" PARTUUID=", partition.uuid.bytes());
+        push_pair(&mut words, b" PARTLABEL=", partition.label.bytes());
     }
     say(&words);
 }
 
 /// Nothing for an empty value.
-fn pair<'a>(name: &'a [u8], value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    [name, value].into_iter().filter(|_| !value.is_empty())
+fn push_pair<'a>(words: &mut Vec<&'a [u8]>, name: &'a [u8], value: &'a [u8]) {
+    if !value.is_empty() {
+        words.push(name);
+        words.push(value);
+    }
 }
 
 /// A line of the terminal that the next one takes the place of.

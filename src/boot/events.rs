@@ -24,13 +24,26 @@ impl Events {
         until: Option<u64>,
         mut look: impl FnMut() -> Option<T>,
     ) -> Result<Option<T>, Error<'static>> {
+        let mut found = None;
+        self.wait_until(until, &mut || {
+            found = look();
+            found.is_some()
+        })?;
+        Ok(found)
+    }
+
+    fn wait_until(
+        &self,
+        until: Option<u64>,
+        is_found: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error<'static>> {
         loop {
-            if let Some(found) = look() {
-                return Ok(Some(found));
+            if is_found() {
+                return Ok(());
             }
             let failed = |errno| Error::new(Step::AwaitDevices, b"", errno);
             if !poll(&mut [Poll::new(self.0.borrow())], until).map_err(failed)? {
-                return Ok(None);
+                return Ok(());
             }
             // What they say does not matter, nor that there were too many for the socket.
             let mut message = [0; 2048];

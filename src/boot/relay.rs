@@ -24,7 +24,7 @@ impl Output {
             port,
         };
         let (reader, port) = (output.reader.borrow(), output.port.borrow());
-        start([reader, port], || {
+        start([reader, port], &|| {
             // Where a pipe is empty this does not wait, as it would for other files.
             while poll(&mut [Poll::new(reader)], None).is_ok() && pass_on(reader, port) {}
         })?;
@@ -57,7 +57,7 @@ fn pass_on(reader: BorrowedFd, port: BorrowedFd) -> bool {
 /// What a port says is for the command: its end of the pipe.
 pub(super) fn input(port: OwnedFd) -> Result<OwnedFd, Error<'static>> {
     let (reader, writer) = pipe()?;
-    start([port.borrow(), writer.borrow()], || {
+    start([port.borrow(), writer.borrow()], &|| {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = fs::read(port.borrow(), &mut buffer) {
             if fs::write_all(writer.borrow(), &buffer[..length]).is_err() {
@@ -73,7 +73,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Error<'static>> {
 }
 
 /// Starts a process that does this and ends.
-fn start(uses: [BorrowedFd; 2], does: impl Fn()) -> Result<(), Error<'static>> {
+fn start(uses: [BorrowedFd; 2], does: &dyn Fn()) -> Result<(), Error<'static>> {
     let mut relay = || {
         // Not for it, and SIGPIPE is an error of its call.
         let _ = set_blocked(SignalSet::ALL);

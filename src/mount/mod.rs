@@ -167,23 +167,21 @@ impl Mount {
         self
     }
 
-    fn host_instead(mut self) -> Mount {
-        self.host_instead = true;
-        self
-    }
-
     /// The mounts of a [`Chroot`](crate::Chroot) that are there without being asked for: `/dev`
     /// with all below it, new `/proc` and `/sys` (where an ordinary user may not have new ones,
     /// the host's), a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`.
     pub fn defaults() -> Vec<Mount> {
-        let proc = Mount::file_system("proc", "/proc");
-        let sys = Mount::file_system("sysfs", "/sys");
-        let shm = Mount::file_system("tmpfs", "/dev/shm").data("mode=1777");
+        let options = b"nosuid,nodev,noexec";
+        let mut proc = Mount::file_system("proc", "/proc").options(options);
+        let mut sys = Mount::file_system("sysfs", "/sys").options(options);
+        proc.host_instead = true;
+        sys.host_instead = true;
+        let shm = Mount::file_system("tmpfs", "/dev/shm");
         Vec::from([
             Mount::bind("/dev").recursive(),
-            proc.no_suid().no_device().no_exec().host_instead(),
-            sys.no_suid().no_device().no_exec().host_instead(),
-            shm.no_suid().no_device().optional(),
+            proc,
+            sys,
+            shm.options(b"optional,nosuid,nodev,mode=1777"),
             Mount::bind("/etc/resolv.conf").optional(),
         ])
     }
@@ -191,16 +189,16 @@ impl Mount {
     /// A `/dev` of the run's own: a tmpfs with null, zero, full, random, urandom and tty, links to
     /// the standard descriptors, and terminals and shared memory of its own.
     pub(crate) fn minimal_dev() -> [Mount; 3] {
-        let mut dev = Mount::file_system("tmpfs", "/dev").data("mode=755");
+        let new = |target: &str, options: &str| {
+            Mount::file_system("tmpfs", target).options(options.as_bytes())
+        };
+        let mut dev = new("/dev", "nosuid,noexec,mode=755");
         dev.devices = true;
         let pts = Mount::file_system("devpts", "/dev/pts");
-        let shm = Mount::file_system("tmpfs", "/dev/shm").data("mode=1777");
         [
-            dev.no_suid().no_exec(),
-            pts.data("newinstance,mode=620,ptmxmode=666")
-                .no_suid()
-                .no_exec(),
-            shm.no_suid().no_device(),
+            dev,
+            pts.options(b"nosuid,noexec,newinstance,mode=620,ptmxmode=666"),
+            new("/dev/shm", "nosuid,nodev,mode=1777"),
         ]
     }
 

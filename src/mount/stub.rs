@@ -207,7 +207,7 @@ fn open_to_lock(root: BorrowedFd, path: &[u8]) -> Result<Option<(OwnedFd, OwnedF
 fn holds_only_stubs(directory: BorrowedFd) -> Result<bool, Errno> {
     let mount_id = fs::stat(directory)?.mount_id;
     let mut only_stubs = true;
-    fs::visit_names(directory, |name| {
+    fs::visit_names(directory, &mut |name| {
         let mut c_name = PathBuffer::new();
         only_stubs = c_name.push(name).is_ok()
             && match fs::stat_at(directory, c_name.as_c_str()) {
@@ -226,7 +226,7 @@ fn is_empty(parent: BorrowedFd, name: &CStr) -> Result<bool, Errno> {
         directory => directory?,
     };
     let mut empty = true;
-    fs::visit_names(directory.borrow(), |_| {
+    fs::visit_names(directory.borrow(), &mut |_| {
         empty = false;
         false
     })?;

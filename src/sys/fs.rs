@@ -288,7 +288,7 @@ pub fn flock(fd: BorrowedFd, lock: Lock) -> Result<(), Errno> {
 
 /// The names in a directory, but for `.` and `..`, by `getdents64(2)`: given to `visit` until it
 /// says false.
-pub fn visit_names(dir: BorrowedFd, mut visit: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
+pub fn visit_names(dir: BorrowedFd, visit: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), Errno> {
     let mut buffer = [0; 2048];
     loop {
         // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
@@ -300,36 +300,19 @@ pub fn visit_names(dir: BorrowedFd, mut visit: impl FnMut(&[u8]) -> bool) -> Res
                 buffer.len(),
             )
         })?;
-        let mut entries = &buffer[..length];
+        let mut entries = buffer.get(..length).unwrap_or_default();
         if entries.is_empty() {
             return Ok(());
         }
         // Of each entry the length is at 16, the name with its NUL from 19.
-        while let [
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            low,
-            high,
-            ..,
-        ] = *entries
-        {
-            let (entry, rest) = entries.split_at(usize::from(u16::from_ne_bytes([low, high])));
+        while let [low, high, ..] = *entries.get(16..).unwrap_or_default() {
+            let length = usize::from(u16::from_ne_bytes([low, high]));
+            let Some((entry, rest)) = entries.split_at_checked(length) else {
+                break;
+            };
             entries = rest;
-            let name = split(&entry[19..], 0).next().unwrap_or_default();
+            let name = entry.get(19..).unwrap_or_default();
+            let name = split(name, 0).next().unwrap_or_default();
             if name != b"." && name != b".." && !visit(name) {
                 return Ok(());
             }

@@ -81,10 +81,14 @@ pub struct StringArray<'a> {
 
 impl<'a> StringArray<'a> {
     /// The array of these strings.
-    pub fn new(strings: impl IntoIterator<Item = &'a CStr>) -> StringArray<'a> {
-        let pointers = strings.into_iter().map(CStr::as_ptr);
+    pub fn new(strings: &mut dyn Iterator<Item = &'a CStr>) -> StringArray<'a> {
+        let mut pointers = Vec::new();
+        for string in strings {
+            pointers.push(string.as_ptr());
+        }
+        pointers.push(core::ptr::null());
         StringArray {
-            pointers: pointers.chain([core::ptr::null()]).collect(),
+            pointers,
             strings: PhantomData,
         }
     }
