@@ -338,8 +338,12 @@ impl Root {
 
     /// The same, perhaps not text.
     pub fn executable(&self, path: &str, contents: impl AsRef<[u8]>) -> PathBuf {
-        let file = self.file(path, contents);
-        fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
+        let written = self.file(&format!("{path}.written"), contents);
+        fs::set_permissions(&written, Permissions::from_mode(0o755)).unwrap();
+        let file = self.path().join(path);
+        copy_program(&written, &file);
+        fs::remove_file(written).unwrap();
+        self.own(path);
         file
     }
 
