@@ -631,6 +631,10 @@ impl Line {
         }
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+    }
+
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         let Some(page) = &mut self.page else { return };
         for (to, from) in page[self.length..].iter_mut().zip(bytes) {

@@ -1,5 +1,6 @@
 //! `Init`: pid 1 alone, around a command.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
@@ -402,22 +403,24 @@ impl Init {
     }
 
     /// With LISTEN_PID made ours, in the process of the command, if it was our parent's.
-    fn environment_of_command(&self) -> Vec<Name> {
-        let listen_pid = |pid: i32| {
-            let mut line = Line::new();
-            line.push(b"LISTEN_PID=");
-            line.push_number(pid as u32);
-            Name::new(line.bytes())
-        };
-        let (of_init, of_command) = (listen_pid(crate::sys::process::parent()), listen_pid(id()));
-        self.environment
-            .iter()
-            .map(|variable| match *variable == of_init {
-                true => of_command.clone(),
-                false => variable.clone(),
-            })
-            .collect()
+    fn environment_of_command(&self) -> Cow<'_, [Name]> {
+        let mut environment = Cow::Borrowed(&self.environment[..]);
+        for (index, variable) in self.environment.iter().enumerate() {
+            if variable.bytes().starts_with(b"LISTEN_PID=")
+                && *variable == listen_pid(crate::sys::process::parent())
+            {
+                environment.to_mut()[index] = listen_pid(id());
+            }
+        }
+        environment
     }
+}
+
+fn listen_pid(pid: i32) -> Name {
+    let mut line = Line::new();
+    line.push(b"LISTEN_PID=");
+    line.push_number(pid as u32);
+    Name::new(line.bytes())
 }
 
 /// The kernel sends SIGHUP and SIGCONT to the foreground group of a terminal that the leader of its

@@ -191,11 +191,12 @@ pub(crate) fn map_one(
     (inner_user, inner_group): (u32, u32),
 ) -> Result<(), Error<'static>> {
     write_file(c"/proc/self/setgroups", b"deny")?;
+    let mut map = Line::new();
     for (file, inner, id) in [
         (c"/proc/self/uid_map", inner_user, user),
         (c"/proc/self/gid_map", inner_group, group),
     ] {
-        let mut map = Line::new();
+        map.clear();
         map.push_number(inner);
         map.push(b" ");
         map.push_number(id);
