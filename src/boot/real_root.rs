@@ -64,7 +64,7 @@ impl Root {
                 });
             }
         }
-        let known = FileSystems::read();
+        let known = FileSystems::read()?;
         let mut types: Vec<Vec<u8>> = split(line.value(b"rootfstype").unwrap_or_default(), b',')
             .filter(|kind| !kind.is_empty())
             .map(Vec::from)
@@ -142,8 +142,11 @@ fn has_option(options: &[u8], name: &[u8]) -> bool {
 struct FileSystems(Vec<u8>);
 
 impl FileSystems {
-    fn read() -> FileSystems {
-        FileSystems(fs::read_all(c"/proc/filesystems").unwrap_or_default())
+    fn read() -> Result<FileSystems, Error<'static>> {
+        let file = c"/proc/filesystems";
+        let text = fs::read_all(file)
+            .map_err(|errno| Error::new(Step::ReadFile, file.to_bytes(), errno))?;
+        Ok(FileSystems(text))
     }
 
     fn needs_no_device(&self, kind: &[u8]) -> bool {
