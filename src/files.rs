@@ -7,12 +7,12 @@ use crate::sys::{BorrowedFd, Errno, fs, process};
 pub(crate) fn close_all_but<'a>(
     ours: impl IntoIterator<Item = BorrowedFd<'a>>,
 ) -> Result<(), Error<'static>> {
-    close_all_but_given(ours, &[])
+    close_all_but_given(&mut ours.into_iter(), &[])
 }
 
 /// The same, without what the command was given by number.
 pub(crate) fn close_all_but_given<'a>(
-    ours: impl IntoIterator<Item = BorrowedFd<'a>>,
+    ours: &mut dyn Iterator<Item = BorrowedFd<'a>>,
     given: &[u32],
 ) -> Result<(), Error<'static>> {
     let mut kept = [u32::MAX; 10];

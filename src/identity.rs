@@ -83,14 +83,19 @@ impl Chroot {
                     file => file?,
                 };
                 of_user.push(group);
-                of_user.extend(groups_of(account.name, file));
+                for group in groups_of(account.name, file) {
+                    of_user.push(group);
+                }
             }
             groups = Some(of_user);
             set_variables(&mut self.environment, account.as_ref());
         }
         if let Some(list) = &self.groups {
-            let list = split(list.bytes(), b',');
-            groups = Some(list.map(group_id).collect::<Result<_, _>>()?);
+            let mut given = Vec::new();
+            for group in split(list.bytes(), b',') {
+                given.push(group_id(group)?);
+            }
+            groups = Some(given);
         }
         identity.groups = groups.map(|mut groups: Vec<u32>| {
             sort(&mut groups);

@@ -82,7 +82,10 @@ impl<'a> Inside<'a> {
         // Only the standard descriptors reach the command, and nothing else keeps files busy.
         let ours = [&self.supervisor, &self.signals].into_iter();
         let ours = ours.chain(self.standard.iter().map(|(given, _)| given));
-        close_all_but_given(ours.map(OwnedFd::borrow), &self.chroot.kept_descriptors)?;
+        close_all_but_given(
+            &mut ours.map(OwnedFd::borrow),
+            &self.chroot.kept_descriptors,
+        )?;
         match new_user_namespace {
             true => self
                 .chroot

@@ -20,8 +20,7 @@ use cli::says::Program;
 
 /// The role is the first argument, or the name that we are called by.
 fn main(arguments: rt::Words, environment: rt::Words) -> u8 {
-    let arguments: Vec<&[u8]> = arguments.collect();
-    let environment: Vec<&[u8]> = environment.collect();
+    let (arguments, environment) = (all(arguments), all(environment));
     let name = arguments.first().copied().unwrap_or_default();
     let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let rest = arguments.get(1..).unwrap_or_default();
@@ -48,4 +47,13 @@ fn main(arguments: rt::Words, environment: rt::Words) -> u8 {
         error.print();
         error.status()
     })
+}
+
+#[inline(never)]
+fn all(words: rt::Words) -> Vec<&'static [u8]> {
+    let mut all = Vec::new();
+    for word in words {
+        all.push(word);
+    }
+    all
 }

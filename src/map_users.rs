@@ -73,7 +73,9 @@ impl MapUsers {
             let mut words = Vec::from([Name::new(program), number_name(pid as u32)]);
             let mut first = 0;
             for (start, count) in ranges(file, caller.0)? {
-                words.extend([first, start, count].map(number_name));
+                for number in [first, start, count] {
+                    words.push(number_name(number));
+                }
                 first = first.saturating_add(count);
             }
             run(&words, caller_mask)?;

@@ -7,7 +7,7 @@ use crate::boot::archive::read_optional;
 use crate::boot::events::Events;
 use crate::boot::port::{self, Record};
 use crate::boot::relay::{self, Output};
-use crate::boot::{fstab, mount_all};
+use crate::boot::{fstab, mount_all, parts};
 use crate::cmdline::{CommandLine, number};
 use crate::error::{Error, Step};
 use crate::init::{Around, Init};
@@ -88,13 +88,13 @@ impl GuestCommand {
                 .transpose()?;
         }
         let [stdout, stderr] = outputs.each_ref().map(Option::as_ref);
-        let mut kept: Vec<BorrowedFd> = record.map(Record::port).into_iter().collect();
-        kept.extend(
-            [stdout, stderr]
-                .into_iter()
-                .flatten()
-                .flat_map(Output::kept),
-        );
+        let mut kept = Vec::new();
+        if let Some(record) = record {
+            kept.push(record.port());
+        }
+        for output in [stdout, stderr].into_iter().flatten() {
+            kept.extend_from_slice(&output.kept());
+        }
         let terminal = terminal.as_ref().map(OwnedFd::borrow);
         let around = Around {
             standard: [
@@ -131,7 +131,7 @@ pub(crate) fn strings(text: &[u8]) -> Vec<Vec<u8>> {
     let text = text.strip_suffix(b"\0").unwrap_or(text);
     match text {
         [] => Vec::new(),
-        text => split(text, 0).map(Vec::from).collect(),
+        text => parts(text, 0),
     }
 }
 

@@ -1,19 +1,17 @@
 //! The end: everything written, told, and the machine ended. The first process must not end
 //! itself, or the kernel panics.
 
-use alloc::vec::Vec;
-
 use crate::boot::console;
 use crate::boot::port::Record;
 use crate::cmdline::CommandLine;
 use crate::error::Error;
 use crate::init::{Around, Init};
 use crate::pid1::{Quiet, kill_all};
+use crate::sys::OwnedFd;
 use crate::sys::fs::sync;
 use crate::sys::poll::poll;
 use crate::sys::process::ExitStatus;
 use crate::sys::system::{Ending, reboot};
-use crate::sys::{BorrowedFd, OwnedFd};
 
 pub(super) fn end(
     line: &CommandLine,
@@ -50,10 +48,10 @@ pub(super) fn end(
 /// A shell of the initramfs on the console's terminal, to look around in.
 fn rescue(record: Option<&Record>) {
     let terminal = console::open_terminal();
-    let kept: Vec<BorrowedFd> = record.map(Record::port).into_iter().collect();
+    let port = record.map(Record::port);
     let around = Around {
         standard: [(); 3].map(|()| terminal.as_ref().map(OwnedFd::borrow)),
-        kept: &kept,
+        kept: port.as_slice(),
     };
     let shell = Init::new().new_session().command("/bin/sh");
     if let Err(error) = shell

@@ -30,7 +30,7 @@ use crate::mount::attach::{Attached, attach_all};
 use crate::name::Name;
 use crate::sys::poll::clock;
 use crate::sys::process::{ExitStatus, id};
-use crate::sys::{BorrowedFd, Errno, fs};
+use crate::sys::{BorrowedFd, Errno, fs, split};
 
 /// Does what the first process of an initramfs is for: mounts `/dev`, `/proc`, `/sys` and `/run`,
 /// loads the modules that `/rootlet/modules` lists, mounts the file system that `root=` names, and
@@ -103,6 +103,15 @@ tmpfs /run tmpfs nosuid,nodev,mode=755";
     mount_all(b"/", &fstab::read(FSTAB)?)
 }
 
+/// What stands between separators.
+fn parts(text: &[u8], separator: u8) -> Vec<Vec<u8>> {
+    let mut parts = Vec::new();
+    for part in split(text, separator) {
+        parts.push(Vec::from(part));
+    }
+    parts
+}
+
 fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error<'static>> {
     let root = Name::new(root);
     let flags = fs::O_PATH | fs::O_DIRECTORY;
@@ -167,15 +176,10 @@ fn become_init(line: &CommandLine, arguments: &[&[u8]], environment: &[&[u8]]) -
     const USUAL: &[&[u8]] = &[b"/sbin/init", b"/etc/init", b"/bin/init", b"/bin/sh"];
     let wanted = line.value(b"init").map(|path| [path]);
     let candidates = wanted.as_ref().map_or(USUAL, |path| &path[..]);
-    let environment: Vec<Name> = environment.iter().copied().map(Name::new).collect();
+    let environment = names(&[], environment);
     let mut result = None;
     for candidate in candidates {
-        let words: Vec<Name> = [*candidate]
-            .iter()
-            .chain(arguments)
-            .copied()
-            .map(Name::new)
-            .collect();
+        let words = names(&[candidate], arguments);
         let error = Command::new(&words, &environment).execute().into_owned();
         // One that is there and cannot be run says more than those that are not there.
         if result.is_none() || error.errno() != Some(Errno::ENOENT.number()) {
@@ -183,4 +187,14 @@ fn become_init(line: &CommandLine, arguments: &[&[u8]], environment: &[&[u8]]) -
         }
     }
     result.unwrap_or_else(|| Error::new(Step::Execute, b"init", Errno::ENOENT))
+}
+
+fn names(first: &[&[u8]], others: &[&[u8]]) -> Vec<Name> {
+    let mut names = Vec::new();
+    for words in [first, others] {
+        for word in words {
+            names.push(Name::new(word));
+        }
+    }
+    names
 }

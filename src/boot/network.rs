@@ -1,7 +1,5 @@
 //! The network of a guest: `ip=`, as the kernel documents it for a root on NFS.
 
-use alloc::vec::Vec;
-
 use crate::boot::archive::names_in;
 use crate::boot::events::Events;
 use crate::cmdline::{CommandLine, number};
@@ -34,8 +32,7 @@ pub(super) fn set_up_network(
     if parameter.is_empty() || parameter == b"off" || parameter == b"none" {
         return Ok(None);
     }
-    let fields: Vec<&[u8]> = split(parameter, b':').collect();
-    let field = |index: usize| fields.get(index).copied().unwrap_or_default();
+    let field = |index: usize| split(parameter, b':').nth(index).unwrap_or_default();
     let optional = |index| match field(index) {
         b"" => Some(None),
         text => address(text).map(Some),

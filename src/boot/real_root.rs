@@ -5,6 +5,7 @@ use core::ffi::CStr;
 
 use crate::boot::device;
 use crate::boot::events::Events;
+use crate::boot::parts;
 use crate::cmdline::{CommandLine, number};
 use crate::error::{Error, Step};
 use crate::mount::{Mount, overlay};
@@ -65,10 +66,8 @@ impl Root {
             }
         }
         let known = FileSystems::read()?;
-        let mut types: Vec<Vec<u8>> = split(line.value(b"rootfstype").unwrap_or_default(), b',')
-            .filter(|kind| !kind.is_empty())
-            .map(Vec::from)
-            .collect();
+        let mut types = parts(line.value(b"rootfstype").unwrap_or_default(), b',');
+        types.retain(|kind| !kind.is_empty());
         if types
             .first()
             .is_some_and(|kind| known.needs_no_device(kind))
@@ -155,9 +154,13 @@ impl FileSystems {
     }
 
     fn with_device(&self) -> Vec<Vec<u8>> {
-        let lines = split(&self.0, b'\n');
-        let kinds = lines.filter_map(|line| line.strip_prefix(b"\t"));
-        kinds.map(Vec::from).collect()
+        let mut kinds = Vec::new();
+        for line in split(&self.0, b'\n') {
+            if let Some(kind) = line.strip_prefix(b"\t") {
+                kinds.push(Vec::from(kind));
+            }
+        }
+        kinds
     }
 }
 
