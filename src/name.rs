@@ -1,40 +1,41 @@
 //! A path or name as the kernel takes it: any bytes but NUL.
 
-use alloc::ffi::CString;
+use alloc::boxed::Box;
 use core::ffi::CStr;
 
 /// A C string that remembers whether what it was made from held a NUL, so that builders need not
 /// fail: the run does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Name {
-    text: CString,
+    /// With the NUL at its end.
+    text: Box<[u8]>,
     held_nul: bool,
 }
 
 impl Name {
     /// Takes the bytes up to the first NUL.
     pub(crate) fn new(bytes: &[u8]) -> Name {
-        match CString::new(bytes) {
-            Ok(text) => Name {
-                text,
-                held_nul: false,
-            },
-            Err(error) => {
-                let end = error.nul_position();
-                Name {
-                    text: CString::new(&bytes[..end]).unwrap_or_default(),
-                    held_nul: true,
-                }
-            }
+        let end = bytes.iter().position(|byte| *byte == 0);
+        let until_nul = bytes.get(..end.unwrap_or(bytes.len()));
+        Name {
+            text: [until_nul.unwrap_or_default(), b"\0"]
+                .concat()
+                .into_boxed_slice(),
+            held_nul: end.is_some(),
         }
     }
 
+    #[inline(never)]
     pub(crate) fn as_c_str(&self) -> &CStr {
-        &self.text
+        CStr::from_bytes_until_nul(&self.text).unwrap_or(c"")
     }
 
+    #[inline(never)]
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.text.as_bytes()
+        match &self.text[..] {
+            [bytes @ .., _] => bytes,
+            [] => b"",
+        }
     }
 
     pub(crate) fn held_nul(&self) -> bool {
