@@ -124,25 +124,18 @@ fn groups_of<'a>(member: &'a [u8], file: &'a [u8]) -> impl Iterator<Item = u32> 
 
 /// The variables that `su(1)` sets.
 fn set_variables(environment: &mut Vec<Name>, account: Option<&User>) {
-    let or = |value: Option<&'_ [u8]>, other| match value {
-        Some(value) if !value.is_empty() => Some(value.to_vec()),
-        _ => other,
-    };
-    let home = or(account.map(|account| account.home), Some(b"/".to_vec()));
-    let shell = or(
-        account.map(|account| account.shell),
-        Some(b"/bin/sh".to_vec()),
-    );
-    let name = or(account.map(|account| account.name), None);
-    for (variable, value) in [
-        (&b"HOME"[..], &home),
-        (b"SHELL", &shell),
-        (b"USER", &name),
-        (b"LOGNAME", &name),
+    let (name, home, shell) = account.map_or((&b""[..], &b""[..], &b""[..]), |account| {
+        (account.name, account.home, account.shell)
+    });
+    for (variable, value, other) in [
+        (&b"HOME"[..], home, &b"/"[..]),
+        (b"SHELL", shell, b"/bin/sh"),
+        (b"USER", name, b""),
+        (b"LOGNAME", name, b""),
     ] {
-        let change = match value {
-            Some(value) => Change::Set(Name::new(&[variable, b"=", value].concat())),
-            None => Change::Unset(Name::new(variable)),
+        let change = match if value.is_empty() { other } else { value } {
+            b"" => Change::Unset(Name::new(variable)),
+            value => Change::Set(Name::new(&[variable, b"=", value].concat())),
         };
         change.apply(environment);
     }
