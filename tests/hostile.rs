@@ -8,21 +8,13 @@ mod common;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::hostile::{Outside, assert_refused, end, without_openat2};
-use common::{Ended, Root, User, can_be_root, rootlet_path, users};
+use common::hostile::{
+    Outside, assert_refused, assert_success, end, outer_namespace, without, without_openat2,
+};
+use common::{Root, User, can_be_root, rootlet_path, users};
 use rustix::fs::{CWD, FileType, Mode, inotify};
-
-#[track_caller]
-fn assert_success(ended: &Ended, stdout: &str) {
-    assert_eq!(
-        (ended.status, ended.stdout.as_str(), ended.stderr.as_str()),
-        (0, stdout, ""),
-        "{ended:?}"
-    );
-}
 
 const LOOK_AT_DEFAULTS: &str = "test -c /dev/null && test -d /proc/1 && test -d /sys/class && \
     test -d /dev/shm && cat /etc/resolv.conf";
@@ -499,38 +491,101 @@ fn no_race_leads_outside_when_the_target_is_made_without_openat2() {
     race(false, false);
 }
 
+/// Swaps what two paths mean as long as the runs go on, and leaves them as they were.
+fn while_swapped(paths: [&Path; 2], mut run: impl FnMut()) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let swapping = scope.spawn(|| {
+            let mut swaps = 0u64;
+            while swaps % 2 == 1 || !stop.load(Ordering::Relaxed) {
+                let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                rustix::fs::renameat_with(CWD, paths[0], CWD, paths[1], exchange).unwrap();
+                swaps += 1;
+            }
+        });
+        let runs = || (0..common::rounds(60)).for_each(|_| run());
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(runs));
+        stop.store(true, Ordering::Relaxed);
+        swapping.join().unwrap();
+        result.unwrap();
+    });
+}
+
 /// The devices are made after the mount that holds them, and only in it.
 #[test]
 fn devices_of_a_minimal_dev_are_never_made_in_the_root() {
+    // Of mount points that are swapped, those that were made for the run may stay, marked as such.
+    let assert_empty = |directory: &Path| {
+        let mut held = common::tree(directory);
+        held.retain(|line| !line.ends_with(" 41715 "));
+        assert!(held.is_empty(), "{directory:?} {held:?}");
+    };
     for user in users() {
-        let root = Root::busybox(user);
-        let dev = root.directory("dev");
-        root.directory("elsewhere");
+        let (root, mounted) = (Root::busybox(user), Root::empty(user));
+        let (dev, elsewhere) = (root.directory("dev"), root.directory("elsewhere"));
         root.symlink("link", "elsewhere");
         let link = root.path().join("link");
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let swapping = scope.spawn(|| {
-                let mut swaps = 0u64;
-                while swaps % 2 == 1 || !stop.load(Ordering::Relaxed) {
-                    let exchange = rustix::fs::RenameFlags::EXCHANGE;
-                    rustix::fs::renameat_with(CWD, &dev, CWD, &link, exchange).unwrap();
-                    swaps += 1;
-                }
-            });
-            let runs: Vec<Ended> = (0..common::rounds(60))
-                .map(|_| end(&mut root.run(&["--dev=minimal", "ROOT", "true"])))
-                .collect();
-            stop.store(true, Ordering::Relaxed);
-            swapping.join().unwrap();
-            let wrong = runs.iter().find(|ended| !matches!(ended.status, 0 | 125));
-            assert!(wrong.is_none(), "{wrong:?}");
+        while_swapped([&dev, &link], || {
+            let ended = end(&mut root.run(&["--dev=minimal", "ROOT", "true"]));
+            assert!(matches!(ended.status, 0 | 125), "{ended:?}");
         });
-        for directory in ["dev", "elsewhere"] {
-            let held: Vec<_> = fs::read_dir(root.path().join(directory)).unwrap().collect();
-            assert!(held.is_empty(), "{user:?} {directory} {held:?}");
+        assert_empty(&dev);
+        assert_empty(&elsewhere);
+        if user == User::Ordinary {
+            continue;
         }
+        // The other directory is in another mount.
+        while_swapped([&dev, &link], || {
+            let script =
+                r#"mount --bind "$2" "$1/elsewhere" && exec "$0" run --dev=minimal "$1" true"#;
+            let mut outer = outer_namespace(script);
+            outer
+                .arg(rootlet_path())
+                .arg(root.path())
+                .arg(mounted.path());
+            let ended = end(&mut outer);
+            assert!(matches!(ended.status, 0 | 125), "{ended:?}");
+        });
+        assert_empty(&dev);
+        assert_empty(mounted.path());
     }
+}
+
+/// Without mount_setattr(2) the flags are set after the mount was attached.
+#[test]
+fn a_read_only_bind_is_so_wherever_its_mount_point_was_moved() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, source) = (Root::busybox(User::Root), Root::empty(User::Root));
+    let swapped = root.directory("swapped");
+    root.directory("swapped/point");
+    root.directory("other/point");
+    root.symlink("link", "other");
+    let bind = format!("{}:/swapped/point:ro", source.name());
+    let look = format!("grep '{}' /proc/self/mountinfo", source.name());
+    let words = [
+        "--no-mounts",
+        "-B",
+        "proc",
+        "-R",
+        &bind,
+        "ROOT",
+        "sh",
+        "-c",
+        &look,
+    ];
+    let (mut succeeded, link) = (0, root.path().join("link"));
+    while_swapped([&swapped, &link], || {
+        let ended = end(&mut without("mount_setattr", User::Root, &root.run(&words)));
+        if ended.status == 0 {
+            succeeded += 1;
+            assert!(ended.stdout.contains(" ro,"), "{ended:?}");
+        } else {
+            assert_refused(&ended, "/swapped/point");
+        }
+    });
+    assert!(succeeded > 0);
 }
 
 /// The classic way out of a chroot, with and without a descriptor that is kept; prints what is
@@ -589,15 +644,6 @@ fn the_classic_break_out_fails() {
         assert_success(&ended, &top.repeat(2));
         assert_eq!(root.tree(), ["tmp 40755 "]);
     }
-}
-
-/// `bash -c SCRIPT` as root in a mount namespace of its own, whose mounts are shared, but not with
-/// the host's.
-fn outer_namespace(script: &str) -> Command {
-    let mut command = common::command(User::Root, "unshare");
-    command.args(["-m", "--propagation", "private", "bash", "-uc"]);
-    command.arg(format!("mount --make-rshared / || exit\n{script}"));
-    command
 }
 
 /// A directory for chroot(8), with what is needed to run python3 and rootlet in it, bound by the

@@ -9,8 +9,10 @@ use crate::mount::remount::set_flags_of_attached;
 use crate::mount::resolve::resolve;
 use crate::mount::{Mount, Source, devices, stub};
 use crate::name::Name;
+use crate::root::ON_TOP_OF_ROOT;
 use crate::sys::mount::{
-    MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, mount, mount_setattr, move_mount, open_tree,
+    MNT_DETACH, MOUNT_ATTR_RDONLY, MS_BIND, MS_MOVE, MS_REC, mount, mount_setattr, move_mount,
+    open_tree, umount,
 };
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
@@ -135,17 +137,25 @@ fn attach<'a>(
             Err(errno) => return Err(Error::new(Step::LockMountPoint, target.bytes(), errno)),
         };
         verbose.say(Step::Mount, source.bytes(), target.bytes());
-        match prepared.put(mount, point.borrow(), verbose) {
-            Ok(unset) => {
+        let put = match mount.devices {
+            true => {
+                put_by_way_of_root(mount, point.borrow()).map(|dev| (Unset::NOTHING, Some(dev)))
+            }
+            false => prepared
+                .put(mount, point.borrow(), verbose)
+                .map(|unset| (unset, None)),
+        };
+        match put {
+            Ok((unset, dev)) => {
                 attached.made_stubs |= share.is_some();
                 attached.shares.extend(share);
                 if unset.flags != 0 {
-                    set_flags_of_attached(root, target.as_c_str(), unset.flags, unset.recursive)
+                    unset
+                        .set(root, target.as_c_str())
                         .map_err(|errno| Error::new(Step::MountOptions, target.bytes(), errno))?;
                 }
-                if mount.devices {
-                    find_mounted(root, target.as_c_str(), point.borrow())
-                        .and_then(|dev| devices::make(dev.borrow()))
+                if let Some(dev) = dev {
+                    devices::make(dev.borrow())
                         .map_err(|errno| Error::new(Step::MakeDevices, target.bytes(), errno))?;
                 }
                 return Ok(());
@@ -211,10 +221,11 @@ fn set_flags(tree: OwnedFd, recursive: bool, flags: u32) -> Result<Prepared, Err
 
 impl Prepared {
     /// Puts it on the mount point.
-    fn put(&self, mount: &Mount, point: BorrowedFd, verbose: Verbose) -> Result<Unset, Errno> {
+    fn put(&self, mount: &Mount, point: BorrowedFd, verbose: Verbose) -> Result<Unset<'_>, Errno> {
         let unset = Unset {
             flags: mount.flags,
             recursive: mount.recursive,
+            tree: None,
         };
         match self {
             Prepared::FileSystem => match new_file_system(mount, point) {
@@ -235,7 +246,12 @@ impl Prepared {
     }
 
     /// Puts what [`bind`] prepared for `source` on the mount point.
-    fn put_bind(&self, source: &CStr, unset: Unset, point: BorrowedFd) -> Result<Unset, Errno> {
+    fn put_bind<'a>(
+        &'a self,
+        source: &CStr,
+        unset: Unset<'a>,
+        point: BorrowedFd,
+    ) -> Result<Unset<'a>, Errno> {
         if let Prepared::Tree {
             tree,
             flags_are_set,
@@ -251,7 +267,10 @@ impl Prepared {
                     return Err(Errno::ENOTDIR);
                 }
                 result if *flags_are_set => return result.map(|()| Unset::NOTHING),
-                result => return result.map(|()| unset),
+                result => {
+                    let tree = Some(tree.borrow());
+                    return result.map(|()| Unset { tree, ..unset });
+                }
             }
         }
         classic_bind(source, unset.recursive, point)?;
@@ -260,25 +279,54 @@ impl Prepared {
 }
 
 /// The flags that an attached mount, and with `recursive` those below it, have yet to get.
-struct Unset {
+struct Unset<'a> {
     flags: u32,
     recursive: bool,
+    /// The mount, where it is known: its path may lead to another by now.
+    tree: Option<BorrowedFd<'a>>,
 }
 
-impl Unset {
-    const NOTHING: Unset = Unset {
+impl Unset<'static> {
+    const NOTHING: Unset<'static> = Unset {
         flags: 0,
         recursive: false,
+        tree: None,
     };
 }
 
+impl Unset<'_> {
+    /// Gives them to what was attached at `target`.
+    fn set(&self, root: BorrowedFd, target: &CStr) -> Result<(), Errno> {
+        set_flags_of_attached(root, target, self.tree, self.flags, self.recursive)
+    }
+}
+
 fn new_file_system(new: &Mount, point: BorrowedFd) -> Result<(), Errno> {
+    fs::fchdir(point)?;
+    new_file_system_at(new, c".")
+}
+
+/// Mounts it on top of our root, and moves it from there: the descriptor that is given is of the
+/// new file system, wherever others have moved its mount point in the meantime.
+fn put_by_way_of_root(new: &Mount, point: BorrowedFd) -> Result<OwnedFd, Errno> {
+    fs::fchdir(point)?;
+    new_file_system_at(new, c"/")?;
+    let moved = fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, fs::O_PATH, 0).and_then(|top| {
+        mount(ON_TOP_OF_ROOT, c".", c"", MS_MOVE, c"")?;
+        Ok(top)
+    });
+    if moved.is_err() {
+        let _ = umount(ON_TOP_OF_ROOT, MNT_DETACH);
+    }
+    moved
+}
+
+fn new_file_system_at(new: &Mount, target: &CStr) -> Result<(), Errno> {
     let kind = new.source.name();
     let device = new.device.as_ref().unwrap_or(kind).as_c_str();
-    fs::fchdir(point)?;
     mount(
         device,
-        c".",
+        target,
         kind.as_c_str(),
         new.flags,
         new.data.as_c_str(),
@@ -288,7 +336,11 @@ fn new_file_system(new: &Mount, point: BorrowedFd) -> Result<(), Errno> {
 /// A user namespace may not have a new sysfs without a network namespace of its own, nor a new
 /// proc where parts of the host's are covered: what the host has at that path is shown then. It
 /// is bound with all below it, which may not be uncovered either; a sysfs read-only.
-fn host_file_system(mount: &Mount, point: BorrowedFd, verbose: Verbose) -> Result<Unset, Errno> {
+fn host_file_system(
+    mount: &Mount,
+    point: BorrowedFd,
+    verbose: Verbose,
+) -> Result<Unset<'static>, Errno> {
     let kind = mount.source.name().bytes();
     verbose.say(Step::BindInstead, kind, mount.target.bytes());
     let mut flags = mount.flags;
@@ -298,11 +350,15 @@ fn host_file_system(mount: &Mount, point: BorrowedFd, verbose: Verbose) -> Resul
     let unset = Unset {
         flags,
         recursive: true,
+        tree: None,
     };
     let source = mount.target.as_c_str();
-    bind(source, true, flags)
-        .map_err(refused)?
-        .put_bind(source, unset, point)
+    let prepared = bind(source, true, flags).map_err(refused)?;
+    let unset = prepared.put_bind(source, unset, point)?;
+    Ok(Unset {
+        tree: None,
+        ..unset
+    })
 }
 
 /// Binds a file of the host.
@@ -310,7 +366,7 @@ pub(crate) fn bind_at(source: &CStr, point: BorrowedFd) -> Result<(), Errno> {
     bind(source, false, 0)
         .map_err(refused)?
         .put_bind(source, Unset::NOTHING, point)
-        .map(drop)
+        .map(|_| ())
 }
 
 /// Binds what is at a path inside `root` on itself, read-only, with all below it.
@@ -322,15 +378,15 @@ pub(crate) fn bind_read_only(
     let unset = Unset {
         flags: MOUNT_ATTR_RDONLY,
         recursive: true,
+        tree: None,
     };
     let source = in_proc(found);
     let source = CStr::from_bytes_until_nul(source.bytes()).unwrap_or(c"");
-    let unset = bind(source, true, unset.flags)
-        .map_err(refused)?
-        .put_bind(source, unset, found)?;
+    let prepared = bind(source, true, unset.flags).map_err(refused)?;
+    let unset = prepared.put_bind(source, unset, found)?;
     match unset.flags {
         0 => Ok(()),
-        flags => set_flags_of_attached(root, path, flags, true),
+        _ => unset.set(root, path),
     }
 }
 
@@ -353,16 +409,6 @@ fn in_proc(descriptor: BorrowedFd) -> Line {
     path.push_number(descriptor.number() as u32);
     path.push(b"\0");
     path
-}
-
-/// The mount that was just put on `point`; ESTALE where someone has changed what `target` means,
-/// so that it leads into the root's own files.
-fn find_mounted(root: BorrowedFd, target: &CStr, point: BorrowedFd) -> Result<OwnedFd, Errno> {
-    let found = resolve(root, target)?;
-    match fs::stat(found.borrow())?.mount_id == fs::stat(point)?.mount_id {
-        true => Err(Errno::ESTALE),
-        false => Ok(found),
-    }
 }
 
 /// A share in the mount point if it is a stub; ENOENT when it is not there any more.

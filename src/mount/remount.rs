@@ -11,14 +11,18 @@ use crate::sys::{BorrowedFd, Errno, fs};
 
 /// Sets the flags of the mount that is attached at `target`, and with `recursive` of those below
 /// it. Nothing of ours runs in this mount namespace yet, so nobody meets it without its flags.
+/// `top` is that mount; where there was no descriptor for it, it is looked up.
 pub(crate) fn set_flags_of_attached(
     root: BorrowedFd,
     target: &CStr,
+    top: Option<BorrowedFd>,
     flags: u32,
     recursive: bool,
 ) -> Result<(), Errno> {
-    let top = resolve(root, target)?;
-    change_flags(top.borrow(), flags, 0)?;
+    match top {
+        Some(top) => change_flags(top, flags, 0)?,
+        None => change_flags(resolve(root, target)?.borrow(), flags, 0)?,
+    }
     if recursive {
         set_flags_below(root, target, flags)?;
     }

@@ -114,11 +114,35 @@ pub fn assert_refused(ended: &Ended, path: &str) {
 
 /// The same command where the kernel has no openat2(2).
 pub fn without_openat2(user: User, command: &Command) -> Command {
+    without("openat2", user, command)
+}
+
+/// The same command where the kernel lacks a system call.
+pub fn without(call: &str, user: User, command: &Command) -> Command {
     let mut strace = super::command(user, "strace");
     strace
-        .args(["-f", "--seccomp-bpf", "-o", "/dev/null"])
-        .args(["-e", "trace=openat2", "-e", "inject=openat2:error=ENOSYS"])
+        .args(["-f", "--seccomp-bpf", "-o", "/dev/null", "-e"])
+        .args([format!("trace={call}"), "-e".to_owned()])
+        .arg(format!("inject={call}:error=ENOSYS"))
         .arg(command.get_program())
         .args(command.get_args());
     strace
+}
+
+#[track_caller]
+pub fn assert_success(ended: &Ended, stdout: &str) {
+    assert_eq!(
+        (ended.status, ended.stdout.as_str(), ended.stderr.as_str()),
+        (0, stdout, ""),
+        "{ended:?}"
+    );
+}
+
+/// `bash -c SCRIPT` as root in a mount namespace of its own, whose mounts are shared, but not with
+/// the host's.
+pub fn outer_namespace(script: &str) -> Command {
+    let mut command = super::command(User::Root, "unshare");
+    command.args(["-m", "--propagation", "private", "bash", "-uc"]);
+    command.arg(format!("mount --make-rshared / || exit\n{script}"));
+    command
 }
