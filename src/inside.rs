@@ -382,11 +382,14 @@ impl<'a> Inside<'a> {
                 // A link to the stub may lie in an earlier mount, so this is the time to follow it.
                 let landing = walk(root.borrow(), mount.target.as_c_str());
                 bare &= unmount_all(mount.target.as_c_str());
-                if let Ok(landing) = landing {
-                    // What is above it holds other mounts still, and is removed below, where
-                    // whatever could not be removed now is tried again, and told.
-                    let _ = stub::remove_one(root.borrow(), landing.path.bytes());
-                }
+                let Ok(landing) = landing else { continue };
+                // What could not be removed now is tried again below, and told; and what is above
+                // it, which holds other mounts still, unless only a link leads there that will be
+                // gone with an earlier mount.
+                let _ = match landing.path.bytes() == mount.target.bytes() {
+                    true => stub::remove_one(root.borrow(), landing.path.bytes()).map(drop),
+                    false => stub::remove_upwards(root.borrow(), landing.path),
+                };
             }
         } else {
             // More than once where a link to `/` has led one of the mounts onto the new root.

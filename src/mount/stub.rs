@@ -131,10 +131,12 @@ pub(crate) fn remove(root: BorrowedFd, path: &CStr) -> Result<(), Errno> {
     };
     let mut path = landing.path;
     path.truncate(landing.existing);
-    while !path.bytes().is_empty() {
-        if !remove_one(root, path.bytes())? {
-            break;
-        }
+    remove_upwards(root, path)
+}
+
+/// The same for a path that was walked.
+pub(crate) fn remove_upwards(root: BorrowedFd, mut path: PathBuffer) -> Result<(), Errno> {
+    while !path.bytes().is_empty() && remove_one(root, path.bytes())? {
         path.pop_component();
     }
     Ok(())
