@@ -1,5 +1,9 @@
 //! Hostile roots: whatever a root holds, and whoever changes it meanwhile, nothing outside it is
 //! created, changed, removed, mounted on or reached.
+//!
+//! What NEWROOT itself may be is in `tests/new_root.rs`, roots made at random in
+//! `tests/torture/roots.rs`, users and rights in `tests/identity.rs`, the terminal in
+//! `tests/pty.rs`, the walk where openat2(2) is missing also in `tests/fallback.rs`.
 
 #![allow(missing_docs)]
 
