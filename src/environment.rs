@@ -51,7 +51,13 @@ impl Change {
 }
 
 fn unset(environment: &mut Vec<Name>, name: &[u8]) {
-    environment.retain(|variable| name_of(variable.bytes()) != name);
+    environment.retain(|variable| {
+        let variable = variable.bytes();
+        // A name that ends elsewhere, or in another letter, need not be compared.
+        let may_be = variable.get(name.len()).is_none_or(|byte| *byte == b'=')
+            && variable.get(name.len().wrapping_sub(1)) == name.last();
+        !(may_be && name_of(variable) == name)
+    });
 }
 
 /// What is before the `=`.

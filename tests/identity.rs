@@ -40,6 +40,15 @@ fn the_environment_is_the_callers_with_changes_in_their_order() {
                 &["--env", "A=3", "--unset-env=A"],
                 &["B=2", PATH, "TERM=dumb"],
             ),
+            // Names that begin or end as another does are others.
+            (
+                &["-E", "AA=1", "-E", "BA=2", "-E", "AB=A", "-E", "A=A"],
+                &["A=A", "AA=1", "AB=A", "B=2", "BA=2", PATH, "TERM=dumb"],
+            ),
+            (
+                &["-E", "AA=1", "--unset-env", "A", "-E", "AA=B=2", "-E", "B="],
+                &["AA=B=2", "B=", PATH, "TERM=dumb"],
+            ),
             (&["--clear-env"], &[PATH, "TERM=dumb"]),
             (
                 &["-E", "A=1", "--clear-env", "--unset-env", "TERM"],

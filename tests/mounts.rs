@@ -561,6 +561,27 @@ fn it_works_inside_a_plain_chroot_and_leaves_the_outer_mounts_alone() {
 }
 
 #[test]
+fn a_mount_takes_the_place_of_one_with_the_same_target() {
+    let root = Root::busybox(users()[0]);
+    for (first, second, number) in [
+        ("/a", "/a", 1),
+        ("/a/b", "/a//b/.", 1),
+        ("/a/b/", "/./a/b", 1),
+        ("/a/.b", "/a/b", 2),
+        ("/a/b.", "/a/b", 2),
+        ("/a/b", "/c/b", 2),
+        ("/a/b", "/a/c", 2),
+        ("/b", "/b/b", 2),
+    ] {
+        let binds = [first, second].map(|target| format!("tmpfs:{target}"));
+        let words = ["-n", "--no-mounts", "-B", &binds[0], "-B", &binds[1]];
+        let plan = succeed(&mut root.run(&[&words[..], &["ROOT", "true"]].concat()));
+        let mounts = plan.lines().filter(|line| line.contains("new tmpfs"));
+        assert_eq!(mounts.count(), number, "{plan}");
+    }
+}
+
+#[test]
 fn a_dry_run_tells_where_each_mount_lands_and_does_nothing() {
     for user in users() {
         let (root, host) = (Root::busybox(user), Root::empty(user));

@@ -14,7 +14,6 @@ pub(crate) mod stub;
 
 use alloc::vec::Vec;
 
-use crate::mount::path::split_first;
 use crate::name::Name;
 use crate::sys::Errno;
 use crate::sys::mount::{
@@ -204,22 +203,23 @@ impl Mount {
 
     /// Do both go to the same path? `/a//b/.` is `/a/b`.
     pub(crate) fn has_target_of(&self, other: &Mount) -> bool {
-        components(self.target.bytes()).eq(components(other.target.bytes()))
+        let [path, its] = [self, other].map(|mount| mount.target.bytes());
+        match (path.last(), its.last()) {
+            // Paths that end in a name mostly differ in its last letter.
+            (Some(end), Some(its_end))
+                if end != its_end && !b"/.".contains(end) && !b"/.".contains(its_end) =>
+            {
+                false
+            }
+            _ => components(path).eq(components(its)),
+        }
     }
 }
 
-fn components(mut path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    core::iter::from_fn(move || {
-        loop {
-            let (name, rest) = split_first(path);
-            path = rest;
-            match name {
-                b"" => return None,
-                b"." => {}
-                name => return Some(name),
-            }
-        }
-    })
+/// From the last on, which is the likeliest to be another's.
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.rsplit(|byte| *byte == b'/')
+        .filter(|name| !matches!(*name, b"" | b"."))
 }
 
 /// Adds a mount to a set: in the place of the one with the same target if there is one, so that
