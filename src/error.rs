@@ -70,6 +70,8 @@ macro_rules! steps {
 steps! {
     /// Reading the command line.
     Usage: "use";
+    /// Help, a version or a plan.
+    Print: "write to";
     /// A mount's text form.
     ReadMount: "understand the mount";
     /// A name or path given to the library.
@@ -198,7 +200,8 @@ steps! {
 
 impl<'a> Error<'a> {
     /// The kernel refused a step.
-    pub(crate) fn new(step: Step, object: &'a [u8], errno: Errno) -> Error<'a> {
+    #[doc(hidden)]
+    pub fn new(step: Step, object: &'a [u8], errno: Errno) -> Error<'a> {
         Error::between(step, object, b"", errno)
     }
 

@@ -555,7 +555,9 @@ fn help_fits_a_screen_and_names_every_default() {
     // Full or closed standard output is not success.
     let mut command = rootlet(users()[0]);
     let full = std::fs::File::create("/dev/full").unwrap();
-    assert_eq!(end(command.arg("--help").stdout(full)).status, 125);
+    let ended = end(command.arg("--help").stdout(full));
+    let line = "rootlet: cannot write to standard output: No space left on device (ENOSPC)\n";
+    assert_eq!((ended.status, ended.stderr.as_str()), (125, line));
 }
 
 #[test]

@@ -57,10 +57,6 @@ fn print(text: &[u8]) -> Result<u8, Error<'static>> {
 fn print_to(stream: BorrowedFd, text: &[u8]) -> Result<u8, Error<'static>> {
     match write_all(stream, text) {
         Ok(()) => Ok(0),
-        Err(_) => Err(Error::because(
-            Step::Usage,
-            b"standard output",
-            "it cannot be written to",
-        )),
+        Err(errno) => Err(Error::new(Step::Print, b"standard output", errno)),
     }
 }
