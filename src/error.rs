@@ -470,8 +470,9 @@ impl Hints {
         OpenRoot ENOENT, OpenRoot ENOTDIR =>
             "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
                  --variant=minbase stable NEWROOT' makes";
-        OpenRoot EACCES =>
-            "every directory on the way to NEWROOT must be open to this user";
+        OpenRoot EACCES, CloneRoot EACCES =>
+            "every directory on the way to NEWROOT must be open to this user, and with \
+                 --map-users auto to others (chmod o+x)";
         Namespaces EPERM =>
             "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 \
                  where that exists; inside a chroot or a container they may be forbidden";

@@ -200,3 +200,26 @@ fn the_library_maps_users_too() {
     let said = "cannot finish the closure: it takes no range of users";
     assert_eq!(called.unwrap_err().to_string(), said);
 }
+
+#[test]
+fn a_directory_on_the_way_that_is_closed_to_the_range_is_told() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
+    give_away(&root);
+    // As a Debian's home directories are.
+    let setup = format!(
+        "mkdir -m 700 home; cp -a {} home/root; chown 54321 home",
+        root.name()
+    );
+    let inner = format!("{}/home/root", place.name());
+    let mut words = run(&root, &["true"]);
+    words[4] = &inner;
+    let lines = format!("54321:{START}:1000\n");
+    let ended = end(&mut with_ranges(&place, &lines, &setup, &words));
+    assert_eq!(ended.status, 125, "{ended:?}");
+    let hint = "(EACCES)\nhint: every directory on the way to NEWROOT must be open to this user, and \
+                with --map-users auto to others (chmod o+x)\n";
+    assert!(ended.stderr.ends_with(hint), "{ended:?}");
+}
