@@ -109,7 +109,11 @@ fn five_thousand_mounts_of_the_host() {
 
 #[test]
 fn more_mounts_than_the_kernel_allows() {
-    if !can_be_root() || !in_full() {
+    if !can_be_root() {
+        return;
+    }
+    if !in_full() {
+        eprintln!("left out: as many mounts as fs.mount-max allows, for which 30 s are needed");
         return;
     }
     let _turn = turn();
