@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::common::{Root, command, end, rootlet_path, rounds, users};
-use crate::load::turn;
+use crate::load::{in_full, turn};
 use crate::summary;
 
 /// Runs with that many binds to `/m/N`, and gives what the command printed.
@@ -30,7 +30,7 @@ fn run(root: &Root, user: crate::common::User, number: usize) -> String {
 #[test]
 fn two_thousand_binds_with_and_without_mount_points() {
     let _turn = turn();
-    let number = rounds(2000);
+    let number = rounds(if in_full() { 2000 } else { 800 });
     for user in users() {
         let mut figures = Vec::new();
         for with_mount_points in [false, true] {
