@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 
+use crate::short::Short;
 use crate::sys::memory::Page;
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::{self, BorrowedFd, Errno, fs, net};
@@ -286,11 +287,6 @@ impl<'a> Error<'a> {
     /// Is it that the end of a process could not be waited for?
     pub(crate) fn is_of_waiting(&self) -> bool {
         self.0.step == Step::Wait
-    }
-
-    /// Is it that the command is there, but not its interpreter?
-    pub(crate) fn is_missing_interpreter(&self) -> bool {
-        self.0.step == Step::ExecuteWithoutInterpreter
     }
 
     /// The exit status that says it: 127 for a command that is not there, 126 for one that cannot
@@ -635,10 +631,6 @@ impl Line {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.length = 0;
-    }
-
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         let Some(page) = &mut self.page else { return };
         for (to, from) in page[self.length..].iter_mut().zip(bytes) {
@@ -662,10 +654,9 @@ impl Line {
     }
 
     pub(crate) fn push_number(&mut self, number: u32) {
-        if number > 9 {
-            self.push_number(number / 10);
-        }
-        self.push(&[b'0' + (number % 10) as u8]);
+        let mut digits = Short::new();
+        digits.push_number(number);
+        self.push(digits.bytes());
     }
 
     pub(crate) fn push_step(&mut self, step: Step, object: &[u8], place: &[u8]) {

@@ -71,24 +71,27 @@ impl<'a> Command<'a> {
         if name.contains(&b'/') {
             return match self.try_path(self.name) {
                 Failed::Shell(errno) => Error::new(Step::Execute, SHELL.to_bytes(), errno),
-                Failed::Program(errno) => self.explain(self.name, errno),
+                Failed::Program(errno) => Error::new(step(self.name, errno), name, errno),
             };
         }
-        let mut result = Error::new(Step::Execute, name, Errno::ENOENT);
-        if name.is_empty() {
-            return result;
-        }
+        let mut result = (Step::Execute, Errno::ENOENT);
         let mut forbidden = false;
+        let mut path = PathBuffer::new();
         for directory in split(self.path, b':') {
-            let mut path = PathBuffer::new();
+            if name.is_empty() {
+                break;
+            }
+            path.truncate(0);
             let joined = match directory {
                 b"" => path.push(name),
                 directory => path
                     .push(directory)
                     .and_then(|()| path.push_component(name)),
             };
-            if joined.is_err() {
-                continue;
+            match joined {
+                Ok(()) => {}
+                Err(Errno::ENAMETOOLONG) => continue,
+                Err(errno) => return Error::new(Step::Execute, name, errno),
             }
             let errno = match self.try_path(path.as_c_str()) {
                 Failed::Shell(errno) => return Error::new(Step::Execute, SHELL.to_bytes(), errno),
@@ -96,20 +99,20 @@ impl<'a> Command<'a> {
             };
             match errno {
                 Errno::ENOENT | Errno::ENOTDIR => {
-                    let explained = self.explain(path.as_c_str(), errno);
-                    if !forbidden && explained.is_missing_interpreter() {
-                        result = explained;
+                    let step = step(path.as_c_str(), errno);
+                    if !forbidden && step == Step::ExecuteWithoutInterpreter {
+                        result = (step, errno);
                     }
                 }
                 Errno::EACCES => {
                     forbidden = true;
-                    result = Error::new(Step::Execute, name, errno);
+                    result = (Step::Execute, errno);
                 }
                 Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {}
-                errno => return self.explain(path.as_c_str(), errno),
+                errno => return Error::new(step(path.as_c_str(), errno), name, errno),
             }
         }
-        result
+        Error::new(result.0, name, result.1)
     }
 
     /// One path; a script without `#!` goes to the shell, as POSIX asks. Returns only on failure.
@@ -124,17 +127,16 @@ impl<'a> Command<'a> {
             .replaced(1, path, |arguments| execve(SHELL, arguments, environment));
         Failed::Shell(errno)
     }
+}
 
-    /// ENOENT may mean the interpreter, and ENOEXEC another architecture.
-    fn explain(&self, path: &CStr, errno: Errno) -> Error<'a> {
-        let step = match errno {
-            Errno::ENOENT if fs::openat(BorrowedFd::CWD, path, fs::O_PATH, 0).is_ok() => {
-                Step::ExecuteWithoutInterpreter
-            }
-            Errno::ENOEXEC | Errno::ELIBBAD => Step::ExecuteForeign,
-            _ => Step::Execute,
-        };
-        Error::new(step, self.name.to_bytes(), errno)
+/// What failed: ENOENT may mean the interpreter, and ENOEXEC another architecture.
+fn step(path: &CStr, errno: Errno) -> Step {
+    match errno {
+        Errno::ENOENT if fs::openat(BorrowedFd::CWD, path, fs::O_PATH, 0).is_ok() => {
+            Step::ExecuteWithoutInterpreter
+        }
+        Errno::ENOEXEC | Errno::ELIBBAD => Step::ExecuteForeign,
+        _ => Step::Execute,
     }
 }
 

@@ -5,12 +5,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
-use crate::error::{Error, Line, Step};
+use crate::error::{Error, Step};
 use crate::exec::Command;
 use crate::files::close_all_but;
 use crate::jobs::{Job, JobControl};
 use crate::name::Name;
 use crate::pid1::{Above, End, Event, Habits, Orders, Pid1, Process, Reaping, end_others};
+use crate::short::Short;
 use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::process::{
     become_subreaper, can_tell_reaped_status, id, is_subreaper, lead_session, session,
@@ -417,10 +418,10 @@ impl Init {
 }
 
 fn listen_pid(pid: i32) -> Name {
-    let mut line = Line::new();
-    line.push(b"LISTEN_PID=");
-    line.push_number(pid as u32);
-    Name::new(line.bytes())
+    let mut variable = Short::new();
+    variable.push(b"LISTEN_PID=");
+    variable.push_number(pid as u32);
+    Name::new(variable.bytes())
 }
 
 /// The kernel sends SIGHUP and SIGCONT to the foreground group of a terminal that the leader of its

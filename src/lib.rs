@@ -121,7 +121,7 @@
 //! | `setns(2)` with a pidfd | 5.8 | leaving a chroot that the caller is in | `/proc/self/ns/mnt`, where `pidfd_open(2)` is missing |
 //! | `flock(2)` | | mount points made for a run | |
 //! | `close_range(2)` | 5.9 | inherited descriptors | `close(2)` of each |
-//! | `move_mount(2)` of `/dev`, `/proc`, `/sys` and `/run` | 5.2 | entering the real root from an initramfs | |
+//! | `move_mount(2)` of `/dev`, `/proc`, `/sys` and `/run` | 5.2 | entering the real root from an initramfs | `MS_MOVE` |
 //! | `pivot_root(2)` in an initramfs | 7.0 | the same | its files deleted, `MS_MOVE`, `chroot(2)` |
 //! | `finit_module(2)`, compressed | 5.17 | modules of an initramfs | only uncompressed ones |
 //! | `signalfd4(2)`, `ppoll(2)`, `waitid(2)`, `pidfd_send_signal(2)` | 5.1 | signals and ends | |
@@ -165,6 +165,7 @@ mod plan;
 mod pty;
 mod root;
 mod run;
+mod short;
 mod spawn;
 mod status;
 mod stdio;

@@ -9,6 +9,7 @@ use crate::exec::Command;
 use crate::message;
 use crate::name::Name;
 use crate::namespace::map_one;
+use crate::short::Short;
 use crate::sys::credentials::{Kind, set_groups, set_ids};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{ExitStatus, Fork, Waited, Who, exit, fork, wait};
@@ -102,9 +103,9 @@ pub(crate) fn end_unmapped(process: BorrowedFd) {
 }
 
 fn number_name(number: u32) -> Name {
-    let mut line = Line::new();
-    line.push_number(number);
-    Name::new(line.bytes())
+    let mut digits = Short::new();
+    digits.push_number(number);
+    Name::new(digits.bytes())
 }
 
 /// The user's ranges in a file of lines `NAME:START:COUNT`, where the name may be a number.

@@ -2,7 +2,8 @@
 
 use core::ffi::CStr;
 
-use crate::error::{Error, Line, Step};
+use crate::error::{Error, Step};
+use crate::short::Short;
 use crate::sys::process::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
     CLONE_NEWUSER, CLONE_NEWUTS, Fork, fork, setdomainname, sethostname,
@@ -191,12 +192,11 @@ pub(crate) fn map_one(
     (inner_user, inner_group): (u32, u32),
 ) -> Result<(), Error<'static>> {
     write_file(c"/proc/self/setgroups", b"deny")?;
-    let mut map = Line::new();
     for (file, inner, id) in [
         (c"/proc/self/uid_map", inner_user, user),
         (c"/proc/self/gid_map", inner_group, group),
     ] {
-        map.clear();
+        let mut map = Short::new();
         map.push_number(inner);
         map.push(b" ");
         map.push_number(id);

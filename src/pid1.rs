@@ -3,11 +3,10 @@
 //! One loop for all roles. It has no handlers, which would interrupt it anywhere, and no limit of
 //! time: until something happens the process does not wake up.
 
-use core::ffi::CStr;
-
-use crate::error::{Error, Line, Step};
+use crate::error::{Error, Step};
 use crate::jobs::JobControl;
 use crate::message;
+use crate::short::Short;
 use crate::sys::net::{receive, send};
 use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, id, reaped_status, wait};
@@ -395,7 +394,7 @@ fn signal_others(number: u32, group: i32) {
 /// Is there a proc, and does it number processes as we do? What only looks like one is not to say
 /// whom we kill.
 fn has_proc_of_ours() -> bool {
-    let mut us = Line::new();
+    let mut us = Short::new();
     us.push_number(id() as u32);
     let mut named = [0; 16];
     fs::openat(BorrowedFd::CWD, c"/proc", fs::O_PATH, 0)
@@ -410,22 +409,20 @@ fn has_proc_of_ours() -> bool {
 /// To the descendants of a process, the youngest generation first, as
 /// `/proc/PID/task/TID/children` lists them (proc_pid_tid_children(5)); false where there is none.
 fn signal_descendants(pid: i32, number: u32) -> bool {
-    let mut path = Line::new();
+    let mut path = Short::new();
     path.push(b"/proc/");
     path.push_number(pid as u32);
-    path.push(b"/task\0");
+    path.push(b"/task");
     let flags = fs::O_RDONLY | fs::O_DIRECTORY;
-    let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or_default();
-    let Ok(threads) = fs::openat(BorrowedFd::CWD, path, flags, 0) else {
+    let Ok(threads) = fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0) else {
         return false;
     };
     let mut listed = false;
     let visited = fs::visit_names(threads.borrow(), &mut |thread| {
-        let mut path = Line::new();
+        let mut path = Short::new();
         path.push(thread);
-        path.push(b"/children\0");
-        let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or_default();
-        if let Ok(children) = fs::openat(threads.borrow(), path, fs::O_RDONLY, 0) {
+        path.push(b"/children");
+        if let Ok(children) = fs::openat(threads.borrow(), path.as_c_str(), fs::O_RDONLY, 0) {
             listed = true;
             let mut child = 0;
             let mut buffer = [0; 512];

@@ -38,7 +38,12 @@ fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
 /// Where the new root has no directory for it, it goes with the initramfs.
 fn move_into(root: BorrowedFd, path: &CStr) -> Result<(), Error<'static>> {
     let moved = match resolve(root, path) {
-        Ok(target) => move_mount_at(path, target.borrow()),
+        Ok(target) => match move_mount_at(path, target.borrow()) {
+            Err(Errno::ENOSYS) => {
+                fs::fchdir(target.borrow()).and_then(|()| mount(path, c".", c"", MS_MOVE, c""))
+            }
+            moved => moved,
+        },
         Err(Errno::ENOENT | Errno::ENOTDIR) => umount(path, MNT_DETACH),
         Err(errno) => Err(errno),
     };

@@ -3,13 +3,14 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::error::{Error, Line, Step, Verbose, say_left_out};
+use crate::error::{Error, Step, Verbose, say_left_out};
 use crate::mount::copy::{COPY, Memory, put_in_overlay};
 use crate::mount::remount::set_flags_of_attached;
 use crate::mount::resolve::resolve;
 use crate::mount::{Mount, Source, devices, stub};
 use crate::name::Name;
 use crate::root::ON_TOP_OF_ROOT;
+use crate::short::Short;
 use crate::sys::mount::{
     MNT_DETACH, MOUNT_ATTR_RDONLY, MS_BIND, MS_MOVE, MS_REC, mount, mount_setattr, move_mount,
     open_tree, umount,
@@ -380,10 +381,9 @@ pub(crate) fn bind_read_only(
         recursive: true,
         tree: None,
     };
-    let source = in_proc(found);
-    let source = CStr::from_bytes_until_nul(source.bytes()).unwrap_or(c"");
-    let prepared = bind(source, true, unset.flags).map_err(refused)?;
-    let unset = prepared.put_bind(source, unset, found)?;
+    let source = Short::in_proc(found);
+    let prepared = bind(source.as_c_str(), true, unset.flags).map_err(refused)?;
+    let unset = prepared.put_bind(source.as_c_str(), unset, found)?;
     match unset.flags {
         0 => Ok(()),
         _ => unset.set(root, path),
@@ -396,19 +396,9 @@ fn refused(error: Error) -> Errno {
 
 /// `mount(2)` follows links in its target, so the target is named by its descriptor.
 fn classic_bind(source: &CStr, recursive: bool, point: BorrowedFd) -> Result<(), Errno> {
-    let target = in_proc(point);
-    let target = CStr::from_bytes_until_nul(target.bytes()).unwrap_or(c"");
+    let target = Short::in_proc(point);
     let flags = if recursive { MS_BIND | MS_REC } else { MS_BIND };
-    mount(source, target, c"", flags, c"")
-}
-
-/// The path of what a descriptor refers to, with a NUL.
-fn in_proc(descriptor: BorrowedFd) -> Line {
-    let mut path = Line::new();
-    path.push(b"/proc/self/fd/");
-    path.push_number(descriptor.number() as u32);
-    path.push(b"\0");
-    path
+    mount(source, target.as_c_str(), c"", flags, c"")
 }
 
 /// A share in the mount point if it is a stub; ENOENT when it is not there any more.

@@ -76,8 +76,10 @@ pub(crate) fn attach_overlay<'a>(
         tree => Some(tree.map_err(failed)?),
     };
     let mut lower_path = PathBuffer::new();
-    let _ = lower_path.push(ON_TOP_OF_ROOT.to_bytes());
-    let _ = lower_path.push_component(b"lower");
+    lower_path
+        .push(ON_TOP_OF_ROOT.to_bytes())
+        .and_then(|()| lower_path.push_component(b"lower"))
+        .map_err(failed)?;
     let lower_path = lower_path.as_c_str();
 
     mount(

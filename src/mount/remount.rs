@@ -4,6 +4,7 @@ use core::ffi::CStr;
 
 use crate::mount::path::PathBuffer;
 use crate::mount::resolve::{resolve, walk};
+use crate::short::Short;
 use crate::sys::mount::{
     MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, mount as mount_call,
 };
@@ -43,12 +44,8 @@ pub(crate) fn change_flags(mounted: BorrowedFd, set: u32, clear: u32) -> Result<
             Ok(()) => return mount_call(c"", c".", c"", flags, c""),
         }
     }
-    let mut path = crate::error::Line::new();
-    path.push(b"/proc/self/fd/");
-    path.push_number(mounted.number() as u32);
-    path.push(b"\0");
-    let path = CStr::from_bytes_until_nul(path.bytes()).unwrap_or(c"");
-    mount_call(c"", path, c"", flags, c"")
+    let path = Short::in_proc(mounted);
+    mount_call(c"", path.as_c_str(), c"", flags, c"")
 }
 
 /// The paths of mountinfo are those of the caller's root, on top of which `root` is attached: a
