@@ -540,10 +540,11 @@ impl Chroot {
                 .and_then(|()| absolute.push_component(path.bytes()))
                 .map_err(|errno| Error::new(Step::WorkingDirectory, b"", errno))?;
             let absolute = Name::new(absolute.bytes());
-            if mount.target == *path {
-                mount.target = absolute.clone();
+            let is_target = mount.target == *path;
+            *path = absolute.clone();
+            if is_target {
+                mount.set_target(absolute);
             }
-            *path = absolute;
         }
         Ok(chroot)
     }

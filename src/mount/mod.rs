@@ -15,10 +15,10 @@ pub(crate) mod stub;
 use alloc::vec::Vec;
 
 use crate::name::Name;
-use crate::sys::Errno;
 use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
 };
+use crate::sys::{Errno, split};
 
 /// One mount of the new root.
 ///
@@ -37,6 +37,8 @@ use crate::sys::mount::{
 pub struct Mount {
     pub(crate) source: Source,
     pub(crate) target: Name,
+    /// A sum over the target's components: of two that differ the targets do.
+    target_sum: u32,
     pub(crate) recursive: bool,
     /// `MOUNT_ATTR_*`, of which these have the values of `MS_*` too; of a file system `MS_*`.
     pub(crate) flags: u32,
@@ -97,9 +99,11 @@ impl Mount {
     }
 
     fn new(source: Source, target: &[u8]) -> Mount {
+        let target = Name::new(target);
         Mount {
             source,
-            target: Name::new(target),
+            target_sum: sum(target.bytes()),
+            target,
             recursive: false,
             flags: 0,
             optional: false,
@@ -113,7 +117,7 @@ impl Mount {
 
     /// Sets the path in the new root. A relative one is taken from the new root.
     pub fn to(mut self, target: impl AsRef<[u8]>) -> Mount {
-        self.target = Name::new(target.as_ref());
+        self.set_target(Name::new(target.as_ref()));
         self
     }
 
@@ -203,23 +207,23 @@ impl Mount {
 
     /// Do both go to the same path? `/a//b/.` is `/a/b`.
     pub(crate) fn has_target_of(&self, other: &Mount) -> bool {
-        let [path, its] = [self, other].map(|mount| mount.target.bytes());
-        match (path.last(), its.last()) {
-            // Paths that end in a name mostly differ in its last letter.
-            (Some(end), Some(its_end))
-                if end != its_end && !b"/.".contains(end) && !b"/.".contains(its_end) =>
-            {
-                false
-            }
-            _ => components(path).eq(components(its)),
-        }
+        let [path, its] = [self, other].map(|mount| components(mount.target.bytes()));
+        self.target_sum == other.target_sum && path.eq(its)
+    }
+
+    pub(crate) fn set_target(&mut self, target: Name) {
+        self.target_sum = sum(target.bytes());
+        self.target = target;
     }
 }
 
-/// From the last on, which is the likeliest to be another's.
 fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.rsplit(|byte| *byte == b'/')
-        .filter(|name| !matches!(*name, b"" | b"."))
+    split(path, b'/').filter(|name| !matches!(*name, b"" | b"."))
+}
+
+fn sum(path: &[u8]) -> u32 {
+    let add = |sum: u32, byte: &u8| sum.wrapping_mul(31).wrapping_add(u32::from(*byte));
+    components(path).fold(0, |sum, name| name.iter().fold(add(sum, &b'/'), add))
 }
 
 /// Adds a mount to a set: in the place of the one with the same target if there is one, so that
