@@ -1,6 +1,6 @@
 //! Memory.
 
-use alloc::alloc::handle_alloc_error;
+use alloc::alloc::{alloc, handle_alloc_error};
 use core::alloc::Layout;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
@@ -38,16 +38,33 @@ unsafe impl<T: Send> Send for Page<T> {}
 unsafe impl<T: Sync> Sync for Page<T> {}
 
 impl<T> Page<T> {
-    /// Moves the value into a new mapping; like a box, it does not return when there is no memory.
+    /// Moves the value into a new mapping. Where there is none to be had, as for an error that tells
+    /// just that, it goes into the allocator's memory, and stays there.
     pub fn new(value: T) -> Page<T> {
-        const { assert!(align_of::<T>() <= 4096) };
-        let address = map(size_of::<T>()).ok().and_then(NonNull::new);
-        let Some(address) = address.map(NonNull::cast::<T>) else {
-            handle_alloc_error(Layout::new::<T>());
-        };
-        // SAFETY: the mapping is new, as long as the value, and begins where a page does.
+        const { assert!(align_of::<T>() <= OFFSET) };
+        let mapped = map(size_of::<T>()).ok().and_then(NonNull::new);
+        let address = mapped.unwrap_or_else(|| unaligned(size_of::<T>())).cast();
+        // SAFETY: the memory is new, as long as the value, and aligned as a page or to `OFFSET`.
         unsafe { address.write(value) };
         Page(address)
+    }
+}
+
+/// What does not begin where a page does is no mapping of ours.
+const OFFSET: usize = 64;
+
+/// Memory of the allocator's that does not begin where a page does.
+fn unaligned(size: usize) -> NonNull<u8> {
+    let layout = Layout::from_size_align(size + OFFSET, OFFSET).unwrap_or(Layout::new::<u8>());
+    // SAFETY: the size is not zero.
+    let start = unsafe { alloc(layout) };
+    let Some(start) = NonNull::new(start) else {
+        handle_alloc_error(layout);
+    };
+    match start.addr().get() % 4096 {
+        // SAFETY: there is as much room before the value.
+        0 => unsafe { start.add(OFFSET) },
+        _ => start,
     }
 }
 
@@ -81,7 +98,9 @@ impl<T> Drop for Page<T> {
         // SAFETY: the value and its mapping are ours alone, and nothing uses them after this.
         unsafe {
             self.0.drop_in_place();
-            sc::syscall2(nr::MUNMAP, self.0.as_ptr() as usize, size_of::<T>());
+            if self.0.addr().get() % 4096 == 0 {
+                sc::syscall2(nr::MUNMAP, self.0.as_ptr() as usize, size_of::<T>());
+            }
         }
     }
 }

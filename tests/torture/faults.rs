@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::common::{User, host_mounts, users};
+use crate::host_mounts_are;
 use crate::traced::{NEWER, Place, Position, RAN, STATUS, Scenario, Traced, positions, sweep};
 use crate::{is_short, summary, until};
 
@@ -223,7 +224,7 @@ fn check(place: &Place, fault: &Fault, traced: &Traced, before: &str) -> Result<
     if !left.is_empty() {
         return Err(format!("left: {left:?}"));
     }
-    if host_mounts() != before {
+    if !host_mounts_are(before) {
         return Err("the host's mounts have changed".into());
     }
     let line = said.first().copied().unwrap_or_default();

@@ -38,6 +38,20 @@ fn is_short() -> bool {
     std::env::var_os("ROOTLET_TORTURE_SECONDS").is_none()
 }
 
+/// Are the host's mounts what they were? Others may mount something for a moment meanwhile.
+fn host_mounts_are(before: &str) -> bool {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        if common::host_mounts() == before {
+            return true;
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// The line with the figures of a kind, where `scripts/torture` and a log show it.
 fn summary(kind: &str, figures: &str) {
     println!("torture {kind}: {figures}");
