@@ -5,20 +5,21 @@ use alloc::vec::Vec;
 use std::format;
 use std::string::String;
 
-use crate::accounts::{groups, users};
-use crate::boot::block::Read;
+use crate::boot::cmdline::CommandLine;
 use crate::boot::command::strings;
+use crate::boot::disk::Read;
+use crate::boot::disk::partition::{Partition, partuuid_and_offset};
+use crate::boot::disk::superblock::Superblock;
 use crate::boot::fstab;
 use crate::boot::modules::modules;
 use crate::boot::network::address;
-use crate::boot::partition::{Partition, partuuid_and_offset};
-use crate::boot::superblock::Superblock;
-use crate::capability::Capabilities;
-use crate::cmdline::{CommandLine, number};
 use crate::mount::remount::Lines;
 use crate::mount::{Mount, Source};
 use crate::sys::fs::{pipe, write_all};
 use crate::sys::mount::MOUNT_ATTR_RDONLY;
+use crate::text::number::number;
+use crate::user::accounts::{groups, users};
+use crate::user::capability::Capabilities;
 
 /// A file like `/etc/passwd` or `/etc/group`.
 pub fn accounts(file: &[u8]) {
@@ -74,7 +75,7 @@ pub fn options(text: &[u8]) {
         }
     }
     if let Ok(set) = Capabilities::parse(text) {
-        let mut line = crate::error::Line::new();
+        let mut line = crate::text::line::Line::new();
         set.describe(&mut line);
         assert_eq!(Capabilities::parse(line.bytes()), Ok(set));
     }

@@ -135,59 +135,38 @@ extern crate alloc;
 #[cfg(any(test, fuzzing))]
 extern crate std;
 
-mod accounts;
 mod boot;
-mod call;
-mod capability;
-mod child;
 mod chroot;
-mod cmdline;
-mod directory;
-mod environment;
 mod error;
-mod exec;
-mod files;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod identity;
-mod init;
-mod inside;
-mod jobs;
-mod json;
-mod map_users;
-mod message;
 mod mount;
-mod name;
-mod namespace;
 mod pid1;
-mod plan;
-mod pty;
-mod root;
+mod process;
 mod run;
-mod short;
-mod spawn;
-mod status;
-mod stdio;
-mod supervisor;
 #[doc(hidden)]
 pub mod sys;
-mod terminal;
+mod text;
+mod tty;
+mod user;
 
 pub use boot::boot;
-pub use capability::Capabilities;
-pub use child::Child;
 pub use chroot::Chroot;
 pub use error::Error;
 #[doc(hidden)]
 pub use error::Step;
-#[doc(hidden)]
-pub use exec::DEFAULT_PATH;
-pub use init::Init;
-pub use map_users::MapUsers;
 pub use mount::Mount;
-pub use namespace::Namespace;
+pub use pid1::init::Init;
 pub use pid1::{Event, Habits};
-pub use spawn::Output;
-pub use stdio::Stdio;
+#[doc(hidden)]
+pub use process::exec::DEFAULT_PATH;
+pub use process::namespace::Namespace;
+pub use process::stdio::Stdio;
+pub use run::child::Child;
+pub use run::spawn::Output;
 pub use sys::process::ExitStatus;
+#[doc(hidden)]
+pub use text::number::number;
+pub use user::capability::Capabilities;
+pub use user::id_map::MapUsers;

@@ -16,7 +16,7 @@ mod rt;
 use alloc::vec::Vec;
 
 #[cfg(feature = "init")]
-use cli::says::Program;
+use cli::drop_in::Program;
 
 /// The role is the first argument, or the name that we are called by.
 fn main(arguments: rt::Words, environment: rt::Words) -> u8 {

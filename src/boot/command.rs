@@ -3,20 +3,21 @@
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-use crate::boot::archive::read_optional;
+use crate::boot::cmdline::CommandLine;
 use crate::boot::events::Events;
 use crate::boot::port::{self, Record};
 use crate::boot::relay::{self, Output};
+use crate::boot::sysfs::read_optional;
 use crate::boot::{fstab, mount_all, parts};
-use crate::cmdline::{CommandLine, number};
 use crate::error::{Error, Step};
-use crate::init::{Around, Init};
 use crate::mount::Mount;
-use crate::name::Name;
+use crate::pid1::init::{Around, Init};
 use crate::pid1::{Event, Habits, kill_all};
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::process::ExitStatus;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split, tty};
+use crate::text::name::Name;
+use crate::text::number::number;
 
 /// How long the terminal may take to appear, in nanoseconds.
 const PATIENCE: u64 = 10 * NANOSECONDS;

@@ -1,8 +1,8 @@
 //! The console, which the kernel opens for the first process where it can.
 
-use crate::boot::archive::read_attribute;
-use crate::name::Name;
+use crate::boot::sysfs::read_attribute;
 use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
+use crate::text::name::Name;
 
 const STANDARD: [BorrowedFd<'static>; 3] =
     [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];

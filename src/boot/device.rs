@@ -2,18 +2,19 @@
 
 use alloc::vec::Vec;
 
-use crate::boot::archive::{names_in, read_attribute};
+use crate::boot::cmdline::CommandLine;
+use crate::boot::disk::partition::{Partition, partuuid_and_offset};
+use crate::boot::disk::superblock::Superblock;
 use crate::boot::events::Events;
-use crate::boot::partition::{Partition, partuuid_and_offset};
-use crate::boot::superblock::Superblock;
-use crate::cmdline::{CommandLine, number};
+use crate::boot::sysfs::{names_in, read_attribute};
 use crate::error::{Error, Step};
-use crate::mount::path::split_last;
-use crate::name::Name;
 use crate::sys::fs::write_all;
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::tty::settings;
 use crate::sys::{BorrowedFd, OwnedFd, fs};
+use crate::text::name::Name;
+use crate::text::number::number;
+use crate::text::path::split_last;
 
 /// A device that is there.
 pub(super) struct Device {
@@ -245,7 +246,7 @@ fn push_pair<'a>(words: &mut Vec<&'a [u8]>, name: &'a [u8], value: &'a [u8]) {
 
 /// A line of the terminal that the next one takes the place of.
 fn show_seconds(seconds: u64) {
-    let mut line = crate::error::Line::new();
+    let mut line = crate::text::line::Line::new();
     line.push(b"rootlet: ");
     line.push_number(seconds as u32);
     line.push(b" s\r");
@@ -254,7 +255,7 @@ fn show_seconds(seconds: u64) {
 
 /// A line on the console.
 pub(super) fn say(words: &[&[u8]]) {
-    let mut line = crate::error::Line::new();
+    let mut line = crate::text::line::Line::new();
     line.push(b"rootlet: ");
     for word in words {
         line.push_name(word);

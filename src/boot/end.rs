@@ -1,11 +1,11 @@
 //! The end: everything written, told, and the machine ended. The first process must not end
 //! itself, or the kernel panics.
 
+use crate::boot::cmdline::CommandLine;
 use crate::boot::console;
 use crate::boot::port::Record;
-use crate::cmdline::CommandLine;
 use crate::error::Error;
-use crate::init::{Around, Init};
+use crate::pid1::init::{Around, Init};
 use crate::pid1::{Quiet, kill_all};
 use crate::sys::OwnedFd;
 use crate::sys::fs::sync;

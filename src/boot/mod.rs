@@ -1,36 +1,35 @@
 //! `rootlet boot`: from the kernel to the real root, or to one command, as `/init` of an initramfs.
 
-mod archive;
-pub(crate) mod block;
+pub(crate) mod cmdline;
 pub(crate) mod command;
 mod console;
 mod device;
+pub(crate) mod disk;
 mod end;
 mod events;
 pub(crate) mod fstab;
 pub(crate) mod modules;
 pub(crate) mod network;
-pub(crate) mod partition;
 mod port;
 mod real_root;
 mod relay;
-pub(crate) mod superblock;
 mod switch_root;
+mod sysfs;
 
 use alloc::vec::Vec;
 
+use crate::boot::cmdline::CommandLine;
 use crate::boot::command::GuestCommand;
 use crate::boot::events::Events;
 use crate::boot::port::Record;
-use crate::cmdline::CommandLine;
 use crate::error::{Error, Step, Verbose};
-use crate::exec::Command;
 use crate::mount::Mount;
 use crate::mount::attach::{Attached, attach_all};
-use crate::name::Name;
+use crate::process::exec::Command;
 use crate::sys::poll::clock;
 use crate::sys::process::{ExitStatus, id};
 use crate::sys::{BorrowedFd, Errno, fs, split};
+use crate::text::name::Name;
 
 /// Does what the first process of an initramfs is for: mounts `/dev`, `/proc`, `/sys` and `/run`,
 /// loads the modules that `/rootlet/modules` lists, mounts the file system that `root=` names, and

@@ -1,10 +1,10 @@
 //! Kernel modules that the initramfs brings.
 
-use crate::boot::archive::read_optional;
+use crate::boot::sysfs::read_optional;
 use crate::error::{Error, Step};
-use crate::name::Name;
 use crate::sys::system::load_module;
 use crate::sys::{BorrowedFd, Errno, fs, split};
+use crate::text::name::Name;
 
 /// Loads what `/rootlet/modules` lists: in each line a path, and parameters after a space. One
 /// that cannot be loaded is told; what it was needed for will say if it is missed.

@@ -1,13 +1,14 @@
 //! The network of a guest: `ip=`, as the kernel documents it for a root on NFS.
 
-use crate::boot::archive::names_in;
+use crate::boot::cmdline::CommandLine;
 use crate::boot::events::Events;
-use crate::cmdline::{CommandLine, number};
+use crate::boot::sysfs::names_in;
 use crate::error::{Error, Step};
 use crate::mount::Mount;
 use crate::sys::net::{Address, add_default_route, devices, set_address, set_up};
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::{BorrowedFd, Errno, fs, split};
+use crate::text::number::number;
 
 /// How long the device may take to appear, in nanoseconds.
 const PATIENCE: u64 = 10 * NANOSECONDS;

@@ -3,14 +3,15 @@
 
 use alloc::vec::Vec;
 
-use crate::boot::archive::{names_in, read_attribute};
+use crate::boot::cmdline::CommandLine;
 use crate::boot::events::Events;
-use crate::cmdline::CommandLine;
-use crate::error::{Error, Line, Step};
-use crate::name::Name;
+use crate::boot::sysfs::{names_in, read_attribute};
+use crate::error::{Error, Step};
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::process::ExitStatus;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::text::line::Line;
+use crate::text::name::Name;
 
 /// How long a port may take to appear, in nanoseconds: the host tells of them one by one.
 const PATIENCE: u64 = 10 * NANOSECONDS;

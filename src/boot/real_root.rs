@@ -3,16 +3,17 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use crate::boot::cmdline::CommandLine;
 use crate::boot::device;
 use crate::boot::events::Events;
 use crate::boot::parts;
-use crate::cmdline::{CommandLine, number};
 use crate::error::{Error, Step};
 use crate::mount::{Mount, overlay};
-use crate::name::Name;
 use crate::sys::mount::{MNT_DETACH, MS_RDONLY, mount as mount_at, umount};
 use crate::sys::poll::{NANOSECONDS, clock, poll};
 use crate::sys::{BorrowedFd, Errno, fs, split};
+use crate::text::name::Name;
+use crate::text::number::number;
 
 /// Where it is mounted in the initramfs.
 pub(super) const NEW_ROOT: &CStr = c"/new_root";

@@ -2,7 +2,7 @@
 //! shell in it, may well open `/dev/stderr`. So it gets pipes, and processes of ours pass on.
 
 use crate::error::{Error, Step};
-use crate::files::close_all_but;
+use crate::process::descriptors::close_all_but;
 use crate::sys::poll::{Poll, poll};
 use crate::sys::shared::{Body, start_command};
 use crate::sys::signal::{SignalSet, set_blocked};

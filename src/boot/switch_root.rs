@@ -60,7 +60,7 @@ fn delete_all(initramfs: BorrowedFd) -> Result<(), Errno> {
 fn delete_below(directory: BorrowedFd, top: &Stat) -> Result<(), Errno> {
     // What is left is only memory, so nothing ends this.
     fs::visit_names(directory, &mut |name| {
-        let mut path = crate::mount::path::PathBuffer::new();
+        let mut path = crate::text::path::PathBuffer::new();
         if path.push(name).is_err() {
             return true;
         }

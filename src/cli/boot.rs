@@ -2,8 +2,8 @@
 
 use rootlet::{Error, Step};
 
+use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
-use crate::cli::text::unpacked;
 use crate::cli::{VERSION, print};
 
 include!(concat!(env!("OUT_DIR"), "/boot.rs"));

@@ -3,10 +3,11 @@
 use rootlet::sys::BorrowedFd;
 use rootlet::{Error, Init, Step};
 
-use crate::cli::parse::{Options, number};
-use crate::cli::says::{Digits, Program, Says};
-use crate::cli::text::unpacked;
+use crate::cli::drop_in::{Digits, Program, Says};
+use crate::cli::help::unpacked;
+use crate::cli::parse::Options;
 use crate::cli::{VERSION, print, print_to};
+use rootlet::number;
 
 include!(concat!(env!("OUT_DIR"), "/init.rs"));
 

@@ -3,18 +3,18 @@
 #[cfg(feature = "boot")]
 pub(crate) mod boot;
 #[cfg(feature = "init")]
+pub(crate) mod drop_in;
+mod help;
+#[cfg(feature = "init")]
 pub(crate) mod init;
 mod parse;
 #[cfg(feature = "run")]
 pub(crate) mod run;
-#[cfg(feature = "init")]
-pub(crate) mod says;
-mod text;
 
 use rootlet::sys::{BorrowedFd, fs::write_all};
 use rootlet::{Error, Step};
 
-use crate::cli::text::{OVERVIEW, unpacked};
+use crate::cli::help::{OVERVIEW, unpacked};
 
 const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
 

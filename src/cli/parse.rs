@@ -96,16 +96,3 @@ impl<'a, 'w> Options<'a, 'w> {
         Err(Error::because(Step::Usage, self.word, why))
     }
 }
-
-/// A number, of digits alone.
-pub(crate) fn number(text: &[u8]) -> Option<u32> {
-    let mut number: u32 = 0;
-    for digit in text {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
-    }
-    (!text.is_empty()).then_some(number)
-}

@@ -3,9 +3,10 @@
 use rootlet::sys::split;
 use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, Step};
 
-use crate::cli::parse::{Options, number};
-use crate::cli::text::unpacked;
+use crate::cli::help::unpacked;
+use crate::cli::parse::Options;
 use crate::cli::{VERSION, print};
+use rootlet::number;
 
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
 

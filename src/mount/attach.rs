@@ -5,18 +5,18 @@ use core::ffi::CStr;
 
 use crate::error::{Error, Step, Verbose, say_left_out};
 use crate::mount::copy::{COPY, Memory, put_in_overlay};
+use crate::mount::pivot::ON_TOP_OF_ROOT;
 use crate::mount::remount::set_flags_of_attached;
 use crate::mount::resolve::resolve;
 use crate::mount::{Mount, Source, devices, stub};
-use crate::name::Name;
-use crate::root::ON_TOP_OF_ROOT;
-use crate::short::Short;
 use crate::sys::mount::{
     MNT_DETACH, MOUNT_ATTR_RDONLY, MS_BIND, MS_MOVE, MS_REC, mount, mount_setattr, move_mount,
     open_tree, umount,
 };
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::text::name::Name;
+use crate::text::short::Short;
 
 /// How often a mount point may vanish under us: each time, another run has just removed its stub.
 const ATTEMPTS: usize = 1000;

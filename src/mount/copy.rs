@@ -3,11 +3,11 @@
 use core::ffi::CStr;
 
 use crate::mount::overlay::{MEMORY, MEMORY_FLAGS};
-use crate::mount::path::{PathBuffer, split_last};
+use crate::mount::pivot::ON_TOP_OF_ROOT;
 use crate::mount::resolve::{open_walked, walk};
-use crate::root::ON_TOP_OF_ROOT;
 use crate::sys::mount::{MNT_DETACH, mount, umount};
 use crate::sys::{BorrowedFd, Errno, fs};
+use crate::text::path::{PathBuffer, split_last};
 
 /// A tmpfs on top of the root, from which the copy is bound to its place. Dropped, only that stays.
 pub(crate) struct Memory;

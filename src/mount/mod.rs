@@ -5,7 +5,7 @@ pub(crate) mod copy;
 mod devices;
 pub(crate) mod mask;
 pub(crate) mod overlay;
-pub(crate) mod path;
+pub(crate) mod pivot;
 pub(crate) mod read_only;
 pub(crate) mod remount;
 pub(crate) mod resolve;
@@ -14,11 +14,11 @@ pub(crate) mod stub;
 
 use alloc::vec::Vec;
 
-use crate::name::Name;
 use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
 };
 use crate::sys::{Errno, split};
+use crate::text::name::Name;
 
 /// One mount of the new root.
 ///

@@ -3,11 +3,11 @@
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
-use crate::mount::path::PathBuffer;
-use crate::name::Name;
-use crate::root::ON_TOP_OF_ROOT;
+use crate::mount::pivot::ON_TOP_OF_ROOT;
 use crate::sys::mount::{MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, move_mount, open_tree};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::text::name::Name;
+use crate::text::path::PathBuffer;
 
 /// The file system that the upper layer is kept in, and what it must be mounted with.
 pub(crate) const MEMORY: &CStr = c"tmpfs";
@@ -59,7 +59,7 @@ pub(crate) fn mount_overlay(
 }
 
 /// Attaches an overlay of `new_root`, without what is mounted below it, on top of our root, and
-/// gives a descriptor for it: as [`attach_new_root`](crate::root::attach_new_root). The tmpfs lies
+/// gives a descriptor for it: as [`attach_new_root`](crate::mount::pivot::attach_new_root). The tmpfs lies
 /// between, and goes with the old root.
 ///
 /// In a user namespace the overlay's own marks are `user.` attributes, since `trusted.` ones are

@@ -2,13 +2,13 @@
 
 use core::ffi::CStr;
 
-use crate::mount::path::PathBuffer;
 use crate::mount::resolve::{resolve, walk};
-use crate::short::Short;
 use crate::sys::mount::{
     MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, mount as mount_call,
 };
 use crate::sys::{BorrowedFd, Errno, fs};
+use crate::text::path::PathBuffer;
+use crate::text::short::Short;
 
 /// Sets the flags of the mount that is attached at `target`, and with `recursive` of those below
 /// it. Nothing of ours runs in this mount namespace yet, so nobody meets it without its flags.

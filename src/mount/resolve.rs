@@ -3,8 +3,8 @@
 
 use core::ffi::CStr;
 
-use crate::mount::path::{PathBuffer, split_first};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::text::path::{PathBuffer, split_first};
 
 /// As many symbolic links on one path as the kernel follows.
 const SYMLINKS_MAX: usize = 40;

@@ -18,9 +18,9 @@
 
 use core::ffi::CStr;
 
-use crate::mount::path::{PathBuffer, split_first, split_last};
 use crate::mount::resolve::{open_walked, walk};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::text::path::{PathBuffer, split_first, split_last};
 
 const DIRECTORY_MODE: u32 = 0o1715;
 const FILE_MODE: u32 = 0o1404;

@@ -1,0 +1,207 @@
+//! The kernel command line, read by the kernel's own rules.
+
+use alloc::vec::Vec;
+
+/// The parameters, and what stands after `--`.
+///
+/// A parameter ends at white space outside of double quotes; quotes around a value, or around all
+/// of a parameter, are not part of it (`next_arg` of the kernel's `lib/cmdline.c`). In names `-`
+/// and `_` are the same.
+#[derive(Debug)]
+pub(crate) struct CommandLine {
+    parameters: Vec<Parameter>,
+    /// The words for init.
+    pub(crate) for_init: Vec<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Parameter {
+    name: Vec<u8>,
+    value: Option<Vec<u8>>,
+}
+
+impl CommandLine {
+    pub(crate) fn new(text: &[u8]) -> CommandLine {
+        let mut line = CommandLine {
+            parameters: Vec::new(),
+            for_init: Vec::new(),
+        };
+        let mut rest = text;
+        let mut dashes = false;
+        while let Some((parameter, after)) = next(rest) {
+            rest = after;
+            if dashes {
+                line.for_init.push(parameter.joined());
+            } else if parameter.name == b"--" && parameter.value.is_none() {
+                dashes = true;
+            } else {
+                line.parameters.push(parameter);
+            }
+        }
+        line
+    }
+
+    /// Is there a parameter of this name, with a value or without?
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        self.last(&[name]).is_some()
+    }
+
+    /// The value of the last parameter of this name; empty if that has none.
+    pub(crate) fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        let parameter = self.last(&[name])?;
+        Some(parameter.value.as_deref().unwrap_or_default())
+    }
+
+    /// Which of these names came last.
+    pub(crate) fn last_of<'n>(&self, names: &[&'n [u8]]) -> Option<&'n [u8]> {
+        let last = self.last(names)?;
+        names.iter().find(|name| is_same(&last.name, name)).copied()
+    }
+
+    fn last(&self, names: &[&[u8]]) -> Option<&Parameter> {
+        self.parameters
+            .iter()
+            .rfind(|parameter| names.iter().any(|name| is_same(&parameter.name, name)))
+    }
+}
+
+impl Parameter {
+    fn joined(self) -> Vec<u8> {
+        let mut word = self.name;
+        if let Some(value) = self.value {
+            word.push(b'=');
+            word.extend(value);
+        }
+        word
+    }
+}
+
+fn is_same(name: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'-' { b'_' } else { *byte };
+    name.iter().map(plain).eq(other.iter().map(plain))
+}
+
+/// The first parameter of the text, and what follows it.
+fn next(text: &[u8]) -> Option<(Parameter, &[u8])> {
+    // The kernel's isspace(), for which a no-break space is one too.
+    let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ' | 0xa0);
+    let start = text.iter().position(|byte| !is_space(byte))?;
+    let mut text = &text[start..];
+    let mut in_quotes = false;
+    let quoted = text.first() == Some(&b'"');
+    if quoted {
+        text = &text[1..];
+        in_quotes = true;
+    }
+    let end = text.iter().position(|byte| {
+        in_quotes ^= *byte == b'"';
+        is_space(byte) && !in_quotes
+    });
+    let (word, rest) = text.split_at(end.unwrap_or(text.len()));
+    // At the very start it is part of the name.
+    let equals = word
+        .iter()
+        .skip(1)
+        .position(|byte| *byte == b'=')
+        .map(|index| index + 1);
+    let unquoted = |word: &[u8], quoted| match word {
+        [inner @ .., b'"'] if quoted => Vec::from(inner),
+        _ => Vec::from(word),
+    };
+    let parameter = match equals {
+        None => Parameter {
+            name: unquoted(word, quoted),
+            value: None,
+        },
+        Some(equals) => Parameter {
+            name: Vec::from(&word[..equals]),
+            value: Some(match &word[equals + 1..] {
+                [b'"', value @ ..] => unquoted(value, true),
+                value => unquoted(value, quoted),
+            }),
+        },
+    };
+    Some((parameter, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::rust_2024::*;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::text::number::number;
+
+    fn read(text: &str) -> CommandLine {
+        CommandLine::new(text.as_bytes())
+    }
+
+    #[test]
+    fn values_are_found_by_name_and_the_last_counts() {
+        let line = read("root=/dev/vda ro quiet root-wait rootdelay=2 root=UUID=1-2 x=\n");
+        assert_eq!(line.value(b"root"), Some(&b"UUID=1-2"[..]));
+        assert_eq!(line.value(b"quiet"), Some(&b""[..]));
+        assert_eq!(line.value(b"x"), Some(&b""[..]));
+        assert_eq!(line.value(b"rootdelay"), Some(&b"2"[..]));
+        assert!(line.has(b"root_wait"), "dash and underscore are the same");
+        assert!(!line.has(b"rootdela"));
+        assert!(line.for_init.is_empty());
+    }
+
+    #[test]
+    fn ro_and_rw_are_told_by_the_last() {
+        let names: [&[u8]; 2] = [b"ro", b"rw"];
+        assert_eq!(read("ro rw").last_of(&names), Some(&b"rw"[..]));
+        assert_eq!(read("rw root=x ro").last_of(&names), Some(&b"ro"[..]));
+        assert_eq!(read("root=x").last_of(&names), None);
+    }
+
+    #[test]
+    fn quotes_are_the_kernels() {
+        let line = read(r#"a="b c" "d=e f" g=h"i j"k l="" "m" n"o p"#);
+        assert_eq!(line.value(b"a"), Some(&b"b c"[..]));
+        assert_eq!(line.value(b"d"), Some(&b"e f"[..]));
+        // Inside a value they only keep it together.
+        assert_eq!(line.value(b"g"), Some(&b"h\"i j\"k"[..]));
+        assert_eq!(line.value(b"l"), Some(&b""[..]));
+        assert!(line.has(b"m"));
+        assert!(line.has(b"n\"o p"), "{line:?}");
+    }
+
+    #[test]
+    fn a_name_may_begin_with_an_equals_sign() {
+        let line = read("=a=b =c =");
+        assert_eq!(line.value(b"=a"), Some(&b"b"[..]));
+        assert!(line.has(b"=c") && line.has(b"="));
+    }
+
+    #[test]
+    fn what_follows_the_dashes_is_for_init() {
+        let line = read(r#"-- -c "echo  x" y="z z" --"#);
+        let words: [&[u8]; 4] = [b"-c", b"echo  x", b"y=z z", b"--"];
+        assert_eq!(line.for_init, words);
+        assert!(!line.has(b"y"));
+        assert!(read("--=x a").has(b"a"));
+    }
+
+    #[test]
+    fn a_number_is_digits() {
+        assert_eq!(number(b"0"), Some(0));
+        assert_eq!(number(b"4294967295"), Some(u32::MAX));
+        for wrong in [&b""[..], b"4294967296", b"-1", b"1 ", b"0x1"] {
+            assert_eq!(number(wrong), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_command_line(text in prop::collection::vec(
+            prop_oneof![Just(b' '), Just(b'"'), Just(b'='), Just(b'-'), any::<u8>()], 0..64)) {
+            let line = CommandLine::new(&text);
+            for parameter in &line.parameters {
+                prop_assert!(line.has(&parameter.name));
+            }
+        }
+    }
+}

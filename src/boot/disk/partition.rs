@@ -1,0 +1,370 @@
+//! What a partition is called in its disk's partition table: what `root=PARTUUID=…` and
+//! `root=PARTLABEL=…` are looked up by, as the kernel does without an initramfs.
+
+use crate::boot::disk::{Read, Text, number};
+
+/// What the partition table says of a partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Partition {
+    pub(crate) uuid: Text,
+    pub(crate) label: Text,
+}
+
+impl Partition {
+    /// Reads about the partition with a number (`partition` in sysfs) of a disk with logical blocks
+    /// of this size (`queue/logical_block_size`). At most three reads: 512 bytes at 0, of the
+    /// second block, and of the partition's entry.
+    ///
+    /// The kernel also finds a GPT by its second header, at the end of the disk; this does not.
+    pub(crate) fn read(read: &mut Read, logical_block_size: u32, number: u32) -> Option<Partition> {
+        let mut mbr = [0; 512];
+        if !read(0, &mut mbr) || !mbr.ends_with(b"\x55\xaa") {
+            return None;
+        }
+        if is_protective(&mbr) {
+            gpt(
+                read,
+                logical_block_size.into(),
+                number.checked_sub(1)?.into(),
+            )
+        } else {
+            mbr_partition(&mbr, number)
+        }
+    }
+
+    /// Is it the one of `root=PARTUUID=…`?
+    pub(crate) fn has_partuuid(&self, text: &[u8]) -> bool {
+        self.uuid.is_uuid(text)
+    }
+
+    /// Is it the one of `root=PARTLABEL=…`?
+    pub(crate) fn has_partlabel(&self, text: &[u8]) -> bool {
+        self.label.is(text)
+    }
+}
+
+/// The UUID and the offset in `UUID/PARTNROFF=OFFSET`: the partition that many numbers after the one
+/// with the UUID, on the same disk.
+pub(crate) fn partuuid_and_offset(text: &[u8]) -> Option<(&[u8], i32)> {
+    let Some(slash) = text.iter().position(|byte| *byte == b'/') else {
+        return Some((text, 0));
+    };
+    let (uuid, rest) = text.split_at_checked(slash)?;
+    let (sign, digits) = match rest.strip_prefix(b"/PARTNROFF=")? {
+        [b'-', digits @ ..] => (-1, digits),
+        digits => (1, digits),
+    };
+    Some((
+        uuid,
+        sign * i32::try_from(crate::text::number::number(digits)?).ok()?,
+    ))
+}
+
+/// A disk with a GPT has one partition of type 0xee in its MBR, from block 1.
+fn is_protective(mbr: &[u8]) -> bool {
+    (446..510)
+        .step_by(16)
+        .any(|entry| number(mbr, entry + 4, 1) == 0xee && number(mbr, entry + 8, 4) == 1)
+}
+
+/// The disk's signature and the partition's number. Logical partitions count from 5: how they are
+/// chained does not matter.
+fn mbr_partition(mbr: &[u8], number: u32) -> Option<Partition> {
+    let number = u8::try_from(number).ok().filter(|number| *number != 0)?;
+    let [a, b, c, d] = *mbr.get(440..444)?.first_chunk()?;
+    Some(Partition {
+        uuid: Text::hexadecimal(&[d, c, b, a, number], &[4], b"0123456789abcdef"),
+        label: Text::label(b""),
+    })
+}
+
+fn gpt(read: &mut Read, logical_block_size: u64, index: u64) -> Option<Partition> {
+    let mut header = [0; 512];
+    if !read(logical_block_size, &mut header) || !header.starts_with(b"EFI PART") {
+        return None;
+    }
+    let entries = number(&header, 72, 8);
+    let count = number(&header, 80, 4);
+    let entry_size = number(&header, 84, 4);
+    if index >= count || !(128..=4096).contains(&entry_size) {
+        return None;
+    }
+    let offset = entries.checked_mul(logical_block_size)?;
+    let mut entry = [0; 128];
+    if !read(offset.checked_add(index * entry_size)?, &mut entry) {
+        return None;
+    }
+    let (kind, rest) = entry.split_first_chunk::<16>()?;
+    let (uuid, rest) = rest.split_first_chunk::<16>()?;
+    if *kind == [0; 16] {
+        return None;
+    }
+    // The first three fields are numbers, little-endian.
+    let mut uuid = *uuid;
+    for field in [0..4, 4..6, 6..8] {
+        uuid.get_mut(field)?.reverse();
+    }
+    Some(Partition {
+        uuid: Text::uuid(&uuid),
+        label: name(rest.get(24..)?),
+    })
+}
+
+/// UTF-16LE to UTF-8: three bytes at most for each of the 36 units.
+fn name(utf16: &[u8]) -> Text {
+    let units = utf16.chunks_exact(2).map(|unit| number(unit, 0, 2) as u16);
+    let mut utf8 = [0; 108];
+    let mut length = 0;
+    for character in char::decode_utf16(units.take_while(|unit| *unit != 0)) {
+        let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+        let Some(place) = utf8.get_mut(length..length + character.len_utf8()) else {
+            break;
+        };
+        length += character.encode_utf8(place).len();
+    }
+    Text::label(&utf8)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::io::Write;
+    use std::path::Path;
+    use std::prelude::rust_2024::*;
+    use std::process::{Command, Stdio};
+    use std::{env, fs};
+
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+    use proptest::test_runner::TestRunner;
+
+    use super::*;
+    use crate::boot::disk::tests::{output, reading, sparse};
+
+    fn partition(image: &[u8], block_size: u32, number: u32) -> Option<Partition> {
+        reading(image, 3, |read| Partition::read(read, block_size, number))
+    }
+
+    /// A disk of 64 MiB, partitioned by a program that is told on its standard input how.
+    fn partitioned(directory: &Path, command: &[&str], script: &str) -> Vec<u8> {
+        let path = sparse(directory, 64);
+        let mut child = Command::new(command[0])
+            .args(&command[1..])
+            .arg(&path)
+            .env(
+                "PATH",
+                env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin",
+            )
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| std::panic!("{}: {error}", command[0]));
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(script.as_bytes())
+            .unwrap();
+        assert!(child.wait().unwrap().success());
+        fs::read(path).unwrap()
+    }
+
+    /// What partx, which has it from libblkid, says of each partition: number and UUID.
+    fn partx(image: &Path, block_size: u32) -> Vec<(u32, String)> {
+        let command = format!("partx --sector-size {block_size} --raw --noheadings -o NR,UUID");
+        let lines = String::from_utf8(output(&command, &[], image)).unwrap();
+        let words = lines.lines().map(|line| line.split_once(' ').unwrap());
+        words
+            .map(|(number, uuid)| (number.parse().unwrap(), uuid.to_owned()))
+            .collect()
+    }
+
+    fn agrees_with_itself(found: &Partition) {
+        let (uuid, label) = (found.uuid.bytes(), found.label.bytes());
+        assert!(std::str::from_utf8(label).is_ok());
+        assert_eq!(
+            found.has_partuuid(&uuid.to_ascii_uppercase()),
+            !uuid.is_empty()
+        );
+        assert_eq!(found.has_partlabel(label), !label.is_empty());
+        assert!(!found.has_partuuid(&[uuid, b"0"].concat()));
+        assert!(!found.has_partlabel(&[label, b"0"].concat()));
+    }
+
+    /// The longest name there can be, 36 units of UTF-16.
+    fn long() -> String {
+        "\u{20ac}".repeat(36)
+    }
+
+    fn gpt_of(directory: &Path) -> Vec<u8> {
+        let script = format!(
+            "label: gpt\n1: size=1MiB\n2: size=1MiB, name=\"a b\"\n\
+             7: size=1MiB, name=\"\u{fc}\u{20ac}\"\n128: size=1MiB, name=\"{}\"\n",
+            long()
+        );
+        partitioned(directory, &["sfdisk", "-q"], &script)
+    }
+
+    fn mbr_of(directory: &Path) -> Vec<u8> {
+        let script = "label: dos\nlabel-id: 0x0badcafe\n1: size=1MiB\n2: size=20MiB, type=5\n\
+            4: size=1MiB\n5: size=1MiB\n6: size=1MiB\n7: size=1MiB\n";
+        partitioned(directory, &["sfdisk", "-q"], script)
+    }
+
+    #[test]
+    fn a_gpt_is_what_sfdisk_wrote_and_partx_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = gpt_of(directory.path());
+        let path = directory.path().join("image");
+        let there = partx(&path, 512);
+        let numbers: Vec<u32> = there.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [1, 2, 7, 128]);
+        for ((number, uuid), label) in there.iter().zip(["", "a b", "\u{fc}\u{20ac}", &long()]) {
+            let found = partition(&image, 512, *number).unwrap();
+            agrees_with_itself(&found);
+            assert!(found.has_partuuid(uuid.as_bytes()));
+            assert_eq!(found.label.bytes(), label.as_bytes());
+        }
+        for number in [0, 3, 129, u32::MAX] {
+            assert_eq!(partition(&image, 512, number), None);
+        }
+        assert_eq!(partition(&image, 4096, 1), None);
+    }
+
+    #[test]
+    fn a_gpt_of_long_blocks_is_what_partx_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "g\nn\n1\n\n+1M\nn\n2\n\n\nx\nn\n2\nlong blocks\nr\nw\n";
+        let image = partitioned(directory.path(), &["fdisk", "-b", "4096"], script);
+        let there = partx(&directory.path().join("image"), 4096);
+        assert_eq!(there.len(), 2);
+        for (number, uuid) in &there {
+            let found = partition(&image, 4096, *number).unwrap();
+            assert!(found.has_partuuid(uuid.as_bytes()));
+            assert_eq!(found.has_partlabel(b"long blocks"), *number == 2);
+        }
+        assert_eq!(partition(&image, 512, 1), None);
+    }
+
+    #[test]
+    fn an_mbr_is_what_partx_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = mbr_of(directory.path());
+        let there = partx(&directory.path().join("image"), 512);
+        let numbers: Vec<u32> = there.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [1, 2, 4, 5, 6, 7]);
+        for (number, uuid) in &there {
+            let found = partition(&image, 512, *number).unwrap();
+            agrees_with_itself(&found);
+            assert_eq!(found.uuid.bytes(), uuid.as_bytes());
+        }
+        let last = partition(&image, 512, 255).unwrap();
+        assert!(last.has_partuuid(b"0BADCAFE-FF") && !last.has_partlabel(b""));
+        assert_eq!(partition(&image, 512, 0), None);
+        assert_eq!(partition(&image, 512, 256), None);
+    }
+
+    /// As to the kernel: a GPT without its protective MBR is what was there before.
+    #[test]
+    fn a_stale_gpt_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut image = gpt_of(directory.path());
+        image[440..444].copy_from_slice(&[4, 3, 2, 1]);
+        for (offset, byte) in [(450, 0x83), (454, 2)] {
+            let mut image = image.clone();
+            image[offset] = byte;
+            let found = partition(&image, 512, 1).unwrap();
+            assert!(found.has_partuuid(b"01020304-01"));
+        }
+        image[512] = 0;
+        assert_eq!(partition(&image, 512, 1), None);
+    }
+
+    #[test]
+    fn a_name_is_utf_16() {
+        let utf16 = |text: &str| {
+            text.encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<u8>>()
+        };
+        assert!(name(&utf16("\u{1f980} \u{fc}\0x")).is("\u{1f980} \u{fc}".as_bytes()));
+        assert!(name(&utf16(&"\u{1f980}".repeat(18))).is("\u{1f980}".repeat(18).as_bytes()));
+        // Half a pair.
+        assert!(name(&[0x3e, 0xd8, b'x', 0]).is("\u{fffd}x".as_bytes()));
+    }
+
+    #[test]
+    fn an_offset_follows_the_uuid() {
+        let offset = |text: &'static str| partuuid_and_offset(text.as_bytes());
+        assert_eq!(offset("ab-01"), Some((b"ab-01".as_slice(), 0)));
+        assert_eq!(offset("ab/PARTNROFF=1"), Some((b"ab".as_slice(), 1)));
+        assert_eq!(offset("ab/PARTNROFF=-12"), Some((b"ab".as_slice(), -12)));
+        for wrong in [
+            "ab/",
+            "ab/PARTNROFF=",
+            "ab/PARTNROFF=1x",
+            "ab/PARTNROFF=9999999999",
+            "ab/x=1",
+        ] {
+            assert_eq!(offset(wrong), None);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Whatever is in the first blocks of a disk.
+        #[test]
+        fn any_bytes_are_read(
+            mut image in prop::collection::vec(any::<u8>(), 2048),
+            header in any::<bool>(),
+            entry_size in prop_oneof![any::<u32>(), 0_u32..300],
+            entries in prop_oneof![any::<u64>(), 0_u64..4],
+            block_size in prop_oneof![Just(512), any::<u32>()],
+            number in prop_oneof![any::<u32>(), 0_u32..10],
+        ) {
+            image[510..512].copy_from_slice(b"\x55\xaa");
+            if header {
+                image[450] = 0xee;
+                image[454..458].copy_from_slice(&1_u32.to_le_bytes());
+                image[512..520].copy_from_slice(b"EFI PART");
+                image[584..592].copy_from_slice(&entries.to_le_bytes());
+                image[596..600].copy_from_slice(&entry_size.to_le_bytes());
+            }
+            if let Some(found) = partition(&image, block_size, number) {
+                agrees_with_itself(&found);
+            }
+        }
+
+        #[test]
+        fn any_offset_is_read(text in prop::collection::vec(any::<u8>(), 0..40), good: i32) {
+            let _ = partuuid_and_offset(&text);
+            let _ = partuuid_and_offset(&[b"x/PARTNROFF=", text.as_slice()].concat());
+            let text = format!("x/PARTNROFF={good}");
+            prop_assert_eq!(partuuid_and_offset(text.as_bytes()), Some((b"x".as_slice(), good)));
+        }
+    }
+
+    #[test]
+    fn broken_tables_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let images = [gpt_of(directory.path()), mbr_of(directory.path())];
+        let changes = prop::collection::vec((0_usize..1536, any::<u8>()), 0..40);
+        let what = (any::<Index>(), changes, 0_usize..20_000, 0_u32..200);
+        let mut runner = TestRunner::default();
+        let result = runner.run(&what, |(image, changes, length, number)| {
+            let mut image = image.get(&images)[..length].to_vec();
+            for (offset, byte) in changes {
+                if let Some(place) = image.get_mut(offset) {
+                    *place = byte;
+                }
+            }
+            if let Some(found) = partition(&image, 512, number) {
+                agrees_with_itself(&found);
+            }
+            Ok(())
+        });
+        result.unwrap();
+    }
+}

@@ -1,0 +1,591 @@
+//! `Chroot`: the description of a run.
+
+pub(crate) mod plan;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
+
+use crate::error::{Error, Step, Verbose};
+use crate::mount::{self, Mount, Source, overlay, stub};
+use crate::process::cwd::{WorkingDirectory, current_directory};
+use crate::process::environment::Change;
+use crate::process::namespace::{Namespace, Namespaces};
+use crate::process::stdio::{STANDARD, Standard, Stdio};
+use crate::sys::poll::NANOSECONDS;
+use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
+use crate::text::line::Line;
+use crate::text::name::Name;
+use crate::text::path::PathBuffer;
+use crate::user::capability::Capabilities;
+use crate::user::id_map::MapUsers;
+
+/// A command to be run in a new root, in new mount, UTS, IPC and pid namespaces.
+///
+/// Without the right to make those, a user namespace is made too, in which the caller is user 0;
+/// its network is the host's all the same.
+///
+/// ```no_run
+/// use rootlet::{Chroot, Mount};
+///
+/// let status = Chroot::new("/srv/root")
+///     .mount(Mount::bind("/srv/data").to("/data").read_only())
+///     .hostname("build.example.org")
+///     .command("make")
+///     .args(["-C", "/data"])
+///     .env("PATH=/usr/bin:/bin")
+///     .run()?;
+/// assert!(status.success());
+/// # Ok::<(), rootlet::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Chroot(Box<Description>);
+
+/// What a `Chroot` holds, on the heap, since each of the calls that describe a run moves it.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Description {
+    pub(crate) new_root: Name,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) read_only: bool,
+    pub(crate) mask_proc: bool,
+    /// The caller's terminal is to be /dev/console.
+    console: bool,
+    /// The options of an overlay's memory, where there is to be one.
+    pub(crate) overlay: Option<Name>,
+    overlay_size: Option<Name>,
+    pub(crate) hostname: Option<Name>,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) map_users: MapUsers,
+    pub(crate) directory: WorkingDirectory,
+    /// The command and its arguments.
+    pub(crate) words: Vec<Name>,
+    /// What is run where the command is not in the new root.
+    pub(crate) fallback: Vec<Name>,
+    pub(crate) environment: Vec<Name>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) argv0: Option<Name>,
+    /// The numbers of the caller's descriptors that the command has as well.
+    pub(crate) kept_descriptors: Vec<u32>,
+    pub(crate) status_descriptor: Option<u32>,
+    pub(crate) new_session: bool,
+    pub(crate) grace: u64,
+    pub(crate) user: Option<Name>,
+    pub(crate) groups: Option<Name>,
+    pub(crate) dropped_capabilities: Capabilities,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) pty: bool,
+    /// The command's standard descriptors, where they were set.
+    pub(crate) standard: [Option<Stdio>; 3],
+    pub(crate) verbose: Verbose,
+}
+
+impl Deref for Chroot {
+    type Target = Description;
+
+    fn deref(&self) -> &Description {
+        &self.0
+    }
+}
+
+impl DerefMut for Chroot {
+    fn deref_mut(&mut self) -> &mut Description {
+        &mut self.0
+    }
+}
+
+impl Chroot {
+    /// A run in this directory, with the [default mounts](Mount::defaults), in its `/`, with an
+    /// empty environment.
+    pub fn new(new_root: impl AsRef<[u8]>) -> Chroot {
+        Chroot(Box::new(Description {
+            new_root: Name::new(new_root.as_ref()),
+            mounts: Mount::defaults(),
+            read_only: false,
+            mask_proc: false,
+            console: false,
+            overlay: None,
+            overlay_size: None,
+            hostname: None,
+            namespaces: Namespaces::DEFAULT,
+            map_users: MapUsers::Root,
+            directory: WorkingDirectory::Path(Name::new(b"/")),
+            words: Vec::new(),
+            fallback: Vec::new(),
+            environment: Vec::new(),
+            changes: Vec::new(),
+            argv0: None,
+            kept_descriptors: Vec::new(),
+            status_descriptor: None,
+            new_session: false,
+            grace: 0,
+            user: None,
+            groups: None,
+            dropped_capabilities: Capabilities::NONE,
+            no_new_privileges: false,
+            pty: false,
+            standard: [None; 3],
+            verbose: Verbose::NOT,
+        }))
+    }
+
+    /// Adds a mount. One with the target of an earlier one, or of a default one, takes its place.
+    pub fn mount(mut self, mount: Mount) -> Chroot {
+        mount::add(&mut self.mounts, mount);
+        self
+    }
+
+    /// Drops the default mounts, and what was added before.
+    pub fn no_mounts(mut self) -> Chroot {
+        self.mounts.clear();
+        self
+    }
+
+    /// Gives the run a namespace of its own of this type. Those of the types `Ipc`, `Uts` and `Pid`
+    /// it has without that.
+    ///
+    /// ```
+    /// use rootlet::{Chroot, Namespace};
+    ///
+    /// let chroot = Chroot::new("/").unshare(Namespace::Network);
+    /// let output = chroot.command("cat").args(["/proc/net/route"]).output()?;
+    /// assert_eq!(output.stdout.split(|byte| *byte == b'\n').count(), 2);
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    pub fn unshare(mut self, namespace: Namespace) -> Chroot {
+        self.namespaces.set(namespace, true);
+        self
+    }
+
+    /// Shares the caller's namespace of this type with the command.
+    ///
+    /// Without a pid namespace of its own the run has no pid 1. The process in its place still reaps
+    /// what is orphaned, passes on signals and removes mount points, and when the command or the
+    /// caller ends it kills what it finds running of the command's descendants, by `/proc` in the
+    /// new root, or where there is none in the command's process group. But the kernel does not do
+    /// that for it: a process that has hidden among the others stays, and when it is itself killed,
+    /// only the command is. The command sees all processes in `/proc`, and a restart or power off is
+    /// the machine's.
+    ///
+    /// [`Chroot::call`] needs a pid namespace.
+    pub fn share(mut self, namespace: Namespace) -> Chroot {
+        self.namespaces.set(namespace, false);
+        self
+    }
+
+    /// Whom a new user namespace knows, where there is one: the caller as user 0 by default.
+    pub fn map_users(mut self, map: MapUsers) -> Chroot {
+        self.map_users = map;
+        self
+    }
+
+    /// Drops the default or added mount with this target, if there is one.
+    pub fn no_mount(mut self, target: impl AsRef<[u8]>) -> Chroot {
+        let target = Mount::bind(target);
+        self.mounts.retain(|mount| !mount.has_target_of(&target));
+        self
+    }
+
+    /// Shows a `/dev` of the run's own in the place of the host's: null, zero, full, random,
+    /// urandom and tty, links to the standard descriptors, new terminals in `/dev/pts`, a tmpfs on
+    /// `/dev/shm`, and as `/dev/console` the terminal that the caller runs in, if it does. Who may
+    /// make no nodes gets the host's, bound.
+    pub fn minimal_dev(mut self) -> Chroot {
+        for mount in Mount::minimal_dev() {
+            mount::add(&mut self.mounts, mount);
+        }
+        self.console = true;
+        self
+    }
+
+    /// Makes read-only what in `/proc` changes the whole machine (`/proc/sys`, `/proc/sysrq-trigger`
+    /// and others), and covers what tells of it (`/proc/kcore`, `/proc/keys`, `/sys/firmware` and
+    /// others). A command that may mount can undo it.
+    pub fn mask_proc(mut self) -> Chroot {
+        self.mask_proc = true;
+        self
+    }
+
+    /// Lets nothing be written in the new root, nor in what is mounted below it. The mounts of this
+    /// `Chroot`, the default ones too, stay as they are, and a mount point that is missing is made
+    /// before; but not in what is mounted below the new root.
+    ///
+    /// `mount_setattr(2)` with `AT_RECURSIVE` (Linux 5.12), or a remount of each mount. A command
+    /// that may mount (root, unless it lost `CAP_SYS_ADMIN`) can undo it.
+    pub fn read_only(mut self) -> Chroot {
+        self.read_only = true;
+        self
+    }
+
+    /// Lets what is written in the new root go to memory, and be gone after the run: an overlay.
+    /// Nothing is made in the new root itself, no mount point either. What is mounted below it is
+    /// not shown; what is bound is written as ever.
+    ///
+    /// In a user namespace it needs Linux 5.11, and a new root that has no mount of the host's below
+    /// it. Before 6.6, where a tmpfs has no `user.` attributes, a directory of the new root cannot be
+    /// removed, renamed or replaced there (EIO).
+    pub fn overlay(mut self) -> Chroot {
+        self.overlay = Some(overlay::memory_options(b""));
+        self
+    }
+
+    /// The same with at most so much memory: bytes, or with `k`, `m`, `g` after it, or `%` of the
+    /// machine's. Without that it is half of it.
+    pub fn overlay_size(mut self, size: impl AsRef<[u8]>) -> Chroot {
+        let size = Name::new(size.as_ref());
+        self.overlay = Some(overlay::memory_options(size.bytes()));
+        self.overlay_size = Some(size);
+        self
+    }
+
+    /// Sets the host name inside, by `sethostname(2)`; of a name with dots the part before the
+    /// first, and the rest as the domain name by `setdomainname(2)`.
+    pub fn hostname(mut self, name: impl AsRef<[u8]>) -> Chroot {
+        self.hostname = Some(Name::new(name.as_ref()));
+        self
+    }
+
+    /// Starts the command in this directory of the new root.
+    pub fn current_dir(mut self, path: impl AsRef<[u8]>) -> Chroot {
+        self.directory = WorkingDirectory::Path(Name::new(path.as_ref()));
+        self
+    }
+
+    /// Starts the command in the directory of the new root that the caller is in, if the caller is
+    /// below the new root, else in the one with the same path.
+    pub fn keep_current_dir(mut self) -> Chroot {
+        self.directory = WorkingDirectory::Kept;
+        self
+    }
+
+    /// Sets the command, without arguments. One without a slash is looked for in the PATH that
+    /// [`Chroot::env`] set, inside the new root.
+    pub fn command(mut self, name: impl AsRef<[u8]>) -> Chroot {
+        self.words = Vec::from([Name::new(name.as_ref())]);
+        self
+    }
+
+    /// Adds arguments to the command.
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
+        for argument in arguments {
+            self.words.push(Name::new(argument.as_ref()));
+        }
+        self
+    }
+
+    /// Sets what is run instead, with its arguments, where the command is not in the new root.
+    pub fn or_command(mut self, words: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
+        self.fallback.clear();
+        for word in words {
+            self.fallback.push(Name::new(word.as_ref()));
+        }
+        self
+    }
+
+    /// Sets a variable of the command's environment, `NAME=VALUE`.
+    pub fn env(mut self, variable: impl AsRef<[u8]>) -> Chroot {
+        self.changes.push(Change::Set(Name::new(variable.as_ref())));
+        self
+    }
+
+    /// Leaves a variable, `NAME`, out of the command's environment.
+    pub fn env_remove(mut self, name: impl AsRef<[u8]>) -> Chroot {
+        self.changes.push(Change::Unset(Name::new(name.as_ref())));
+        self
+    }
+
+    /// Leaves out all variables that were set before.
+    pub fn env_clear(mut self) -> Chroot {
+        self.changes.push(Change::Clear);
+        self
+    }
+
+    /// Sets the environment that [`Chroot::env`], [`Chroot::env_remove`] and [`Chroot::env_clear`]
+    /// change: `NAME=VALUE` each, by default none.
+    pub fn envs(mut self, variables: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
+        self.environment.clear();
+        for variable in variables {
+            self.environment.push(Name::new(variable.as_ref()));
+        }
+        self
+    }
+
+    /// Tells the command this name for itself, its `argv[0]`, instead of the one it is run by.
+    pub fn arg0(mut self, name: impl AsRef<[u8]>) -> Chroot {
+        self.argv0 = Some(Name::new(name.as_ref()));
+        self
+    }
+
+    /// Gives the command the caller's descriptor of this number, under the same number. It is borrowed,
+    /// as by [`Stdio::fd`].
+    ///
+    /// A directory is a way out of the new root.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// use rootlet::Chroot;
+    ///
+    /// let (mut reader, writer) = std::io::pipe()?;
+    /// let number = writer.as_raw_fd() as u32;
+    /// let script = format!("echo done >/proc/self/fd/{number}");
+    /// let chroot = Chroot::new("/").keep_fd(number).command("sh").args(["-c", &script]);
+    /// assert!(chroot.status()?.success());
+    /// drop(writer);
+    /// let mut written = String::new();
+    /// reader.read_to_string(&mut written)?;
+    /// assert_eq!(written, "done\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keep_fd(mut self, number: u32) -> Chroot {
+        self.kept_descriptors.push(number);
+        self
+    }
+
+    /// Has [`Chroot::run`] tell how it goes on the caller's descriptor of this number, in lines of JSON:
+    ///
+    /// - `{"child-pid":N}` when the command was executed, with its pid in the caller's pid namespace;
+    /// - then `{"exit-code":N}` or `{"signal":N}`, when it has ended;
+    /// - or, at any time, as the last,
+    ///   `{"error":{"step":"open the new root","object":"/srv","errno":2,"message":"…"}}`, when rootlet
+    ///   has failed: what it was doing, to what, the kernel's reason or `null`, and all of it in one
+    ///   line of words.
+    ///
+    /// A byte that is not UTF-8 becomes U+FFFD. Without a last line rootlet was killed.
+    pub fn status_fd(mut self, number: u32) -> Chroot {
+        self.status_descriptor = Some(number);
+        self
+    }
+
+    /// Runs the command in a session of its own (`setsid(2)`), without the terminal: no key reaches
+    /// it, and it has no way to push characters into the terminal's input. Where keys interrupt
+    /// this process they interrupt the command too.
+    pub fn new_session(mut self) -> Chroot {
+        self.new_session = true;
+        self
+    }
+
+    /// When the command has ended, sends TERM to what still runs, and KILL after this many seconds.
+    /// When HUP, INT, QUIT or TERM was sent on to the command, it has as long to end. When nobody
+    /// waits for the run any more, all is killed at once.
+    pub fn grace(mut self, seconds: u32) -> Chroot {
+        self.grace = u64::from(seconds) * NANOSECONDS;
+        self
+    }
+
+    /// Makes the command this user, `USER` or `USER:GROUP`: a number, or a name in the new root's own
+    /// `/etc/passwd` and `/etc/group`, as they are without the mounts of this run.
+    ///
+    /// Of a user that is not there, which only a number can be, the group has the same number. The
+    /// supplementary groups are the main one and those that have the user as a member in the new
+    /// root, none for a user that is not there; [`Chroot::groups`] sets others. HOME, SHELL, USER
+    /// and LOGNAME are set, as by `su(1)`, unless [`Chroot::env`] sets them; a user that is not
+    /// there has `/`, `/bin/sh` and no name.
+    ///
+    /// A user namespace made for the run has no user but 0, and its supplementary groups cannot be
+    /// changed.
+    pub fn user(mut self, user: impl AsRef<[u8]>) -> Chroot {
+        self.user = Some(Name::new(user.as_ref()));
+        self
+    }
+
+    /// Makes these the command's supplementary groups: numbers, or names in the new root's own
+    /// `/etc/group`, with commas between them.
+    pub fn groups(mut self, list: impl AsRef<[u8]>) -> Chroot {
+        self.groups = Some(Name::new(list.as_ref()));
+        self
+    }
+
+    /// Takes capabilities (`capabilities(7)`) from the command, for good: from its bounding,
+    /// effective, permitted, inheritable and ambient set. Called again, it takes more.
+    ///
+    /// The inheritable and the ambient set are empty in every command, whatever the caller's are.
+    pub fn drop_capabilities(mut self, capabilities: Capabilities) -> Chroot {
+        self.dropped_capabilities = self.dropped_capabilities.and(capabilities);
+        self
+    }
+
+    /// Executing a file gives the command no rights, set-user-ID or whatever: `prctl(2)` with
+    /// PR_SET_NO_NEW_PRIVS.
+    pub fn no_new_privileges(mut self) -> Chroot {
+        self.no_new_privileges = true;
+        self
+    }
+
+    /// Sets the command's standard input: the caller's by default, but [null](Stdio::null) for
+    /// [`Chroot::output`].
+    pub fn stdin(mut self, stdio: Stdio) -> Chroot {
+        self.standard[0] = Some(stdio);
+        self
+    }
+
+    /// Sets the command's standard output: the caller's by default, but [`Chroot::output`] collects
+    /// it.
+    pub fn stdout(mut self, stdio: Stdio) -> Chroot {
+        self.standard[1] = Some(stdio);
+        self
+    }
+
+    /// Sets the command's standard error: the caller's by default, but [`Chroot::output`] collects
+    /// it.
+    ///
+    /// What rootlet itself has to say goes to the caller's all the same.
+    pub fn stderr(mut self, stdio: Stdio) -> Chroot {
+        self.standard[2] = Some(stdio);
+        self
+    }
+
+    /// Gives the command a terminal of its own (`pty(7)`) in the place of the caller's, where one of
+    /// the standard descriptors is that: what it pushes into the input of its terminal
+    /// (`ioctl(TIOCSTI)`) does not reach the caller's shell. Keys, job control and the window's size
+    /// are passed on. Only [`Chroot::run`] does this.
+    pub fn pty(mut self) -> Chroot {
+        self.pty = true;
+        self
+    }
+
+    /// Says each step on standard error, and how many seconds after this call.
+    pub fn verbose(mut self) -> Chroot {
+        self.verbose = Verbose::from_now();
+        self
+    }
+
+    pub(crate) fn check_names(&self) -> Result<(), Error<'static>> {
+        if let Some(size) = &self.overlay_size {
+            if !overlay::is_size(size.bytes()) {
+                let why = "a size is a number, and k, m, g or % after it";
+                return Err(Error::because(Step::TakeName, size.bytes(), why));
+            }
+        }
+        if self.hostname.is_some() && !self.namespaces.has(Namespace::Uts) {
+            let why = "it would be the caller's own name, whose UTS namespace is shared";
+            return Err(Error::because(Step::Hostname, b"", why));
+        }
+        check(Some(&self.new_root))?;
+        for mount in &self.mounts {
+            check(Some(mount.source.name()))?;
+            check(Some(&mount.target))?;
+            check(Some(&mount.data))?;
+            check(mount.device.as_ref())?;
+        }
+        check(self.hostname.as_ref())?;
+        check(self.overlay_size.as_ref())?;
+        if let WorkingDirectory::Path(path) = &self.directory {
+            check(Some(path))?;
+        }
+        for names in [&self.words, &self.fallback, &self.environment] {
+            for name in names {
+                check(Some(name))?;
+            }
+        }
+        for change in &self.changes {
+            check(change.name())?;
+        }
+        check(self.argv0.as_ref())?;
+        check(self.user.as_ref())?;
+        check(self.groups.as_ref())
+    }
+
+    pub(crate) fn open_new_root(&self) -> Result<OwnedFd, Error<'static>> {
+        let path = self.new_root.as_c_str();
+        fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
+            .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno).into_owned())
+    }
+
+    /// Are the descriptors there that the command is to have? To be asked before any of ours is
+    /// opened, which could get the number.
+    pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error<'static>> {
+        for number in &self.kept_descriptors {
+            fs::is_open(*number).map_err(|errno| {
+                let mut line = Line::new();
+                line.push(b"descriptor ");
+                line.push_number(*number);
+                Error::new(Step::StandardDescriptor, line.bytes(), errno).into_owned()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What the command is to have in the place of the caller's standard descriptors.
+    pub(crate) fn open_standard(&self) -> Result<Standard, Error<'static>> {
+        let mut standard = Standard::with_capacity(3);
+        for (number, stdio) in STANDARD.into_iter().zip(self.standard) {
+            if let Some(given) = stdio.map_or(Ok(None), Stdio::open)? {
+                standard.push((given, number));
+            }
+        }
+        Ok(standard)
+    }
+
+    /// The same run with relative sources made absolute, since mounting file systems changes the
+    /// current directory. Where such a mount has no target of its own, it follows.
+    pub(crate) fn prepared(&self) -> Result<Chroot, Error<'static>> {
+        let mut chroot = self.clone();
+        if let Some(path) = self.console.then(terminal_path).flatten() {
+            let path = path.bytes();
+            let console = Mount::bind(path).to("/dev/console").optional();
+            mount::add(&mut chroot.mounts, console);
+        }
+        for mount in &mut chroot.mounts {
+            if let Source::Copy(path) = &mount.source {
+                // One that is missing is told of, or left out, when it is to be mounted.
+                mount.contents = fs::read_all(path.as_c_str());
+            }
+            let (Source::Path(path) | Source::Copy(path)) = &mut mount.source else {
+                continue;
+            };
+            if path.bytes().first() == Some(&b'/') {
+                continue;
+            }
+            let mut absolute = PathBuffer::new();
+            current_directory(&mut absolute)
+                .and_then(|()| absolute.push_component(path.bytes()))
+                .map_err(|errno| Error::new(Step::WorkingDirectory, b"", errno))?;
+            let absolute = Name::new(absolute.bytes());
+            let is_target = mount.target == *path;
+            *path = absolute.clone();
+            if is_target {
+                mount.set_target(absolute);
+            }
+        }
+        Ok(chroot)
+    }
+
+    /// Removes the mount points that the run made, and with them what a killed run left there.
+    pub(crate) fn remove_stubs(&self, root: BorrowedFd) -> Result<(), Error<'_>> {
+        let mut result = Ok(());
+        for mount in self.mounts.iter().rev() {
+            let target = &mount.target;
+            if let Err(errno) = stub::remove(root, target.as_c_str()) {
+                let error = Error::new(Step::RemoveMountPoint, target.bytes(), errno);
+                result = result.and(Err(error));
+            }
+        }
+        result
+    }
+}
+
+fn check(name: Option<&Name>) -> Result<(), Error<'static>> {
+    match name {
+        Some(name) if name.held_nul() => {
+            let why = "it is followed by a NUL byte";
+            Err(Error::because(Step::TakeName, name.bytes(), why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The path of the terminal that the caller runs in.
+fn terminal_path() -> Option<Name> {
+    let standard = [
+        (BorrowedFd::STDIN, c"/proc/self/fd/0"),
+        (BorrowedFd::STDOUT, c"/proc/self/fd/1"),
+        (BorrowedFd::STDERR, c"/proc/self/fd/2"),
+    ];
+    let is_terminal = |(descriptor, _): &(BorrowedFd, _)| tty::foreground(*descriptor).is_ok();
+    let (_, link) = standard.into_iter().find(is_terminal)?;
+    let mut path = [0; 256];
+    let length = fs::readlink_at(BorrowedFd::CWD, link, &mut path).ok()?;
+    Some(Name::new(&path[..length]))
+}

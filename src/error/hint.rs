@@ -1,0 +1,127 @@
+//! What to do about an error, where the cause is known.
+
+use crate::error::Step;
+use crate::sys::{self, Errno};
+
+macro_rules! hints {
+    ($($($step:ident $errno:tt),+ => $text:literal;)*) => {
+        Hints {
+            cases: &[$($(Some((Step::$step, hints!(@$errno))),)* None,)*],
+            // One text, since a table of references would be larger than it.
+            texts: concat!($($text, "\n"),*),
+        }
+    };
+    (@_) => { None };
+    (@$errno:ident) => { Some(Errno::$errno) };
+}
+
+/// What to do where a step fails with an errno, or with any.
+pub(super) struct Hints {
+    /// The cases of the first text, `None`, those of the second, and so on.
+    cases: &'static [Option<(Step, Option<Errno>)>],
+    texts: &'static str,
+}
+
+impl Hints {
+    pub(super) const OF_ALL: Hints = hints! {
+        Namespaces EAGAIN, Fork EAGAIN =>
+            "the limit on processes is reached (ulimit -u)";
+        Execute E2BIG =>
+            "the kernel's limit on arguments and environment together is a quarter of that on \
+                 the stack (ulimit -s), and 128 KiB for each";
+        Execute ENOENT =>
+            "there is no such command in the root that it is to run in (PATH is searched there)";
+        ExecuteWithoutInterpreter _ =>
+            "the file is there: its '#!' interpreter, its dynamic loader or, for another \
+                 architecture, its emulator is not, in the root that it is to run in (an emulator \
+                 registered with flag F of binfmt_misc need not be)";
+        Execute EACCES =>
+            "it is not executable (chmod +x), or on a file system mounted noexec (mount -o \
+                 remount,exec)";
+        ExecuteForeign _ =>
+            "it is not a program for this machine: for another architecture, on the host, \
+                 apt-get install qemu-user-static binfmt-support";
+        ChangeDirectory ENOENT =>
+            "the directory is looked up inside the new root";
+    };
+
+    /// What an init alone does not meet.
+    pub(super) const OF_RUN: Hints = hints! {
+        OpenRoot ENOENT, OpenRoot ENOTDIR =>
+            "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
+                 --variant=minbase stable NEWROOT' makes";
+        OpenRoot EACCES, CloneRoot EACCES =>
+            "every directory on the way to NEWROOT must be open to this user, and with \
+                 --map-users auto to others (chmod o+x)";
+        Namespaces EPERM =>
+            "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 \
+                 where that exists; inside a chroot or a container they may be forbidden";
+        Namespaces ENOSPC, Namespaces EUSERS =>
+            "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
+                 neighbours in /proc/sys/user; where it is 0, run as root, or: sysctl \
+                 user.max_user_namespaces=10000";
+        FindRange _ =>
+            "that line gives this user a range of ids (see subuid(5)): root adds it, to \
+                 /etc/subuid and to /etc/subgid";
+        MapUsers ENOENT =>
+            "the program is in the package uidmap of Debian, else in shadow or shadow-utils";
+        Namespace _ =>
+            "this kernel was built without that type";
+        Namespaces EINVAL =>
+            "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces";
+        MapIds EPERM, MapIds EACCES, Propagation EPERM, Propagation EACCES =>
+            "AppArmor may forbid user namespaces to unknown programs: see sysctl \
+                 kernel.apparmor_restrict_unprivileged_userns, or run as root";
+        MapIds ENOENT =>
+            "/proc must be mounted to map users";
+        CloneRoot EPERM, Mount EPERM, PivotRoot EPERM =>
+            "a new user namespace may lack the right to this: try it as root";
+        Overlay EINVAL =>
+            "an ordinary user needs Linux 5.11 for it, and a directory without mounts of the \
+                 host below it";
+        Overlay ENODEV =>
+            "the kernel has no overlay file system";
+        OpenSource EINVAL =>
+            "an ordinary user cannot bind a directory without the mounts below it: use --rbind";
+        OpenSource ENOENT =>
+            "SRC is a path of the host; the option 'optional' leaves the mount out instead";
+        MakeMountPoint EROFS, MakeMountPoint EACCES, MakeMountPoint ENOSPC, MakeMountPoint EDQUOT =>
+            "make it beforehand, have it made in memory (--overlay), or leave the mount out \
+                 with the option 'optional' (of a default: --no-mounts)";
+        CloneRoot ENOSPC, OpenSource ENOSPC, Mount ENOSPC =>
+            "the limit on mounts is reached: see sysctl fs.mount-max";
+        MakeOutside _ =>
+            "it lies below a directory bound from the host, where nothing is created: make it \
+                 beforehand";
+        Mount ENOTDIR =>
+            "a directory goes on a directory, a file on a file";
+        Mount EINVAL =>
+            "the file system may not know one of these options";
+        Mount ENODEV =>
+            "the kernel has no such file system";
+        DropCapabilities EPERM =>
+            "the caller needs CAP_SETPCAP for that, as root has it and every user in a user \
+                 namespace";
+        SetGroups EINVAL, SetGroups EPERM, SetGroup EINVAL, SetGroup EPERM, SetUser EINVAL, SetUser EPERM =>
+            "the user namespace of an ordinary user has one user and one group, and its \
+                 groups cannot be changed: run as root, or, where /etc/subuid has a range for you, \
+                 with --map-users auto";
+        ReadOfRoot EINVAL =>
+            "it is no plain file; a user and a group by their numbers need no file";
+    };
+
+    #[inline(never)]
+    pub(super) fn find(&self, step: Step, errno: Errno) -> Option<&'static str> {
+        let mut number = 0;
+        for case in self.cases {
+            match case {
+                None => number += 1,
+                Some((of, why)) if *of == step && why.is_none_or(|why| why == errno) => {
+                    return Some(sys::line(self.texts, number, b'\n').0);
+                }
+                Some(_) => {}
+            }
+        }
+        None
+    }
+}

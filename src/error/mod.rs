@@ -1,0 +1,300 @@
+//! What was being done, to what, and why it failed; and the one place where it becomes words.
+
+mod hint;
+mod step;
+mod verbose;
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::fmt;
+
+use crate::error::hint::Hints;
+use crate::sys::memory::Page;
+use crate::sys::{BorrowedFd, Errno, net};
+use crate::text::line::Line;
+
+pub use step::Step;
+pub(crate) use verbose::Verbose;
+
+/// What went wrong: the step, the objects it was about, and the reason.
+///
+/// Shown, it is one line without a program's name in front and without a newline at the end:
+/// `cannot mount proc on /proc: Operation not permitted (EPERM)`. Control characters in paths are
+/// written as `\x0a`.
+///
+/// ```
+/// use rootlet::Chroot;
+///
+/// let error = Chroot::new("/no/such/root").command("true").run().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "cannot open the new root /no/such/root: No such file or directory (ENOENT)"
+/// );
+/// assert_eq!(error.status(), 125);
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Error<'a>(Page<Failure<'a>>);
+
+/// What an error tells. It is behind a pointer, so that a result is returned in registers, and not
+/// in the allocator's memory, since there are errors after a fork too.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Failure<'a> {
+    step: Step,
+    object: Cow<'a, [u8]>,
+    place: Cow<'a, [u8]>,
+    why: Why,
+}
+
+/// The reason: the kernel's, or ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Why {
+    Errno(Errno),
+    Because(&'static str),
+    Signal(u8),
+}
+
+impl<'a> Error<'a> {
+    /// The kernel refused a step.
+    #[doc(hidden)]
+    pub fn new(step: Step, object: &'a [u8], errno: Errno) -> Error<'a> {
+        Error::between(step, object, b"", errno)
+    }
+
+    /// The kernel refused a step that has an object and a place.
+    pub(crate) fn between(
+        step: Step,
+        object: &'a [u8],
+        place: &'a [u8],
+        errno: Errno,
+    ) -> Error<'a> {
+        Error(Page::new(Failure {
+            step,
+            object: Cow::Borrowed(object),
+            place: Cow::Borrowed(place),
+            why: Why::Errno(errno),
+        }))
+    }
+
+    /// We refused, for a reason of our own.
+    #[doc(hidden)]
+    pub fn because(step: Step, object: &[u8], why: &'static str) -> Error<'static> {
+        Error(Page::new(Failure {
+            step,
+            object: Cow::Owned(object.to_vec()),
+            place: Cow::Borrowed(b""),
+            why: Why::Because(why),
+        }))
+    }
+
+    /// A signal ended what was being done.
+    pub(crate) fn signal(step: Step, signal: u8) -> Error<'static> {
+        Error(Page::new(Failure {
+            step,
+            object: Cow::Borrowed(b""),
+            place: Cow::Borrowed(b""),
+            why: Why::Signal(signal),
+        }))
+    }
+
+    /// The same error, borrowing nothing.
+    pub(crate) fn into_owned(self) -> Error<'static> {
+        Error(Page::new(Failure {
+            step: self.0.step,
+            object: Cow::Owned(self.0.object.to_vec()),
+            place: Cow::Owned(self.0.place.to_vec()),
+            why: self.0.why,
+        }))
+    }
+
+    /// The kernel's reason, if it was the kernel that refused.
+    pub fn errno(&self) -> Option<i32> {
+        match self.0.why {
+            Why::Errno(errno) => Some(errno.number()),
+            Why::Because(_) | Why::Signal(_) => None,
+        }
+    }
+
+    /// The reason alone, in words: `No such file or directory`.
+    pub fn reason(&self) -> &'static str {
+        match self.0.why {
+            Why::Errno(errno) => errno.describe().1,
+            Why::Because(words) => words,
+            Why::Signal(_) => "a signal killed it",
+        }
+    }
+
+    /// What was done in words, and to what.
+    pub(crate) fn step_and_object(&self) -> (&'static str, &[u8]) {
+        (self.0.step.words().0, &self.0.object)
+    }
+
+    /// Is it that what should be mounted is not there?
+    pub(crate) fn is_missing_source(&self) -> bool {
+        (self.0.step, self.0.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
+    }
+
+    /// Is it that the limit on open files was reached?
+    pub(crate) fn is_of_too_many_files(&self) -> bool {
+        self.0.why == Why::Errno(Errno::EMFILE)
+    }
+
+    /// Is it that the end of a process could not be waited for?
+    pub(crate) fn is_of_waiting(&self) -> bool {
+        self.0.step == Step::Wait
+    }
+
+    /// The exit status that says it: 127 for a command that is not there, 126 for one that cannot
+    /// be run, 125 for everything else.
+    pub fn status(&self) -> u8 {
+        match (self.0.step, self.0.why) {
+            (Step::Execute | Step::ExecuteWithoutInterpreter, Why::Errno(Errno::ENOENT)) => 127,
+            (Step::Execute | Step::ExecuteWithoutInterpreter | Step::ExecuteForeign, _) => 126,
+            _ => 125,
+        }
+    }
+
+    /// What to do about it, where the cause is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        let errno = match self.0.why {
+            Why::Errno(errno) => errno,
+            Why::Because(_) if self.0.step == Step::Usage => {
+                return Some(
+                    "'rootlet help', 'rootlet help run' and 'rootlet help init' list what can be \
+                     given; the options of a command come after it",
+                );
+            }
+            Why::Because(_) | Why::Signal(_) => return None,
+        };
+        if errno == Errno::EMFILE {
+            return Some("the limit on open files is reached (ulimit -n)");
+        }
+        if let (Step::Execute, Errno::ENOENT) = (self.0.step, errno) {
+            if self.0.object.starts_with(b"-") {
+                return Some(
+                    "rootlet's own options come first: rootlet run [OPTION]... NEWROOT COMMAND",
+                );
+            }
+            if *self.0.object == *b"/bin/sh" {
+                return Some(
+                    "NEWROOT has no shell: name a COMMAND that is there, or fill it: 'mmdebstrap \
+                     --variant=minbase stable NEWROOT', or a static busybox as NEWROOT/bin/sh",
+                );
+            }
+        }
+        let hint = Hints::OF_ALL.find(self.0.step, errno);
+        match cfg!(any(feature = "run", feature = "boot")) {
+            true => hint.or_else(|| Hints::OF_RUN.find(self.0.step, errno)),
+            false => hint,
+        }
+    }
+
+    /// The line alone.
+    pub(crate) fn line(&self) -> Line {
+        let mut line = Line::new();
+        self.write(&mut line);
+        line
+    }
+
+    /// The line, and the `hint:` line where there is one, on standard error in one write.
+    #[doc(hidden)]
+    pub fn print(&self) {
+        let mut line = Line::new();
+        line.push(b"rootlet: ");
+        self.write(&mut line);
+        line.push(b"\n");
+        if let Some(hint) = self.hint() {
+            line.push(b"hint: ");
+            line.push(hint.as_bytes());
+            line.push(b"\n");
+        }
+        line.print();
+    }
+
+    fn write(&self, line: &mut Line) {
+        line.push(b"cannot ");
+        line.push_step(self.0.step, &self.0.object, &self.0.place);
+        line.push(b": ");
+        match self.0.why {
+            Why::Because(words) => line.push(words.as_bytes()),
+            Why::Signal(signal) => {
+                line.push(b"signal ");
+                line.push_number(signal.into());
+                line.push(b" killed it");
+            }
+            Why::Errno(errno) => {
+                let (name, words) = errno.describe();
+                if name.is_empty() {
+                    line.push(b"error ");
+                    line.push_number(errno.number() as u32);
+                } else {
+                    line.push(words.as_bytes());
+                    line.push(b" (");
+                    line.push(name.as_bytes());
+                    line.push(b")");
+                }
+            }
+        }
+    }
+
+    /// Sends the error to our other process: step, errno, length of the object, object, place.
+    /// The message has room for what a path can be: what is longer is cut.
+    pub(crate) fn send(&self, socket: BorrowedFd) {
+        const LONGEST: usize = 4096;
+        let Why::Errno(errno) = self.0.why else {
+            return;
+        };
+        let object = &self.0.object[..self.0.object.len().min(LONGEST)];
+        let place = &self.0.place[..self.0.place.len().min(LONGEST)];
+        let mut line = Line::new();
+        line.push(&[b'E', self.0.step as u8]);
+        line.push(&errno.number().to_ne_bytes());
+        line.push(&(object.len() as u32).to_ne_bytes());
+        line.push(object);
+        line.push(place);
+        // If nobody listens any more there is nobody to tell.
+        let _ = net::send(socket, line.bytes());
+    }
+
+    /// The error that [`Error::send`] sent; `None` for any other message.
+    pub(crate) fn receive(message: &[u8]) -> Option<Error<'static>> {
+        let (head, rest) = message.split_first_chunk::<10>()?;
+        let step = *Step::ALL.get(usize::from(head[1]))?;
+        let errno = i32::from_ne_bytes([head[2], head[3], head[4], head[5]]);
+        let length = u32::from_ne_bytes([head[6], head[7], head[8], head[9]]) as usize;
+        let (object, place) = rest.split_at_checked(length)?;
+        (head[0] == b'E').then(|| {
+            Error(Page::new(Failure {
+                step,
+                object: Cow::Owned(object.to_vec()),
+                place: Cow::Owned(place.to_vec()),
+                why: Why::Errno(Errno::from_number(errno)),
+            }))
+        })
+    }
+}
+
+impl fmt::Display for Error<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&String::from_utf8_lossy(self.line().bytes()))
+    }
+}
+
+impl core::error::Error for Error<'_> {}
+
+/// Says on standard error what has happened.
+pub(crate) fn say(step: Step) {
+    let mut line = Line::new();
+    line.push(b"rootlet: ");
+    line.push_step(step, b"", b"");
+    line.push(b"\n");
+    line.print();
+}
+
+/// Says on standard error that an optional mount is left out, and why.
+pub(crate) fn say_left_out(error: &Error) {
+    let mut line = Line::new();
+    line.push(b"rootlet: left out: ");
+    error.write(&mut line);
+    line.push(b"\n");
+    line.print();
+}

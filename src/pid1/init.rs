@@ -1,0 +1,439 @@
+//! `Init`: pid 1 alone, around a command.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
+
+use crate::error::{Error, Step};
+use crate::pid1::{Above, End, Event, Habits, Orders, Pid1, Process, Reaping, end_others};
+use crate::process::descriptors::close_all_but;
+use crate::process::exec::Command;
+use crate::sys::poll::{NANOSECONDS, Poll, poll};
+use crate::sys::process::{
+    become_subreaper, can_tell_reaped_status, id, is_subreaper, lead_session, session,
+    set_parent_death_signal,
+};
+use crate::sys::shared::{Body, start_command};
+use crate::sys::signal::{
+    self, SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SignalSet, set_blocked,
+    set_sigchld, signalfd,
+};
+use crate::sys::{BorrowedFd, fs, tty};
+use crate::text::name::Name;
+use crate::text::short::Short;
+use crate::tty::jobs::{Job, JobControl};
+
+/// A command with an init around it: signals are passed on, orphans reaped, and the end of the
+/// command is the end.
+///
+/// It is for a program whose purpose that is, and that has one thread: all signals are blocked,
+/// descriptors but the standard ones closed, the current directory is left.
+///
+/// ```no_run
+/// use rootlet::{Habits, Init};
+///
+/// struct Quiet;
+/// impl Habits for Quiet {}
+/// let status = Init::new().command("server").arg("--port=80").grace(10).run(&Quiet)?;
+/// # Ok::<(), rootlet::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Init(Box<Description>);
+
+/// What an `Init` holds, on the heap, since each of the calls that describe it moves it.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Description {
+    words: Vec<Name>,
+    environment: Vec<Name>,
+    directory: Option<Name>,
+    rewritten: [Option<u8>; 65],
+    to_group: bool,
+    grouping: Grouping,
+    suspend: bool,
+    subreaper: bool,
+    parent_death: Option<u32>,
+    grace: u64,
+    expected: [bool; 256],
+}
+
+/// What is the command's process group and session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Grouping {
+    /// As the terminal asks for.
+    ByTerminal,
+    /// A group of its own, with the foreground if we have it.
+    Own,
+    /// Ours.
+    Shared,
+    /// A session of its own, with the terminal.
+    Session,
+}
+
+/// What the role of `/init` puts around an init.
+#[derive(Default)]
+pub(crate) struct Around<'a> {
+    /// The command's standard descriptors, where they are not ours.
+    pub(crate) standard: [Option<BorrowedFd<'a>>; 3],
+    /// These stay open in the init.
+    pub(crate) kept: &'a [BorrowedFd<'a>],
+}
+
+impl Deref for Init {
+    type Target = Description;
+
+    fn deref(&self) -> &Description {
+        &self.0
+    }
+}
+
+impl DerefMut for Init {
+    fn deref_mut(&mut self) -> &mut Description {
+        &mut self.0
+    }
+}
+
+impl Default for Init {
+    fn default() -> Init {
+        Init::new()
+    }
+}
+
+impl Init {
+    /// Without a command: only reaps, until INT or TERM comes.
+    pub fn new() -> Init {
+        Init(Box::new(Description {
+            words: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            rewritten: [None; 65],
+            to_group: false,
+            grouping: Grouping::ByTerminal,
+            suspend: false,
+            subreaper: true,
+            parent_death: None,
+            grace: 0,
+            expected: [false; 256],
+        }))
+    }
+
+    /// Sets the command, without arguments.
+    pub fn command(mut self, name: impl AsRef<[u8]>) -> Init {
+        self.words = Vec::from([Name::new(name.as_ref())]);
+        self
+    }
+
+    /// Adds an argument to the command.
+    pub fn arg(mut self, argument: impl AsRef<[u8]>) -> Init {
+        self.words.push(Name::new(argument.as_ref()));
+        self
+    }
+
+    /// Adds `NAME=VALUE` to the command's environment. A LISTEN_PID that is our pid becomes the
+    /// command's, so that sockets handed to us are the command's (sd_listen_fds(3)).
+    pub fn env(mut self, variable: impl AsRef<[u8]>) -> Init {
+        self.environment.push(Name::new(variable.as_ref()));
+        self
+    }
+
+    /// Starts the command in this directory instead of ours.
+    pub fn current_dir(mut self, directory: impl AsRef<[u8]>) -> Init {
+        self.directory = Some(Name::new(directory.as_ref()));
+        self
+    }
+
+    /// Sends signals to the command's process group, which is its own then.
+    pub fn to_group(mut self) -> Init {
+        self.to_group = true;
+        self.own_group()
+    }
+
+    /// Gives the command a process group of its own, whatever is at the other end of the terminal.
+    pub fn own_group(mut self) -> Init {
+        self.grouping = Grouping::Own;
+        self
+    }
+
+    /// Leaves the command in our process group.
+    pub fn shared_group(mut self) -> Init {
+        self.grouping = Grouping::Shared;
+        self.to_group = false;
+        self
+    }
+
+    /// Gives the command a session of its own, with the terminal on standard input if there is
+    /// one, sends signals to all of it, and TERM when the command has ended.
+    pub fn new_session(mut self) -> Init {
+        self.grouping = Grouping::Session;
+        self.to_group = true;
+        self
+    }
+
+    /// Stops, too, when a signal comes that stops a job (TSTP, TTIN, TTOU).
+    pub fn suspend(mut self) -> Init {
+        self.suspend = true;
+        self
+    }
+
+    /// Sends `new` where `old` came; nothing when `new` is 0. Both are at most 64.
+    pub fn rewrite(mut self, old: u8, new: u8) -> Init {
+        if let Some(to) = self.rewritten.get_mut(usize::from(old)) {
+            *to = Some(new);
+        }
+        self
+    }
+
+    /// Is `old` rewritten?
+    pub fn is_rewritten(&self, old: u8) -> bool {
+        self.rewritten
+            .get(usize::from(old))
+            .is_some_and(Option::is_some)
+    }
+
+    /// Where we are not pid 1, leaves orphans to others instead of becoming a child subreaper.
+    pub fn no_subreaper(mut self) -> Init {
+        self.subreaper = false;
+        self
+    }
+
+    /// Gets this signal when our parent ends, by `prctl(2)`.
+    pub fn parent_death(mut self, signal: u8) -> Init {
+        self.parent_death = Some(u32::from(signal));
+        self
+    }
+
+    /// When the command has ended, sends TERM to what still runs, and KILL after this many
+    /// seconds. When HUP, INT, QUIT or TERM was sent on, the command has as long to end. What still
+    /// runs is all of the pid namespace for its pid 1, and our descendants for another process;
+    /// without `/proc` to find those, the command's process group.
+    pub fn grace(mut self, seconds: u32) -> Init {
+        self.grace = u64::from(seconds) * NANOSECONDS;
+        self
+    }
+
+    /// Takes this exit status for success.
+    pub fn expect(mut self, status: u8) -> Init {
+        self.expected[usize::from(status)] = true;
+        self
+    }
+
+    /// Runs the command, and gives the status to end with: the command's, or 128 and the number of
+    /// the signal that killed it.
+    ///
+    /// # Errors
+    ///
+    /// What keeps us from being an init. That the command cannot be run is no error here: its
+    /// process says so, and ends with the status that [`Habits::failed`] gives.
+    pub fn run(&self, habits: &dyn Habits) -> Result<u8, Error<'static>> {
+        self.run_in(&Around::default(), habits)
+    }
+
+    /// As [`Init::run`].
+    pub(crate) fn run_in(
+        &self,
+        around: &Around,
+        habits: &dyn Habits,
+    ) -> Result<u8, Error<'static>> {
+        let failed = |errno| Error::new(Step::Prepare, b"", errno);
+        if let Some(signal) = self.parent_death {
+            set_parent_death_signal(signal).map_err(failed)?;
+        }
+        if id() != 1 {
+            if self.subreaper {
+                become_subreaper().map_err(failed)?;
+            } else if !is_subreaper() {
+                habits.event(Event::CannotReap);
+            }
+        }
+        // A fault of our own is not lost by being blocked: it kills all the same.
+        let caller_mask = set_blocked(SignalSet::ALL).map_err(failed)?;
+        let mut signals = signalfd(SignalSet::ALL).map_err(failed)?;
+        if signals.number() <= 2 {
+            drop(signals);
+            fs::open_standard_descriptors().map_err(failed)?;
+            signals = signalfd(SignalSet::ALL).map_err(failed)?;
+        }
+        let jobs = self.jobs(habits);
+        let reaping = match jobs.terminal {
+            None if !habits.wants_orphans() && can_tell_reaped_status() => Reaping::ByKernel,
+            _ => Reaping::ByUs,
+        };
+        set_sigchld(reaping == Reaping::ByKernel);
+
+        let child = match self.words.is_empty() {
+            true => None,
+            false => {
+                let mut command = || {
+                    let error = self.become_command(around, &jobs, caller_mask, habits);
+                    habits.failed(&error)
+                };
+                // SAFETY: a program that calls this has one thread, as its description asks, and
+                // the command's process drops nothing of ours.
+                let started =
+                    unsafe { start_command(jobs.terminal.is_some(), &mut (&mut command as Body)) };
+                Some(started.map_err(failed)?)
+            }
+        };
+        let command = child.as_ref().map(|(pid, pidfd)| Process {
+            pid: *pid,
+            pidfd: pidfd.borrow(),
+        });
+        if let Some(command) = &command {
+            habits.event(Event::Started(command.pid));
+        }
+        // Nothing is to be kept busy by us.
+        let _ = fs::chdir(c"/");
+        let pidfd = command.as_ref().map(|command| command.pidfd);
+        let ours = [Some(signals.borrow()), pidfd].into_iter();
+        let ours = ours.chain(around.standard).flatten();
+        close_all_but(ours.chain(around.kept.iter().copied()))?;
+
+        let mut pid1 = Pid1 {
+            signals: signals.borrow(),
+            above: Above::Nobody(jobs),
+            command,
+            reaping,
+            own_group: jobs.job != Job::Shared,
+            terminal: jobs.terminal,
+            orders: self.orders(habits),
+        };
+        let End::Command(status) = pid1.run()? else {
+            return Ok(0);
+        };
+        if let (Grouping::Session, Some(command)) = (self.grouping, &command) {
+            // Its processes may be gone with it.
+            let _ = signal::kill(-command.pid, SIGTERM);
+            habits.event(Event::Forwarded(SIGTERM));
+        }
+        if let (1.., Some(command)) = (self.grace, &command) {
+            end_others(signals.borrow(), None, self.grace, command.pid).map_err(failed)?;
+        }
+        if let Above::Nobody(jobs) = &pid1.above {
+            if jobs.regain_terminal(status) {
+                // As in `Chroot::run`.
+                set_blocked(caller_mask).map_err(failed)?;
+            }
+        }
+        let status = status.shell();
+        Ok(match self.expected[usize::from(status)] {
+            true => 0,
+            false => status,
+        })
+    }
+
+    fn orders<'a>(&self, habits: &'a dyn Habits) -> Orders<'a> {
+        let mut orders = Orders::plain();
+        for (to, rewritten) in orders.rewritten.iter_mut().zip(self.rewritten) {
+            *to = rewritten.unwrap_or(*to);
+        }
+        if self.grouping == Grouping::Session {
+            // In a session that is not ours its processes are orphans, for which the kernel passes
+            // over the signals that stop a job, but not over this one.
+            for stop in [SIGTSTP, SIGTTIN, SIGTTOU] {
+                if !self.is_rewritten(stop as u8) {
+                    orders.rewritten[stop as usize] = SIGSTOP as u8;
+                }
+            }
+        }
+        Orders {
+            to_group: self.to_group,
+            suspend: self.suspend,
+            grace: self.grace,
+            habits,
+            ..orders
+        }
+    }
+
+    /// How the command is to be run. For a session of its own the terminal is given up first.
+    fn jobs(&self, habits: &dyn Habits) -> JobControl {
+        let mut jobs = JobControl::look();
+        match self.grouping {
+            Grouping::ByTerminal => {}
+            Grouping::Own => {
+                let foreground = jobs.terminal.is_some_and(|terminal| terminal.is_ours());
+                jobs.job = Job::Own { foreground };
+            }
+            Grouping::Shared => jobs.job = Job::Shared,
+            Grouping::Session => {
+                if tty::leave(BorrowedFd::STDIN).is_ok() && session() == id() {
+                    forget_hand_over(habits);
+                }
+                jobs = JobControl {
+                    job: Job::Own { foreground: false },
+                    terminal: None,
+                };
+            }
+        }
+        jobs
+    }
+
+    fn become_command(
+        &self,
+        around: &Around,
+        jobs: &JobControl,
+        caller_mask: SignalSet,
+        habits: &dyn Habits,
+    ) -> Error<'static> {
+        set_sigchld(false);
+        let standard = [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
+        for (standard, given) in standard.into_iter().zip(around.standard) {
+            if let Some(given) = given {
+                let _ = fs::make_standard(given, standard);
+            }
+        }
+        if self.grouping == Grouping::Session {
+            let _ = lead_session();
+            let _ = tty::make_controlling(BorrowedFd::STDIN);
+            habits.event(Event::LeadsSession);
+        } else {
+            jobs.lead_command();
+        }
+        if let Some(directory) = &self.directory {
+            if let Err(errno) = fs::chdir(directory.as_c_str()) {
+                return Error::new(Step::ChangeDirectory, directory.bytes(), errno).into_owned();
+            }
+        }
+        let environment = self.environment_of_command();
+        if let Err(errno) = set_blocked(caller_mask) {
+            return Error::new(Step::Prepare, b"", errno);
+        }
+        Command::new(&self.words, &environment)
+            .execute()
+            .into_owned()
+    }
+
+    /// With LISTEN_PID made ours, in the process of the command, if it was our parent's.
+    fn environment_of_command(&self) -> Cow<'_, [Name]> {
+        let mut environment = Cow::Borrowed(&self.environment[..]);
+        for (index, variable) in self.environment.iter().enumerate() {
+            if variable.bytes().starts_with(b"LISTEN_PID=")
+                && *variable == listen_pid(crate::sys::process::parent())
+            {
+                environment.to_mut()[index] = listen_pid(id());
+            }
+        }
+        environment
+    }
+}
+
+fn listen_pid(pid: i32) -> Name {
+    let mut variable = Short::new();
+    variable.push(b"LISTEN_PID=");
+    variable.push_number(pid as u32);
+    Name::new(variable.bytes())
+}
+
+/// The kernel sends SIGHUP and SIGCONT to the foreground group of a terminal that the leader of its
+/// session gives up. They are pending now, and nobody has sent them.
+fn forget_hand_over(habits: &dyn Habits) {
+    let Ok(pending) = signalfd(SignalSet::of(&[SIGHUP, SIGCONT])) else {
+        return;
+    };
+    while let Ok(true) = poll(&mut [Poll::new(pending.borrow())], Some(0)) {
+        let Ok(signal) = signal::read(pending.borrow()) else {
+            return;
+        };
+        habits.event(Event::HandOver(signal.number));
+    }
+}

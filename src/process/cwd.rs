@@ -1,0 +1,47 @@
+//! The directory that the command starts in.
+
+use core::ffi::CStr;
+
+use crate::error::{Error, Step};
+use crate::sys::{Errno, fs};
+use crate::text::name::Name;
+use crate::text::path::PathBuffer;
+
+/// Where the command starts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum WorkingDirectory {
+    /// Here in the new root.
+    Path(Name),
+    /// Where the caller is.
+    Kept,
+}
+
+/// The caller's directory as the new root will name it; and goes to the new root.
+pub(crate) fn keep_current_directory<'a>(
+    new_root: &'a CStr,
+    kept: &mut PathBuffer,
+) -> Result<(), Error<'a>> {
+    let unknown = |errno| Error::new(Step::WorkingDirectory, b"", errno);
+    let mut current = PathBuffer::new();
+    current_directory(&mut current).map_err(unknown)?;
+    fs::chdir(new_root).map_err(|errno| Error::new(Step::OpenRoot, new_root.to_bytes(), errno))?;
+    let mut above = PathBuffer::new();
+    current_directory(&mut above).map_err(unknown)?;
+    let below = match current.bytes().strip_prefix(above.bytes()) {
+        Some(below) if below.is_empty() || below[0] == b'/' => below,
+        _ => current.bytes(),
+    };
+    kept.push(if below.is_empty() { b"/" } else { below })
+        .map_err(unknown)
+}
+
+/// `getcwd(2)`, which says "(unreachable)" in front of a path outside our root.
+pub(crate) fn current_directory(path: &mut PathBuffer) -> Result<(), Errno> {
+    let mut buffer = PathBuffer::new();
+    let buffer = buffer.room()?;
+    let length = fs::getcwd(buffer)?;
+    match &buffer[..length.saturating_sub(1)] {
+        absolute @ [b'/', ..] => path.push(absolute),
+        _ => Err(Errno::ENOENT),
+    }
+}

@@ -1,0 +1,150 @@
+//! The command, found and run the way `execvp(3)` does it.
+
+use core::ffi::CStr;
+
+use crate::error::{Error, Step};
+use crate::sys::process::{StringArray, execve};
+use crate::sys::{BorrowedFd, Errno, fs, split};
+use crate::text::name::Name;
+use crate::text::path::PathBuffer;
+
+/// Where a command without a slash is looked for when there is no PATH.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What runs a script without `#!`.
+const SHELL: &CStr = c"/bin/sh";
+
+/// What could not be executed.
+enum Failed {
+    Program(Errno),
+    /// The shell, for a script.
+    Shell(Errno),
+}
+
+/// A command with all that execve(2) needs, made before the fork so that nothing is allocated
+/// after it.
+pub(crate) struct Command<'a> {
+    name: &'a CStr,
+    path: &'a [u8],
+    arguments: StringArray<'a>,
+    /// `/bin/sh`, then the script's path, then the arguments: for a script without `#!`.
+    shell_arguments: StringArray<'a>,
+    environment: StringArray<'a>,
+}
+
+impl<'a> Command<'a> {
+    /// `words` are the command and its arguments; none is an empty command.
+    pub(crate) fn new(words: &'a [Name], environment: &'a [Name]) -> Command<'a> {
+        let name = words.first().map_or(c"", |name| name.as_c_str());
+        let path = environment
+            .iter()
+            .find_map(|variable| variable.bytes().strip_prefix(b"PATH="));
+        let arguments = words.iter().skip(1).map(Name::as_c_str);
+        Command {
+            name,
+            path: path.unwrap_or(DEFAULT_PATH.as_bytes()),
+            arguments: StringArray::new(&mut words.iter().map(Name::as_c_str)),
+            shell_arguments: StringArray::new(&mut [SHELL, name].into_iter().chain(arguments)),
+            environment: StringArray::new(&mut environment.iter().map(Name::as_c_str)),
+        }
+    }
+
+    /// The same, which is told another name for itself.
+    pub(crate) fn with_argv0(mut self, name: &'a Option<Name>) -> Command<'a> {
+        if let Some(name) = name {
+            self.arguments.replace(0, name.as_c_str());
+        }
+        self
+    }
+
+    pub(crate) fn name(&self) -> &'a [u8] {
+        self.name.to_bytes()
+    }
+
+    /// Becomes the command; returns only when that fails.
+    ///
+    /// A name with a slash is the path. Any other is tried in each directory of PATH: what cannot
+    /// be there is passed over, what is there but forbidden is remembered in case nothing better
+    /// follows, any other failure ends the search.
+    pub(crate) fn execute(&mut self) -> Error<'a> {
+        let name = self.name.to_bytes();
+        if name.contains(&b'/') {
+            return match self.try_path(self.name) {
+                Failed::Shell(errno) => Error::new(Step::Execute, SHELL.to_bytes(), errno),
+                Failed::Program(errno) => Error::new(step(self.name, errno), name, errno),
+            };
+        }
+        let mut result = (Step::Execute, Errno::ENOENT);
+        let mut forbidden = false;
+        let mut path = PathBuffer::new();
+        for directory in split(self.path, b':') {
+            if name.is_empty() {
+                break;
+            }
+            path.truncate(0);
+            let joined = match directory {
+                b"" => path.push(name),
+                directory => path
+                    .push(directory)
+                    .and_then(|()| path.push_component(name)),
+            };
+            match joined {
+                Ok(()) => {}
+                Err(Errno::ENAMETOOLONG) => continue,
+                Err(errno) => return Error::new(Step::Execute, name, errno),
+            }
+            let errno = match self.try_path(path.as_c_str()) {
+                Failed::Shell(errno) => return Error::new(Step::Execute, SHELL.to_bytes(), errno),
+                Failed::Program(errno) => errno,
+            };
+            match errno {
+                Errno::ENOENT | Errno::ENOTDIR => {
+                    let step = step(path.as_c_str(), errno);
+                    if !forbidden && step == Step::ExecuteWithoutInterpreter {
+                        result = (step, errno);
+                    }
+                }
+                Errno::EACCES => {
+                    forbidden = true;
+                    result = (Step::Execute, errno);
+                }
+                Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {}
+                errno => return Error::new(step(path.as_c_str(), errno), name, errno),
+            }
+        }
+        Error::new(result.0, name, result.1)
+    }
+
+    /// One path; a script without `#!` goes to the shell, as POSIX asks. Returns only on failure.
+    fn try_path(&mut self, path: &CStr) -> Failed {
+        let errno = execve(path, &self.arguments, &self.environment);
+        if errno != Errno::ENOEXEC || is_program(path) {
+            return Failed::Program(errno);
+        }
+        let environment = &self.environment;
+        let errno = self
+            .shell_arguments
+            .replaced(1, path, |arguments| execve(SHELL, arguments, environment));
+        Failed::Shell(errno)
+    }
+}
+
+/// What failed: ENOENT may mean the interpreter, and ENOEXEC another architecture.
+fn step(path: &CStr, errno: Errno) -> Step {
+    match errno {
+        Errno::ENOENT if fs::openat(BorrowedFd::CWD, path, fs::O_PATH, 0).is_ok() => {
+            Step::ExecuteWithoutInterpreter
+        }
+        Errno::ENOEXEC | Errno::ELIBBAD => Step::ExecuteForeign,
+        _ => Step::Execute,
+    }
+}
+
+/// Is it a program of some machine, and not text that a shell could read?
+fn is_program(path: &CStr) -> bool {
+    let mut magic = [0; 4];
+    let file = fs::openat(BorrowedFd::CWD, path, fs::O_RDONLY, 0);
+    file.and_then(|file| fs::read(file.borrow(), &mut magic))
+        .is_err()
+        || magic == *b"\x7fELF"
+}

@@ -1,0 +1,236 @@
+//! Which namespaces, and what is set up in them.
+
+use core::ffi::CStr;
+
+use crate::error::{Error, Step};
+use crate::sys::process::{
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
+    CLONE_NEWUSER, CLONE_NEWUTS, Fork, fork, setdomainname, sethostname,
+};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net};
+use crate::text::short::Short;
+
+/// A type of namespace (`namespaces(7)`) that a run can have of its own or share with its caller.
+/// A mount namespace of its own it always has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Namespace {
+    /// Network devices, addresses, ports (`network_namespaces(7)`). A new one has only the
+    /// loopback device, which is brought up.
+    Network,
+    /// System V IPC and POSIX message queues (`ipc_namespaces(7)`).
+    Ipc,
+    /// Host name and domain name (`uts_namespaces(7)`).
+    Uts,
+    /// Process numbers (`pid_namespaces(7)`).
+    Pid,
+    /// The root of what `/proc/self/cgroup` shows (`cgroup_namespaces(7)`).
+    Cgroup,
+    /// The clocks since the machine's start (`time_namespaces(7)`, Linux 5.6).
+    Time,
+    /// Users, groups and capabilities (`user_namespaces(7)`). Unless it is asked for or ruled out,
+    /// there is a new one where the others need it.
+    User,
+}
+
+impl Namespace {
+    /// All of them.
+    pub const ALL: [Namespace; 7] = [
+        Namespace::Network,
+        Namespace::Ipc,
+        Namespace::Uts,
+        Namespace::Pid,
+        Namespace::Cgroup,
+        Namespace::Time,
+        Namespace::User,
+    ];
+
+    /// Its name in `/proc/self/ns`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Namespace::Network => "net",
+            Namespace::Ipc => "ipc",
+            Namespace::Uts => "uts",
+            Namespace::Pid => "pid",
+            Namespace::Cgroup => "cgroup",
+            Namespace::Time => "time",
+            Namespace::User => "user",
+        }
+    }
+
+    fn path(self) -> &'static CStr {
+        match self {
+            Namespace::Network => c"/proc/self/ns/net",
+            Namespace::Ipc => c"/proc/self/ns/ipc",
+            Namespace::Uts => c"/proc/self/ns/uts",
+            Namespace::Pid => c"/proc/self/ns/pid",
+            Namespace::Cgroup => c"/proc/self/ns/cgroup",
+            Namespace::Time => c"/proc/self/ns/time",
+            Namespace::User => c"/proc/self/ns/user",
+        }
+    }
+
+    fn flag(self) -> u32 {
+        match self {
+            Namespace::Network => CLONE_NEWNET,
+            Namespace::Ipc => CLONE_NEWIPC,
+            Namespace::Uts => CLONE_NEWUTS,
+            Namespace::Pid => CLONE_NEWPID,
+            Namespace::Cgroup => CLONE_NEWCGROUP,
+            Namespace::Time => CLONE_NEWTIME,
+            Namespace::User => CLONE_NEWUSER,
+        }
+    }
+}
+
+/// Which namespaces a run has of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Namespaces {
+    /// `CLONE_NEW*`, but for that of the user namespace.
+    flags: u32,
+    /// Is there to be a new user namespace? `None`: where the others need it.
+    user: Option<bool>,
+}
+
+impl Namespaces {
+    /// Those of a run that asks for nothing else.
+    pub(crate) const DEFAULT: Namespaces = Namespaces {
+        flags: CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID,
+        user: None,
+    };
+
+    pub(crate) fn set(&mut self, namespace: Namespace, own: bool) {
+        match (namespace, own) {
+            (Namespace::User, own) => self.user = Some(own),
+            (namespace, true) => self.flags |= namespace.flag(),
+            (namespace, false) => self.flags &= !namespace.flag(),
+        }
+    }
+
+    pub(crate) fn has(self, namespace: Namespace) -> bool {
+        match namespace {
+            Namespace::User => self.user == Some(true),
+            namespace => self.flags & namespace.flag() != 0,
+        }
+    }
+
+    /// What is not as in a run that asks for nothing else: is it of its own?
+    pub(crate) fn changed(self) -> impl Iterator<Item = (Namespace, bool)> {
+        let changed = move |namespace: &Namespace| match namespace {
+            Namespace::User => self.user.is_some(),
+            namespace => self.has(*namespace) != Namespaces::DEFAULT.has(*namespace),
+        };
+        let namespaces = Namespace::ALL.into_iter().filter(changed);
+        namespaces.map(move |namespace| (namespace, self.has(namespace)))
+    }
+
+    /// The flags, `CLONE_NEW*`, without that of the user namespace.
+    pub(crate) fn flags(self) -> u32 {
+        self.flags
+    }
+
+    /// Makes a process in them, by `make`, which takes the flags; but not in a new user namespace:
+    /// EPERM where there is to be one.
+    pub(crate) fn make<T>(self, make: impl FnOnce(u32) -> Result<T, Errno>) -> Result<T, Errno> {
+        match self.user {
+            Some(true) => Err(Errno::EPERM),
+            _ => make(self.flags),
+        }
+    }
+
+    /// May there be a new user namespace where the others are not permitted?
+    pub(crate) fn may_have_user(self) -> bool {
+        self.user != Some(false)
+    }
+
+    /// The error for namespaces that could not be made: where the kernel lacks one, with its name.
+    pub(crate) fn refused(self, errno: Errno) -> Error<'static> {
+        if let Errno::EINVAL | Errno::ENOSYS = errno {
+            let asked = Namespace::ALL
+                .iter()
+                .filter(|namespace| self.has(**namespace));
+            for namespace in asked {
+                let file = fs::readlink_at(BorrowedFd::CWD, namespace.path(), &mut [0; 32]);
+                if file == Err(Errno::ENOENT) {
+                    return Error::new(Step::Namespace, namespace.name().as_bytes(), errno);
+                }
+            }
+        }
+        Error::new(Step::Namespaces, b"", errno)
+    }
+}
+
+/// Forks into namespaces. Says, in the child too, whether there is a new user namespace.
+///
+/// # Safety
+///
+/// As for [`fork`].
+pub(crate) unsafe fn fork_into(namespaces: Namespaces) -> Result<(Fork, bool), Error<'static>> {
+    // SAFETY: the caller's promise.
+    let forked = match namespaces.make(|flags| unsafe { fork(flags) }) {
+        Err(Errno::EPERM) if namespaces.may_have_user() => {
+            // SAFETY: the caller's promise.
+            unsafe { fork(namespaces.flags() | CLONE_NEWUSER) }.map(|fork| (fork, true))
+        }
+        forked => forked.map(|fork| (fork, false)),
+    };
+    forked.map_err(|errno| namespaces.refused(errno))
+}
+
+/// Brings up the loopback device, as every network namespace needs it.
+pub(crate) fn bring_loopback_up() -> Result<(), Error<'static>> {
+    net::devices()
+        .and_then(|devices: OwnedFd| net::set_up(devices.borrow(), b"lo"))
+        .map_err(|errno| Error::new(Step::Network, b"lo", errno))
+}
+
+/// In a new user namespace, gives the caller's user and group these numbers. Setting groups has to
+/// be denied for that (user_namespaces(7)): dropping a group could give a right that the group is
+/// denied.
+pub(crate) fn map_one(
+    (user, group): (u32, u32),
+    (inner_user, inner_group): (u32, u32),
+) -> Result<(), Error<'static>> {
+    write_file(c"/proc/self/setgroups", b"deny")?;
+    for (file, inner, id) in [
+        (c"/proc/self/uid_map", inner_user, user),
+        (c"/proc/self/gid_map", inner_group, group),
+    ] {
+        let mut map = Short::new();
+        map.push_number(inner);
+        map.push(b" ");
+        map.push_number(id);
+        map.push(b" 1\n");
+        write_file(file, map.bytes())?;
+    }
+    Ok(())
+}
+
+/// Are we in a user namespace, and not in the one that the kernel has started with, whose number
+/// is fixed? Without proc it is taken for that.
+pub(crate) fn in_user_namespace() -> bool {
+    let mut name = [0; 32];
+    fs::readlink_at(BorrowedFd::CWD, c"/proc/self/ns/user", &mut name)
+        .is_ok_and(|length| &name[..length] != b"user:[4026531837]")
+}
+
+fn write_file(path: &'static CStr, text: &[u8]) -> Result<(), Error<'static>> {
+    fs::openat(BorrowedFd::CWD, path, fs::O_WRONLY, 0)
+        .and_then(|file| fs::write_all(file.borrow(), text))
+        .map_err(|errno| Error::new(Step::MapIds, path.to_bytes(), errno))
+}
+
+/// Sets the host name; of one with dots the part before the first, and the rest as the domain
+/// name, as `hostname` and `dnsdomainname` show them.
+pub(crate) fn set_names(name: &[u8]) -> Result<(), Error<'_>> {
+    let dot = name.iter().position(|byte| *byte == b'.');
+    let (host, domain) = match dot {
+        Some(dot) => (&name[..dot], Some(&name[dot + 1..])),
+        None => (name, None),
+    };
+    sethostname(host).map_err(|errno| Error::new(Step::Hostname, host, errno))?;
+    if let Some(domain) = domain {
+        setdomainname(domain).map_err(|errno| Error::new(Step::Domainname, domain, errno))?;
+    }
+    Ok(())
+}

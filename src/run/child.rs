@@ -1,0 +1,242 @@
+//! `Child`: a command that runs while its caller does other things.
+
+use core::fmt;
+
+use crate::chroot::Chroot;
+use crate::error::{Error, Step};
+use crate::process::channel;
+use crate::process::namespace::Namespace;
+use crate::run::supervisor::Heard;
+use crate::sys::net::send;
+use crate::sys::poll::{Poll, poll};
+use crate::sys::process::{ExitStatus, Waited, Who, wait};
+use crate::sys::signal::{self, SIGKILL, SIGSTOP};
+use crate::sys::{BorrowedFd, Errno, OwnedFd};
+
+/// A command in a new root that [`Chroot::spawn`] has started, with the pid 1 around it.
+///
+/// A root does not outlive its owner: **when a `Child` is dropped, all that runs inside is killed**,
+/// waited for, and the mount points that were made for it are removed. The same, but for the
+/// waiting, happens when the program ends, however it does. [`Child::detach`] is the way to let it
+/// live on.
+///
+/// It holds three descriptors, all close-on-exec. The end of the command raises no SIGCHLD and is
+/// not seen by a `wait(2)` for other children.
+///
+/// ```
+/// use rootlet::Chroot;
+///
+/// let mut child = Chroot::new("/").command("sleep").args(["60"]).spawn()?;
+/// assert_eq!(child.try_wait()?, None);
+/// child.signal(15)?;
+/// assert_eq!(child.wait()?.signal(), Some(15));
+/// # Ok::<(), rootlet::Error>(())
+/// ```
+#[must_use = "a command is killed when its `Child` is dropped"]
+pub struct Child {
+    id: i32,
+    pid1: OwnedFd,
+    inside: OwnedFd,
+    heard: Heard,
+    /// With its directory: where the stubs are.
+    chroot: Chroot,
+    new_root: OwnedFd,
+    ended: Option<Result<ExitStatus, Error<'static>>>,
+    detached: bool,
+}
+
+impl Child {
+    pub(crate) fn new(
+        (id, pid1): (i32, OwnedFd),
+        inside: OwnedFd,
+        chroot: Chroot,
+        new_root: OwnedFd,
+    ) -> Child {
+        Child {
+            id,
+            pid1,
+            inside,
+            heard: Heard::default(),
+            chroot,
+            new_root,
+            ended: None,
+            detached: false,
+        }
+    }
+
+    /// Ready to read when all that was running inside has ended.
+    pub(crate) fn pid1(&self) -> BorrowedFd<'_> {
+        self.pid1.borrow()
+    }
+
+    /// Waits until the command was executed, or for the error that kept it from that.
+    pub(crate) fn wait_until_executed(&mut self) -> Result<(), Error<'static>> {
+        loop {
+            let mut ready = [&self.pid1, &self.inside].map(|fd| Poll::new(fd.borrow()));
+            poll(&mut ready, None).map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))?;
+            let [pid1_ended, _] = ready.map(|poll| poll.is_ready());
+            self.heard.listen(self.inside.borrow());
+            // Of a command that could not be executed pid 1 says the same, but the error first.
+            if self.heard.executed && self.heard.error.is_none() {
+                return Ok(());
+            }
+            if pid1_ended || self.heard.error.is_some() {
+                self.wait()?;
+                let why = "the process inside was killed";
+                return Err(Error::because(Step::Prepare, b"", why));
+            }
+        }
+    }
+
+    /// Waits until the command and all else that was running inside has ended, and gives the
+    /// command's status. Asked again, it gives the same.
+    ///
+    /// Mount points that were made for the run are removed now; one that could not be removed is no
+    /// error, but a line on standard error. Waiting is one `waitid(2)` of a pidfd (Linux 5.4),
+    /// without a limit of time, begun again after a signal.
+    ///
+    /// # Errors
+    ///
+    /// What kept pid 1 from looking after the command. ECHILD if the program has taken its status
+    /// itself, by a `waitpid(-1, …, __WALL)`.
+    pub fn wait(&mut self) -> Result<ExitStatus, Error<'static>> {
+        if let Some(ended) = &self.ended {
+            return ended.clone();
+        }
+        let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
+        let ended = loop {
+            if let Waited::Ended(_, ended) = wait(Who::Pidfd(self.pid1.borrow())).map_err(failed)? {
+                break ended;
+            }
+        };
+        self.heard.listen(self.inside.borrow());
+        if self.heard.has_left_stubs(ended) {
+            let removed = self.chroot.remove_stubs(self.new_root.borrow());
+            removed.unwrap_or_else(|error| error.print());
+        }
+        let result = match self.heard.error.take() {
+            Some(error) => Err(error),
+            None => Ok(self.heard.status(ended)),
+        };
+        self.ended.insert(result).clone()
+    }
+
+    /// Like [`Child::wait`], without waiting: `None` while the command runs. It is one `ppoll(2)`
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Child::wait`].
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error<'static>> {
+        if self.ended.is_none() {
+            let mut ready = [Poll::new(self.pid1.borrow())];
+            let ended = poll(&mut ready, Some(0));
+            if !ended.map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))? {
+                return Ok(None);
+            }
+        }
+        self.wait().map(Some)
+    }
+
+    /// The pid of the pid 1 inside, in the caller's pid namespace.
+    ///
+    /// It passes on to the command every signal that is sent to it, but for SIGKILL, which ends all
+    /// that runs inside, SIGSTOP, which stops it alone, and SIGCHLD. It is nobody else's until
+    /// [`Child::wait`] or [`Child::try_wait`] has given the status, or the `Child` is dropped.
+    pub fn id(&self) -> u32 {
+        self.id as u32
+    }
+
+    /// Sends a signal to the command, by way of pid 1: the kernel's number, 1 to 64. SIGSTOP stops
+    /// the command and SIGCONT continues it; SIGKILL is [`Child::kill`].
+    ///
+    /// `pidfd_send_signal(2)`, Linux 5.1.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when the command has ended and was waited for, EINVAL for a number that is no signal,
+    /// EPERM when the caller has given up the right to.
+    pub fn signal(&self, number: u8) -> Result<(), Error<'static>> {
+        let number = u32::from(number);
+        let sent = match self.ended {
+            Some(_) => Err(Errno::ESRCH),
+            None if number == SIGSTOP => send(self.inside.borrow(), channel::STOP),
+            // The kernel would kill that one alone.
+            None if number == SIGKILL && !self.has_pid_namespace() => {
+                send(self.inside.borrow(), channel::END)
+            }
+            None => signal::send(self.pid1.borrow(), number),
+        };
+        sent.map_err(|errno| match errno {
+            // pid 1 has closed its end.
+            Errno::EPIPE => Errno::ESRCH,
+            errno => errno,
+        })
+        .map_err(|errno| Error::new(Step::Signal, b"the command", errno))
+    }
+
+    fn has_pid_namespace(&self) -> bool {
+        self.chroot.namespaces.has(Namespace::Pid)
+    }
+
+    /// Kills all that runs inside; to have its status, [wait](Child::wait). That it has ended
+    /// already is no error.
+    ///
+    /// SIGKILL for pid 1, by `pidfd_send_signal(2)` (Linux 5.1): the kernel kills the others of its
+    /// pid namespace with it.
+    ///
+    /// # Errors
+    ///
+    /// EPERM when the caller has given up the right to.
+    pub fn kill(&mut self) -> Result<(), Error<'static>> {
+        match self.signal(SIGKILL as u8) {
+            Err(error) if error.errno() != Some(Errno::ESRCH.number()) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the command live on, without this `Child` and after the program's end. The pid 1 inside
+    /// still ends with the command, and removes the mount points that were made for it.
+    ///
+    /// Nobody learns the status. While the program runs, it is the parent: a pid 1 that has ended
+    /// stays in the process table as a zombie until the program ends too, or waits for
+    /// [the pid](Child::id) by `waitpid(2)` with `__WALL`.
+    ///
+    /// # Errors
+    ///
+    /// What kept pid 1 from being told (ENOMEM); the command is killed then.
+    pub fn detach(mut self) -> Result<(), Error<'static>> {
+        match send(self.inside.borrow(), channel::DETACH) {
+            Ok(()) => self.detached = true,
+            // It ends, or has ended: nothing is left to live on.
+            Err(Errno::EPIPE) => {}
+            Err(errno) => return Err(Error::new(Step::Detach, b"the command", errno)),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Child {
+    /// Kills all that runs inside, waits for its end, and removes the mount points that were made
+    /// for it; unless the command was detached, or has ended.
+    fn drop(&mut self) {
+        if self.detached || self.ended.is_some() {
+            return;
+        }
+        if self.kill().is_err() {
+            // We may no more. But pid 1 ends by itself when it hears that nobody is there.
+            let _ = send(self.inside.borrow(), channel::END);
+        }
+        let _ = self.wait();
+    }
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter
+            .debug_struct("Child")
+            .field("id", &self.id)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}

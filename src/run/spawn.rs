@@ -1,0 +1,233 @@
+//! Running what a `Chroot` describes from any program, with threads or without.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::OnceCell;
+
+use crate::chroot::Chroot;
+use crate::error::{Error, Step};
+use crate::mount::attach::Attached;
+use crate::process::exec::Command;
+use crate::process::namespace::fork_into;
+use crate::process::stdio::{STANDARD, Standard, Stdio};
+use crate::run::child::Child;
+use crate::run::inside::Inside;
+use crate::sys::poll::{Poll, poll};
+use crate::sys::process::{ExitStatus, Fork, effective_ids};
+use crate::sys::signal::{SignalSet, set_blocked, signalfd};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net};
+use crate::tty::jobs::{Job, JobControl};
+use crate::user::id_map::end_unmapped;
+
+/// What [`Chroot::output`] collects.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Output {
+    /// How the command ended.
+    pub status: ExitStatus,
+    /// What came from standard output; nothing where [`Chroot::stdout`] sent it elsewhere.
+    pub stdout: Vec<u8>,
+    /// What came from standard error; nothing where [`Chroot::stderr`] sent it elsewhere.
+    pub stderr: Vec<u8>,
+}
+
+impl Chroot {
+    /// Runs the command and waits for it: [`Chroot::spawn`], then [`Child::wait`].
+    ///
+    /// ```
+    /// use rootlet::Chroot;
+    ///
+    /// let status = Chroot::new("/").command("sh").args(["-c", "exit 3"]).status()?;
+    /// assert_eq!(status.code(), Some(3));
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for both.
+    pub fn status(&self) -> Result<ExitStatus, Error<'static>> {
+        self.spawn()?.wait()
+    }
+
+    /// Starts the command and returns when it is executed.
+    ///
+    /// It is for any program, also one with threads. The command stays in the caller's process
+    /// group, as with `std::process::Command`; it has the signal mask of the calling thread, and
+    /// ignores what the program ignores but for SIGCHLD and SIGPIPE, which Rust's programs ignore.
+    /// It has its standard descriptors ([`Chroot::stdin`]) and no others. What it leaves running is
+    /// killed when it ends.
+    ///
+    /// Two processes are added, pid 1 of the new pid namespace and the command: the first is a copy
+    /// of the program (its memory is shared until one of the two writes to it) that makes system
+    /// calls only, takes no lock and allocates nothing. No handler of the program runs in it: it is
+    /// made by `clone3(2)` with `CLONE_CLEAR_SIGHAND` (Linux 5.5), while the signals of the calling
+    /// thread are blocked for a moment. Where clone3 answers ENOSYS it is `clone(2)`, and the
+    /// handlers are reset by `rt_sigaction(2)`.
+    /// What is copied at once are page tables, so a program that uses gigabytes waits for that.
+    ///
+    /// ```
+    /// use rootlet::Chroot;
+    ///
+    /// let mut child = Chroot::new("/").command("true").spawn()?;
+    /// // Other work, and then:
+    /// assert!(child.wait()?.success());
+    ///
+    /// let error = Chroot::new("/").command("no-such-command").spawn().unwrap_err();
+    /// assert_eq!(error.status(), 127);
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the command from running; [`Error::status`] tells a command that is not there
+    /// (127) or cannot be executed (126) from the rest (125). EAGAIN from a clone is the limit on
+    /// processes. Nothing is left behind then.
+    pub fn spawn(&self) -> Result<Child, Error<'static>> {
+        self.check_kept_descriptors()?;
+        self.spawn_with(self.open_standard()?)
+    }
+
+    /// Runs the command, waits for it, and collects what it writes to standard output and standard
+    /// error, both at once and of any length. Standard input is [null](Stdio::null). What
+    /// was set by [`Chroot::stdin`], [`Chroot::stdout`] and [`Chroot::stderr`] is left as it is.
+    ///
+    /// Nobody else can keep it waiting: the end of pid 1 is the end of all that is inside.
+    ///
+    /// ```
+    /// use rootlet::Chroot;
+    ///
+    /// let script = "echo to one; echo to the other >&2; exit 4";
+    /// let output = Chroot::new("/").command("sh").args(["-c", script]).output()?;
+    /// assert_eq!(output.status.code(), Some(4));
+    /// assert_eq!(output.stdout, b"to one\n");
+    /// assert_eq!(output.stderr, b"to the other\n");
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Chroot::spawn`] and [`Child::wait`].
+    pub fn output(&self) -> Result<Output, Error<'static>> {
+        let prepare = |errno| Error::new(Step::Prepare, b"", errno);
+        self.check_kept_descriptors()?;
+        let mut standard = self.open_standard()?;
+        let unset = self.standard.map(|stdio| stdio.is_none());
+        let [unset_stdin, unset_outputs @ ..] = unset;
+        let [stdin, outputs @ ..] = STANDARD;
+        if unset_stdin {
+            standard.extend(Stdio::null().open()?.map(|null| (null, stdin)));
+        }
+        let mut pipes = [None, None];
+        for ((pipe, unset), output) in pipes.iter_mut().zip(unset_outputs).zip(outputs) {
+            if unset {
+                let (reader, writer) = fs::pipe(fs::O_CLOEXEC).map_err(prepare)?;
+                standard.push((writer.above_standard().map_err(prepare)?, output));
+                *pipe = Some(reader);
+            }
+        }
+        let mut child = self.spawn_with(standard)?;
+        let [stdout, stderr] = collect(pipes, child.pid1())
+            .map_err(|errno| Error::new(Step::ReadOutput, b"", errno))?;
+        let status = child.wait()?;
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+        })
+    }
+
+    fn spawn_with(&self, standard: Standard) -> Result<Child, Error<'static>> {
+        self.check_names()?;
+        let prepare = |errno| Error::new(Step::Prepare, b"", errno);
+        let mut chroot = self.prepared()?;
+        let new_root = self.open_new_root()?;
+        let identity = chroot.identify(new_root.borrow())?;
+        let (to_inside, supervisor) = net::socketpair().map_err(prepare)?;
+        let signals = signalfd(SignalSet::ALL).map_err(prepare)?;
+        let mut inside = Inside {
+            chroot: &chroot,
+            command: Command::new(&chroot.words, &chroot.environment).with_argv0(&chroot.argv0),
+            fallback: Command::new(&chroot.fallback, &chroot.environment).with_argv0(&chroot.argv0),
+            identity,
+            attached: Attached::with_room_for(&chroot.mounts),
+            root: OnceCell::new(),
+            entered: false,
+            started: None,
+            supervisor: supervisor.above_standard().map_err(prepare)?,
+            standard,
+            for_owner: true,
+            signals: signals.above_standard().map_err(prepare)?,
+            caller_mask: SignalSet::ALL,
+            caller: effective_ids(),
+            jobs: match chroot.new_session {
+                true => JobControl::without_terminal(),
+                false => JobControl {
+                    job: Job::Shared,
+                    terminal: None,
+                },
+            },
+            pty: None,
+        };
+
+        // Until the child reads them from its signalfd.
+        let caller_mask = set_blocked(SignalSet::ALL).map_err(prepare)?;
+        inside.caller_mask = caller_mask;
+        // SAFETY: the child allocates nothing; `inside` is all it needs.
+        let pid1 = match unsafe { fork_into(chroot.namespaces) } {
+            Ok((Fork::Parent(id, pidfd), new_user_namespace)) => {
+                let map = chroot.map_users;
+                let mapped = match new_user_namespace {
+                    true => {
+                        map.map_from_outside(id, inside.caller, to_inside.borrow(), caller_mask)
+                    }
+                    false => Ok(()),
+                };
+                mapped
+                    .inspect_err(|_| end_unmapped(pidfd.borrow()))
+                    .map(|()| (id, pidfd))
+            }
+            Ok((Fork::Child, new_user_namespace)) => {
+                drop(to_inside);
+                inside.run(new_user_namespace)
+            }
+            Err(error) => Err(error),
+        };
+        let _ = set_blocked(caller_mask);
+        // The child's alone, and the command's given descriptors with it.
+        drop(inside);
+        let mut child = Child::new(pid1?, to_inside, chroot, new_root);
+        child.wait_until_executed()?;
+        Ok(child)
+    }
+}
+
+/// Reads both to their ends, or until all processes inside have ended and nothing is left to read:
+/// a pipe's writing end may have travelled further than to them.
+fn collect(pipes: [Option<OwnedFd>; 2], pid1: BorrowedFd) -> Result<[Vec<u8>; 2], Errno> {
+    /// As much as a pipe holds.
+    const AT_ONCE: usize = 65536;
+    let mut pipes = pipes;
+    let mut collected = [Vec::new(), Vec::new()];
+    let mut buffer = vec![0; AT_ONCE];
+    loop {
+        let [stdout, stderr] = &pipes;
+        let [stdout, stderr] = [stdout, stderr].map(|pipe| match pipe {
+            Some(pipe) => Poll::new(pipe.borrow()),
+            None => Poll::none(),
+        });
+        let mut ready = [stdout, stderr, Poll::new(pid1)];
+        poll(&mut ready, None)?;
+        let [stdout_ready, stderr_ready, all_ended] = ready.map(|poll| poll.is_ready());
+        let readable = [stdout_ready, stderr_ready];
+        if all_ended && readable == [false, false] {
+            return Ok(collected);
+        }
+        for ((slot, readable), collected) in pipes.iter_mut().zip(readable).zip(&mut collected) {
+            if let (true, Some(pipe)) = (readable, &slot) {
+                match fs::read(pipe.borrow(), &mut buffer)? {
+                    0 => *slot = None,
+                    count => collected.extend_from_slice(&buffer[..count]),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Text: lines, names, paths, numbers and JSON.
+
+pub(crate) mod json;
+pub(crate) mod line;
+pub(crate) mod name;
+pub(crate) mod number;
+pub(crate) mod path;
+pub(crate) mod short;

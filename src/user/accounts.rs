@@ -1,0 +1,195 @@
+//! Users and groups of a root, from its own `/etc/passwd` and `/etc/group`.
+//!
+//! These are a stranger's files: whatever they are and hold, looking into them ends soon, touches
+//! nothing outside the root, and finds what is there or nothing.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use crate::error::{Error, Step};
+use crate::mount::resolve::{open_walked, walk};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
+use crate::text::number::number;
+use crate::text::path::{PathBuffer, split_last};
+
+pub(crate) const PASSWD: &CStr = c"/etc/passwd";
+pub(crate) const GROUP: &CStr = c"/etc/group";
+
+/// Nobody has a longer one.
+const LONGEST: usize = 16 << 20;
+
+/// What the file holds; nothing when there is none.
+pub(crate) fn read(root: BorrowedFd, path: &'static CStr) -> Result<Vec<u8>, Error<'static>> {
+    match open(root, path).and_then(|file| read_all(&file)) {
+        Err(Errno::ENOENT) => Ok(Vec::new()),
+        result => result.map_err(|errno| Error::new(Step::ReadOfRoot, path.to_bytes(), errno)),
+    }
+}
+
+/// Opens a plain file. Opening anything else could wait for ever, or do something.
+fn open(root: BorrowedFd, path: &CStr) -> Result<OwnedFd, Errno> {
+    let landing = walk(root, path)?;
+    let found = fs::stat(landing.found.ok_or(Errno::ENOENT)?.borrow())?;
+    if !found.is_file() {
+        return Err(Errno::EINVAL);
+    }
+    let (above, name) = split_last(landing.path.bytes());
+    let mut c_name = PathBuffer::new();
+    c_name.push(name)?;
+    let above = open_walked(root, above)?;
+    let flags = fs::O_RDONLY | fs::O_NOFOLLOW | fs::O_NONBLOCK | fs::O_NOCTTY;
+    let file = fs::openat(above.borrow(), c_name.as_c_str(), flags, 0)?;
+    // Someone may have put something else in its place just now.
+    match fs::stat(file.borrow())?.is_same_file(&found) {
+        true => Ok(file),
+        false => Err(Errno::ESTALE),
+    }
+}
+
+fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let size = usize::try_from(fs::stat(file.borrow())?.size);
+    let size = size
+        .ok()
+        .filter(|size| *size < LONGEST)
+        .ok_or(Errno::EFBIG)?;
+    // With one byte more, to meet the end.
+    let mut contents = vec![0; size + 1];
+    let mut length = 0;
+    loop {
+        let rest = contents.get_mut(length..).unwrap_or_default();
+        match fs::read(file.borrow(), rest)? {
+            // It grows while it is read.
+            _ if length > size => return Err(Errno::EFBIG),
+            0 => {
+                contents.truncate(length);
+                return Ok(contents);
+            }
+            count => length += count,
+        }
+    }
+}
+
+/// A line of `/etc/passwd`, `passwd(5)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct User<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) id: u32,
+    pub(crate) group: u32,
+    pub(crate) home: &'a [u8],
+    pub(crate) shell: &'a [u8],
+}
+
+/// The users, without lines that are none.
+pub(crate) fn users(passwd: &[u8]) -> impl Iterator<Item = User<'_>> {
+    lines(passwd).filter_map(|line| {
+        let mut fields = split(line, b':');
+        let (name, _) = (name(fields.next()?)?, fields.next()?);
+        let (id, group) = (id(fields.next()?)?, id(fields.next()?)?);
+        let (_, home, shell) = (fields.next(), fields.next(), fields.next());
+        Some(User {
+            name,
+            id,
+            group,
+            home: home.unwrap_or_default(),
+            shell: shell.unwrap_or_default(),
+        })
+    })
+}
+
+/// The groups of a file as in `group(5)`: each one's name, number and members, with commas between
+/// them.
+pub(crate) fn groups(group: &[u8]) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
+    lines(group).filter_map(|line| {
+        let mut fields = split(line, b':');
+        let (name, _) = (name(fields.next()?)?, fields.next()?);
+        Some((name, id(fields.next()?)?, fields.next().unwrap_or_default()))
+    })
+}
+
+fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = split(file, b'\n');
+    lines.filter(|line| !line.contains(&0))
+}
+
+/// Comments are no names, nor what refers to a name service.
+fn name(field: &[u8]) -> Option<&[u8]> {
+    let none = matches!(field.first(), None | Some(b'#' | b'+' | b'-'));
+    (!none).then_some(field)
+}
+
+/// A number of a user or group. The greatest one means "leave as it is" to the kernel.
+pub(crate) fn id(text: &[u8]) -> Option<u32> {
+    number(text).filter(|id| *id != u32::MAX)
+}
+
+/// Only digits, and so no name, whatever the file says.
+pub(crate) fn is_number(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::rust_2024::*;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/bash\n\
+        # comment:x:1:1::/:\n+nis:x:1:1::/:\n-nis:x:1:1::/:\n::1:1::/:\n\
+        short:x:2:3\nshorter:x:2\n\
+        big:x:4294967295:1::/:\nbig:x:1:4294967295::/:\nbig:x:4294967296:1::/:\n\
+        minus:x:-1:1::/:\nempty:x::1::/:\nplus:x:+1:1::/:\n\
+        n\0l:x:1:1::/:\nhome:x:1:1::/h\0me:\n\
+        0:x:5:5::/:\n\
+        many:x:4294967294:007:a:/h:/s:more:and:more\n\
+        last:x:6:7::/last:/bin/sh";
+
+    #[test]
+    fn only_users_are_users() {
+        fn user<'a>(
+            name: &'a [u8],
+            id: u32,
+            group: u32,
+            home: &'a [u8],
+            shell: &'a [u8],
+        ) -> User<'a> {
+            User {
+                name,
+                id,
+                group,
+                home,
+                shell,
+            }
+        }
+        let expected = [
+            user(b"root", 0, 0, b"/root", b"/bin/bash"),
+            user(b"short", 2, 3, b"", b""),
+            user(b"0", 5, 5, b"/", b""),
+            user(b"many", u32::MAX - 1, 7, b"/h", b"/s"),
+            user(b"last", 6, 7, b"/last", b"/bin/sh"),
+        ];
+        assert_eq!(users(PASSWD).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn only_groups_are_groups() {
+        let file = b"a:x:1:x,y\nb:x:2\nc:x\n:x:3:x\nd:x:-1:x\n#e:x:4:x\nn\0:x:5:x\nf:x:6:";
+        let found: Vec<_> = groups(file).collect();
+        let expected: Vec<(&[u8], u32, &[u8])> =
+            vec![(b"a", 1, b"x,y"), (b"b", 2, b""), (b"f", 6, b"")];
+        assert_eq!(found, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(file in prop::collection::vec(prop::sample::select(b"\0ab:\n019,#+-".to_vec()), 0..200)) {
+            for user in users(&file) {
+                prop_assert!(user.id != u32::MAX && user.group != u32::MAX);
+                prop_assert!(!user.name.is_empty() && !user.home.contains(&0));
+            }
+            groups(&file).for_each(drop);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Who the command is, and what it may.
+
+use alloc::vec::Vec;
+use core::cell::OnceCell;
+
+use crate::chroot::Chroot;
+use crate::error::{Error, Step};
+use crate::process::environment::Change;
+use crate::sys::credentials::{Kind, groups, ids, set_groups, set_ids, set_no_new_privileges};
+use crate::sys::{BorrowedFd, Errno, split};
+use crate::text::line::Line;
+use crate::text::name::Name;
+use crate::user::accounts::{self, GROUP, PASSWD, User, id, is_number};
+use crate::user::capability::Capabilities;
+
+/// Who the command is to be, in numbers.
+#[derive(Default)]
+pub(crate) struct Identity {
+    /// User and group.
+    ids: Option<(u32, u32)>,
+    /// The supplementary groups, sorted, and room to see whether it worked.
+    groups: Option<(Vec<u32>, Vec<u32>)>,
+}
+
+impl Chroot {
+    /// Looks up who the command is to be, in this root, and makes its environment.
+    pub(crate) fn identify(&mut self, root: BorrowedFd) -> Result<Identity, Error<'static>> {
+        let mut identity = Identity::default();
+        let group_file = OnceCell::new();
+        let group_file = || match group_file.get() {
+            Some(file) => Ok(file),
+            None => accounts::read(root, GROUP).map(|file| group_file.get_or_init(|| file)),
+        };
+        let group_id = |text: &[u8]| match is_number(text) {
+            true => id(text).ok_or_else(|| no_such_number(Step::FindGroup, text)),
+            false => accounts::groups(group_file()?)
+                .find(|(name, ..)| *name == text)
+                .map(|(_, id, _)| id)
+                .ok_or_else(|| {
+                    let why = "it is not in the new root's /etc/group";
+                    Error::because(Step::FindGroup, text, why)
+                }),
+        };
+        let mut groups = None;
+        if let Some(wanted) = &self.user {
+            let mut words = wanted.bytes().splitn(2, |byte| *byte == b':');
+            let (user, group) = (words.next().unwrap_or_default(), words.next());
+            if user.is_empty() || group == Some(b"") {
+                let why = "a user is USER or USER:GROUP, by names or numbers";
+                return Err(Error::because(Step::FindUser, wanted.bytes(), why));
+            }
+            // A number needs no file.
+            let by_number = is_number(user);
+            let passwd = match accounts::read(root, PASSWD) {
+                Err(_) if by_number => Vec::new(),
+                result => result?,
+            };
+            let (number, account) = match by_number {
+                true => {
+                    let number = id(user).ok_or_else(|| no_such_number(Step::FindUser, user))?;
+                    (
+                        number,
+                        accounts::users(&passwd).find(|known| known.id == number),
+                    )
+                }
+                false => match accounts::users(&passwd).find(|known| known.name == user) {
+                    Some(account) => (account.id, Some(account)),
+                    None => {
+                        let why = "it is not in the new root's /etc/passwd";
+                        return Err(Error::because(Step::FindUser, user, why));
+                    }
+                },
+            };
+            let group = match (group, &account) {
+                (Some(group), _) => group_id(group)?,
+                (None, Some(account)) => account.group,
+                (None, None) => number,
+            };
+            identity.ids = Some((number, group));
+            let mut of_user = Vec::new();
+            if let (Some(account), None) = (&account, &self.groups) {
+                let file = match group_file() {
+                    Err(_) if by_number => &[][..],
+                    file => file?,
+                };
+                of_user.push(group);
+                for group in groups_of(account.name, file) {
+                    of_user.push(group);
+                }
+            }
+            groups = Some(of_user);
+            set_variables(&mut self.environment, account.as_ref());
+        }
+        if let Some(list) = &self.groups {
+            let mut given = Vec::new();
+            for group in split(list.bytes(), b',') {
+                given.push(group_id(group)?);
+            }
+            groups = Some(given);
+        }
+        identity.groups = groups.map(|mut groups: Vec<u32>| {
+            sort(&mut groups);
+            groups.dedup();
+            // With room for the main group, and to see that there are more.
+            let found = alloc::vec![0; groups.len() + 2];
+            (groups, found)
+        });
+        for change in core::mem::take(&mut self.changes) {
+            change.apply(&mut self.environment);
+        }
+        Ok(identity)
+    }
+}
+
+fn no_such_number(step: Step, text: &[u8]) -> Error<'static> {
+    Error::because(step, text, "numbers go from 0 to 4294967294")
+}
+
+/// The groups that have this member.
+fn groups_of<'a>(member: &'a [u8], file: &'a [u8]) -> impl Iterator<Item = u32> + 'a {
+    accounts::groups(file)
+        .filter(move |(_, _, members)| split(members, b',').any(|name| name == member))
+        .map(|(_, id, _)| id)
+}
+
+/// The variables that `su(1)` sets.
+fn set_variables(environment: &mut Vec<Name>, account: Option<&User>) {
+    let (name, home, shell) = account.map_or((&b""[..], &b""[..], &b""[..]), |account| {
+        (account.name, account.home, account.shell)
+    });
+    for (variable, value, other) in [
+        (&b"HOME"[..], home, &b"/"[..]),
+        (b"SHELL", shell, b"/bin/sh"),
+        (b"USER", name, b""),
+        (b"LOGNAME", name, b""),
+    ] {
+        let change = match if value.is_empty() { other } else { value } {
+            b"" => Change::Unset(Name::new(variable)),
+            value => Change::Set(Name::new(&[variable, b"=", value].concat())),
+        };
+        change.apply(environment);
+    }
+}
+
+impl Identity {
+    /// In the process that becomes the command: becomes the user, and gives up what the command is
+    /// not to have.
+    ///
+    /// First what takes a right that goes with the user: the bounding set and the groups; then the
+    /// group, since only root may; then the user.
+    pub(crate) fn assume<'a>(&mut self, chroot: &'a Chroot) -> Result<(), Error<'a>> {
+        let dropped = chroot.dropped_capabilities;
+        let not_dropped = |errno| Error::new(Step::DropCapabilities, b"", errno);
+        if dropped != Capabilities::NONE {
+            dropped.leave_bounding().map_err(not_dropped)?;
+        }
+        if let Some((wanted, found)) = &mut self.groups {
+            let group = self.ids.map(|(_, group)| group);
+            become_member(wanted, found, group)
+                .map_err(|errno| Error::new(Step::SetGroups, b"", errno))?;
+        }
+        if let (Some((user, group)), Some(name)) = (self.ids, &chroot.user) {
+            for (step, kind, id) in [
+                (Step::SetGroup, Kind::Group, group),
+                (Step::SetUser, Kind::User, user),
+            ] {
+                let become_it = set_ids(kind, id).and_then(|()| match ids(kind)? == [id; 3] {
+                    true => Ok(()),
+                    false => Err(Errno::EPERM),
+                });
+                become_it.map_err(|errno| Error::new(step, name.bytes(), errno))?;
+            }
+        }
+        if dropped != Capabilities::NONE {
+            dropped.leave().map_err(not_dropped)?;
+        }
+        if chroot.no_new_privileges {
+            set_no_new_privileges().map_err(|errno| Error::new(Step::Prepare, b"", errno))?;
+        }
+        Ok(())
+    }
+
+    /// Says it, for `--dry-run`: user and group.
+    pub(crate) fn describe_ids(&self, line: &mut Line) {
+        if let Some((user, group)) = self.ids {
+            line.push_number(user);
+            line.push(b":");
+            line.push_number(group);
+        }
+    }
+
+    /// The supplementary groups.
+    pub(crate) fn describe_groups(&self, line: &mut Line) {
+        let groups = self.groups.iter().flat_map(|(groups, _)| groups);
+        for (index, group) in groups.enumerate() {
+            line.push(if index == 0 { b"" } else { b"," });
+            line.push_number(*group);
+        }
+    }
+
+    pub(crate) fn has_ids(&self) -> bool {
+        self.ids.is_some()
+    }
+
+    pub(crate) fn has_groups(&self) -> bool {
+        self.groups.is_some()
+    }
+}
+
+/// Sets the supplementary groups to `wanted`. Where that is denied they may be right already, but
+/// for the main group, of which the command is a member in any case.
+fn become_member(wanted: &[u32], found: &mut [u32], main: Option<u32>) -> Result<(), Errno> {
+    let set = set_groups(wanted);
+    if !matches!(set, Ok(()) | Err(Errno::EPERM)) {
+        return set;
+    }
+    let count = groups(found).map_err(|errno| match errno {
+        Errno::EINVAL => Errno::EPERM,
+        errno => errno,
+    })?;
+    let found = found.get_mut(..count).unwrap_or_default();
+    // Their order is the host's.
+    sort(found);
+    let others = |id: &&u32| set.is_ok() || Some(**id) != main;
+    let found = found.iter().filter(others);
+    match found.eq(wanted.iter().filter(others)) {
+        true => Ok(()),
+        false => Err(Errno::EPERM),
+    }
+}
+
+/// By heapsort: a file may list very many groups, and the library's sort is 3 kB of code.
+fn sort(numbers: &mut [u32]) {
+    for start in (0..numbers.len() / 2).rev() {
+        sift(numbers, start);
+    }
+    for end in (1..numbers.len()).rev() {
+        numbers.swap(0, end);
+        if let Some(heap) = numbers.get_mut(..end) {
+            sift(heap, 0);
+        }
+    }
+}
+
+/// Moves a number down to where no child is greater.
+fn sift(heap: &mut [u32], mut parent: usize) {
+    loop {
+        let children = [2 * parent + 1, 2 * parent + 2].map(|child| (heap.get(child), child));
+        let Some((Some(greatest), child)) = children.into_iter().max() else {
+            return;
+        };
+        if heap.get(parent) >= Some(greatest) {
+            return;
+        }
+        heap.swap(parent, child);
+        parent = child;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::rust_2024::*;
+
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_sorts(numbers in prop::collection::vec(0u32..40, 0..100)) {
+            let (mut ours, mut theirs) = (numbers.clone(), numbers);
+            super::sort(&mut ours);
+            theirs.sort_unstable();
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Who the command is and what it may do.
+
+pub(crate) mod accounts;
+pub(crate) mod capability;
+pub(crate) mod id_map;
+pub(crate) mod identity;
