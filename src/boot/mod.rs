@@ -16,15 +16,16 @@ mod relay;
 mod switch_root;
 mod sysfs;
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::boot::cmdline::CommandLine;
 use crate::boot::command::GuestCommand;
 use crate::boot::events::Events;
 use crate::boot::port::Record;
-use crate::error::{Error, Step, Verbose};
-use crate::mount::Mount;
-use crate::mount::attach::{Attached, attach_all};
+use crate::error::{Error, Step};
+use crate::mount::attach::mount_in;
+use crate::mount::{Mount, Planned};
 use crate::process::exec::Command;
 use crate::sys::poll::clock;
 use crate::sys::process::{ExitStatus, id};
@@ -116,14 +117,11 @@ fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error<'static>> {
     let flags = fs::O_PATH | fs::O_DIRECTORY;
     let directory = fs::openat(BorrowedFd::CWD, root.as_c_str(), flags, 0)
         .map_err(|errno| Error::new(Step::OpenRoot, root.bytes(), errno).into_owned())?;
-    let mut attached = Attached::with_room_for(mounts);
-    let result = attach_all(directory.borrow(), mounts, &mut attached, Verbose::NOT);
-    // Not one of these mount points is made for the time of a run: a later run would take it for
-    // one that was left behind.
-    for made in &attached.shares {
-        let directory = fs::stat(made.borrow()).is_ok_and(|stat| stat.is_directory());
-        let _ = fs::fchmod(made.borrow(), if directory { 0o755 } else { 0o644 });
+    let mut planned = Vec::new();
+    for mount in mounts {
+        planned.push(Planned::new(Cow::Borrowed(mount)));
     }
+    let result = mount_in(directory.borrow(), &planned);
     // Mounting goes to the mount points.
     let _ = fs::chdir(c"/");
     result.map_err(Error::into_owned)

@@ -2,7 +2,7 @@
 //! shell in it, may well open `/dev/stderr`. So it gets pipes, and processes of ours pass on.
 
 use crate::error::{Error, Step};
-use crate::process::descriptors::close_all_but;
+use crate::process::descriptors::close_all_but_these;
 use crate::sys::poll::{Poll, poll};
 use crate::sys::shared::{Body, start_command};
 use crate::sys::signal::{SignalSet, set_blocked};
@@ -77,7 +77,7 @@ fn start(uses: [BorrowedFd; 2], does: &dyn Fn()) -> Result<(), Error<'static>> {
     let mut relay = || {
         // Not for it, and SIGPIPE is an error of its call.
         let _ = set_blocked(SignalSet::ALL);
-        let _ = close_all_but(uses);
+        let _ = close_all_but_these(uses);
         does();
         0u8
     };

@@ -1,22 +1,22 @@
 //! `Chroot`: the description of a run.
 
 pub(crate) mod plan;
+mod view;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 use crate::error::{Error, Step, Verbose};
-use crate::mount::{self, Mount, Source, overlay, stub};
-use crate::process::cwd::{WorkingDirectory, current_directory};
+use crate::mount::{self, Mount, overlay};
+use crate::process::cwd::WorkingDirectory;
 use crate::process::environment::Change;
 use crate::process::namespace::{Namespace, Namespaces};
 use crate::process::stdio::{STANDARD, Standard, Stdio};
 use crate::sys::poll::NANOSECONDS;
-use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
+use crate::sys::{BorrowedFd, fs, tty};
 use crate::text::line::Line;
 use crate::text::name::Name;
-use crate::text::path::PathBuffer;
 use crate::user::capability::Capabilities;
 use crate::user::id_map::MapUsers;
 
@@ -487,12 +487,6 @@ impl Chroot {
         check(self.groups.as_ref())
     }
 
-    pub(crate) fn open_new_root(&self) -> Result<OwnedFd, Error<'static>> {
-        let path = self.new_root.as_c_str();
-        fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
-            .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno).into_owned())
-    }
-
     /// Are the descriptors there that the command is to have? To be asked before any of ours is
     /// opened, which could get the number.
     pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error<'static>> {
@@ -518,51 +512,9 @@ impl Chroot {
         Ok(standard)
     }
 
-    /// The same run with relative sources made absolute, since mounting file systems changes the
-    /// current directory. Where such a mount has no target of its own, it follows.
-    pub(crate) fn prepared(&self) -> Result<Chroot, Error<'static>> {
-        let mut chroot = self.clone();
-        if let Some(path) = self.console.then(terminal_path).flatten() {
-            let path = path.bytes();
-            let console = Mount::bind(path).to("/dev/console").optional();
-            mount::add(&mut chroot.mounts, console);
-        }
-        for mount in &mut chroot.mounts {
-            if let Source::Copy(path) = &mount.source {
-                // One that is missing is told of, or left out, when it is to be mounted.
-                mount.contents = fs::read_all(path.as_c_str());
-            }
-            let (Source::Path(path) | Source::Copy(path)) = &mut mount.source else {
-                continue;
-            };
-            if path.bytes().first() == Some(&b'/') {
-                continue;
-            }
-            let mut absolute = PathBuffer::new();
-            current_directory(&mut absolute)
-                .and_then(|()| absolute.push_component(path.bytes()))
-                .map_err(|errno| Error::new(Step::WorkingDirectory, b"", errno))?;
-            let absolute = Name::new(absolute.bytes());
-            let is_target = mount.target == *path;
-            *path = absolute.clone();
-            if is_target {
-                mount.set_target(absolute);
-            }
-        }
-        Ok(chroot)
-    }
-
-    /// Removes the mount points that the run made, and with them what a killed run left there.
-    pub(crate) fn remove_stubs(&self, root: BorrowedFd) -> Result<(), Error<'_>> {
-        let mut result = Ok(());
-        for mount in self.mounts.iter().rev() {
-            let target = &mount.target;
-            if let Err(errno) = stub::remove(root, target.as_c_str()) {
-                let error = Error::new(Step::RemoveMountPoint, target.bytes(), errno);
-                result = result.and(Err(error));
-            }
-        }
-        result
+    /// The path of the terminal that is to be /dev/console.
+    pub(crate) fn console_path(&self) -> Option<Name> {
+        self.console.then(terminal_path).flatten()
     }
 }
 

@@ -50,9 +50,9 @@ impl Hints {
         OpenRoot ENOENT, OpenRoot ENOTDIR =>
             "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
                  --variant=minbase stable NEWROOT' makes";
-        OpenRoot EACCES, CloneRoot EACCES =>
-            "every directory on the way to NEWROOT must be open to this user, and with \
-                 --map-users auto to others (chmod o+x)";
+        OpenRoot EACCES =>
+            "every directory on the way to NEWROOT must be open to this user (chmod u+x, or o+x \
+                 for others)";
         Namespaces EPERM =>
             "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 \
                  where that exists; inside a chroot or a container they may be forbidden";
@@ -90,6 +90,13 @@ impl Hints {
                  with the option 'optional' (of a default: --no-mounts)";
         CloneRoot ENOSPC, OpenSource ENOSPC, Mount ENOSPC =>
             "the limit on mounts is reached: see sysctl fs.mount-max";
+        OpenTarget EBUSY =>
+            "a mount on / of NEWROOT would hide NEWROOT itself";
+        LockMountPoint EAGAIN =>
+            "another process holds a lock on it: see it with lslocks(8)";
+        LockMountPoint ENOSYS, LockMountPoint ENOLCK, LockMountPoint EOPNOTSUPP, LockMountPoint EBADF, LockMountPoint EINVAL =>
+            "another run may be using it, and this file system has no locks to tell: wait for its \
+                 end, or make the mount point an ordinary one (chmod 755)";
         MakeOutside _ =>
             "it lies below a directory bound from the host, where nothing is created: make it \
                  beforehand";

@@ -9,8 +9,8 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::error::hint::Hints;
+use crate::sys::Errno;
 use crate::sys::memory::Page;
-use crate::sys::{BorrowedFd, Errno, net};
 use crate::text::line::Line;
 
 pub use step::Step;
@@ -133,16 +133,6 @@ impl<'a> Error<'a> {
         (self.0.step, self.0.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
-    /// Is it that the limit on open files was reached?
-    pub(crate) fn is_of_too_many_files(&self) -> bool {
-        self.0.why == Why::Errno(Errno::EMFILE)
-    }
-
-    /// Is it that the end of a process could not be waited for?
-    pub(crate) fn is_of_waiting(&self) -> bool {
-        self.0.step == Step::Wait
-    }
-
     /// The exit status that says it: 127 for a command that is not there, 126 for one that cannot
     /// be run, 125 for everything else.
     pub fn status(&self) -> u8 {
@@ -236,40 +226,12 @@ impl<'a> Error<'a> {
         }
     }
 
-    /// Sends the error to our other process: step, errno, length of the object, object, place.
-    /// The message has room for what a path can be: what is longer is cut.
-    pub(crate) fn send(&self, socket: BorrowedFd) {
-        const LONGEST: usize = 4096;
-        let Why::Errno(errno) = self.0.why else {
-            return;
-        };
-        let object = &self.0.object[..self.0.object.len().min(LONGEST)];
-        let place = &self.0.place[..self.0.place.len().min(LONGEST)];
-        let mut line = Line::new();
-        line.push(&[b'E', self.0.step as u8]);
-        line.push(&errno.number().to_ne_bytes());
-        line.push(&(object.len() as u32).to_ne_bytes());
-        line.push(object);
-        line.push(place);
-        // If nobody listens any more there is nobody to tell.
-        let _ = net::send(socket, line.bytes());
-    }
-
-    /// The error that [`Error::send`] sent; `None` for any other message.
-    pub(crate) fn receive(message: &[u8]) -> Option<Error<'static>> {
-        let (head, rest) = message.split_first_chunk::<10>()?;
-        let step = *Step::ALL.get(usize::from(head[1]))?;
-        let errno = i32::from_ne_bytes([head[2], head[3], head[4], head[5]]);
-        let length = u32::from_ne_bytes([head[6], head[7], head[8], head[9]]) as usize;
-        let (object, place) = rest.split_at_checked(length)?;
-        (head[0] == b'E').then(|| {
-            Error(Page::new(Failure {
-                step,
-                object: Cow::Owned(object.to_vec()),
-                place: Cow::Owned(place.to_vec()),
-                why: Why::Errno(Errno::from_number(errno)),
-            }))
-        })
+    /// The parts of an error of the kernel's, as they are sent to our other process.
+    pub(crate) fn parts(&self) -> Option<(Step, &[u8], &[u8], Errno)> {
+        match self.0.why {
+            Why::Errno(errno) => Some((self.0.step, &self.0.object, &self.0.place, errno)),
+            Why::Because(_) | Why::Signal(_) => None,
+        }
     }
 }
 

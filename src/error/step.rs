@@ -12,9 +12,14 @@ macro_rules! steps {
         }
 
         impl Step {
-            pub(super) const ALL: &[Step] = &[$(Step::$name),*];
+            const ALL: &[Step] = &[$(Step::$name),*];
             // One text, since a table of references would be larger than it.
             const WORDS: &str = concat!($($verb, "|", $($preposition,)? "\n"),*);
+
+            /// The step of a number, as it travels between our own processes.
+            pub(crate) fn from_number(number: u8) -> Option<Step> {
+                Step::ALL.get(usize::from(number)).copied()
+            }
 
             /// What is done to the object, and the word between the object and the place.
             pub(super) fn words(self) -> (&'static str, &'static str) {
@@ -55,6 +60,8 @@ steps! {
     Namespace: "make a new namespace of the type";
     /// The maps of a user namespace.
     MapIds: "write";
+    /// A second user namespace, in which the kernel locks mounts.
+    LockMounts: "lock the mounts of the command";
     /// Inherited descriptors.
     CloseFiles: "close inherited files";
     /// The propagation of the new mount namespace.

@@ -2,17 +2,16 @@
 
 use core::ffi::CStr;
 
+use crate::mount::bind::{self, Bind, move_classic};
 use crate::mount::overlay::{MEMORY, MEMORY_FLAGS};
 use crate::mount::pivot::ON_TOP_OF_ROOT;
-use crate::mount::resolve::{open_walked, walk};
 use crate::sys::mount::{MNT_DETACH, mount, umount};
-use crate::sys::{BorrowedFd, Errno, fs};
-use crate::text::path::{PathBuffer, split_last};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// A tmpfs on top of the root, from which the copy is bound to its place. Dropped, only that stays.
+/// A tmpfs on top of our root with one file in it. Dropped, only what was bound from it stays.
 pub(crate) struct Memory;
 
-/// Where the copy is until then.
+/// Where the file is.
 pub(crate) const COPY: &CStr = c"/../copy";
 
 impl Memory {
@@ -31,22 +30,22 @@ impl Drop for Memory {
     }
 }
 
-/// Puts the copy into the root itself, which is an overlay: there it is a file like others. ENOENT
-/// where its directory is missing; EXDEV where that is in another mount.
-pub(crate) fn put_in_overlay(root: BorrowedFd, path: &CStr, contents: &[u8]) -> Result<(), Errno> {
-    let landing = walk(root, path)?;
-    let (above, name) = split_last(landing.path.bytes());
-    let parent = open_walked(root, above)?;
-    if fs::stat(parent.borrow())?.mount_id != fs::stat(root)?.mount_id {
-        return Err(Errno::EXDEV);
+/// Attaches a copy to a mount point.
+pub(crate) fn attach(contents: &[u8], flags: u32, point: BorrowedFd) -> Result<OwnedFd, Errno> {
+    let _memory = Memory::holding(contents)?;
+    match bind::take(BorrowedFd::CWD, COPY, false, flags).map_err(|(_, errno)| errno)? {
+        tree @ Bind::Tree { .. } => tree.attach(COPY, false, flags, point),
+        Bind::Classic { .. } => move_classic(COPY, (COPY, COPY), false, flags, point),
     }
-    let mut c_name = PathBuffer::new();
-    c_name.push(name)?;
-    match fs::unlinkat(parent.borrow(), c_name.as_c_str(), false) {
+}
+
+/// Puts the copy into an overlay itself: there it is a file like others, which may be replaced.
+pub(crate) fn put(directory: BorrowedFd, name: &CStr, contents: &[u8]) -> Result<(), Errno> {
+    match fs::unlinkat(directory, name, false) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno),
     }
-    write_new(parent.borrow(), c_name.as_c_str(), contents)
+    write_new(directory, name, contents)
 }
 
 fn write_new(directory: BorrowedFd, name: &CStr, contents: &[u8]) -> Result<(), Errno> {

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use crate::mount::attach::bind_at;
+use crate::mount::bind::bind_file;
 use crate::sys::{BorrowedFd, Errno, fs};
 
 /// Name, path on the host, major and minor number (`Documentation/admin-guide/devices.txt`).
@@ -45,7 +45,7 @@ fn make_all(dev: BorrowedFd) -> Result<(), Errno> {
             Err(Errno::EPERM) => {
                 let flags = fs::O_CREAT | fs::O_EXCL | fs::O_NOFOLLOW;
                 let point = fs::openat(dev, name, flags, 0o666)?;
-                bind_at(host, point.borrow())?;
+                bind_file(host, point.borrow())?;
             }
             result => result?,
         }

@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
-use crate::mount::attach::{bind_at, bind_read_only};
-use crate::mount::resolve::resolve;
+use crate::mount::bind::{bind_file, bind_read_only};
+use crate::mount::resolve::open_landing;
 use crate::sys::mount::{MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, mount};
 use crate::sys::{BorrowedFd, Errno, fs};
 
@@ -32,17 +32,37 @@ pub(crate) const COVERED: [&CStr; 11] = [
     c"/sys/firmware",
 ];
 
-/// Masks what there is of these inside `root`.
-pub(crate) fn mask(root: BorrowedFd) -> Result<(), Error<'static>> {
-    type Mask = fn(BorrowedFd, &CStr, BorrowedFd) -> Result<(), Errno>;
-    let each = |paths: &[&'static CStr], mask: Mask| {
-        for path in paths {
-            let masked = match resolve(root, path) {
-                // Not in this kernel, or there is no such mount.
+/// What of these lies in a file system of this type, `proc` or `sysfs`, as its own paths.
+fn paths_in(
+    paths: &'static [&CStr],
+    kind: u64,
+) -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
+    let top: &[u8] = match kind {
+        fs::PROC_SUPER_MAGIC => b"/proc",
+        fs::SYSFS_MAGIC => b"/sys",
+        _ => b"/none",
+    };
+    paths.iter().filter_map(move |path| {
+        let path = path.to_bytes();
+        Some((path, path.strip_prefix(top)?))
+    })
+}
+
+/// Masks what there is of these in a mount, if that shows proc or sysfs: by the mount's own
+/// descriptor, so that no link and no other mount in front of it matters.
+pub(crate) fn mask(top: BorrowedFd) -> Result<(), Error<'static>> {
+    let kind = fs::statfs(top)
+        .map_err(|errno| Error::new(Step::Mask, b"/proc", errno))?
+        .0;
+    type Mask = fn(BorrowedFd) -> Result<(), Errno>;
+    let each = |paths: &'static [&'static CStr], mask: Mask| {
+        for (path, below) in paths_in(paths, kind) {
+            let masked = match open_landing(top, below) {
+                // Not in this kernel.
                 Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
-                found => found.and_then(|found| mask(root, path, found.borrow())),
+                found => found.and_then(|found| mask(found.borrow())),
             };
-            masked.map_err(|errno| Error::new(Step::Mask, path.to_bytes(), errno))?;
+            masked.map_err(|errno| Error::new(Step::Mask, path, errno))?;
         }
         Ok(())
     };
@@ -50,9 +70,9 @@ pub(crate) fn mask(root: BorrowedFd) -> Result<(), Error<'static>> {
     each(&COVERED, cover)
 }
 
-fn cover(_: BorrowedFd, _: &CStr, found: BorrowedFd) -> Result<(), Errno> {
+fn cover(found: BorrowedFd) -> Result<(), Errno> {
     if !fs::stat(found)?.is_directory() {
-        return bind_at(c"/dev/null", found);
+        return bind_file(c"/dev/null", found);
     }
     fs::fchdir(found)?;
     let flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;

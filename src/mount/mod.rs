@@ -1,17 +1,20 @@
 //! What the new root shows: the description of a mount, and the default set.
 
 pub(crate) mod attach;
-pub(crate) mod copy;
+mod bind;
+mod copy;
 mod devices;
+mod file_system;
 pub(crate) mod mask;
 pub(crate) mod overlay;
 pub(crate) mod pivot;
-pub(crate) mod read_only;
+pub(crate) mod point;
 pub(crate) mod remount;
 pub(crate) mod resolve;
 pub(crate) mod spec;
 pub(crate) mod stub;
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::sys::mount::{
@@ -50,8 +53,38 @@ pub struct Mount {
     pub(crate) host_instead: bool,
     /// The usual devices are made in it.
     pub(crate) devices: bool,
-    /// What a copy holds, read before the run.
+    /// Nobody asked for it.
+    pub(crate) by_default: bool,
+}
+
+/// A mount of a plan: with what was found out about its source before the run.
+pub(crate) struct Planned<'a> {
+    pub(crate) mount: Cow<'a, Mount>,
+    /// The source made absolute, and the target where it follows the source.
+    pub(crate) source: Option<Name>,
+    pub(crate) target: Option<Name>,
+    /// What a copy holds.
     pub(crate) contents: Result<Vec<u8>, Errno>,
+}
+
+impl<'a> Planned<'a> {
+    pub(crate) fn new(mount: Cow<'a, Mount>) -> Planned<'a> {
+        Planned {
+            mount,
+            source: None,
+            target: None,
+            contents: Ok(Vec::new()),
+        }
+    }
+
+    pub(crate) fn source(&self) -> &Name {
+        let source = self.source.as_ref();
+        source.unwrap_or_else(|| self.mount.source.name())
+    }
+
+    pub(crate) fn target(&self) -> &Name {
+        self.target.as_ref().unwrap_or(&self.mount.target)
+    }
 }
 
 /// What a mount shows.
@@ -111,7 +144,7 @@ impl Mount {
             device: None,
             host_instead: false,
             devices: false,
-            contents: Ok(Vec::new()),
+            by_default: false,
         }
     }
 
@@ -180,13 +213,17 @@ impl Mount {
         proc.host_instead = true;
         sys.host_instead = true;
         let shm = Mount::file_system("tmpfs", "/dev/shm");
-        Vec::from([
+        let mut defaults = Vec::from([
             Mount::bind("/dev").recursive(),
             proc,
             sys,
             shm.options(b"optional,nosuid,nodev,mode=1777"),
             Mount::bind("/etc/resolv.conf").optional(),
-        ])
+        ]);
+        defaults
+            .iter_mut()
+            .for_each(|mount| mount.by_default = true);
+        defaults
     }
 
     /// A `/dev` of the run's own: a tmpfs with null, zero, full, random, urandom and tty, links to
@@ -203,6 +240,10 @@ impl Mount {
             pts.options(b"nosuid,noexec,newinstance,mode=620,ptmxmode=666"),
             new("/dev/shm", "nosuid,nodev,mode=1777"),
         ]
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.flags & MOUNT_ATTR_RDONLY != 0
     }
 
     /// Do both go to the same path? `/a//b/.` is `/a/b`.

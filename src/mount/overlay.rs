@@ -58,20 +58,19 @@ pub(crate) fn mount_overlay(
     mount(c"overlay", target, c"overlay", flags, options)
 }
 
-/// Attaches an overlay of `new_root`, without what is mounted below it, on top of our root, and
-/// gives a descriptor for it: as [`attach_new_root`](crate::mount::pivot::attach_new_root). The tmpfs lies
+/// Attaches an overlay of the current directory, which is `new_root`, without what is mounted below
+/// it, on top of our root, and gives a descriptor for it: as [`attach_new_root`](crate::mount::pivot::attach_new_root). The tmpfs lies
 /// between, and goes with the old root.
 ///
 /// In a user namespace the overlay's own marks are `user.` attributes, since `trusted.` ones are
 /// for the host's root.
 pub(crate) fn attach_overlay<'a>(
-    new_root: &'a CStr,
+    new_root: &'a Name,
     memory_options: &'a Name,
     in_user_namespace: bool,
 ) -> Result<OwnedFd, Error<'a>> {
-    let failed = |errno| Error::new(Step::Overlay, new_root.to_bytes(), errno);
-    // Before the tmpfs, which a path that starts with the root's `..` would lead to.
-    let tree = match open_tree(BorrowedFd::CWD, new_root, false) {
+    let failed = |errno| Error::new(Step::Overlay, new_root.bytes(), errno);
+    let tree = match open_tree(BorrowedFd::CWD, c".", false) {
         Err(Errno::ENOSYS) => None,
         tree => Some(tree.map_err(failed)?),
     };
@@ -98,7 +97,7 @@ pub(crate) fn attach_overlay<'a>(
         None => Err(Errno::ENOSYS),
     };
     match attached {
-        Err(Errno::ENOSYS) => mount(new_root, lower_path, c"", MS_BIND, c""),
+        Err(Errno::ENOSYS) => mount(c".", lower_path, c"", MS_BIND, c""),
         result => result,
     }
     .map_err(failed)?;

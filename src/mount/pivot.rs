@@ -66,10 +66,11 @@ fn climb(root: BorrowedFd) -> Result<Outside, Errno> {
 /// path, the kernel does go up to what is mounted on it.
 pub(crate) const ON_TOP_OF_ROOT: &CStr = c"/..";
 
-/// Attaches a copy of all mounts of `new_root` on top of our root, and gives a descriptor for it.
-/// Paths go on to mean what they did, since a path starts below what is mounted on the root.
-pub(crate) fn attach_new_root(new_root: &CStr) -> Result<OwnedFd, Errno> {
-    match open_tree(BorrowedFd::CWD, new_root, true) {
+/// Attaches a copy of the current directory, with all that is mounted below it, on top of our root,
+/// and gives a descriptor for it. Paths go on to mean what they did, since a path starts below what
+/// is mounted on the root.
+pub(crate) fn attach_new_root() -> Result<OwnedFd, Errno> {
+    match open_tree(BorrowedFd::CWD, c".", true) {
         Ok(tree) => match move_mount_to_root(tree.borrow()) {
             Err(Errno::ENOSYS) => {}
             result => return result.map(|()| tree),
@@ -77,13 +78,9 @@ pub(crate) fn attach_new_root(new_root: &CStr) -> Result<OwnedFd, Errno> {
         Err(Errno::ENOSYS) => {}
         Err(errno) => return Err(errno),
     }
-    mount(new_root, c"/", c"", MS_BIND | MS_REC, c"")?;
-    fs::openat(
-        BorrowedFd::CWD,
-        ON_TOP_OF_ROOT,
-        fs::O_PATH | fs::O_DIRECTORY,
-        0,
-    )
+    mount(c".", c"/", c"", MS_BIND | MS_REC, c"")?;
+    let flags = fs::O_PATH | fs::O_DIRECTORY;
+    fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, flags, 0)
 }
 
 /// Makes `new_root`, which [`attach_new_root`] attached, the root of this mount namespace. The old

@@ -1,33 +1,81 @@
-//! Mount flags where `mount_setattr(2)` is missing (Linux before 5.12): each mount remounted.
+//! The flags of mounts that are attached: by `mount_setattr(2)`, and where that is missing (Linux
+//! before 5.12) by a remount of each mount.
+//!
+//! A tree that is to be read-only becomes private too: as a slave of the host's it would receive what
+//! the host mounts there later, and that could be written.
 
-use core::ffi::CStr;
-
-use crate::mount::resolve::{resolve, walk};
+use crate::mount::resolve::open_landing;
 use crate::sys::mount::{
-    MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, mount as mount_call,
+    Attributes, MOUNT_ATTR_RDONLY, MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY,
+    MS_REC, MS_REMOUNT, mount as mount_call, mount_setattr,
 };
 use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::path::PathBuffer;
 use crate::text::short::Short;
 
-/// Sets the flags of the mount that is attached at `target`, and with `recursive` of those below
-/// it. Nothing of ours runs in this mount namespace yet, so nobody meets it without its flags.
-/// `top` is that mount; where there was no descriptor for it, it is looked up.
-pub(crate) fn set_flags_of_attached(
-    root: BorrowedFd,
-    target: &CStr,
-    top: Option<BorrowedFd>,
-    flags: u32,
-    recursive: bool,
-) -> Result<(), Errno> {
-    match top {
-        Some(top) => change_flags(top, flags, 0)?,
-        None => change_flags(resolve(root, target)?.borrow(), flags, 0)?,
+/// What a bind with these flags is to have.
+pub(crate) fn attributes(flags: u32) -> Attributes {
+    let is_read_only = flags & MOUNT_ATTR_RDONLY != 0;
+    Attributes {
+        set: flags,
+        clear: 0,
+        propagation: if is_read_only { MS_PRIVATE } else { 0 },
     }
-    if recursive {
-        set_flags_below(root, target, flags)?;
+}
+
+/// Makes every mount below the top of `root` read-only and private, the top itself private alone:
+/// mount points have still to be made there.
+pub(crate) fn protect_below(root: BorrowedFd) -> Result<(), Errno> {
+    let was_writable = fs::statfs(root)?.1 as u32 & MS_RDONLY == 0;
+    match mount_setattr(root, attributes(MOUNT_ATTR_RDONLY), true) {
+        Err(Errno::ENOSYS) => {
+            make_private(root)?;
+            return set_flags_below(root, MS_RDONLY);
+        }
+        result => result?,
     }
-    Ok(())
+    match was_writable {
+        true => unprotect(root),
+        false => Ok(()),
+    }
+}
+
+/// Makes the top of `root` read-only.
+pub(crate) fn protect(root: BorrowedFd) -> Result<(), Errno> {
+    match mount_setattr(root, attributes(MOUNT_ATTR_RDONLY), false) {
+        Err(Errno::ENOSYS) => change_flags(root, MS_RDONLY, 0),
+        result => result,
+    }
+}
+
+/// Undoes [`protect`], to remove the mount points that were made there.
+pub(crate) fn unprotect(root: BorrowedFd) -> Result<(), Errno> {
+    let attributes = Attributes {
+        clear: MOUNT_ATTR_RDONLY,
+        ..Attributes::default()
+    };
+    match mount_setattr(root, attributes, false) {
+        Err(Errno::ENOSYS) => change_flags(root, 0, MS_RDONLY),
+        result => result,
+    }
+}
+
+/// Remounts an attached mount, and with `recursive` those below it, with these flags. `top` is its
+/// own descriptor. Nothing runs in this mount namespace yet, so nobody meets it without them.
+pub(crate) fn remount(top: BorrowedFd, flags: u32, recursive: bool) -> Result<(), Errno> {
+    if flags & MS_RDONLY != 0 {
+        make_private(top)?;
+    }
+    change_flags(top, flags, 0)?;
+    match recursive {
+        true => set_flags_below(top, flags),
+        false => Ok(()),
+    }
+}
+
+fn make_private(top: BorrowedFd) -> Result<(), Errno> {
+    let path = Short::in_proc(top);
+    mount_call(c"", path.as_c_str(), c"", MS_REC | MS_PRIVATE, c"")
 }
 
 /// A remount replaces all flags, so those that the mount has are given again: a user namespace
@@ -48,28 +96,43 @@ pub(crate) fn change_flags(mounted: BorrowedFd, set: u32, clear: u32) -> Result<
     mount_call(c"", path.as_c_str(), c"", flags, c"")
 }
 
-/// The paths of mountinfo are those of the caller's root, on top of which `root` is attached: a
-/// line is about a mount inside `root` when that path, taken inside `root`, leads to the mount
-/// that the line names.
-pub(crate) fn set_flags_below(root: BorrowedFd, target: &CStr, flags: u32) -> Result<(), Errno> {
-    let top = walk(root, target)?.path;
+/// Each mount below `top` has a line in mountinfo with a path below that of `top`. Others may have
+/// such a path too, so what is found there from `top` has to be the mount that the line names.
+fn set_flags_below(top: BorrowedFd, flags: u32) -> Result<(), Errno> {
+    let id = fs::stat(top)?.mount_id;
+    let mut top_path = PathBuffer::new();
+    visit_mounts(&mut |mount, path| {
+        if mount == id {
+            top_path.truncate(0);
+            top_path.push(path)?;
+        }
+        Ok(())
+    })?;
+    let top_path = match top_path.bytes() {
+        b"/" => b"",
+        path => path,
+    };
+    visit_mounts(&mut |mount, path| {
+        let rest = path.strip_prefix(top_path).unwrap_or_default();
+        if rest.len() < 2 || rest[0] != b'/' {
+            return Ok(());
+        }
+        match open_landing(top, rest) {
+            Ok(mounted) if fs::stat(mounted.borrow())?.mount_id == mount => {
+                change_flags(mounted.borrow(), flags, 0)
+            }
+            Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    })
+}
+
+/// Calls `visit` with the identity and the path of each mount.
+fn visit_mounts(visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), Errno>) -> Result<(), Errno> {
     let mountinfo = fs::openat(BorrowedFd::CWD, c"/proc/self/mountinfo", fs::O_RDONLY, 0)?;
     let mut lines = Lines::new(mountinfo.borrow());
     while let Some((id, path)) = lines.next()? {
-        let below = path
-            .bytes()
-            .strip_prefix(top.bytes())
-            .is_some_and(|rest| rest.len() > 1 && rest.starts_with(b"/"));
-        if !below {
-            continue;
-        }
-        match resolve(root, path.as_c_str()) {
-            Ok(mounted) if fs::stat(mounted.borrow())?.mount_id == id => {
-                change_flags(mounted.borrow(), flags, 0)?;
-            }
-            Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {}
-            Err(errno) => return Err(errno),
-        }
+        visit(id, path.bytes())?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use core::ops::{Deref, DerefMut};
 
 use crate::error::{Error, Step};
 use crate::pid1::{Above, End, Event, Habits, Orders, Pid1, Process, Reaping, end_others};
-use crate::process::descriptors::close_all_but;
+use crate::process::descriptors::close_all_but_these;
 use crate::process::exec::Command;
 use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::process::{
@@ -287,7 +287,7 @@ impl Init {
         let pidfd = command.as_ref().map(|command| command.pidfd);
         let ours = [Some(signals.borrow()), pidfd].into_iter();
         let ours = ours.chain(around.standard).flatten();
-        close_all_but(ours.chain(around.kept.iter().copied()))?;
+        close_all_but_these(ours.chain(around.kept.iter().copied()))?;
 
         let mut pid1 = Pid1 {
             signals: signals.borrow(),

@@ -6,8 +6,7 @@
 pub(crate) mod init;
 
 use crate::error::{Error, Step};
-use crate::process::channel;
-use crate::sys::net::{receive, send};
+use crate::process::channel::{Order, Report};
 use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, id, reaped_status, wait};
 use crate::sys::signal::{
@@ -230,12 +229,11 @@ impl Pid1<'_> {
     fn stopped(&mut self, signal: u32) {
         match &mut self.above {
             Above::Supervisor(socket) => {
-                let message = match signal {
-                    SIGTTIN | SIGTTOU => channel::NEEDS_FOREGROUND,
-                    _ => channel::STOPPED,
+                let report = match signal {
+                    SIGTTIN | SIGTTOU => Report::NeedsForeground,
+                    _ => Report::Stopped,
                 };
-                // A supervisor that is gone is noticed by the loop.
-                let _ = send(*socket, message);
+                report.send(*socket);
             }
             Above::Owner(_) => {}
             // Nobody could continue the first process of a system.
@@ -257,7 +255,13 @@ impl Pid1<'_> {
         match &mut self.above {
             // We lead a group of our own, so whatever reaches us was meant for the command: it
             // comes from the supervisor, or from someone who names our pid.
-            Above::Supervisor(_) | Above::Owner(_) => {}
+            Above::Supervisor(socket) => {
+                // It waits for no longer than this.
+                if let SIGHUP | SIGINT | SIGQUIT | SIGTERM = signal.number {
+                    Report::Took.send(*socket);
+                }
+            }
+            Above::Owner(_) => {}
             Above::Nobody(jobs) if !jobs.is_for_command(signal) => return,
             Above::Nobody(jobs) => {
                 if signal.number == SIGCONT && jobs.may_give_foreground() {
@@ -312,18 +316,12 @@ impl Pid1<'_> {
         let (Above::Supervisor(socket) | Above::Owner(Some(socket))) = self.above else {
             return true;
         };
-        // What is said to pid 1 is one byte.
-        let mut buffer = [0; 2];
-        match receive(socket, &mut buffer) {
-            Ok(0) => return false,
-            Ok(length) => match &buffer[..length] {
-                channel::FOREGROUND => self.give_foreground(),
-                channel::STOP => self.send(SIGSTOP),
-                channel::END => return false,
-                channel::DETACH => self.above = Above::Owner(None),
-                _ => {}
-            },
-            Err(_) => {}
+        match Order::receive(socket) {
+            None | Some(Some(Order::End)) => return false,
+            Some(Some(Order::Foreground)) => self.give_foreground(),
+            Some(Some(Order::Stop)) => self.send(SIGSTOP),
+            Some(Some(Order::Detach)) => self.above = Above::Owner(None),
+            Some(Some(Order::Mapped) | None) => {}
         }
         true
     }

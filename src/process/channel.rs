@@ -1,33 +1,262 @@
-//! What the supervisor outside and pid 1 inside say to each other over their socket; an error
-//! travels there too. Either side knows by its end that the other is gone.
+//! What the supervisor outside and pid 1 inside say to each other over their socket.
+//!
+//! Each message has a type and checked ranges; what fits nothing is dropped. Whoever holds the other
+//! end can at most end its own run with a wrong status. Either side knows by the end of the socket that
+//! the other is gone.
 
+use crate::error::{Error, Step};
+use crate::mount::stub::Record;
 use crate::sys::memory::Page;
+use crate::sys::net::{self, receive};
+use crate::sys::{BorrowedFd, Errno};
+use crate::text::line::Line;
 
-/// From pid 1: a signal stopped the command.
-pub(crate) const STOPPED: &[u8] = b"S";
-/// From pid 1: the command was stopped because it used the terminal from the background.
-pub(crate) const NEEDS_FOREGROUND: &[u8] = b"T";
-/// From pid 1: there are stubs in the root, to be removed after the run.
-pub(crate) const STUBS: &[u8] = b"M";
-/// From pid 1: it has removed them.
-pub(crate) const CLEAN: &[u8] = b"C";
-/// From pid 1, before the number of the signal: it killed the command. pid 1's own exit status
-/// cannot tell that from an exit with 128 and the number.
-pub(crate) const KILLED: u8 = b'K';
-/// From pid 1, for a program that does not wait: the command was executed, or an error came before.
-pub(crate) const EXECUTED: &[u8] = b"X";
-/// From the process that becomes the command: the kernel tells its pid with it (unix(7),
-/// SCM_CREDENTIALS).
-pub(crate) const WILL_BE_COMMAND: &[u8] = b"W";
-/// To pid 1: the run is in the foreground again; the command is to have it and to go on.
-pub(crate) const FOREGROUND: &[u8] = b"F";
-/// To pid 1: its users are mapped.
-pub(crate) const MAPPED: &[u8] = b"U";
-/// To pid 1: stop the command. A SIGSTOP would stop pid 1 instead.
-pub(crate) const STOP: &[u8] = b"P";
-/// To pid 1: go on when nobody is there any more.
-pub(crate) const DETACH: &[u8] = b"D";
-/// To pid 1: end, as if nobody were there any more.
-pub(crate) const END: &[u8] = b"Q";
-/// Room for any message.
-pub(crate) type Buffer = Page<[u8; 2 * 4096 + 512]>;
+/// Room for any message: an error with two paths of the greatest length.
+pub(crate) type Buffer = Page<[u8; Line::LENGTH_MAX]>;
+
+/// What pid 1 reports.
+pub(crate) enum Report<'a> {
+    /// A signal stopped the command.
+    Stopped,
+    /// The command was stopped because it used the terminal from the background.
+    NeedsForeground,
+    /// These mount points were made, and are to be removed after the run.
+    Stubs(Records<'a>),
+    /// They are gone again.
+    Clean,
+    /// This signal killed the command. pid 1's own exit status cannot tell that from an exit with 128
+    /// and the number.
+    Killed(u8),
+    /// For a program that does not wait: the command was executed, or an error came before.
+    Executed,
+    /// From the process that becomes the command: the kernel tells its pid with it (unix(7),
+    /// SCM_CREDENTIALS).
+    WillBeCommand,
+    /// A signal that asks for the end was taken.
+    Took,
+    /// A step failed.
+    Failed(Error<'static>),
+}
+
+const STOPPED: u8 = b'S';
+const NEEDS_FOREGROUND: u8 = b'T';
+const STUBS: u8 = b'M';
+const CLEAN: u8 = b'C';
+const KILLED: u8 = b'K';
+const EXECUTED: u8 = b'X';
+const WILL_BE_COMMAND: u8 = b'W';
+const TOOK: u8 = b'A';
+const FAILED: u8 = b'E';
+
+/// The last signal of the kernel's.
+const SIGNAL_MAX: u8 = 64;
+
+impl Report<'_> {
+    /// Reads a message; `None` for what is none.
+    pub(crate) fn parse(message: &[u8]) -> Option<Report<'_>> {
+        let (kind, rest) = message.split_first()?;
+        Some(match (*kind, rest) {
+            (STOPPED, []) => Report::Stopped,
+            (NEEDS_FOREGROUND, []) => Report::NeedsForeground,
+            (CLEAN, []) => Report::Clean,
+            (EXECUTED, []) => Report::Executed,
+            (WILL_BE_COMMAND, []) => Report::WillBeCommand,
+            (TOOK, []) => Report::Took,
+            (KILLED, [signal @ 1..=SIGNAL_MAX]) => Report::Killed(*signal),
+            (STUBS, records) => Report::Stubs(Records(records)),
+            (FAILED, rest) => Report::Failed(parse_error(rest)?),
+            _ => return None,
+        })
+    }
+
+    /// Sends it. A supervisor that is gone needs to be told nothing.
+    pub(crate) fn send(&self, socket: BorrowedFd) {
+        let message: &[u8] = match self {
+            Report::Stopped => &[STOPPED],
+            Report::NeedsForeground => &[NEEDS_FOREGROUND],
+            Report::Clean => &[CLEAN],
+            Report::Executed => &[EXECUTED],
+            Report::WillBeCommand => &[WILL_BE_COMMAND],
+            Report::Took => &[TOOK],
+            Report::Killed(signal) => &[KILLED, *signal],
+            // These have functions of their own.
+            Report::Stubs(_) | Report::Failed(_) => return,
+        };
+        let _ = net::send(socket, message);
+    }
+}
+
+/// Sends an error of the kernel's: step, errno, length of the object, object, place. What is longer
+/// than a path can be is cut.
+pub(crate) fn send_error(socket: BorrowedFd, error: &Error) {
+    const LONGEST: usize = 4096;
+    let Some((step, object, place, errno)) = error.parts() else {
+        return;
+    };
+    let cut = |text: &'_ [u8]| text.len().min(LONGEST);
+    let (object, place) = (&object[..cut(object)], &place[..cut(place)]);
+    let mut line = Line::new();
+    line.push(&[FAILED, step as u8]);
+    line.push(&(errno.number() as u16).to_ne_bytes());
+    line.push(&(object.len() as u16).to_ne_bytes());
+    line.push(object);
+    line.push(place);
+    let _ = net::send(socket, line.bytes());
+}
+
+fn parse_error(message: &[u8]) -> Option<Error<'static>> {
+    let (&[step, low, high, length @ ..], rest) = message.split_first_chunk::<5>()?;
+    let step = Step::from_number(step)?;
+    let errno = u16::from_ne_bytes([low, high]);
+    let errno = (1..=4095).contains(&errno).then_some(errno)?;
+    let length = usize::from(u16::from_ne_bytes(length));
+    let (object, place) = rest.split_at_checked(length)?;
+    let errno = Errno::from_number(errno.into());
+    Some(Error::between(step, object, place, errno).into_owned())
+}
+
+/// Mount points that were made, as a message holds them.
+pub(crate) struct Records<'a>(&'a [u8]);
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        let (head, rest) = self.0.split_first_chunk::<21>()?;
+        let (&inode, head) = head.split_first_chunk::<8>()?;
+        let (&device, head) = head.split_first_chunk::<8>()?;
+        let &[flags, a, b, c, d] = head else {
+            return None;
+        };
+        let (above, rest) = rest.split_at_checked(u16::from_ne_bytes([a, b]).into())?;
+        let (name, rest) = rest.split_at_checked(u16::from_ne_bytes([c, d]).into())?;
+        self.0 = rest;
+        // One name, and a path of names.
+        let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
+        let is_path = |path: &[u8]| path.is_empty() || path.first() == Some(&b'/');
+        let mut names = above.split(|byte| *byte == b'/').skip(1);
+        let fits = is_name(name) && !name.contains(&b'/') && is_path(above) && names.all(is_name);
+        fits.then_some(Record {
+            above,
+            name,
+            identity: [u64::from_ne_bytes(inode), u64::from_ne_bytes(device)],
+            is_directory: flags & 1 != 0,
+            has_companion: flags & 2 != 0,
+            is_locked: flags & 4 != 0,
+        })
+    }
+}
+
+/// Sends what was made, in as many messages as it needs.
+pub(crate) fn send_records<'a>(
+    socket: BorrowedFd,
+    records: impl Iterator<Item = Record<'a>>,
+) -> Result<(), Errno> {
+    let mut line = Line::new();
+    line.push(&[STUBS]);
+    for record in records {
+        let length = 21 + record.above.len() + record.name.len();
+        if line.bytes().len() + length > Line::LENGTH_MAX {
+            net::send(socket, line.bytes())?;
+            line = Line::new();
+            line.push(&[STUBS]);
+        }
+        let flags = [record.is_directory, record.has_companion, record.is_locked];
+        let [directory, companion, locked] = flags.map(u8::from);
+        let [inode, device] = record.identity.map(u64::to_ne_bytes);
+        let [above, name] =
+            [record.above, record.name].map(|text| (text.len() as u16).to_ne_bytes());
+        let flags = [directory | companion << 1 | locked << 2];
+        for part in [
+            &inode[..],
+            &device,
+            &flags,
+            &above,
+            &name,
+            record.above,
+            record.name,
+        ] {
+            line.push(part);
+        }
+    }
+    net::send(socket, line.bytes())
+}
+
+/// What the supervisor orders pid 1 to do: one byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The run is in the foreground again; the command is to have it and to go on.
+    Foreground = b'F' as isize,
+    /// The users of the new user namespace are mapped.
+    Mapped = b'U' as isize,
+    /// Stop the command. A SIGSTOP would stop pid 1 instead.
+    Stop = b'P' as isize,
+    /// Go on when nobody is there any more.
+    Detach = b'D' as isize,
+    /// End, as if nobody were there any more.
+    End = b'Q' as isize,
+}
+
+impl Order {
+    /// Sends it.
+    pub(crate) fn send(self, socket: BorrowedFd) -> Result<(), Errno> {
+        net::send(socket, &[self as u8])
+    }
+
+    /// Receives one without waiting: `None` where the other end is closed, and `Some(None)` for what
+    /// is no order.
+    pub(crate) fn receive(socket: BorrowedFd) -> Option<Option<Order>> {
+        const ALL: [Order; 5] = [
+            Order::Foreground,
+            Order::Mapped,
+            Order::Stop,
+            Order::Detach,
+            Order::End,
+        ];
+        let mut message = [0; 2];
+        match receive(socket, &mut message) {
+            Ok(0) => None,
+            Ok(1) => Some(ALL.into_iter().find(|order| *order as u8 == message[0])),
+            Ok(_) | Err(_) => Some(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::rust_2024::*;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever bytes come, what is read of them is in its range.
+        #[test]
+        fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
+            if let Some(first) = message.first_mut() {
+                *first = *kind.get(b"STMCKXWAE");
+            }
+            match Report::parse(&message) {
+                Some(Report::Killed(signal)) => prop_assert!((1..=64).contains(&signal)),
+                Some(Report::Failed(error)) => prop_assert!((1..=4095).contains(&error.errno().unwrap())),
+                Some(Report::Stubs(records)) => for record in records {
+                    prop_assert!(!record.name.contains(&b'/') && record.name != b".." && !record.name.is_empty());
+                    prop_assert!(!record.above.split(|byte| *byte == b'/').any(|name| name == b".."));
+                },
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_signal_out_of_range_is_none() {
+        for signal in [0, 65, 128, 215, 255] {
+            assert!(Report::parse(&[KILLED, signal]).is_none());
+        }
+        assert!(matches!(
+            Report::parse(&[KILLED, 64]),
+            Some(Report::Killed(64))
+        ));
+    }
+}

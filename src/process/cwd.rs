@@ -1,9 +1,7 @@
 //! The directory that the command starts in.
 
-use core::ffi::CStr;
-
 use crate::error::{Error, Step};
-use crate::sys::{Errno, fs};
+use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
 
@@ -16,15 +14,18 @@ pub(crate) enum WorkingDirectory {
     Kept,
 }
 
-/// The caller's directory as the new root will name it; and goes to the new root.
-pub(crate) fn keep_current_directory<'a>(
-    new_root: &'a CStr,
+/// The caller's directory as the new root will name it; and goes to the new root, with what came of
+/// that.
+pub(crate) fn keep_current_directory(
+    new_root: BorrowedFd,
     kept: &mut PathBuffer,
-) -> Result<(), Error<'a>> {
+) -> Result<Result<(), Errno>, Error<'static>> {
     let unknown = |errno| Error::new(Step::WorkingDirectory, b"", errno);
     let mut current = PathBuffer::new();
     current_directory(&mut current).map_err(unknown)?;
-    fs::chdir(new_root).map_err(|errno| Error::new(Step::OpenRoot, new_root.to_bytes(), errno))?;
+    if let Err(errno) = fs::fchdir(new_root) {
+        return Ok(Err(errno));
+    }
     let mut above = PathBuffer::new();
     current_directory(&mut above).map_err(unknown)?;
     let below = match current.bytes().strip_prefix(above.bytes()) {
@@ -32,7 +33,8 @@ pub(crate) fn keep_current_directory<'a>(
         _ => current.bytes(),
     };
     kept.push(if below.is_empty() { b"/" } else { below })
-        .map_err(unknown)
+        .map_err(unknown)?;
+    Ok(Ok(()))
 }
 
 /// `getcwd(2)`, which says "(unreachable)" in front of a path outside our root.

@@ -3,45 +3,37 @@
 use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, Errno, fs, process};
 
-/// Closes every descriptor but the standard ones and `ours`, of which there may be ten.
-pub(crate) fn close_all_but<'a>(
+/// Closes every descriptor but the standard ones and these, of which there may be ten.
+pub(crate) fn close_all_but_these<'a>(
     ours: impl IntoIterator<Item = BorrowedFd<'a>>,
-) -> Result<(), Error<'static>> {
-    close_all_but_given(&mut ours.into_iter(), &[])
-}
-
-/// The same, without what the command was given by number.
-pub(crate) fn close_all_but_given<'a>(
-    ours: &mut dyn Iterator<Item = BorrowedFd<'a>>,
-    given: &[u32],
 ) -> Result<(), Error<'static>> {
     let mut kept = [u32::MAX; 10];
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
     }
-    close_others(&kept, given)
+    close_all_but(&|first| kept.into_iter().filter(|number| *number >= first).min())
 }
 
-fn close_others(ours: &[u32], given: &[u32]) -> Result<(), Error<'static>> {
+/// Closes every descriptor but the standard ones and those that are kept: `next` gives the smallest of
+/// them that is not below a number.
+pub(crate) fn close_all_but(next: &dyn Fn(u32) -> Option<u32>) -> Result<(), Error<'static>> {
     let failed = |errno| Error::new(Step::CloseFiles, b"", errno);
-    let kept = || ours.iter().chain(given).copied();
     let mut first = 3;
     loop {
-        // The next that is kept, or u32::MAX after the last: that is no descriptor.
-        let next = kept().filter(|number| *number >= first).min();
-        let next = next.unwrap_or(u32::MAX);
-        if first < next {
-            // SAFETY: of what this process owns, only `ours` is used from now on.
-            let closed = unsafe { fs::close_range(first, next - 1) };
+        // u32::MAX, which is no descriptor, comes after the last.
+        let kept = next(first).unwrap_or(u32::MAX);
+        if first < kept {
+            // SAFETY: of what this process owns, only what is kept is used from now on.
+            let closed = unsafe { fs::close_range(first, kept - 1) };
             match closed {
-                Err(Errno::ENOSYS) => return close_one_by_one(ours, given).map_err(failed),
+                Err(Errno::ENOSYS) => return close_one_by_one(next).map_err(failed),
                 result => result.map_err(failed)?,
             }
         }
-        if next == u32::MAX {
+        if kept == u32::MAX {
             return Ok(());
         }
-        first = next + 1;
+        first = kept + 1;
     }
 }
 
@@ -62,10 +54,10 @@ pub(crate) fn close_given(given: &[u32]) {
 }
 
 /// Where `close_range(2)` is missing.
-fn close_one_by_one(ours: &[u32], given: &[u32]) -> Result<(), Errno> {
+fn close_one_by_one(next: &dyn Fn(u32) -> Option<u32>) -> Result<(), Errno> {
     let close = |number: u32| {
-        if number > 2 && !ours.contains(&number) && !given.contains(&number) {
-            // SAFETY: of what this process owns, only `ours` is used from now on.
+        if number > 2 && next(number) != Some(number) {
+            // SAFETY: of what this process owns, only what is kept is used from now on.
             let _ = unsafe { fs::close(number) };
         }
     };

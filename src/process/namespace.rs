@@ -3,9 +3,10 @@
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
+use crate::sys::credentials::{CAP_SYS_ADMIN, capabilities};
 use crate::sys::process::{
-    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
-    CLONE_NEWUSER, CLONE_NEWUTS, Fork, fork, setdomainname, sethostname,
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER,
+    CLONE_NEWUTS, Fork, fork, setdomainname, sethostname,
 };
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net};
 use crate::text::short::Short;
@@ -83,7 +84,9 @@ impl Namespace {
     }
 }
 
-/// Which namespaces a run has of its own.
+/// Which namespaces a run has of its own, beside the mount namespace. That is made by the process
+/// inside, once it is in NEWROOT: of a directory that was entered before the kernel makes a copy in
+/// the new namespace, and of a descriptor it does not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Namespaces {
     /// `CLONE_NEW*`, but for that of the user namespace.
@@ -95,7 +98,7 @@ pub(crate) struct Namespaces {
 impl Namespaces {
     /// Those of a run that asks for nothing else.
     pub(crate) const DEFAULT: Namespaces = Namespaces {
-        flags: CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID,
+        flags: CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID,
         user: None,
     };
 
@@ -134,6 +137,8 @@ impl Namespaces {
     pub(crate) fn make<T>(self, make: impl FnOnce(u32) -> Result<T, Errno>) -> Result<T, Errno> {
         match self.user {
             Some(true) => Err(Errno::EPERM),
+            // The mount namespace needs the right too, where no other asks for it.
+            _ if self.flags == 0 && !may_unshare() => Err(Errno::EPERM),
             _ => make(self.flags),
         }
     }
@@ -158,6 +163,10 @@ impl Namespaces {
         }
         Error::new(Step::Namespaces, b"", errno)
     }
+}
+
+fn may_unshare() -> bool {
+    capabilities().is_ok_and(|sets| sets.effective & 1 << CAP_SYS_ADMIN != 0)
 }
 
 /// Forks into namespaces. Says, in the child too, whether there is a new user namespace.
@@ -188,22 +197,33 @@ pub(crate) fn bring_loopback_up() -> Result<(), Error<'static>> {
 /// be denied for that (user_namespaces(7)): dropping a group could give a right that the group is
 /// denied.
 pub(crate) fn map_one(
+    proc: Option<BorrowedFd>,
     (user, group): (u32, u32),
     (inner_user, inner_group): (u32, u32),
 ) -> Result<(), Error<'static>> {
-    write_file(c"/proc/self/setgroups", b"deny")?;
-    for (file, inner, id) in [
-        (c"/proc/self/uid_map", inner_user, user),
-        (c"/proc/self/gid_map", inner_group, group),
-    ] {
-        let mut map = Short::new();
-        map.push_number(inner);
+    write_file(proc, c"/proc/self/setgroups", b"deny")?;
+    write_map(proc, c"/proc/self/uid_map", [inner_user, user, 1])?;
+    write_map(proc, c"/proc/self/gid_map", [inner_group, group, 1])
+}
+
+/// Writes a map of one range: the first number inside, the first outside, and how many.
+pub(crate) fn write_map(
+    proc: Option<BorrowedFd>,
+    file: &'static CStr,
+    range: [u32; 3],
+) -> Result<(), Error<'static>> {
+    let mut map = Short::new();
+    for number in range {
+        map.push_number(number);
         map.push(b" ");
-        map.push_number(id);
-        map.push(b" 1\n");
-        write_file(file, map.bytes())?;
     }
-    Ok(())
+    write_file(proc, file, map.bytes())
+}
+
+/// Opens the host's proc, by which maps are written.
+pub(crate) fn open_proc() -> Result<OwnedFd, Error<'static>> {
+    fs::openat(BorrowedFd::CWD, c"/proc", fs::O_PATH | fs::O_DIRECTORY, 0)
+        .map_err(|errno| Error::new(Step::MapIds, b"/proc/self/uid_map", errno))
 }
 
 /// Are we in a user namespace, and not in the one that the kernel has started with, whose number
@@ -214,8 +234,18 @@ pub(crate) fn in_user_namespace() -> bool {
         .is_ok_and(|length| &name[..length] != b"user:[4026531837]")
 }
 
-fn write_file(path: &'static CStr, text: &[u8]) -> Result<(), Error<'static>> {
-    fs::openat(BorrowedFd::CWD, path, fs::O_WRONLY, 0)
+/// Writes to a file below `/proc`, where no other proc is given.
+fn write_file(
+    proc: Option<BorrowedFd>,
+    path: &'static CStr,
+    text: &[u8],
+) -> Result<(), Error<'static>> {
+    let below_proc = || CStr::from_bytes_until_nul(path.to_bytes_with_nul().get(6..)?).ok();
+    let (directory, name) = match proc {
+        Some(proc) => (proc, below_proc().unwrap_or(path)),
+        None => (BorrowedFd::CWD, path),
+    };
+    fs::openat(directory, name, fs::O_WRONLY, 0)
         .and_then(|file| fs::write_all(file.borrow(), text))
         .map_err(|errno| Error::new(Step::MapIds, path.to_bytes(), errno))
 }

@@ -3,6 +3,7 @@
 use core::ffi::{CStr, c_char};
 
 use rootlet::sys::credentials::{capabilities, is_ambient};
+use rootlet::sys::memory::set_own_words;
 use rootlet::sys::process::exit;
 use rootlet::sys::{BorrowedFd, fs::write_all};
 
@@ -54,6 +55,8 @@ pub(super) unsafe extern "C" fn enter(stack: *const usize) -> ! {
         }
         (arguments, environment, has_file_rights(end.add(1).cast()))
     };
+    // SAFETY: as above; the words are ours to write, and nobody reads them after the run has begun.
+    unsafe { remember_words(arguments.cast(), environment.cast()) };
     if has_file_rights {
         // The status says it too, where standard error is closed.
         let _ = write_all(BorrowedFd::STDERR, REFUSAL);
@@ -63,6 +66,24 @@ pub(super) unsafe extern "C" fn enter(stack: *const usize) -> ! {
         Words(arguments.cast()),
         Words(environment.cast()),
     ))
+}
+
+/// Says where the arguments after the first and the environment are: the kernel lays their strings out
+/// in this order, one after the other.
+///
+/// # Safety
+///
+/// Both are such arrays as the kernel makes.
+unsafe fn remember_words(arguments: *const *const c_char, environment: *const *const c_char) {
+    let last = Words(environment).last();
+    let last = last.or_else(|| Words(arguments).last());
+    let (Some(first), Some(last)) = (Words(arguments).next(), last) else {
+        return;
+    };
+    let start = first.as_ptr_range().end.addr() + 1;
+    let end = last.as_ptr_range().end.addr();
+    // SAFETY: the caller's promise.
+    unsafe { set_own_words(start, end.saturating_sub(start)) };
 }
 
 /// Did this file give its rights to whoever has executed it?

@@ -1,21 +1,19 @@
 //! A closure in a new root, with the caller's memory.
 
-use core::cell::{Cell, OnceCell};
+use core::cell::Cell;
 use core::mem::forget;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
-use crate::mount::attach::Attached;
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
-use crate::process::channel;
-use crate::process::descriptors::close_all_but;
-use crate::process::exec::Command;
+use crate::process::channel::{self, Report};
+use crate::process::descriptors::close_all_but_these;
 use crate::process::namespace::{Namespace, Namespaces};
-use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
+use crate::run::launch::{Owner, prepare};
 use crate::run::supervisor::Heard;
-use crate::sys::net::{receive, send, socketpair};
+use crate::sys::net::{receive, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
     CLONE_NEWUSER, ExitStatus, Fork, Waited, Who, can_tell_reaped_status, effective_ids, exit,
@@ -25,10 +23,8 @@ use crate::sys::shared::{Body, Stack, dumpable, set_dumpable, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_blocked, set_sigchld, signalfd};
 use crate::sys::{Errno, OwnedFd, fs};
 use crate::text::path::PathBuffer;
-use crate::tty::jobs::{Job, JobControl};
 use crate::user::capability::Capabilities;
 use crate::user::id_map::MapUsers;
-use crate::user::identity::Identity;
 
 /// Enough for the deepest of our own calls, in a build without optimization too.
 const STACK_OF_PID_1: usize = 512 * 1024;
@@ -116,8 +112,6 @@ impl Chroot {
     /// As for [`Chroot::call`].
     #[inline]
     unsafe fn call_body(&self, body: &mut dyn FnMut()) -> Result<(), Error<'static>> {
-        self.check_names()?;
-        let prepare = |errno| Error::new(Step::Prepare, b"", errno);
         let namespaces = self.namespaces;
         if !namespaces.has(Namespace::Pid) {
             let why = "a closure needs a pid namespace of its own";
@@ -134,11 +128,10 @@ impl Chroot {
             let why = "it takes no range of users";
             return Err(Error::because(Step::Call, b"", why));
         }
-        let chroot = self.prepared()?;
-        let new_root = self.open_new_root()?;
+        let plan = self.compile()?;
         let stack_of_pid1 = Stack::new(STACK_OF_PID_1).map_err(prepare)?;
         let stack_of_closure = Stack::new(STACK_OF_CLOSURE).map_err(prepare)?;
-        let (to_inside, to_supervisor) = socketpair().map_err(prepare)?;
+        let (to_supervisor, to_inside) = socketpair().map_err(prepare)?;
         // Whoever handles a signal in this thread would use what the closure uses.
         let user_namespace = Cell::new(false);
         let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
@@ -147,27 +140,8 @@ impl Chroot {
             error
         };
         let signals = signalfd(SignalSet::BUT_FAULTS).map_err(|errno| unblocked(prepare(errno)))?;
-        let mut inside = Inside {
-            chroot: &chroot,
-            command: Command::new(&[], &[]),
-            fallback: Command::new(&[], &[]),
-            identity: Identity::default(),
-            attached: Attached::with_room_for(&chroot.mounts),
-            root: OnceCell::new(),
-            entered: false,
-            started: None,
-            standard: Standard::new(),
-            for_owner: false,
-            supervisor: to_supervisor,
-            signals,
-            caller_mask,
-            caller: effective_ids(),
-            jobs: JobControl {
-                job: Job::Shared,
-                terminal: None,
-            },
-            pty: None,
-        };
+        let mut inside = Inside::new(&plan, Owner::Caller, to_supervisor, signals);
+        inside.caller_mask = caller_mask;
         let state = AtomicU8::new(RUNNING);
         let peer = to_inside.number() as u32;
 
@@ -179,9 +153,12 @@ impl Chroot {
                 // SAFETY: this process never uses it; it would not see the caller's end otherwise.
                 let _ = unsafe { fs::close(peer) };
                 // The ids are mapped already where that is to be done.
+                inside.new_user_namespace = user_namespace.get();
+                let mut kept = PathBuffer::new();
                 let end = inside
-                    .set_up(user_namespace.get())
-                    .and_then(|kept| inside.run_closure(&kept, &stack_of_closure, &state, body));
+                    .enter_new_root(&mut kept)
+                    .and_then(|()| inside.set_up())
+                    .and_then(|()| inside.run_closure(&kept, &stack_of_closure, &state, body));
                 inside.conclude(end)
             };
             let mut pid1: Body = &mut pid1;
@@ -203,31 +180,30 @@ impl Chroot {
                         )
                     }
                 }
-                Err(errno) => Err(namespaces.refused(errno)),
+                Err(errno) => Err(Failed::ToStart(namespaces.refused(errno))),
             }
         };
         unprotect_memory();
         let _ = set_blocked(caller_mask);
         // These numbers are of pid 1's descriptors, not of ours.
-        inside.attached.shares.drain(..).for_each(forget);
+        inside.mounts.abandon();
+        inside.mounts.points.stubs.abandon();
         forget(inside.root.take());
 
         let ended = match ended {
             Ok(ended) => ended,
-            Err(error) => {
-                if error.is_of_waiting() {
-                    // The stacks may be in use still.
-                    forget((stack_of_pid1, stack_of_closure));
-                }
+            Err(Failed::ToStart(error)) => return Err(error),
+            Err(Failed::ToWait(error)) => {
+                // The stacks may be in use still.
+                forget((stack_of_pid1, stack_of_closure));
                 return Err(error);
             }
         };
         let mut heard = Heard::default();
         heard.listen(to_inside.borrow());
-        if heard.has_left_stubs(ended) {
-            let removed = chroot.remove_stubs(new_root.borrow());
-            removed.unwrap_or_else(|error| error.print());
-        }
+        let root = plan.new_root.borrow();
+        let removed = heard.remove_left(root, plan.targets(), ended, None);
+        removed.unwrap_or_else(|error| error.print());
         if let Some(error) = heard.error.take() {
             return Err(error);
         }
@@ -240,9 +216,16 @@ impl Chroot {
     }
 }
 
+/// Why there is no status of a process that shares our memory.
+enum Failed {
+    ToStart(Error<'static>),
+    /// It may run still, on its stack.
+    ToWait(Error<'static>),
+}
+
 /// Waits for a process that shares our memory.
-fn ended(pidfd: OwnedFd) -> Result<ExitStatus, Error<'static>> {
-    let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
+fn ended(pidfd: OwnedFd) -> Result<ExitStatus, Failed> {
+    let failed = |errno| Failed::ToWait(Error::new(Step::Wait, b"pid 1", errno));
     match wait(Who::Pidfd(pidfd.borrow())).map_err(failed)? {
         Waited::Ended(_, status) => Ok(status),
         _ => Err(failed(Errno::ECHILD)),
@@ -262,39 +245,42 @@ unsafe fn start_in_user_namespace(
     stack_of_pid1: &Stack,
     pid1: &mut Body,
     peer: u32,
-) -> Result<ExitStatus, Error<'static>> {
-    let failed = |errno| namespaces.refused(errno);
+) -> Result<ExitStatus, Failed> {
+    let failed = |errno| Failed::ToStart(namespaces.refused(errno));
     let stack = Stack::new(STACK_OF_PID_1).map_err(failed)?;
     let (ours, holders) = socketpair().map_err(failed)?;
-    let mut told = channel::Buffer::zeros().map_err(failed)?;
+    let mut message = channel::Buffer::zeros().map_err(failed)?;
     let ids = effective_ids();
     // SAFETY: the child allocates nothing.
     let holder = match unsafe { fork(CLONE_NEWUSER) }.map_err(failed)? {
         Fork::Parent(_, holder) => holder,
         Fork::Child => {
             // It must keep nothing open by which others see that we are gone.
-            let mapped = close_all_but([holders.borrow()]).and_then(|()| {
-                // This memory is a copy, and nobody inside sees this process.
+            let mapped = close_all_but_these([holders.borrow()]).and_then(|()| {
+                // The maps of a process that is not dumpable are root's to write. This memory is a copy.
                 let _ = set_dumpable(1);
-                map_users.map(ids, holders.borrow())
+                let mapped = map_users.map(ids, holders.borrow());
+                // It has the host's root and mounts, and user 0 inside may see it in a proc.
+                let _ = set_dumpable(0);
+                mapped
             });
             match mapped {
                 Ok(()) => {
-                    let _ = send(holders.borrow(), b"mapped");
+                    Report::Clean.send(holders.borrow());
                     // Until it has been entered, or nobody will.
                     let _ = poll(&mut [Poll::new(holders.borrow())], None);
                 }
-                Err(error) => error.send(holders.borrow()),
+                Err(error) => channel::send_error(holders.borrow(), &error),
             }
             exit(0)
         }
     };
     drop(holders);
     let _ = poll(&mut [Poll::new(ours.borrow())], None);
-    let length = receive(ours.borrow(), &mut *told).unwrap_or(0);
-    let started = match Error::receive(&told[..length]) {
-        Some(error) => Err(error),
-        None => {
+    let length = receive(ours.borrow(), &mut *message).unwrap_or(0);
+    let started = match Report::parse(&message[..length]) {
+        Some(Report::Failed(error)) => Err(Failed::ToStart(error)),
+        _ => {
             let mut refused = None;
             let ends = [peer, ours.number() as u32];
             let mut enter = || {
@@ -328,7 +314,7 @@ unsafe fn start_in_user_namespace(
     };
     drop(ours);
     let _ = wait(Who::Pidfd(holder.borrow()));
-    if started.as_ref().is_err_and(Error::is_of_waiting) {
+    if let Err(Failed::ToWait(_)) = &started {
         forget(stack);
     }
     started
@@ -362,7 +348,7 @@ impl<'a> Inside<'a> {
                 0
             }
             Err(error) => {
-                error.send(self.supervisor.borrow());
+                channel::send_error(self.supervisor.borrow(), &error);
                 error.status()
             }
         };

@@ -1,19 +1,22 @@
 //! `Child`: a command that runs while its caller does other things.
 
+use alloc::vec::Vec;
 use core::fmt;
 
-use crate::chroot::Chroot;
+use crate::chroot::plan::Plan;
 use crate::error::{Error, Step};
-use crate::process::channel;
+use crate::process::channel::Order;
 use crate::process::namespace::Namespace;
+use crate::run::launch::Launched;
 use crate::run::supervisor::Heard;
-use crate::sys::net::send;
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, wait};
 use crate::sys::signal::{self, SIGKILL, SIGSTOP};
 use crate::sys::{BorrowedFd, Errno, OwnedFd};
+use crate::text::name::Name;
+use crate::user::id_map::UserNamespace;
 
-/// A command in a new root that [`Chroot::spawn`] has started, with the pid 1 around it.
+/// A command in a new root that [`Chroot::spawn`](crate::Chroot::spawn) has started, with the pid 1 around it.
 ///
 /// A root does not outlive its owner: **when a `Child` is dropped, all that runs inside is killed**,
 /// waited for, and the mount points that were made for it are removed. The same, but for the
@@ -38,27 +41,26 @@ pub struct Child {
     pid1: OwnedFd,
     inside: OwnedFd,
     heard: Heard,
-    /// With its directory: where the stubs are.
-    chroot: Chroot,
+    /// Where its mount points are, and where the mounts go.
     new_root: OwnedFd,
+    targets: Vec<Name>,
+    user_namespace: Option<UserNamespace>,
+    has_pid_namespace: bool,
     ended: Option<Result<ExitStatus, Error<'static>>>,
     detached: bool,
 }
 
 impl Child {
-    pub(crate) fn new(
-        (id, pid1): (i32, OwnedFd),
-        inside: OwnedFd,
-        chroot: Chroot,
-        new_root: OwnedFd,
-    ) -> Child {
+    pub(crate) fn new(launched: Launched, inside: OwnedFd, plan: Plan) -> Child {
         Child {
-            id,
-            pid1,
+            id: launched.id,
+            pid1: launched.pid1,
             inside,
             heard: Heard::default(),
-            chroot,
-            new_root,
+            targets: plan.targets().map(Name::new).collect(),
+            has_pid_namespace: plan.chroot.namespaces.has(Namespace::Pid),
+            new_root: plan.new_root,
+            user_namespace: launched.user_namespace,
             ended: None,
             detached: false,
         }
@@ -110,10 +112,13 @@ impl Child {
             }
         };
         self.heard.listen(self.inside.borrow());
-        if self.heard.has_left_stubs(ended) {
-            let removed = self.chroot.remove_stubs(self.new_root.borrow());
-            removed.unwrap_or_else(|error| error.print());
-        }
+        let removed = self.heard.remove_left(
+            self.new_root.borrow(),
+            self.targets.iter().map(Name::bytes),
+            ended,
+            self.user_namespace.as_ref(),
+        );
+        removed.unwrap_or_else(|error| error.print());
         let result = match self.heard.error.take() {
             Some(error) => Err(error),
             None => Ok(self.heard.status(ended)),
@@ -160,10 +165,10 @@ impl Child {
         let number = u32::from(number);
         let sent = match self.ended {
             Some(_) => Err(Errno::ESRCH),
-            None if number == SIGSTOP => send(self.inside.borrow(), channel::STOP),
+            None if number == SIGSTOP => Order::Stop.send(self.inside.borrow()),
             // The kernel would kill that one alone.
-            None if number == SIGKILL && !self.has_pid_namespace() => {
-                send(self.inside.borrow(), channel::END)
+            None if number == SIGKILL && !self.has_pid_namespace => {
+                Order::End.send(self.inside.borrow())
             }
             None => signal::send(self.pid1.borrow(), number),
         };
@@ -173,10 +178,6 @@ impl Child {
             errno => errno,
         })
         .map_err(|errno| Error::new(Step::Signal, b"the command", errno))
-    }
-
-    fn has_pid_namespace(&self) -> bool {
-        self.chroot.namespaces.has(Namespace::Pid)
     }
 
     /// Kills all that runs inside; to have its status, [wait](Child::wait). That it has ended
@@ -206,7 +207,7 @@ impl Child {
     ///
     /// What kept pid 1 from being told (ENOMEM); the command is killed then.
     pub fn detach(mut self) -> Result<(), Error<'static>> {
-        match send(self.inside.borrow(), channel::DETACH) {
+        match Order::Detach.send(self.inside.borrow()) {
             Ok(()) => self.detached = true,
             // It ends, or has ended: nothing is left to live on.
             Err(Errno::EPIPE) => {}
@@ -224,8 +225,8 @@ impl Drop for Child {
             return;
         }
         if self.kill().is_err() {
-            // We may no more. But pid 1 ends by itself when it hears that nobody is there.
-            let _ = send(self.inside.borrow(), channel::END);
+            // We lost the right to signal it. But pid 1 ends by itself when it hears that nobody is there.
+            let _ = Order::End.send(self.inside.borrow());
         }
         let _ = self.wait();
     }

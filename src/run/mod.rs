@@ -3,26 +3,23 @@
 pub(crate) mod call;
 pub(crate) mod child;
 pub(crate) mod inside;
+pub(crate) mod launch;
 pub(crate) mod spawn;
 pub(crate) mod status;
 pub(crate) mod supervisor;
 
-use core::cell::OnceCell;
-
 use crate::chroot::Chroot;
-use crate::error::{Error, Step};
-use crate::mount::attach::Attached;
-use crate::process::exec::Command;
-use crate::process::namespace::fork_into;
+use crate::error::Error;
 use crate::run::inside::Inside;
+use crate::run::launch::{Owner, prepare};
 use crate::run::status::Status;
-use crate::run::supervisor::Supervisor;
-use crate::sys::process::{ExitStatus, Fork, effective_ids};
+use crate::run::supervisor::{Heard, Supervisor};
+use crate::sys::net;
+use crate::sys::process::ExitStatus;
+use crate::sys::shared::set_dumpable;
 use crate::sys::signal::{SignalSet, set_blocked, signalfd};
-use crate::sys::{fs, net};
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::Pty;
-use crate::user::id_map::end_unmapped;
 
 impl Chroot {
     /// Runs the command and waits for it, for a program whose purpose that is, as `rootlet run`
@@ -65,29 +62,19 @@ impl Chroot {
     }
 
     fn run_telling(&self, status: &Status) -> Result<ExitStatus, Error<'static>> {
-        self.check_names()?;
-        let prepare = |errno| Error::new(Step::Prepare, b"", errno);
-        let mut chroot = self.prepared()?;
-        let mut new_root = self.open_new_root()?;
-        if new_root.number() <= 2 {
-            drop(new_root);
-            fs::open_standard_descriptors().map_err(prepare)?;
-            new_root = self.open_new_root()?;
-        }
-        let identity = chroot.identify(new_root.borrow())?;
-
-        let standard = chroot.open_standard()?;
+        let plan = self.compile()?;
+        let standard = self.open_standard()?;
         let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
-        let (to_inside, to_supervisor) = net::socketpair().map_err(prepare)?;
+        let (to_supervisor, to_inside) = net::socketpair().map_err(prepare)?;
         if self.status_descriptor.is_some() {
             net::learn_senders(to_inside.borrow()).map_err(prepare)?;
         }
-        let pty = match chroot.pty {
+        let pty = match self.pty {
             true => Pty::open()?,
             false => None,
         };
-        let mut jobs = match chroot.new_session {
+        let mut jobs = match self.new_session {
             true => JobControl::without_terminal(),
             false => JobControl::look(),
         };
@@ -95,55 +82,36 @@ impl Chroot {
             // The keys are the command's, but the foreground stays with us.
             jobs.job = Job::Own { foreground: false };
         }
-        let inside = Inside {
-            chroot: &chroot,
-            command: Command::new(&chroot.words, &chroot.environment).with_argv0(&chroot.argv0),
-            fallback: Command::new(&chroot.fallback, &chroot.environment).with_argv0(&chroot.argv0),
-            identity,
-            attached: Attached::with_room_for(&chroot.mounts),
-            root: OnceCell::new(),
-            entered: false,
-            started: None,
-            standard,
-            for_owner: false,
-            supervisor: to_supervisor,
-            signals,
-            caller_mask,
-            caller: effective_ids(),
-            jobs,
-            pty,
-        };
-        // SAFETY: the child allocates nothing; `inside` is all it needs.
-        let (id, pid1, new_user_namespace) = match unsafe { fork_into(chroot.namespaces) } {
-            Ok((Fork::Parent(id, pid1), new_user_namespace)) => (id, pid1, new_user_namespace),
-            Ok((Fork::Child, new_user_namespace)) => {
-                drop(to_inside);
-                inside.run(new_user_namespace)
-            }
-            Err(error) => return Err(error),
-        };
-        // So that the end of pid 1 is the end of what can be heard from it.
+        let mut inside = Inside::new(&plan, Owner::Supervisor, to_supervisor, signals);
+        inside.standard = standard;
+        inside.caller_mask = caller_mask;
+        inside.jobs = jobs;
+        inside.pty = pty;
+        // SAFETY: this process has one thread, or only this one uses what `inside` holds.
+        let launched = unsafe { inside.launch(to_inside.borrow()) }?;
+        // Nothing that sees us inside may trace us. The child needed its own maps first.
+        let _ = set_dumpable(0);
+        // Closes the child's end, so that the end of pid 1 is the end of what can be heard from it.
         let (signals, pty) = inside.leave_to_the_child();
-        if new_user_namespace {
-            let map = chroot.map_users;
-            map.map_from_outside(id, effective_ids(), to_inside.borrow(), caller_mask)
-                .inspect_err(|_| end_unmapped(pid1.borrow()))?;
-        }
 
         let ending = Supervisor {
             signals: signals.borrow(),
             inside: to_inside.borrow(),
-            pid1: pid1.borrow(),
+            pid1: launched.pid1.borrow(),
             jobs,
             relay: pty.map(Pty::relay),
             status,
+            heard: Heard::default(),
+            answer_by: None,
         }
         .run()?;
-        let cleaned = match ending.stubs {
-            true => chroot.remove_stubs(new_root.borrow()),
-            false => Ok(()),
-        };
-        if let Some(error) = ending.error {
+        let cleaned = ending.heard.remove_left(
+            plan.new_root.borrow(),
+            plan.targets(),
+            ending.ended,
+            launched.user_namespace.as_ref(),
+        );
+        if let Some(error) = ending.heard.error {
             return Err(error);
         }
         // The command's status is worth more than what could not be removed.

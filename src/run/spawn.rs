@@ -2,22 +2,17 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cell::OnceCell;
 
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
-use crate::mount::attach::Attached;
-use crate::process::exec::Command;
-use crate::process::namespace::fork_into;
 use crate::process::stdio::{STANDARD, Standard, Stdio};
 use crate::run::child::Child;
 use crate::run::inside::Inside;
+use crate::run::launch::{Owner, prepare};
 use crate::sys::poll::{Poll, poll};
-use crate::sys::process::{ExitStatus, Fork, effective_ids};
+use crate::sys::process::ExitStatus;
 use crate::sys::signal::{SignalSet, set_blocked, signalfd};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net};
-use crate::tty::jobs::{Job, JobControl};
-use crate::user::id_map::end_unmapped;
 
 /// What [`Chroot::output`] collects.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,7 +102,6 @@ impl Chroot {
     ///
     /// As for [`Chroot::spawn`] and [`Child::wait`].
     pub fn output(&self) -> Result<Output, Error<'static>> {
-        let prepare = |errno| Error::new(Step::Prepare, b"", errno);
         self.check_kept_descriptors()?;
         let mut standard = self.open_standard()?;
         let unset = self.standard.map(|stdio| stdio.is_none());
@@ -136,65 +130,23 @@ impl Chroot {
     }
 
     fn spawn_with(&self, standard: Standard) -> Result<Child, Error<'static>> {
-        self.check_names()?;
-        let prepare = |errno| Error::new(Step::Prepare, b"", errno);
-        let mut chroot = self.prepared()?;
-        let new_root = self.open_new_root()?;
-        let identity = chroot.identify(new_root.borrow())?;
-        let (to_inside, supervisor) = net::socketpair().map_err(prepare)?;
+        let plan = self.compile()?;
+        let (supervisor, to_inside) = net::socketpair().map_err(prepare)?;
         let signals = signalfd(SignalSet::ALL).map_err(prepare)?;
-        let mut inside = Inside {
-            chroot: &chroot,
-            command: Command::new(&chroot.words, &chroot.environment).with_argv0(&chroot.argv0),
-            fallback: Command::new(&chroot.fallback, &chroot.environment).with_argv0(&chroot.argv0),
-            identity,
-            attached: Attached::with_room_for(&chroot.mounts),
-            root: OnceCell::new(),
-            entered: false,
-            started: None,
-            supervisor: supervisor.above_standard().map_err(prepare)?,
-            standard,
-            for_owner: true,
-            signals: signals.above_standard().map_err(prepare)?,
-            caller_mask: SignalSet::ALL,
-            caller: effective_ids(),
-            jobs: match chroot.new_session {
-                true => JobControl::without_terminal(),
-                false => JobControl {
-                    job: Job::Shared,
-                    terminal: None,
-                },
-            },
-            pty: None,
-        };
+        let supervisor = supervisor.above_standard().map_err(prepare)?;
+        let signals = signals.above_standard().map_err(prepare)?;
+        let mut inside = Inside::new(&plan, Owner::Program, supervisor, signals);
+        inside.standard = standard;
 
         // Until the child reads them from its signalfd.
         let caller_mask = set_blocked(SignalSet::ALL).map_err(prepare)?;
         inside.caller_mask = caller_mask;
         // SAFETY: the child allocates nothing; `inside` is all it needs.
-        let pid1 = match unsafe { fork_into(chroot.namespaces) } {
-            Ok((Fork::Parent(id, pidfd), new_user_namespace)) => {
-                let map = chroot.map_users;
-                let mapped = match new_user_namespace {
-                    true => {
-                        map.map_from_outside(id, inside.caller, to_inside.borrow(), caller_mask)
-                    }
-                    false => Ok(()),
-                };
-                mapped
-                    .inspect_err(|_| end_unmapped(pidfd.borrow()))
-                    .map(|()| (id, pidfd))
-            }
-            Ok((Fork::Child, new_user_namespace)) => {
-                drop(to_inside);
-                inside.run(new_user_namespace)
-            }
-            Err(error) => Err(error),
-        };
+        let launched = unsafe { inside.launch(to_inside.borrow()) };
         let _ = set_blocked(caller_mask);
         // The child's alone, and the command's given descriptors with it.
         drop(inside);
-        let mut child = Child::new(pid1?, to_inside, chroot, new_root);
+        let mut child = Child::new(launched?, to_inside, plan);
         child.wait_until_executed()?;
         Ok(child)
     }

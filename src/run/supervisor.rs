@@ -1,15 +1,24 @@
 //! The process outside: forwards signals to pid 1, follows its stops, and learns how it ended.
 
+use alloc::vec::Vec;
+
 use crate::error::{Error, Step, say};
-use crate::process::channel;
+use crate::mount::stub::{Record, remove_recorded, sweep};
+use crate::process::channel::{self, Order, Report};
 use crate::run::status::Status;
-use crate::sys::net::{receive, receive_with_sender, send};
-use crate::sys::poll::{Poll, poll};
+use crate::sys::fs::Identity;
+use crate::sys::net::{receive, receive_with_sender};
+use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, wait};
-use crate::sys::signal::{self, SIGCONT, SIGWINCH};
+use crate::sys::signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH};
 use crate::sys::{BorrowedFd, Errno};
 use crate::tty::jobs::JobControl;
 use crate::tty::pty::Relay;
+use crate::user::id_map::UserNamespace;
+
+/// How long pid 1 may take to answer a signal that asks for the end. It answers at once, unless it is
+/// stopped by whoever traces it, or its set-up waits for a file system that does not answer.
+const ANSWER_TIME: u64 = 5 * NANOSECONDS;
 
 /// What the supervisor watches.
 pub(crate) struct Supervisor<'a> {
@@ -22,42 +31,79 @@ pub(crate) struct Supervisor<'a> {
     /// Where the command has a terminal of its own.
     pub(crate) relay: Option<Relay>,
     pub(crate) status: &'a Status,
+    pub(crate) heard: Heard,
+    /// When pid 1 is given up, where it owes an answer.
+    pub(crate) answer_by: Option<u64>,
 }
 
 /// How a run ended.
 pub(crate) struct Ending {
+    /// How the command ended, and pid 1 itself.
     pub(crate) status: ExitStatus,
-    /// What rootlet could not do.
-    pub(crate) error: Option<Error<'static>>,
+    pub(crate) ended: ExitStatus,
     /// The key that ended the command was meant for us too: SIGINT or SIGQUIT is pending.
     pub(crate) interrupted: bool,
-    /// pid 1 may have left stubs in the root.
-    pub(crate) stubs: bool,
+    pub(crate) heard: Heard,
 }
 
-/// What pid 1 has said that matters at the end.
+/// A mount point that was made for the run.
+#[derive(Debug)]
+struct Made {
+    above: Vec<u8>,
+    name: Vec<u8>,
+    identity: Identity,
+    is_directory: bool,
+    has_companion: bool,
+    is_locked: bool,
+}
+
+impl Made {
+    fn record(&self) -> Record<'_> {
+        Record {
+            above: &self.above,
+            name: &self.name,
+            identity: self.identity,
+            is_directory: self.is_directory,
+            has_companion: self.has_companion,
+            is_locked: self.is_locked,
+        }
+    }
+}
+
+/// What pid 1 has reported that matters at the end.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     /// The first thing that it could not do.
     pub(crate) error: Option<Error<'static>>,
     /// The command was executed.
     pub(crate) executed: bool,
-    stubs: bool,
+    made: Vec<Made>,
+    cleaned: bool,
     killed: Option<u8>,
 }
 
 impl Heard {
-    fn take(&mut self, message: &[u8]) {
-        match message {
-            channel::EXECUTED => self.executed = true,
-            channel::STUBS => self.stubs = true,
-            channel::CLEAN => self.stubs = false,
-            [channel::KILLED, signal] => self.killed = Some(*signal),
-            message => {
-                if self.error.is_none() {
-                    self.error = Error::receive(message);
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Executed => self.executed = true,
+            Report::Clean => self.cleaned = true,
+            Report::Killed(signal) => self.killed = Some(signal),
+            Report::Failed(error) => {
+                self.error.get_or_insert(error);
+            }
+            Report::Stubs(records) => {
+                for record in records {
+                    self.made.push(Made {
+                        above: record.above.to_vec(),
+                        name: record.name.to_vec(),
+                        identity: record.identity,
+                        is_directory: record.is_directory,
+                        has_companion: record.has_companion,
+                        is_locked: record.is_locked,
+                    });
                 }
             }
+            Report::Stopped | Report::NeedsForeground | Report::WillBeCommand | Report::Took => {}
         }
     }
 
@@ -67,7 +113,9 @@ impl Heard {
             return;
         };
         while let Ok(length @ 1..) = receive(inside, &mut *buffer) {
-            self.take(&buffer[..length]);
+            if let Some(report) = Report::parse(&buffer[..length]) {
+                self.take(report);
+            }
         }
     }
 
@@ -76,9 +124,46 @@ impl Heard {
         self.killed.map_or(ended, ExitStatus::Signaled)
     }
 
-    /// Are there stubs in the root? A pid 1 that was killed may have had no time to tell.
-    pub(crate) fn has_left_stubs(&self, ended: ExitStatus) -> bool {
-        self.stubs || ended.code().is_none()
+    /// Removes the mount points that pid 1, which ended like this, has left in this root. One that was
+    /// killed may have had no time to report them: then what carries a mark on the way to each of
+    /// these targets is removed.
+    pub(crate) fn remove_left<'t>(
+        &self,
+        root: BorrowedFd,
+        targets: impl DoubleEndedIterator<Item = &'t [u8]>,
+        ended: ExitStatus,
+        user_namespace: Option<&UserNamespace>,
+    ) -> Result<(), Error<'static>> {
+        let was_killed = ended.code().is_none();
+        if self.cleaned || self.made.is_empty() && !was_killed {
+            return Ok(());
+        }
+        let failed =
+            |name: &[u8], errno| Error::new(Step::RemoveMountPoint, name, errno).into_owned();
+        if let Some(user_namespace) = user_namespace {
+            let mut remove = || {
+                let removed = self.made.iter().rev();
+                let removed = removed.map(|made| remove_recorded(root, &made.record()));
+                removed.fold(Ok(()), Result::and)
+            };
+            let removed = user_namespace.as_user_0(&mut remove);
+            return removed.map_err(|errno| failed(b"", errno));
+        }
+        let mut result = Ok(());
+        let mut note = |removed: Result<(), Errno>, name: &[u8]| {
+            if let (Err(errno), Ok(())) = (removed, &result) {
+                result = Err(failed(name, errno));
+            }
+        };
+        for made in self.made.iter().rev() {
+            note(remove_recorded(root, &made.record()), &made.name);
+        }
+        if self.made.is_empty() {
+            targets
+                .rev()
+                .for_each(|target| note(sweep(root, target), target));
+        }
+        result
     }
 }
 
@@ -86,7 +171,7 @@ impl Supervisor<'_> {
     /// Waits for pid 1 to end, without a limit of time.
     pub(crate) fn run(mut self) -> Result<Ending, Error<'static>> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
-        let (mut heard, mut listening) = (Heard::default(), true);
+        let mut listening = true;
         if let Some(relay) = &mut self.relay {
             relay.take_keys();
         }
@@ -107,7 +192,9 @@ impl Supervisor<'_> {
                 keys,
                 terminal,
             ];
-            poll(&mut ready, None).map_err(failed)?;
+            if !poll(&mut ready, self.answer_by).map_err(failed)? {
+                return self.give_up();
+            }
             let [signal_came, pid1_ended, inside_spoke, keys, terminal] =
                 ready.map(|poll| poll.is_ready());
             if let (true, Some(relay)) = (keys || terminal, &mut self.relay) {
@@ -118,19 +205,21 @@ impl Supervisor<'_> {
                 while listening {
                     match receive_with_sender(self.inside, &mut *buffer) {
                         Ok((0, _)) => listening = false,
-                        Ok((length, sender)) => match &buffer[..length] {
-                            channel::WILL_BE_COMMAND => command = sender,
+                        Ok((length, sender)) => match Report::parse(&buffer[..length]) {
+                            Some(Report::WillBeCommand) => command = sender,
                             // After an error it was not.
-                            channel::EXECUTED if heard.error.is_none() => {
+                            Some(Report::Executed) if self.heard.error.is_none() => {
                                 self.status.started(command);
                             }
-                            channel::STOPPED => self.stop(),
+                            Some(Report::Stopped) => self.stop(),
                             // A shell's `fg` tells a job that runs nothing.
-                            channel::NEEDS_FOREGROUND if self.jobs.may_give_foreground() => {
+                            Some(Report::NeedsForeground) if self.jobs.may_give_foreground() => {
                                 self.give_foreground();
                             }
-                            channel::NEEDS_FOREGROUND => self.stop(),
-                            message => heard.take(message),
+                            Some(Report::NeedsForeground) => self.stop(),
+                            Some(Report::Took) => self.answer_by = None,
+                            Some(report) => self.heard.take(report),
+                            None => {}
                         },
                         Err(Errno::EAGAIN) => break,
                         Err(Errno::EINTR) => {}
@@ -150,7 +239,7 @@ impl Supervisor<'_> {
             }
             if pid1_ended {
                 if let Waited::Ended(_, ended) = wait(Who::Pidfd(self.pid1)).map_err(failed)? {
-                    let status = heard.status(ended);
+                    let status = self.heard.status(ended);
                     if let Some(relay) = &mut self.relay {
                         relay.finish();
                         relay.give_keys_back();
@@ -159,12 +248,35 @@ impl Supervisor<'_> {
                     return Ok(Ending {
                         interrupted: self.jobs.regain_terminal(status),
                         status,
-                        stubs: heard.has_left_stubs(ended),
-                        error: heard.error,
+                        ended,
+                        heard: self.heard,
                     });
                 }
             }
         }
+    }
+
+    /// pid 1 does not answer, so nobody would pass on what asks for the end: kills it, and with it all
+    /// that runs inside.
+    fn give_up(mut self) -> Result<Ending, Error<'static>> {
+        let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
+        signal::send(self.pid1, SIGKILL).map_err(failed)?;
+        let Waited::Ended(_, ended) = wait(Who::Pidfd(self.pid1)).map_err(failed)? else {
+            return Err(failed(Errno::ECHILD));
+        };
+        self.heard.listen(self.inside);
+        if let Some(relay) = &mut self.relay {
+            relay.give_keys_back();
+        }
+        let why = "it does not answer: it is stopped, or waits for a file system";
+        let error = Error::because(Step::Wait, b"pid 1", why);
+        self.heard.error.get_or_insert(error);
+        Ok(Ending {
+            status: ended,
+            ended,
+            interrupted: false,
+            heard: self.heard,
+        })
     }
 
     /// The command was stopped, and so are we, until someone continues us.
@@ -182,6 +294,9 @@ impl Supervisor<'_> {
         if number == SIGCONT && self.jobs.may_give_foreground() {
             self.give_foreground();
         } else {
+            if let SIGHUP | SIGINT | SIGQUIT | SIGTERM = number {
+                self.answer_by.get_or_insert(clock() + ANSWER_TIME);
+            }
             // pid 1 may be gone already, and its pidfd tells.
             let _ = signal::send(self.pid1, number);
         }
@@ -192,7 +307,7 @@ impl Supervisor<'_> {
             self.jobs.gave_foreground();
         }
         // As in `forward`.
-        let _ = send(self.inside, channel::FOREGROUND);
+        let _ = Order::Foreground.send(self.inside);
     }
 }
 

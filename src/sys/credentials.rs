@@ -5,6 +5,8 @@ use sc::nr;
 
 use super::{Errno, check, done};
 
+pub use linux_raw_sys::general::CAP_SYS_ADMIN;
+
 /// The sets of `capget(2)`: bit N is the capability with that number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CapabilitySets {

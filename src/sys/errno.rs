@@ -77,6 +77,7 @@ errno_table! {
     EMLINK "Too many links"
     EPIPE "Broken pipe"
     ENAMETOOLONG "File name too long"
+    ENOLCK "No locks available"
     ENOSYS "Function not implemented"
     ENOTEMPTY "Directory not empty"
     ELOOP "Too many levels of symbolic links"

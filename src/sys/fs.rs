@@ -13,7 +13,7 @@ pub use super::fd::open_standard_descriptors;
 
 pub use linux_raw_sys::general::{
     O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY,
-    O_RDWR, O_WRONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+    O_RDWR, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS,
 };
 
 /// `openat(2)`; the descriptor is always close-on-exec.
@@ -169,6 +169,8 @@ pub struct Stat {
     pub user: u32,
     /// Its group.
     pub group: u32,
+    /// How many names it has; 0 when it was removed.
+    pub links: u32,
     /// The size of a plain file, in bytes.
     pub size: u64,
     /// The identity of the mount it was reached through (Linux 5.8, else 0).
@@ -196,6 +198,12 @@ impl Stat {
         self.mode & raw::S_IFMT == raw::S_IFREG
     }
 
+    /// What stays the same as long as the file exists: the numbers of its inode and device.
+    pub fn identity(&self) -> Identity {
+        let (major, minor) = self.device;
+        [self.inode, u64::from(major) << 32 | u64::from(minor)]
+    }
+
     /// Are both the same file or directory, under whatever name?
     pub fn is_same_file(&self, other: &Stat) -> bool {
         (self.inode, self.device) == (other.inode, other.device)
@@ -211,6 +219,9 @@ impl Stat {
         self.mode & 0o7777
     }
 }
+
+/// See [`Stat::identity`].
+pub type Identity = [u64; 2];
 
 /// `statx(2)` of what the descriptor refers to.
 pub fn stat(fd: BorrowedFd) -> Result<Stat, Errno> {
@@ -235,6 +246,7 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
                 | raw::STATX_UID
                 | raw::STATX_GID
                 | raw::STATX_MODE
+                | raw::STATX_NLINK
                 | raw::STATX_INO
                 | raw::STATX_SIZE
                 | raw::STATX_MNT_ID) as usize,
@@ -249,6 +261,7 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
         device: (buffer.stx_dev_major, buffer.stx_dev_minor),
         user: buffer.stx_uid,
         group: buffer.stx_gid,
+        links: buffer.stx_nlink,
         size: buffer.stx_size,
         mount_id: buffer.stx_mnt_id,
     })
@@ -256,6 +269,9 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
 
 /// The file system number of proc, whose symbolic links may lead anywhere.
 pub const PROC_SUPER_MAGIC: u64 = raw::PROC_SUPER_MAGIC as u64;
+
+/// The file system number of sysfs.
+pub const SYSFS_MAGIC: u64 = raw::SYSFS_MAGIC as u64;
 
 /// The type of the file system and the mount's `ST_*` flags, by `fstatfs(2)`.
 pub fn statfs(fd: BorrowedFd) -> Result<(u64, u64), Errno> {
@@ -270,17 +286,20 @@ pub fn statfs(fd: BorrowedFd) -> Result<(u64, u64), Errno> {
 /// Which hold on an `flock(2)` lock.
 #[derive(Clone, Copy, Debug)]
 pub enum Lock {
-    /// Shared; waits while someone holds it exclusively.
-    Shared,
+    /// Shared; EAGAIN at once when someone holds it exclusively.
+    TryShared,
     /// Exclusive; EAGAIN at once when someone else holds it.
     TryExclusive,
+    /// None any more.
+    Unlock,
 }
 
 /// `flock(2)`.
 pub fn flock(fd: BorrowedFd, lock: Lock) -> Result<(), Errno> {
     let operation = match lock {
-        Lock::Shared => raw::LOCK_SH,
+        Lock::TryShared => raw::LOCK_SH | raw::LOCK_NB,
         Lock::TryExclusive => raw::LOCK_EX | raw::LOCK_NB,
+        Lock::Unlock => raw::LOCK_UN,
     };
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall2(nr::FLOCK, fd.raw(), operation as usize) })

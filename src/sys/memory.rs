@@ -5,6 +5,7 @@ use core::alloc::Layout;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use linux_raw_sys::general as raw;
 use sc::nr;
@@ -122,5 +123,29 @@ impl<T: Eq> Eq for Page<T> {}
 impl<T: fmt::Debug> fmt::Debug for Page<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         (**self).fmt(formatter)
+    }
+}
+
+/// Where execve(2) has put the arguments and the environment of this program, but for its name.
+static OWN_WORDS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+
+/// Says where the words of this program are, for [`wipe_own_words`].
+///
+/// # Safety
+///
+/// The memory may be written for as long as the program runs, and nobody reads the words after they
+/// are wiped.
+pub unsafe fn set_own_words(start: usize, length: usize) {
+    OWN_WORDS[0].store(start, Ordering::Relaxed);
+    OWN_WORDS[1].store(length, Ordering::Relaxed);
+}
+
+/// Overwrites the arguments and the environment in this process's memory, where they are known: the
+/// kernel shows them in `/proc/PID/cmdline` and `environ`.
+pub fn wipe_own_words() {
+    let [start, length] = [0, 1].map(|index| OWN_WORDS[index].load(Ordering::Relaxed));
+    if length > 0 {
+        // SAFETY: the promise of whoever has set them.
+        unsafe { core::ptr::write_bytes(start as *mut u8, 0, length) };
     }
 }

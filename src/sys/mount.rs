@@ -11,16 +11,19 @@ use super::{BorrowedFd, Errno, OwnedFd, check, done};
 pub use linux_raw_sys::general::{
     MNT_DETACH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_BIND,
     MS_DIRSYNC, MS_LAZYTIME, MS_MOVE, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID,
-    MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SILENT, MS_SLAVE, MS_STRICTATIME,
+    MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SILENT, MS_SLAVE, MS_STRICTATIME,
     MS_SYNCHRONOUS, UMOUNT_NOFOLLOW,
 };
 
 /// `open_tree(2)` with `OPEN_TREE_CLONE`, Linux 5.2: a copy of the mount at `path`, attached
-/// nowhere yet; with `recursive`, of the mounts below it too.
+/// nowhere yet; with `recursive`, of the mounts below it too. An empty path is what `dir` refers to.
 pub fn open_tree(dir: BorrowedFd, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
     let mut flags = raw::OPEN_TREE_CLONE | raw::O_CLOEXEC;
     if recursive {
         flags |= raw::AT_RECURSIVE;
+    }
+    if path.is_empty() {
+        flags |= raw::AT_EMPTY_PATH;
     }
     // SAFETY: the path is a C string that outlives the call.
     let fd = unsafe {
@@ -75,12 +78,27 @@ fn move_between(
     })
 }
 
-/// `mount_setattr(2)`, Linux 5.12: sets and clears `MOUNT_ATTR_*` flags of a tree.
-pub fn mount_setattr(tree: BorrowedFd, set: u32, clear: u32, recursive: bool) -> Result<(), Errno> {
+/// What [`mount_setattr`] changes of a mount.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Attributes {
+    /// `MOUNT_ATTR_*` flags to set.
+    pub set: u32,
+    /// `MOUNT_ATTR_*` flags to clear.
+    pub clear: u32,
+    /// [`MS_PRIVATE`] or [`MS_SLAVE`], or 0 to leave the propagation as it is.
+    pub propagation: u32,
+}
+
+/// `mount_setattr(2)`, Linux 5.12: changes a mount, and with `recursive` those below it too.
+pub fn mount_setattr(
+    tree: BorrowedFd,
+    attributes: Attributes,
+    recursive: bool,
+) -> Result<(), Errno> {
     let attributes = raw::mount_attr {
-        attr_set: u64::from(set),
-        attr_clr: u64::from(clear),
-        propagation: 0,
+        attr_set: u64::from(attributes.set),
+        attr_clr: u64::from(attributes.clear),
+        propagation: u64::from(attributes.propagation),
         userns_fd: 0,
     };
     let mut flags = raw::AT_EMPTY_PATH;

@@ -350,6 +350,12 @@ pub fn setns(pidfd: BorrowedFd, namespaces: u32) -> Result<(), Errno> {
     done(unsafe { sc::syscall2(nr::SETNS, pidfd.raw(), namespaces as usize) })
 }
 
+/// `unshare(2)`: moves this process into new namespaces (`CLONE_NEW*`).
+pub fn unshare(namespaces: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed; without CLONE_FILES and CLONE_FS nothing else is unshared.
+    done(unsafe { sc::syscall1(nr::UNSHARE, namespaces as usize) })
+}
+
 /// `setpgid(2)`: makes the caller the leader of a process group of its own.
 pub fn lead_group() -> Result<(), Errno> {
     // SAFETY: no memory is passed.

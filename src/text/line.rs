@@ -15,7 +15,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    const LENGTH_MAX: usize = 2 * 4096 + 512;
+    pub(crate) const LENGTH_MAX: usize = 2 * 4096 + 512;
 
     pub(crate) fn new() -> Line {
         Line {

@@ -70,25 +70,6 @@ impl PathBuffer {
         self.push(b"/")?;
         self.push(name)
     }
-
-    /// Takes the last `/name` away.
-    pub(crate) fn pop_component(&mut self) {
-        self.truncate(split_last(self.bytes()).0.len());
-    }
-}
-
-/// The first component of a path, and what follows it; the component is empty at the end.
-pub(crate) fn split_first(path: &[u8]) -> (&[u8], &[u8]) {
-    let start = path
-        .iter()
-        .position(|byte| *byte != b'/')
-        .unwrap_or(path.len());
-    let path = &path[start..];
-    path.split_at(
-        path.iter()
-            .position(|byte| *byte == b'/')
-            .unwrap_or(path.len()),
-    )
 }
 
 /// Everything before the last `/`, and what follows it.

@@ -8,10 +8,9 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
-use crate::mount::resolve::{open_walked, walk};
+use crate::mount::resolve::walk_to_end;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
 use crate::text::number::number;
-use crate::text::path::{PathBuffer, split_last};
 
 pub(crate) const PASSWD: &CStr = c"/etc/passwd";
 pub(crate) const GROUP: &CStr = c"/etc/group";
@@ -29,17 +28,13 @@ pub(crate) fn read(root: BorrowedFd, path: &'static CStr) -> Result<Vec<u8>, Err
 
 /// Opens a plain file. Opening anything else could wait for ever, or do something.
 fn open(root: BorrowedFd, path: &CStr) -> Result<OwnedFd, Errno> {
-    let landing = walk(root, path)?;
-    let found = fs::stat(landing.found.ok_or(Errno::ENOENT)?.borrow())?;
+    let walk = walk_to_end(root, path.to_bytes())?;
+    let found = fs::stat(walk.here(root))?;
     if !found.is_file() {
         return Err(Errno::EINVAL);
     }
-    let (above, name) = split_last(landing.path.bytes());
-    let mut c_name = PathBuffer::new();
-    c_name.push(name)?;
-    let above = open_walked(root, above)?;
     let flags = fs::O_RDONLY | fs::O_NOFOLLOW | fs::O_NONBLOCK | fs::O_NOCTTY;
-    let file = fs::openat(above.borrow(), c_name.as_c_str(), flags, 0)?;
+    let file = fs::openat(walk.above(root), walk.name(), flags, 0)?;
     // Someone may have put something else in its place just now.
     match fs::stat(file.borrow())?.is_same_file(&found) {
         true => Ok(file),

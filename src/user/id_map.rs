@@ -4,14 +4,18 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
-use crate::process::channel;
+use crate::process::channel::Order;
 use crate::process::exec::Command;
-use crate::process::namespace::map_one;
+use crate::process::namespace::{Namespace, Namespaces, bring_loopback_up, map_one};
 use crate::sys::credentials::{Kind, set_groups, set_ids};
 use crate::sys::poll::{Poll, poll};
-use crate::sys::process::{ExitStatus, Fork, Waited, Who, exit, fork, wait};
+use crate::sys::process::{
+    CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, ExitStatus, Fork, Waited,
+    Who, exit, fork, setns, unshare, wait,
+};
+use crate::sys::shared::set_dumpable;
 use crate::sys::signal::{SIGKILL, SignalSet, send, set_blocked};
-use crate::sys::{BorrowedFd, Errno, fs, net, split};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
 use crate::text::line::Line;
 use crate::text::name::Name;
 use crate::text::number::number;
@@ -48,8 +52,8 @@ impl MapUsers {
         supervisor: BorrowedFd,
     ) -> Result<(), Error<'static>> {
         match self {
-            MapUsers::Root => map_one(caller, (0, 0)),
-            MapUsers::Current => map_one(caller, caller),
+            MapUsers::Root => map_one(None, caller, (0, 0)),
+            MapUsers::Current => map_one(None, caller, caller),
             MapUsers::Auto => {
                 await_map(supervisor);
                 set_ids(Kind::Group, 0)
@@ -67,10 +71,12 @@ impl MapUsers {
         caller: (u32, u32),
         inside: BorrowedFd,
         caller_mask: SignalSet,
-    ) -> Result<(), Error<'static>> {
+    ) -> Result<Option<UserNamespace>, Error<'static>> {
         if self != MapUsers::Auto {
-            return Ok(());
+            return Ok(None);
         }
+        // Before the maps: afterwards the process is not ours to look at.
+        let namespace = UserNamespace::of(pid)?;
         for (file, program) in KINDS {
             let mut words = Vec::from([Name::new(program), number_name(pid as u32)]);
             let mut first = 0;
@@ -82,18 +88,142 @@ impl MapUsers {
             }
             run(&words, caller_mask)?;
         }
-        let sent = net::send(inside, channel::MAPPED);
-        sent.map_err(|errno| Error::new(Step::MapUsers, b"", errno))
+        let sent = Order::Mapped.send(inside);
+        sent.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?;
+        Ok(Some(namespace))
+    }
+
+    /// In the process that becomes the command: moves it into a user and mount namespace below ours,
+    /// with the same ids, so that the kernel locks the mounts that it inherits
+    /// (mount_namespaces(7), *Restrictions on mount namespaces*). What else the run has of its own it
+    /// gets anew, since only what belongs to its user namespace is its to change.
+    ///
+    /// `proc` is the host's, by which maps are written. This process has a memory of its own.
+    pub(crate) fn lock_mounts(
+        self,
+        proc: BorrowedFd,
+        caller: (u32, u32),
+        namespaces: Namespaces,
+    ) -> Result<(), Error<'static>> {
+        const ANEW: u32 = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
+        let failed = |errno| Error::new(Step::LockMounts, b"", errno);
+        let flags = CLONE_NEWUSER | CLONE_NEWNS | namespaces.flags() & ANEW;
+        // The maps of a process that is not dumpable are root's to write.
+        set_dumpable(1).map_err(failed)?;
+        match self {
+            MapUsers::Root => {
+                unshare(flags).map_err(failed)?;
+                map_one(Some(proc), (0, 0), (0, 0))?;
+            }
+            MapUsers::Current => {
+                unshare(flags).map_err(failed)?;
+                map_one(Some(proc), caller, caller)?;
+            }
+            MapUsers::Auto => unshare_with_ranges(proc, flags)?,
+        }
+        match namespaces.has(Namespace::Network) {
+            true => bring_loopback_up(),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Unshares with the ids that we have. Only a process of the namespace above may write a map of more
+/// than one, so a copy of this one does.
+fn unshare_with_ranges(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static>> {
+    let failed = |errno| Error::new(Step::LockMounts, b"", errno);
+    let directory = fs::O_PATH | fs::O_DIRECTORY;
+    let this_process = fs::openat(proc, c"self", directory, 0).map_err(failed)?;
+    let this_process = this_process.borrow();
+    let counts = [c"uid_map", c"gid_map"].map(|file| mapped_ids(this_process, file));
+    let [users, groups] = counts;
+    let (users, groups) = (users.map_err(failed)?, groups.map_err(failed)?);
+    let (unshared, writer) = fs::pipe(fs::O_CLOEXEC).map_err(failed)?;
+    // SAFETY: this process has one thread.
+    let helper = match unsafe { fork(0) }.map_err(failed)? {
+        Fork::Parent(_, helper) => helper,
+        Fork::Child => {
+            drop(writer);
+            let _ = poll(&mut [Poll::for_hangup(unshared.borrow())], None);
+            let mapped = write_range(this_process, c"uid_map", users)
+                .and_then(|()| write_range(this_process, c"gid_map", groups));
+            exit(u8::from(mapped.is_err()))
+        }
+    };
+    let result = unshare(flags);
+    drop(writer);
+    match wait(Who::Pidfd(helper.borrow())).map_err(failed)? {
+        Waited::Ended(_, ExitStatus::Exited(0)) => result.map_err(failed),
+        _ => result.and(Err(Errno::EPERM)).map_err(failed),
+    }
+}
+
+fn write_range(process: BorrowedFd, file: &CStr, count: u32) -> Result<(), Errno> {
+    let mut map = Short::new();
+    map.push(b"0 0 ");
+    map.push_number(count);
+    let file = fs::openat(process, file, fs::O_WRONLY, 0)?;
+    fs::write_all(file.borrow(), map.bytes())
+}
+
+/// How many ids are known in this user namespace: the third number of each line.
+fn mapped_ids(process: BorrowedFd, file: &CStr) -> Result<u32, Errno> {
+    let mut text = [0; 1024];
+    let file = fs::openat(process, file, fs::O_RDONLY, 0)?;
+    let length = fs::read(file.borrow(), &mut text)?;
+    let lines = split(text.get(..length).unwrap_or_default(), b'\n');
+    let counts = lines.filter_map(|line| {
+        let mut fields = split(line, b' ').filter(|field| !field.is_empty());
+        number(fields.nth(2)?)
+    });
+    Ok(counts.fold(0, u32::saturating_add))
+}
+
+/// The user namespace of a run whose files are not the caller's: from outside they are removed as its
+/// user 0.
+#[derive(Debug)]
+pub(crate) struct UserNamespace(OwnedFd);
+
+impl UserNamespace {
+    fn of(pid: i32) -> Result<UserNamespace, Error<'static>> {
+        let mut path = Short::new();
+        path.push(b"/proc/");
+        path.push_number(pid as u32);
+        path.push(b"/ns/user");
+        fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_RDONLY, 0)
+            .map(UserNamespace)
+            .map_err(|errno| Error::new(Step::MapUsers, b"", errno))
+    }
+
+    /// Calls `body`, which allocates nothing, in a process that is user 0 there.
+    pub(crate) fn as_user_0(
+        &self,
+        body: &mut dyn FnMut() -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        // SAFETY: the child allocates nothing.
+        let child = match unsafe { fork(0) }? {
+            Fork::Parent(_, child) => child,
+            Fork::Child => {
+                let done = setns(self.0.borrow(), CLONE_NEWUSER)
+                    .and_then(|()| set_ids(Kind::Group, 0))
+                    .and_then(|()| set_ids(Kind::User, 0))
+                    .and_then(|()| body());
+                exit(done.map_or_else(|errno| errno.number() as u8, |()| 0))
+            }
+        };
+        match wait(Who::Pidfd(child.borrow()))? {
+            Waited::Ended(_, ExitStatus::Exited(0)) => Ok(()),
+            Waited::Ended(_, ExitStatus::Exited(errno)) => Err(Errno::from_number(errno.into())),
+            _ => Err(Errno::ECHILD),
+        }
     }
 }
 
 /// A supervisor that cannot map says why itself.
 fn await_map(supervisor: BorrowedFd) {
     let _ = poll(&mut [Poll::new(supervisor)], None);
-    let mut told = [0; 16];
-    match net::receive(supervisor, &mut told) {
-        Ok(length) if &told[..length] == channel::MAPPED => {}
-        _ => exit(125),
+    if Order::receive(supervisor) != Some(Some(Order::Mapped)) {
+        exit(125);
     }
 }
 

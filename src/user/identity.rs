@@ -1,7 +1,7 @@
 //! Who the command is, and what it may.
 
 use alloc::vec::Vec;
-use core::cell::OnceCell;
+use core::cell::{OnceCell, RefCell};
 
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
@@ -19,12 +19,16 @@ pub(crate) struct Identity {
     /// User and group.
     ids: Option<(u32, u32)>,
     /// The supplementary groups, sorted, and room to see whether it worked.
-    groups: Option<(Vec<u32>, Vec<u32>)>,
+    groups: Option<(Vec<u32>, RefCell<Vec<u32>>)>,
 }
 
 impl Chroot {
     /// Looks up who the command is to be, in this root, and makes its environment.
-    pub(crate) fn identify(&mut self, root: BorrowedFd) -> Result<Identity, Error<'static>> {
+    pub(crate) fn identify(
+        &self,
+        root: BorrowedFd,
+        environment: &mut Vec<Name>,
+    ) -> Result<Identity, Error<'static>> {
         let mut identity = Identity::default();
         let group_file = OnceCell::new();
         let group_file = || match group_file.get() {
@@ -89,7 +93,7 @@ impl Chroot {
                 }
             }
             groups = Some(of_user);
-            set_variables(&mut self.environment, account.as_ref());
+            set_variables(environment, account.as_ref());
         }
         if let Some(list) = &self.groups {
             let mut given = Vec::new();
@@ -103,10 +107,10 @@ impl Chroot {
             groups.dedup();
             // With room for the main group, and to see that there are more.
             let found = alloc::vec![0; groups.len() + 2];
-            (groups, found)
+            (groups, RefCell::new(found))
         });
-        for change in core::mem::take(&mut self.changes) {
-            change.apply(&mut self.environment);
+        for change in &self.changes {
+            change.apply(environment);
         }
         Ok(identity)
     }
@@ -148,15 +152,15 @@ impl Identity {
     ///
     /// First what takes a right that goes with the user: the bounding set and the groups; then the
     /// group, since only root may; then the user.
-    pub(crate) fn assume<'a>(&mut self, chroot: &'a Chroot) -> Result<(), Error<'a>> {
+    pub(crate) fn assume<'a>(&self, chroot: &'a Chroot) -> Result<(), Error<'a>> {
         let dropped = chroot.dropped_capabilities;
         let not_dropped = |errno| Error::new(Step::DropCapabilities, b"", errno);
         if dropped != Capabilities::NONE {
             dropped.leave_bounding().map_err(not_dropped)?;
         }
-        if let Some((wanted, found)) = &mut self.groups {
+        if let Some((wanted, found)) = &self.groups {
             let group = self.ids.map(|(_, group)| group);
-            become_member(wanted, found, group)
+            become_member(wanted, &mut found.borrow_mut(), group)
                 .map_err(|errno| Error::new(Step::SetGroups, b"", errno))?;
         }
         if let (Some((user, group)), Some(name)) = (self.ids, &chroot.user) {

@@ -1,0 +1,389 @@
+//! The plan of a run as text and as JSON, for `--dry-run`.
+
+use alloc::vec::Vec;
+
+use crate::chroot::Chroot;
+use crate::chroot::plan::{Action, Plan};
+use crate::error::{Error, Step};
+use crate::mount::point::{Missing, Points, Wanted};
+use crate::mount::{Mount, Planned, Source, mask};
+use crate::process::cwd::WorkingDirectory;
+use crate::sys::mount::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+};
+use crate::sys::poll::NANOSECONDS;
+use crate::sys::{BorrowedFd, fs};
+use crate::text::json::{self, Invalid, push};
+use crate::text::line::Line;
+
+impl Chroot {
+    /// Describes what [`Chroot::run`] would do, and does nothing: no namespace is made, nothing is
+    /// mounted, nothing is written. Below the new root stands the tree of its mounts, each with what
+    /// is shown there; then a line for each other step. Symbolic links of the new root are followed,
+    /// so each mount shows where it will really land.
+    ///
+    /// ```
+    /// use rootlet::{Chroot, Mount};
+    ///
+    /// let chroot = Chroot::new("/").no_mounts().mount(Mount::bind("/usr").read_only());
+    /// let plan = chroot.command("true").plan()?;
+    /// let expected = "new root   /\n  /usr     /usr (ro)\nin         /\nrun        true\n";
+    /// assert_eq!(String::from_utf8_lossy(&plan), expected);
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
+    pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
+        self.check_kept_descriptors()?;
+        Ok(View::of(&self.compile()?)?.text())
+    }
+
+    /// The same for programs, as one object of JSON:
+    ///
+    /// - `"mounts"`: an object for each, in the order of mounting: `"target"`, `"source"`, `"type"`
+    ///   (`"bind"`, `"copy"`, or that of a new file system), `"options"`, `"recursive"`, `"in"` (the
+    ///   target of the mount that it lands in, or `null`), `"created"` (the mount point is made for
+    ///   the run), `"left-out"` (it is optional, and its source is missing).
+    /// - Each other step by its name in [`Chroot::plan`], such as `"new root"`, `"env"` or `"run"`,
+    ///   with an array of strings.
+    ///
+    /// A byte that is not UTF-8, which a path or a variable may have, becomes the lone surrogate
+    /// U+DC00 and that byte, as `os.fsdecode` of Python has it: 0xff is `\udcff`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Chroot::plan`].
+    pub fn plan_json(&self) -> Result<Vec<u8>, Error<'static>> {
+        self.check_kept_descriptors()?;
+        Ok(View::of(&self.compile()?)?.json())
+    }
+}
+
+const RUN: &str = "run";
+
+/// What is shown of a plan. Names are raw bytes; the printer escapes them.
+struct View<'a> {
+    mounts: Vec<Landing<'a>>,
+    steps: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// A mount, and where it lands.
+struct Landing<'a> {
+    planned: &'a Planned<'a>,
+    path: Vec<u8>,
+    /// The mount that it lands in, by its number, and how many it is below.
+    inside: Option<usize>,
+    depth: usize,
+    is_created: bool,
+    is_left_out: bool,
+}
+
+impl<'a> View<'a> {
+    fn of(plan: &'a Plan<'a>) -> Result<View<'a>, Error<'static>> {
+        let chroot = plan.chroot;
+        let mut view = View {
+            mounts: Vec::new(),
+            steps: Vec::new(),
+        };
+        let mut points = Points::with_room_for(plan.mounts.len());
+        for action in &plan.actions {
+            match action {
+                Action::NewRoot => view.step("new root", chroot.new_root.bytes()),
+                Action::Overlay => {
+                    let memory = chroot.overlay.as_ref();
+                    view.step("overlay", memory.map_or(b"", |memory| memory.bytes()));
+                }
+                Action::ReadOnlyBelow => view.step("read-only", b"/"),
+                Action::FindMountPoint(index) => {
+                    let planned = &plan.mounts[*index];
+                    let landing =
+                        view.find(planned, plan.new_root.borrow(), *index, &mut points)?;
+                    view.mounts.push(landing);
+                }
+                Action::Mask => {
+                    for path in mask::READ_ONLY {
+                        view.step("read-only", path.to_bytes());
+                    }
+                    for path in mask::COVERED {
+                        view.step("cover", path.to_bytes());
+                    }
+                }
+                Action::HostName => {
+                    let name = chroot.hostname.as_ref();
+                    view.step("host name", name.map_or(b"", |name| name.bytes()));
+                }
+                Action::Change(index) => {
+                    if let Some(change) = chroot.change(*index) {
+                        view.write("env", &|line| change.describe(line));
+                    }
+                }
+                Action::SetIds => view.write("user", &|line| plan.identity.describe_ids(line)),
+                Action::SetGroups => {
+                    view.write("groups", &|line| plan.identity.describe_groups(line));
+                }
+                Action::DropCapabilities => {
+                    let dropped = chroot.dropped_capabilities;
+                    view.write("without", &|line| dropped.describe(line));
+                }
+                Action::NoNewPrivileges => view.step("without", b"new privileges"),
+                Action::Namespace(namespace, own) => {
+                    let label = if *own { "unshare" } else { "share" };
+                    view.step(label, namespace.name().as_bytes());
+                }
+                Action::Descriptor(number) => {
+                    view.write("descriptor", &|line| line.push_number(*number));
+                }
+                Action::StatusDescriptor(number) => view.write("status", &|line| {
+                    line.push(b"on descriptor ");
+                    line.push_number(*number);
+                }),
+                Action::NewSession => view.step("session", b"of its own"),
+                Action::Grace => {
+                    let seconds = (chroot.grace / NANOSECONDS) as u32;
+                    view.write("grace", &|line| line.push_number(seconds));
+                }
+                Action::MapUsers(map) => view.step("map users", map.as_bytes()),
+                Action::ChangeDirectory => view.step(
+                    "in",
+                    match &chroot.directory {
+                        WorkingDirectory::Path(path) => path.bytes(),
+                        WorkingDirectory::Kept => b"the current directory",
+                    },
+                ),
+                Action::Execute => {
+                    for word in &chroot.words {
+                        view.step(RUN, word.bytes());
+                    }
+                    if let Some(name) = &chroot.argv0 {
+                        view.step("called", name.bytes());
+                    }
+                }
+                // They are the same in each run.
+                Action::LoopbackUp
+                | Action::Propagation
+                | Action::TakeSource(_)
+                | Action::RecordMountPoints
+                | Action::Attach(_)
+                | Action::ReadOnlyTop
+                | Action::PivotRoot
+                | Action::DetachOldRoot
+                | Action::LockMounts => {}
+            }
+        }
+        Ok(view)
+    }
+
+    fn find(
+        &self,
+        planned: &'a Planned<'a>,
+        root: BorrowedFd,
+        index: usize,
+        points: &mut Points,
+    ) -> Result<Landing<'a>, Error<'static>> {
+        let is_left_out = match missing_source(planned) {
+            Some(error) if !planned.mount.optional => return Err(error),
+            missing => missing.is_some(),
+        };
+        let wanted = Wanted {
+            target: planned.target().as_c_str(),
+            is_directory: true,
+            missing: Missing::Left,
+            watched: &[],
+        };
+        let target = planned.target().bytes();
+        points
+            .find(root, index, wanted)
+            .map_err(|(step, errno)| Error::new(step, target, errno).into_owned())?;
+        let inside = points.parent(index);
+        let landing = Landing {
+            planned,
+            path: points.landing(index).to_vec(),
+            inside,
+            depth: inside.map_or(1, |other| self.mounts[other].depth + 1),
+            is_created: points.is_made(index) && !is_left_out,
+            is_left_out,
+        };
+        if is_left_out {
+            points.leave_out(index);
+        }
+        Ok(landing)
+    }
+
+    #[inline(never)]
+    fn step(&mut self, label: &'static str, words: &[u8]) {
+        self.steps.push((label, words.to_vec()));
+    }
+
+    #[inline(never)]
+    fn write(&mut self, label: &'static str, write: &dyn Fn(&mut Line)) {
+        let mut line = Line::verbatim();
+        write(&mut line);
+        self.step(label, line.bytes());
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut last = "";
+        for (label, words) in &self.steps {
+            let mut line = Line::new();
+            if (last, *label) == (RUN, RUN) {
+                text.pop();
+                line.push(b" ");
+            } else {
+                line.push(label.as_bytes());
+                line.push(&b"           "[label.len()..]);
+            }
+            line.push_name(words);
+            line.push(b"\n");
+            push(&mut text, line.bytes());
+            if last.is_empty() {
+                self.tree(None, &mut text);
+            }
+            last = label;
+        }
+        text
+    }
+
+    /// What is mounted in this mount, or in the new root itself, and what in that.
+    fn tree(&self, inside: Option<usize>, text: &mut Vec<u8>) {
+        let width = |landing: &Landing| 2 * landing.depth + landing.path.len() + 2;
+        let column = self
+            .mounts
+            .iter()
+            .map(width)
+            .filter(|width| *width < 40)
+            .max();
+        for (number, landing) in self.mounts.iter().enumerate() {
+            if landing.inside != inside {
+                continue;
+            }
+            let mut line = Line::new();
+            for _ in 0..landing.depth {
+                line.push(b"  ");
+            }
+            line.push_name(&landing.path);
+            line.push(b"  ");
+            while line.bytes().len() < column.unwrap_or(0).max(11) {
+                line.push(b" ");
+            }
+            describe(landing.planned, &mut line);
+            for (is_so, words) in [
+                (landing.planned.mount.devices, ", with the usual devices"),
+                (landing.is_created, ", made for the run"),
+                (landing.is_left_out, ", left out: it is missing"),
+            ] {
+                line.push(if is_so { words.as_bytes() } else { b"" });
+            }
+            line.push(b"\n");
+            push(text, line.bytes());
+            self.tree(Some(number), text);
+        }
+    }
+
+    fn json(&self) -> Vec<u8> {
+        let mut text = Vec::from(b"{\"mounts\":[");
+        for (number, landing) in self.mounts.iter().enumerate() {
+            let mount = &landing.planned.mount;
+            push(&mut text, if number == 0 { b"\n" } else { b",\n" });
+            let mut options = Line::verbatim();
+            push_options(mount, b"", &mut options);
+            let kind = match &mount.source {
+                Source::FileSystem(kind) => kind.bytes(),
+                Source::Copy(_) => b"copy",
+                Source::Path(_) => b"bind",
+            };
+            for (name, value) in [
+                ("{\"target\":", &landing.path[..]),
+                (",\"source\":", landing.planned.source().bytes()),
+                (",\"type\":", kind),
+                (",\"options\":", options.bytes()),
+            ] {
+                push(&mut text, name.as_bytes());
+                push_string(&mut text, value);
+            }
+            for (name, value) in [
+                (",\"recursive\":", mount.recursive),
+                (",\"created\":", landing.is_created),
+                (",\"left-out\":", landing.is_left_out),
+            ] {
+                push(&mut text, name.as_bytes());
+                push(&mut text, if value { "true" } else { "false" }.as_bytes());
+            }
+            push(&mut text, b",\"in\":");
+            match landing.inside.and_then(|other| self.mounts.get(other)) {
+                Some(other) => push_string(&mut text, &other.path),
+                None => push(&mut text, b"null"),
+            }
+            text.push(b'}');
+        }
+        text.push(b']');
+        let mut last = "";
+        for (label, words) in &self.steps {
+            if *label == last {
+                text.push(b',');
+            } else {
+                push(
+                    &mut text,
+                    if last.is_empty() { ",\n" } else { "],\n" }.as_bytes(),
+                );
+                push_string(&mut text, label.as_bytes());
+                push(&mut text, b":[");
+                last = label;
+            }
+            push_string(&mut text, words);
+        }
+        push(&mut text, b"]}\n");
+        text
+    }
+}
+
+/// A string of JSON, from which the bytes can be had back.
+fn push_string(text: &mut Vec<u8>, string: &[u8]) {
+    json::push_string(text, string, Invalid::Kept);
+}
+
+fn missing_source(planned: &Planned) -> Option<Error<'static>> {
+    if matches!(planned.mount.source, Source::FileSystem(_)) {
+        return None;
+    }
+    let path = planned.source();
+    let opened = fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_PATH, 0);
+    let errno = opened.err()?;
+    Some(Error::new(Step::OpenSource, path.bytes(), errno).into_owned())
+}
+
+fn describe(planned: &Planned, line: &mut Line) {
+    let mount = &planned.mount;
+    line.push(match (&mount.source, mount.recursive) {
+        (Source::FileSystem(_), _) => b"new ",
+        (Source::Copy(_), _) => b"a copy of ",
+        (Source::Path(_), false) => b"",
+        (Source::Path(_), true) => b"all of ",
+    });
+    line.push_name(planned.source().bytes());
+    if push_options(mount, b" (", line) {
+        line.push(b")");
+    }
+}
+
+/// The options with commas, and something before the first; false where there are none.
+fn push_options(mount: &Mount, mut separator: &[u8], line: &mut Line) -> bool {
+    let flags = [
+        (MOUNT_ATTR_RDONLY, "ro"),
+        (MOUNT_ATTR_NOSUID, "nosuid"),
+        (MOUNT_ATTR_NODEV, "nodev"),
+        (MOUNT_ATTR_NOEXEC, "noexec"),
+    ];
+    let named = flags.iter().filter(|(flag, _)| mount.flags & flag != 0);
+    let words = named.map(|(_, word)| word.as_bytes());
+    for word in words.chain([mount.data.bytes()]) {
+        if !word.is_empty() {
+            line.push(separator);
+            line.push_name(word);
+            separator = b",";
+        }
+    }
+    separator == b","
+}

@@ -1,0 +1,173 @@
+//! Binds: what the host shows at a path, shown in the new root.
+//!
+//! A tree is taken with `open_tree(2)`, gets its flags while it is attached nowhere, and goes to its
+//! mount point by descriptor. Where a seccomp filter lacks those calls (ENOSYS), it is bound on top
+//! of our root, which no name in NEWROOT leads to, gets its flags there, and is moved on.
+
+use core::ffi::CStr;
+
+use crate::error::Step;
+use crate::mount::copy::{COPY, Memory};
+use crate::mount::pivot::ON_TOP_OF_ROOT;
+use crate::mount::remount::{attributes, remount};
+use crate::sys::mount::{
+    MNT_DETACH, MOUNT_ATTR_RDONLY, MS_BIND, MS_MOVE, MS_REC, mount, mount_setattr, move_mount,
+    open_tree, umount,
+};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::text::short::Short;
+
+/// A bind before it is attached.
+pub(crate) enum Bind {
+    Tree {
+        tree: OwnedFd,
+        /// Linux before 5.12 cannot set flags on a tree that is attached nowhere.
+        flags_are_set: bool,
+    },
+    /// To be made by `mount(2)`, of a file or of a directory.
+    Classic { is_directory: bool },
+}
+
+/// Takes what is at a path of the host. No path is what `directory` refers to.
+pub(crate) fn take(
+    directory: BorrowedFd,
+    path: &CStr,
+    recursive: bool,
+    flags: u32,
+) -> Result<Bind, (Step, Errno)> {
+    let open = |errno| (Step::OpenSource, errno);
+    match open_tree(directory, path, recursive) {
+        Ok(tree) => {
+            let flags_are_set = match flags {
+                0 => true,
+                flags => match mount_setattr(tree.borrow(), attributes(flags), recursive) {
+                    Err(Errno::ENOSYS) => false,
+                    result => result
+                        .map(|()| true)
+                        .map_err(|errno| (Step::MountOptions, errno))?,
+                },
+            };
+            Ok(Bind::Tree {
+                tree,
+                flags_are_set,
+            })
+        }
+        Err(Errno::ENOSYS) => {
+            // A source that is missing is told now.
+            let source = match path.is_empty() {
+                true => fs::stat(directory),
+                false => fs::openat(directory, path, fs::O_PATH, 0)
+                    .and_then(|source| fs::stat(source.borrow())),
+            };
+            let is_directory = source.map_err(open)?.is_directory();
+            Ok(Bind::Classic { is_directory })
+        }
+        Err(errno) => Err(open(errno)),
+    }
+}
+
+impl Bind {
+    pub(crate) fn is_directory(&self) -> Result<bool, Errno> {
+        match self {
+            Bind::Tree { tree, .. } => Ok(fs::stat(tree.borrow())?.is_directory()),
+            Bind::Classic { is_directory } => Ok(*is_directory),
+        }
+    }
+
+    /// Attaches it to a mount point, and gives its own descriptor. `source`, `recursive` and `flags`
+    /// are those that it was taken with.
+    pub(crate) fn attach(
+        self,
+        source: &CStr,
+        recursive: bool,
+        flags: u32,
+        point: BorrowedFd,
+    ) -> Result<OwnedFd, Errno> {
+        let Bind::Tree {
+            tree,
+            flags_are_set,
+        } = self
+        else {
+            return self.attach_classic(source, recursive, flags, point);
+        };
+        match move_mount(tree.borrow(), point) {
+            Err(Errno::ENOSYS) => {
+                let is_directory = fs::stat(tree.borrow())?.is_directory();
+                let classic = Bind::Classic { is_directory };
+                return classic.attach_classic(source, recursive, flags, point);
+            }
+            // For a file on a directory, or the other way round, mount(2) says ENOTDIR.
+            Err(Errno::EINVAL)
+                if fs::stat(tree.borrow())?.is_directory() != fs::stat(point)?.is_directory() =>
+            {
+                return Err(Errno::ENOTDIR);
+            }
+            result => result?,
+        }
+        if !flags_are_set {
+            remount(tree.borrow(), flags, recursive)?;
+        }
+        Ok(tree)
+    }
+
+    fn attach_classic(
+        &self,
+        source: &CStr,
+        recursive: bool,
+        flags: u32,
+        point: BorrowedFd,
+    ) -> Result<OwnedFd, Errno> {
+        if self.is_directory()? != fs::stat(point)?.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        // No file can be mounted on the root.
+        let _memory = match self.is_directory()? {
+            true => None,
+            false => Some(Memory::holding(b"")?),
+        };
+        let place = match self.is_directory()? {
+            true => (c"/", ON_TOP_OF_ROOT),
+            false => (COPY, COPY),
+        };
+        move_classic(source, place, recursive, flags, point)
+    }
+}
+
+/// Binds `source` at a place that no name in NEWROOT leads to, gives it its flags there, and moves it
+/// to its mount point. The place has one path to be bound at and another for what is on it then.
+pub(crate) fn move_classic(
+    source: &CStr,
+    (place, bound): (&CStr, &CStr),
+    recursive: bool,
+    flags: u32,
+    point: BorrowedFd,
+) -> Result<OwnedFd, Errno> {
+    let bind = if recursive { MS_BIND | MS_REC } else { MS_BIND };
+    mount(source, place, c"", bind, c"")?;
+    let moved = fs::openat(BorrowedFd::CWD, bound, fs::O_PATH, 0).and_then(|top| {
+        if flags != 0 {
+            remount(top.borrow(), flags, recursive)?;
+        }
+        let point = Short::in_proc(point);
+        mount(bound, point.as_c_str(), c"", MS_MOVE, c"")?;
+        Ok(top)
+    });
+    if moved.is_err() {
+        let _ = umount(bound, MNT_DETACH);
+    }
+    moved
+}
+
+/// Binds a file of the host.
+pub(crate) fn bind_file(source: &CStr, point: BorrowedFd) -> Result<(), Errno> {
+    let taken = take(BorrowedFd::CWD, source, false, 0).map_err(|(_, errno)| errno)?;
+    taken.attach(source, false, 0, point).map(drop)
+}
+
+/// Binds what is behind a descriptor on itself, read-only, with all below it.
+pub(crate) fn bind_read_only(found: BorrowedFd) -> Result<(), Errno> {
+    let source = Short::in_proc(found);
+    let taken = take(found, c"", true, MOUNT_ATTR_RDONLY).map_err(|(_, errno)| errno)?;
+    let attached = taken.attach(source.as_c_str(), true, MOUNT_ATTR_RDONLY, found);
+    attached.map(drop)
+}

@@ -1,0 +1,74 @@
+//! New file systems: proc, sysfs, tmpfs and others.
+//!
+//! One is mounted by `mount(2)` in its mount point as the current directory: that is one call, where
+//! the newer way needs five, it names no path that could lead elsewhere, and every kernel has it.
+//! Where its own descriptor is needed, since another mount or a mask goes into it, it is mounted on
+//! top of our root, opened there, and moved.
+
+use crate::error::{Step, Verbose};
+use crate::mount::Planned;
+use crate::mount::bind;
+use crate::mount::pivot::ON_TOP_OF_ROOT;
+use crate::mount::remount::change_flags;
+use crate::sys::mount::{MNT_DETACH, MOUNT_ATTR_RDONLY, MS_MOVE, mount, umount};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+
+/// Mounts it on its mount point; with `is_needed` its descriptor is given.
+pub(crate) fn attach(
+    new: &Planned,
+    point: BorrowedFd,
+    is_needed: bool,
+    verbose: Verbose,
+) -> Result<Option<OwnedFd>, Errno> {
+    let attached = match is_needed {
+        true => by_way_of_root(new, point).map(Some),
+        false => fs::fchdir(point).and_then(|()| mount_at(new, c".").map(|()| None)),
+    };
+    match attached {
+        Err(Errno::EPERM) if new.mount.host_instead => hosts_instead(new, point, verbose).map(Some),
+        // The very same file system is mounted there already: the host's sysfs, in a run whose root
+        // is the host's. Only the flags are missing.
+        Err(Errno::EBUSY) => {
+            change_flags(point, new.mount.flags, 0)?;
+            Ok(None)
+        }
+        attached => attached,
+    }
+}
+
+fn by_way_of_root(new: &Planned, point: BorrowedFd) -> Result<OwnedFd, Errno> {
+    fs::fchdir(point)?;
+    mount_at(new, c"/")?;
+    let moved = fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, fs::O_PATH, 0).and_then(|top| {
+        mount(ON_TOP_OF_ROOT, c".", c"", MS_MOVE, c"")?;
+        Ok(top)
+    });
+    if moved.is_err() {
+        let _ = umount(ON_TOP_OF_ROOT, MNT_DETACH);
+    }
+    moved
+}
+
+fn mount_at(new: &Planned, target: &core::ffi::CStr) -> Result<(), Errno> {
+    let kind = new.source();
+    let device = new.mount.device.as_ref().unwrap_or(kind).as_c_str();
+    let (flags, data) = (new.mount.flags, new.mount.data.as_c_str());
+    mount(device, target, kind.as_c_str(), flags, data)
+}
+
+/// A user namespace may not have a new sysfs without a network namespace of its own, nor a new
+/// proc where parts of the host's are covered: what the host has at that path is shown then. It
+/// is bound with all below it, which may not be uncovered either; a sysfs read-only.
+fn hosts_instead(new: &Planned, point: BorrowedFd, verbose: Verbose) -> Result<OwnedFd, Errno> {
+    let kind = new.source().bytes();
+    verbose.say(Step::BindInstead, kind, new.target().bytes());
+    let read_only = if kind == b"sysfs" {
+        MOUNT_ATTR_RDONLY
+    } else {
+        0
+    };
+    let flags = new.mount.flags | read_only;
+    let source = new.target().as_c_str();
+    let taken = bind::take(BorrowedFd::CWD, source, true, flags).map_err(|(_, errno)| errno)?;
+    taken.attach(source, true, flags, point)
+}
