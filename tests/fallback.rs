@@ -85,7 +85,7 @@ const STAND_INS: [(&str, &str); 5] = [
 /// What the command sees: directories, mounts with their options, descriptors, what it may write.
 const LOOK: &str = r#"
     ls -l / | awk '{ print $1, $NF }'
-    cut -d ' ' -f 4-6 /proc/self/mountinfo
+    cut -d ' ' -f 4-6 /proc/self/mountinfo | sort
     ls /proc/self/fd
     cat /data/file /dev/null /etc/resolv.conf /file
     for name in /data/new /tree/new /deep/er/new /dev/shm/new /file; do
@@ -303,14 +303,14 @@ fn only_the_standard_descriptors_reach_the_command() {
             let mut bash = common::command(user, "bash");
             bash.args([
                 "-c",
-                "exec 3</usr 4</etc 7</usr 9</etc 200</etc; exec \"$@\"",
+                "exec 3</usr 4</var 7</usr 9</var 200</var; exec \"$@\"",
                 "bash",
             ]);
             bash.arg(traced.command.get_program());
             let ended = end(bash.args(traced.command.get_args()));
             assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
             for line in ended.stdout.lines() {
-                assert!(!["/etc", "/usr"].contains(&line), "{ended:?}");
+                assert!(!["/var", "/usr"].contains(&line), "{ended:?}");
             }
             assert_fell_back(&traced.log(), calls, &STAND_INS);
         }
@@ -349,7 +349,7 @@ fn descriptors_are_closed_without_proc() {
     let ended = end(&mut outer);
     assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
     for line in ended.stdout.lines() {
-        assert!(!["/etc", "/usr"].contains(&line), "{ended:?}");
+        assert!(!["/var", "/usr"].contains(&line), "{ended:?}");
     }
 }
 
@@ -369,19 +369,19 @@ fn eperm_selects_no_fallback() {
     for user in users() {
         let root = Root::busybox(user);
         let source = Root::empty(user);
-        let bind = format!("{}:/data:ro", source.name());
+        let bind = format!("{}:/data/in:ro", source.name());
         let words = ["--no-mounts", "-R", &bind, "ROOT", "true"];
         let run = root.run(&words);
         let name = root.name();
         for (calls, which, step) in [
-            ("openat2", "1+", "find the mount point /data"),
+            ("openat2", "1+", "find the mount point /data/in"),
             ("open_tree", "1", &format!("take the mounts of {name}")),
             ("open_tree", "2", &format!("open {}", source.name())),
             ("move_mount", "1", &format!("take the mounts of {name}")),
             (
                 "move_mount",
                 "2",
-                &format!("mount {} on /data", source.name()),
+                &format!("mount {} on /data/in", source.name()),
             ),
             (
                 "mount_setattr",

@@ -13,7 +13,7 @@ use crate::mount::{Mount, Planned, Source};
 use crate::process::cwd::current_directory;
 use crate::process::environment::Change;
 use crate::process::namespace::Namespace;
-use crate::sys::{BorrowedFd, OwnedFd, fs};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
 use crate::user::capability::Capabilities;
@@ -68,6 +68,15 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// Moves NEWROOT's descriptor above the standard ones; says whether it was one of those.
+    pub(crate) fn move_above_standard(&mut self) -> Result<bool, Errno> {
+        let was_standard = self.new_root.number() <= 2;
+        if was_standard {
+            self.new_root = fs::duplicate(self.new_root.number())?;
+        }
+        Ok(was_standard)
+    }
+
     /// Where the mounts go, for who has to look for what was made for them; none in an overlay.
     pub(crate) fn targets(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         let count = match self.chroot.overlay {
@@ -101,7 +110,6 @@ impl Chroot {
     fn open_new_root(&self) -> Result<OwnedFd, Error<'static>> {
         let path = self.new_root.as_c_str();
         fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
-            .and_then(OwnedFd::above_standard)
             .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno).into_owned())
     }
 

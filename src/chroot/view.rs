@@ -188,7 +188,7 @@ impl<'a> View<'a> {
         };
         let wanted = Wanted {
             target: planned.target().as_c_str(),
-            is_directory: true,
+            is_directory: &|| Ok(true),
             missing: Missing::Left,
             watched: &[],
         };

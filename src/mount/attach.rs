@@ -103,16 +103,34 @@ impl Mounts {
         watched: &[BorrowedFd],
         verbose: Verbose,
     ) -> Result<(), Error<'a>> {
-        let is_directory = match &self.states[index] {
-            State::Taken(Some(bind)) => bind.is_directory(),
-            State::Taken(None) => Ok(matches!(planned.mount.source, Source::FileSystem(_))),
-            _ => return Ok(()),
-        };
+        let mut state = core::mem::replace(&mut self.states[index], State::Planned);
+        if let State::Taken(bind) = &state {
+            let is_directory = || shows_directory(planned, bind.as_ref());
+            let found = self.find_as(root, index, planned, &is_directory, watched, verbose);
+            if let Err(error) = found {
+                state = left_out(planned, Err(error), verbose)?;
+            }
+        }
+        if let State::Planned = self.states[index] {
+            self.states[index] = state;
+        }
+        Ok(())
+    }
+
+    fn find_as<'a>(
+        &mut self,
+        root: BorrowedFd,
+        index: usize,
+        planned: &'a Planned,
+        is_directory: &dyn Fn() -> Result<bool, Errno>,
+        watched: &[BorrowedFd],
+        verbose: Verbose,
+    ) -> Result<(), Error<'a>> {
         let target = planned.target();
         let failed = |(step, errno)| Error::new(step, target.bytes(), errno);
         let wanted = Wanted {
             target: target.as_c_str(),
-            is_directory: is_directory.map_err(|errno| failed((Step::OpenSource, errno)))?,
+            is_directory,
             missing: match self.root {
                 Root::Persistent => Missing::Stub,
                 Root::Overlay | Root::Initial => Missing::Made,
@@ -130,12 +148,7 @@ impl Mounts {
         if self.root == Root::Overlay && is_copy && found.is_ok() {
             found = self.put_copy(root, index, planned);
         }
-        let state = match found {
-            Ok(()) => return Ok(()),
-            Err(not_found) => left_out(planned, Err(failed(not_found)), verbose)?,
-        };
-        self.states[index] = state;
-        Ok(())
+        found.map_err(failed)
     }
 
     /// Puts a copy into an overlay, where nothing is mounted yet, unless it goes into a mount.
@@ -161,7 +174,7 @@ impl Mounts {
         for (offset, path) in OWN.into_iter().enumerate() {
             let wanted = Wanted {
                 target: path,
-                is_directory: true,
+                is_directory: &|| Ok(true),
                 missing: Missing::Left,
                 watched: &[],
             };
@@ -256,10 +269,6 @@ impl Mounts {
             Err(Errno::ENOSYS | Errno::ENOENT) => {}
             found => return found.map(Some).map_err(open),
         }
-        let is_directory = match bind {
-            Some(bind) => bind.is_directory().map_err(open)?,
-            None => matches!(mounts[index].mount.source, Source::FileSystem(_)),
-        };
         let is_memory = match &mounts[parent].mount.source {
             Source::FileSystem(kind) => matches!(kind.bytes(), b"tmpfs" | b"ramfs"),
             _ => false,
@@ -272,13 +281,16 @@ impl Mounts {
                 Next::End => return Ok(self.walk.take()),
                 Next::Entered(_) | Next::Redirected => {}
                 Next::Missing if is_memory || self.root == Root::Initial => {
-                    let is_directory = is_directory || !self.walk.is_last();
+                    let is_directory = match self.walk.is_last() {
+                        true => shows_directory(&mounts[index], bind).map_err(open)?,
+                        false => true,
+                    };
                     let (here, name) = (self.walk.here(top.borrow()), self.walk.name());
                     let made = make_plain(here, name, is_directory);
                     made.and_then(|made| self.walk.enter_made(made))
                         .map_err(|errno| (Step::MakeMountPoint, errno))?;
                 }
-                Next::Missing => return Err((Step::MakeOutside, Errno::ENOENT)),
+                Next::Missing => return Err((Step::MakeOutside, Errno::EXDEV)),
             }
         }
     }
@@ -307,6 +319,12 @@ impl Mounts {
         }
     }
 
+    /// Closes all descriptors but those of the stubs.
+    pub(crate) fn close(&mut self) {
+        self.states.clear();
+        self.points.close();
+    }
+
     /// Forgets all descriptors but those of the stubs: they are another process's, or have been
     /// closed by number.
     pub(crate) fn abandon(&mut self) {
@@ -319,6 +337,14 @@ impl Mounts {
                 _ => {}
             }
         }
+    }
+}
+
+/// Does a mount go on a directory?
+fn shows_directory(planned: &Planned, bind: Option<&Bind>) -> Result<bool, Errno> {
+    match bind {
+        Some(bind) => bind.is_directory(),
+        None => Ok(matches!(planned.mount.source, Source::FileSystem(_))),
     }
 }
 

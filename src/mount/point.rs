@@ -12,7 +12,7 @@ use core::mem::forget;
 use core::ops::Range;
 
 use crate::error::Step;
-use crate::mount::resolve::{Bound, Next, Walk, openat2, split_first};
+use crate::mount::resolve::{Bound, CName, Next, Walk, openat2, split_first};
 use crate::mount::stub::{Refused, Stubs, is_marked};
 use crate::sys::fs::Stat;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
@@ -65,8 +65,8 @@ pub(crate) type NotFound = (Step, Errno);
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) target: &'a CStr,
-    /// Is a directory made where it is missing, or a file?
-    pub(crate) is_directory: bool,
+    /// Is a directory made where it is missing, or a file? Asked only then.
+    pub(crate) is_directory: &'a dyn Fn() -> Result<bool, Errno>,
     pub(crate) missing: Missing,
     /// What ends the wait for somebody else's lock.
     pub(crate) watched: &'a [BorrowedFd<'a>],
@@ -155,7 +155,7 @@ impl Points {
             if let Some(parent) = self.cover_of(mount, plain) {
                 return self.set_nested(mount, parent, plain).map_err(open);
             }
-            if let Some((found, stat)) = open_plain(root, wanted.target) {
+            if let Some((found, stat)) = open_plain(root, wanted.target).map_err(open)? {
                 let is_stub = is_marked(&stat) || !self.stubs.keeps_modes(found.borrow(), &stat);
                 if !is_stub {
                     let landing = keep(&mut self.paths, plain).map_err(open)?;
@@ -228,10 +228,13 @@ impl Points {
                 Next::Missing => {
                     // Nothing is known of what is above something missing.
                     if has_dot_dot(self.walk.rest()) {
-                        return Err(open(Errno::ENOENT));
+                        return Err(Some((Step::MakeMountPoint, Errno::ENOENT)));
                     }
                     is_made = true;
-                    let is_directory = wanted.is_directory || !self.walk.is_last();
+                    let is_directory = match self.walk.is_last() {
+                        true => (wanted.is_directory)().map_err(open)?,
+                        false => true,
+                    };
                     stub = self.make(root, is_directory, wanted)?;
                 }
                 Next::End => break,
@@ -375,6 +378,11 @@ impl Points {
         self.paths.get(range.clone()).unwrap_or_default()
     }
 
+    /// Closes the descriptors, but not those of the stubs.
+    pub(crate) fn close(&mut self) {
+        self.points.clear();
+    }
+
     /// Forgets the descriptors, but not those of the stubs.
     pub(crate) fn abandon(&mut self) {
         self.walk.abandon();
@@ -436,23 +444,29 @@ fn plain(target: &[u8]) -> Option<&[u8]> {
     is_plain.then_some(path)
 }
 
-/// Opens a plain target if it is there and no link is on the way; one system call tells both.
-fn open_plain(root: BorrowedFd, target: &CStr) -> Option<(OwnedFd, Stat)> {
+/// Opens a plain target if it is there and no link is on the way; one system call tells both. `None`
+/// is for a walk to find out: only what says that, and ENOSYS, selects it.
+fn open_plain(root: BorrowedFd, target: &CStr) -> Result<Option<(OwnedFd, Stat)>, Errno> {
     const RESTRICTIONS: u32 = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_SYMLINKS;
     let (name, after) = split_first(target.to_bytes());
     let found = match after {
-        // One name needs no more than this, which is told ENOENT sooner.
-        b"" => {
-            let start = target.count_bytes() - name.len();
-            let name = target.to_bytes_with_nul().get(start..)?;
-            let name = CStr::from_bytes_until_nul(name).ok()?;
-            fs::openat(root, name, fs::O_PATH | fs::O_NOFOLLOW, 0)
-        }
+        // One name needs no more than this.
+        b"" => fs::openat(
+            root,
+            CName::new(name)?.as_c_str(),
+            fs::O_PATH | fs::O_NOFOLLOW,
+            0,
+        ),
         _ => openat2(root, target, fs::O_PATH, RESTRICTIONS),
     };
-    let found = found.ok()?;
-    let stat = fs::stat(found.borrow()).ok()?;
-    (!stat.is_symlink()).then_some((found, stat))
+    let found = match found {
+        Err(Errno::ENOENT | Errno::ELOOP | Errno::ENOTDIR | Errno::ENOSYS | Errno::EAGAIN) => {
+            return Ok(None);
+        }
+        found => found?,
+    };
+    let stat = fs::stat(found.borrow())?;
+    Ok((!stat.is_symlink()).then_some((found, stat)))
 }
 
 fn has_dot_dot(path: &[u8]) -> bool {

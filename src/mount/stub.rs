@@ -172,9 +172,8 @@ impl Stubs {
         let mark = self.mark_in(parent, name).map_err(Refused::Make)?;
         let made = match is_directory {
             true => fs::mkdirat(parent, name, DIRECTORY_MODE).map(|()| None),
-            // For writing, since NFS takes no exclusive lock of a file that is open for reading.
             false => {
-                let flags = fs::O_RDWR | fs::O_CREAT | fs::O_EXCL | fs::O_NOFOLLOW;
+                let flags = fs::O_RDONLY | fs::O_CREAT | fs::O_EXCL | fs::O_NOFOLLOW;
                 fs::openat(parent, name, flags, FILE_MODE).map(Some)
             }
         };
@@ -272,18 +271,26 @@ impl Stubs {
         let parent = self.remember_parent(parent, above).map_err(Refused::Lock)?;
         let name = name.to_bytes();
         if self.stubs.len() == self.most
-            || self.text.capacity() - self.text.len() < above.len() + name.len()
+            || self.text.capacity() - self.text.len() < above.len() + 1 + name.len()
         {
             return Err(Refused::Make(Errno::ENAMETOOLONG));
         }
-        let start = self.text.len();
-        self.text.extend_from_slice(above);
+        // The landing of the stub before is often that of the directory above.
+        let start = match self.stubs.last() {
+            Some(last) if self.text.get(last.above.start..) == Some(above) => last.above.start,
+            _ => {
+                let start = self.text.len();
+                self.text.extend_from_slice(above);
+                start
+            }
+        };
         let middle = self.text.len();
+        self.text.push(b'/');
         self.text.extend_from_slice(name);
         self.stubs.push(Stub {
             parent,
             above: start..middle,
-            name: middle..self.text.len(),
+            name: middle + 1..self.text.len(),
             identity: stat.identity(),
             is_directory,
             mark,
@@ -484,13 +491,12 @@ fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> Result<(), E
     let name = CName::new(record.name)?;
     let name = name.as_c_str();
     loop {
-        if record.is_locked {
-            match fs::flock(file, Lock::TryExclusive) {
-                // Another run uses it.
-                Err(Errno::EAGAIN) => return Ok(()),
-                result => result?,
-            }
-        }
+        let _writable = match record.is_locked.then(|| lock_exclusive(parent, name, file)) {
+            // Another run uses it.
+            Some(Err(Errno::EAGAIN)) => return Ok(()),
+            Some(locked) => locked?,
+            None => None,
+        };
         let now = match fs::stat_at(parent, name) {
             Err(Errno::ENOENT) => return remove_companion(parent, name, record),
             now => now?,
@@ -615,17 +621,27 @@ fn open_stub(parent: BorrowedFd, name: &CStr, is_directory: bool) -> Result<Owne
 
 fn open_to_lock(parent: BorrowedFd, name: &CStr, is_directory: bool) -> Result<OwnedFd, Errno> {
     // Should it have become a FIFO, O_NONBLOCK keeps open(2) from waiting.
-    let flags = fs::O_NOFOLLOW | fs::O_NONBLOCK;
-    if is_directory {
-        return fs::openat(parent, name, fs::O_RDONLY | fs::O_DIRECTORY | flags, 0);
+    let flags = fs::O_RDONLY | fs::O_NOFOLLOW | fs::O_NONBLOCK;
+    let directory = if is_directory { fs::O_DIRECTORY } else { 0 };
+    fs::openat(parent, name, flags | directory, 0)
+}
+
+/// Takes the exclusive lock. NFS gives it only to those who have the file open for writing, and while
+/// one has, the mount cannot be made read-only: so such a descriptor is opened for the lock alone.
+fn lock_exclusive(
+    parent: BorrowedFd,
+    name: &CStr,
+    file: BorrowedFd,
+) -> Result<Option<OwnedFd>, Errno> {
+    match fs::flock(file, Lock::TryExclusive) {
+        Err(Errno::EBADF) => {}
+        result => return result.map(|()| None),
     }
-    // As when it was made, where we may.
-    match fs::openat(parent, name, fs::O_RDWR | flags, 0) {
-        Err(Errno::EACCES | Errno::EROFS | Errno::EISDIR) => {
-            fs::openat(parent, name, fs::O_RDONLY | flags, 0)
-        }
-        result => result,
-    }
+    let flags = fs::O_RDWR | fs::O_NOFOLLOW | fs::O_NONBLOCK;
+    let writable = fs::openat(parent, name, flags, 0)?;
+    fs::flock(file, Lock::Unlock)?;
+    fs::flock(writable.borrow(), Lock::TryExclusive)?;
+    Ok(Some(writable))
 }
 
 /// What is mounted on a stub, and hides it from us, is taken for one.

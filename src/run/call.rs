@@ -128,7 +128,8 @@ impl Chroot {
             let why = "it takes no range of users";
             return Err(Error::because(Step::Call, b"", why));
         }
-        let plan = self.compile()?;
+        let mut plan = self.compile()?;
+        plan.move_above_standard().map_err(prepare)?;
         let stack_of_pid1 = Stack::new(STACK_OF_PID_1).map_err(prepare)?;
         let stack_of_closure = Stack::new(STACK_OF_CLOSURE).map_err(prepare)?;
         let (to_supervisor, to_inside) = socketpair().map_err(prepare)?;
@@ -259,15 +260,13 @@ unsafe fn start_in_user_namespace(
             let mapped = close_all_but_these([holders.borrow()]).and_then(|()| {
                 // The maps of a process that is not dumpable are root's to write. This memory is a copy.
                 let _ = set_dumpable(1);
-                let mapped = map_users.map(ids, holders.borrow());
-                // It has the host's root and mounts, and user 0 inside may see it in a proc.
-                let _ = set_dumpable(0);
-                mapped
+                map_users.map(ids, holders.borrow())
             });
             match mapped {
                 Ok(()) => {
                     Report::Clean.send(holders.borrow());
-                    // Until it has been entered, or nobody will.
+                    // Until it has been entered, or nobody will. It has the host's root and mounts,
+                    // so it is gone before a process inside could look at it.
                     let _ = poll(&mut [Poll::new(holders.borrow())], None);
                 }
                 Err(error) => channel::send_error(holders.borrow(), &error),
@@ -282,14 +281,17 @@ unsafe fn start_in_user_namespace(
         Some(Report::Failed(error)) => Err(Failed::ToStart(error)),
         _ => {
             let mut refused = None;
-            let ends = [peer, ours.number() as u32];
             let mut enter = || {
-                for end in ends {
-                    // SAFETY: this process uses neither, and must not keep them open.
-                    let _ = unsafe { fs::close(end) };
-                }
+                // SAFETY: this process does not use it, and must not keep it open.
+                let _ = unsafe { fs::close(peer) };
+                let entered = setns(holder.borrow(), CLONE_NEWUSER);
+                Report::Clean.send(ours.borrow());
+                // The holder closes its end as it ends.
+                let _ = poll(&mut [Poll::for_hangup(ours.borrow())], None);
+                // SAFETY: as above.
+                let _ = unsafe { fs::close(ours.number() as u32) };
                 // SAFETY: the caller's promise; this process waits for that one.
-                let pid1 = setns(holder.borrow(), CLONE_NEWUSER)
+                let pid1 = entered
                     .and_then(|()| unsafe { start(namespaces.flags(), 0, stack_of_pid1, pid1) });
                 match pid1 {
                     Ok((_, pidfd)) => match ended(pidfd) {
@@ -384,9 +386,13 @@ impl<'a> Inside<'a> {
         self.give_back()?;
         let root = self.root.get().map(|root| root.number());
         let ours = [self.supervisor.number(), self.signals.number()];
-        for number in ours.into_iter().chain(root) {
+        let ours = ours.into_iter().chain(root).map(|number| number as u32);
+        let stubs = &self.mounts.points.stubs;
+        let next = |after: Option<u32>| stubs.next_descriptor(after.map_or(0, |after| after + 1));
+        let of_stubs = core::iter::successors(next(None), |last| next(Some(*last)));
+        for number in ours.chain(of_stubs) {
             // SAFETY: they are pid 1's, and this process has copies that it does not use.
-            let _ = unsafe { fs::close(number as u32) };
+            let _ = unsafe { fs::close(number) };
         }
         Ok(())
     }

@@ -79,7 +79,6 @@ impl<'a> Inside<'a> {
             .enter_new_root(&mut kept)
             .and_then(|()| self.leave_caller())
             .and_then(|()| self.set_up())
-            .and_then(|()| self.close_others())
             .and_then(|()| self.run_command(&kept));
         exit(self.conclude(end))
     }
@@ -128,31 +127,27 @@ impl<'a> Inside<'a> {
         Ok(())
     }
 
-    /// Closes what only the caller and the set-up need: nothing but the standard descriptors reaches
-    /// the command, and nothing else keeps files busy.
+    /// Closes what only the caller and the mounts needed: nothing but the standard descriptors reaches
+    /// the command, and nothing else keeps files busy. While the host's proc is still there: where
+    /// close_range(2) is missing, it lists what is open.
     fn close_others(&mut self) -> Result<(), Error<'a>> {
+        if self.owner == Owner::Caller {
+            // The closure has the caller's descriptors.
+            self.mounts.close();
+            return Ok(());
+        }
         self.mounts.abandon();
         let given = &self.plan.chroot.kept_descriptors;
         let ours = [&self.supervisor, &self.signals].into_iter();
         let ours = ours.chain(self.standard.iter().map(|(given, _)| given));
-        let ours = ours.chain(&self.proc);
-        let root = match self.mounts.points.stubs.is_empty() {
-            true => None,
-            // The stubs are in there.
-            false => self.root.get().map(OwnedFd::number),
-        };
-        let ours = ours.map(OwnedFd::number).chain(root);
-        let ours = ours.map(|number| number as u32);
+        let ours = ours.chain(&self.proc).chain(self.root.get());
+        let ours = ours.map(|ours| ours.number() as u32);
         let stubs = &self.mounts.points.stubs;
         close_all_but(&|first| {
             let kept = ours.clone().chain(given.iter().copied());
             let kept = kept.filter(|number| *number >= first).min();
             kept.into_iter().chain(stubs.next_descriptor(first)).min()
-        })?;
-        if root.is_none() {
-            core::mem::forget(self.root.take());
-        }
-        Ok(())
+        })
     }
 
     /// Tells the supervisor how it ended, and cleans up; gives the exit status of pid 1.
@@ -230,11 +225,17 @@ impl<'a> Inside<'a> {
                     if self.locks_mounts() {
                         self.proc = Some(open_proc()?);
                     }
+                    self.close_others()?;
                     self.say(Step::PivotRoot, b"");
                     enter(self.root()?, outside)?;
                     self.entered = true;
                 }
-                Action::DetachOldRoot => detach_old_root(outside, chroot.overlay.is_some())?,
+                Action::DetachOldRoot => {
+                    detach_old_root(outside, chroot.overlay.is_some())?;
+                    if self.mounts.points.stubs.is_empty() {
+                        self.root = OnceCell::new();
+                    }
+                }
                 // The supervisor's, and the command's.
                 _ => {}
             }
@@ -284,7 +285,9 @@ impl<'a> Inside<'a> {
     /// it inherits (mount_namespaces(7), *Restrictions on mount namespaces*): it cannot make writable
     /// what is read-only, nor uncover what is masked.
     fn locks_mounts(&self) -> bool {
-        self.new_user_namespace && self.plan.actions.contains(&Action::LockMounts)
+        // A closure shares the caller's memory, which it could not as one of another namespace.
+        let is_command = self.owner != Owner::Caller;
+        is_command && self.new_user_namespace && self.plan.actions.contains(&Action::LockMounts)
     }
 
     /// pid 1.
@@ -299,6 +302,8 @@ impl<'a> Inside<'a> {
         if !shared {
             let _ = lead_group();
         }
+        // The caller may ignore it, and the kernel would reap.
+        set_sigchld(false);
         let reaper = match self.is_pid1() {
             true => None,
             false => {
@@ -388,7 +393,6 @@ impl<'a> Inside<'a> {
         reaper: Option<i32>,
     ) -> Result<Infallible, Error<'a>> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
-        set_sigchld(false);
         // On a terminal of its own it is in a session of its own already.
         match chroot.new_session && self.jobs.terminal.is_none() {
             // A process just made leads no group, so it may.

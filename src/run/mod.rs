@@ -14,10 +14,10 @@ use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
 use crate::run::status::Status;
 use crate::run::supervisor::{Heard, Supervisor};
-use crate::sys::net;
 use crate::sys::process::ExitStatus;
 use crate::sys::shared::set_dumpable;
 use crate::sys::signal::{SignalSet, set_blocked, signalfd};
+use crate::sys::{fs, net};
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::Pty;
 
@@ -62,7 +62,11 @@ impl Chroot {
     }
 
     fn run_telling(&self, status: &Status) -> Result<ExitStatus, Error<'static>> {
-        let plan = self.compile()?;
+        let mut plan = self.compile()?;
+        if plan.move_above_standard().map_err(prepare)? {
+            // One was closed, and nothing of ours is to land there.
+            fs::open_standard_descriptors().map_err(prepare)?;
+        }
         let standard = self.open_standard()?;
         let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;

@@ -130,7 +130,8 @@ impl Chroot {
     }
 
     fn spawn_with(&self, standard: Standard) -> Result<Child, Error<'static>> {
-        let plan = self.compile()?;
+        let mut plan = self.compile()?;
+        plan.move_above_standard().map_err(prepare)?;
         let (supervisor, to_inside) = net::socketpair().map_err(prepare)?;
         let signals = signalfd(SignalSet::ALL).map_err(prepare)?;
         let supervisor = supervisor.above_standard().map_err(prepare)?;

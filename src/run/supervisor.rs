@@ -156,7 +156,8 @@ impl Heard {
             }
         };
         for made in self.made.iter().rev() {
-            note(remove_recorded(root, &made.record()), &made.name);
+            let removed = remove_recorded(root, &made.record());
+            note(removed, &[&made.above[..], b"/", &made.name].concat());
         }
         if self.made.is_empty() {
             targets
