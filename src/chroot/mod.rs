@@ -352,7 +352,8 @@ impl Chroot {
     ///   has failed: what it was doing, to what, the kernel's reason or `null`, and all of it in one
     ///   line of words.
     ///
-    /// A byte that is not UTF-8 becomes U+FFFD. Without a last line rootlet was killed.
+    /// A byte that is not UTF-8 becomes U+FFFD, but `\xff` in the message, which is the line that is
+    /// printed. Without a last line rootlet was killed.
     pub fn status_fd(mut self, number: u32) -> Chroot {
         self.status_descriptor = Some(number);
         self

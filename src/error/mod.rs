@@ -19,8 +19,9 @@ pub(crate) use verbose::Verbose;
 /// What went wrong: the step, the objects it was about, and the reason.
 ///
 /// Shown, it is one line without a program's name in front and without a newline at the end:
-/// `cannot mount proc on /proc: Operation not permitted (EPERM)`. Control characters in paths are
-/// written as `\x0a`.
+/// `cannot mount proc on /proc: Operation not permitted (EPERM)`. What a terminal would obey in a
+/// path (control characters, also those of C1, and overrides of the direction of text) and bytes
+/// that are not UTF-8 are written as `\x1b`.
 ///
 /// ```
 /// use rootlet::Chroot;

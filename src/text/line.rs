@@ -41,17 +41,30 @@ impl Line {
         }
     }
 
-    /// A path or name, with control characters spelled out, so that it stays on one line and no
-    /// file name talks to a terminal.
+    /// Appends a path or name, so that it stays on one line, no file name talks to a terminal, and
+    /// none rearranges the line it stands in. The bytes of control characters (C0, DEL, and C1,
+    /// which is U+0080 to U+009F), of characters that reorder text, and of what is not UTF-8 are
+    /// written as `\x1b`; a terminal that does not read UTF-8 takes a lone 0x9b for `ESC [`.
     pub(crate) fn push_name(&mut self, name: &[u8]) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for byte in name {
-            if byte.is_ascii_control() && !self.is_verbatim {
-                let (high, low) = (byte >> 4, byte & 15);
-                self.push(&[b'\\', b'x', DIGITS[high as usize], DIGITS[low as usize]]);
-            } else {
-                self.push(&[*byte]);
+        if self.is_verbatim {
+            return self.push(name);
+        }
+        let mut rest = name;
+        while let Some((length, is_plain)) = first_character(rest) {
+            let (character, after) = rest.split_at(length);
+            match is_plain {
+                true => self.push(character),
+                false => self.push_escaped(character),
             }
+            rest = after;
+        }
+    }
+
+    fn push_escaped(&mut self, bytes: &[u8]) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in bytes {
+            let (high, low) = (byte >> 4, byte & 15);
+            self.push(&[b'\\', b'x', DIGITS[high as usize], DIGITS[low as usize]]);
         }
     }
 
@@ -71,5 +84,107 @@ impl Line {
     pub(crate) fn print(&self) {
         // There is nowhere to report that standard error cannot be written.
         let _ = fs::write_all(BorrowedFd::STDERR, self.bytes());
+    }
+}
+
+/// How many bytes the first character has, and whether it may be printed: neither a control
+/// character, nor one that ends a line (U+2028, U+2029) or sets in which direction text runs (the
+/// explicit formatting characters of Unicode Standard Annex 9). A byte that begins no character
+/// (Unicode Standard, table 3-7) is alone, and may not. `None` at the end.
+fn first_character(name: &[u8]) -> Option<(usize, bool)> {
+    Some(match name {
+        [] => return None,
+        [b' '..=b'~', ..] => (1, true),
+        [0xc2, 0x80..=0x9f, ..] => (2, false),
+        [0xc2..=0xdf, 0x80..=0xbf, ..] => (2, true),
+        [0xe2, 0x80, 0xa8..=0xae, ..] | [0xe2, 0x81, 0xa6..=0xa9, ..] => (3, false),
+        [0xe0, 0xa0..=0xbf, 0x80..=0xbf, ..]
+        | [0xed, 0x80..=0x9f, 0x80..=0xbf, ..]
+        | [0xe1..=0xec | 0xee | 0xef, 0x80..=0xbf, 0x80..=0xbf, ..] => (3, true),
+        [0xf0, 0x90..=0xbf, 0x80..=0xbf, 0x80..=0xbf, ..]
+        | [0xf1..=0xf3, 0x80..=0xbf, 0x80..=0xbf, 0x80..=0xbf, ..]
+        | [0xf4, 0x80..=0x8f, 0x80..=0xbf, 0x80..=0xbf, ..] => (4, true),
+        _ => (1, false),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::prelude::rust_2024::*;
+    use std::string::ToString;
+
+    use proptest::prelude::*;
+
+    use super::Line;
+
+    fn pushed(name: &[u8]) -> Vec<u8> {
+        let mut line = Line::new();
+        line.push_name(name);
+        line.bytes().to_vec()
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_escaped() {
+        for (name, expected) in [
+            (&b"a b~\\"[..], "a b~\\"),
+            (b"\0\x1b[2J\x7f\n", "\\x00\\x1b[2J\\x7f\\x0a"),
+            (b"\x9b31m \x80\x9f\xa0\xff", "\\x9b31m \\x80\\x9f\\xa0\\xff"),
+            (
+                b"\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0",
+                "\\xc2\\x80\\xc2\\x9b\\xc2\\x9f\u{a0}",
+            ),
+            // Overlong, cut off, a surrogate, beyond the last.
+            (b"\xc0\x8a\xe0\x82\x9b", "\\xc0\\x8a\\xe0\\x82\\x9b"),
+            (b"\xe2\x80", "\\xe2\\x80"),
+            (
+                b"\xed\xa0\x80\xf4\x90\x80\x80",
+                "\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80",
+            ),
+            // Letters whose bytes hold some of C1.
+            (
+                "\u{c4}\u{11b}\u{20ac}\u{1f600}".as_bytes(),
+                "\u{c4}\u{11b}\u{20ac}\u{1f600}",
+            ),
+            (
+                "a\u{202e}b\u{2066}\u{2028}".as_bytes(),
+                "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6\\xe2\\x80\\xa8",
+            ),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&pushed(name)), expected);
+        }
+    }
+
+    proptest! {
+        /// Bytes that are UTF-8 more often than by chance.
+        #[test]
+        fn a_name_is_escaped_as_the_standard_library_reads_it(
+            parts in prop::collection::vec(prop_oneof![
+                any::<char>().prop_map(|character| character.to_string().into_bytes()),
+                prop::collection::vec(any::<u8>(), 0..4),
+                prop::collection::vec(prop::sample::select(b"\x80\x9f\xa0\xbf\xe2\xe0\xed\xf0\xf4".to_vec()), 1..4),
+            ], 0..20)
+        ) {
+            let name = parts.concat();
+            let escaped = |bytes: &[u8]| -> String {
+                bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect()
+            };
+            let mut expected = String::new();
+            for chunk in name.utf8_chunks() {
+                for character in chunk.valid().chars() {
+                    match character {
+                        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                            expected += &escaped(character.to_string().as_bytes());
+                        }
+                        control if control.is_control() => {
+                            expected += &escaped(control.to_string().as_bytes());
+                        }
+                        character => expected.push(character),
+                    }
+                }
+                expected += &escaped(chunk.invalid());
+            }
+            prop_assert_eq!(String::from_utf8(pushed(&name)).unwrap(), expected);
+        }
     }
 }

@@ -228,7 +228,8 @@ pub const ROLE: Role = Role {
                                 the caller is; then {\"exit-code\":N} or {\"signal\":N}. An error, \
                                 {\"error\":{\"step\":...,\"object\":...,\"errno\":...,\"message\":...}}, comes \
                                 instead, or after that; errno may be null. A byte that is not UTF-8 \
-                                is U+FFFD. Without a last line rootlet itself was killed.",
+                                is U+FFFD, but spelled out in message. Without a last line rootlet \
+                                itself was killed.",
                     ..OPTION
                 },
                 Entry {
