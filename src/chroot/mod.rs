@@ -375,14 +375,18 @@ impl Chroot {
         self
     }
 
-    /// Makes the command this user, `USER` or `USER:GROUP`: a number, or a name in the new root's own
-    /// `/etc/passwd` and `/etc/group`, as they are without the mounts of this run.
+    /// Makes the command this user, `USER` or `USER:GROUP`, each a number or a name.
     ///
-    /// Of a user that is not there, which only a number can be, the group has the same number. The
-    /// supplementary groups are the main one and those that have the user as a member in the new
-    /// root, none for a user that is not there; [`Chroot::groups`] sets others. HOME, SHELL, USER
-    /// and LOGNAME are set, as by `su(1)`, unless [`Chroot::env`] sets them; a user that is not
-    /// there has `/`, `/bin/sh` and no name.
+    /// A number takes nothing from the new root's files, so it is the one to use for a root that is
+    /// not trusted: user N has the main group N, no supplementary groups, the HOME `/`, the SHELL
+    /// `/bin/sh`, and neither USER nor LOGNAME. What consists of digits is a number.
+    ///
+    /// A name is looked up in the new root's own `/etc/passwd`, as it is without the mounts of this
+    /// run, and that of a group in its `/etc/group`. A user named so has the main group, HOME, SHELL,
+    /// USER and LOGNAME of its line, as `su(1)` sets them, and as supplementary groups the main one and
+    /// those that have it as a member.
+    ///
+    /// [`Chroot::groups`] sets other supplementary groups, and [`Chroot::env`] other variables.
     ///
     /// A user namespace made for the run has no user but 0, and its supplementary groups cannot be
     /// changed.
@@ -392,7 +396,7 @@ impl Chroot {
     }
 
     /// Makes these the command's supplementary groups: numbers, or names in the new root's own
-    /// `/etc/group`, with commas between them.
+    /// `/etc/group`, with commas between them; none for an empty list.
     pub fn groups(mut self, list: impl AsRef<[u8]>) -> Chroot {
         self.groups = Some(Name::new(list.as_ref()));
         self

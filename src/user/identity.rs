@@ -53,27 +53,21 @@ impl Chroot {
                 let why = "a user is USER or USER:GROUP, by names or numbers";
                 return Err(Error::because(Step::FindUser, wanted.bytes(), why));
             }
-            // A number needs no file.
-            let by_number = is_number(user);
-            let passwd = match accounts::read(root, PASSWD) {
-                Err(_) if by_number => Vec::new(),
-                result => result?,
+            // A number takes nothing from the root's files.
+            let passwd = match is_number(user) {
+                true => Vec::new(),
+                false => accounts::read(root, PASSWD)?,
             };
-            let (number, account) = match by_number {
-                true => {
-                    let number = id(user).ok_or_else(|| no_such_number(Step::FindUser, user))?;
-                    (
-                        number,
-                        accounts::users(&passwd).find(|known| known.id == number),
-                    )
+            let account = accounts::users(&passwd).find(|known| known.name == user);
+            let number = match &account {
+                Some(account) => account.id,
+                None if is_number(user) => {
+                    id(user).ok_or_else(|| no_such_number(Step::FindUser, user))?
                 }
-                false => match accounts::users(&passwd).find(|known| known.name == user) {
-                    Some(account) => (account.id, Some(account)),
-                    None => {
-                        let why = "it is not in the new root's /etc/passwd";
-                        return Err(Error::because(Step::FindUser, user, why));
-                    }
-                },
+                None => {
+                    let why = "it is not in the new root's /etc/passwd";
+                    return Err(Error::because(Step::FindUser, user, why));
+                }
             };
             let group = match (group, &account) {
                 (Some(group), _) => group_id(group)?,
@@ -83,12 +77,8 @@ impl Chroot {
             identity.ids = Some((number, group));
             let mut of_user = Vec::new();
             if let (Some(account), None) = (&account, &self.groups) {
-                let file = match group_file() {
-                    Err(_) if by_number => &[][..],
-                    file => file?,
-                };
                 of_user.push(group);
-                for group in groups_of(account.name, file) {
+                for group in groups_of(account.name, group_file()?) {
                     of_user.push(group);
                 }
             }
@@ -97,8 +87,10 @@ impl Chroot {
         }
         if let Some(list) = &self.groups {
             let mut given = Vec::new();
-            for group in split(list.bytes(), b',') {
-                given.push(group_id(group)?);
+            if !list.bytes().is_empty() {
+                for group in split(list.bytes(), b',') {
+                    given.push(group_id(group)?);
+                }
             }
             groups = Some(given);
         }
@@ -196,9 +188,12 @@ impl Identity {
     /// The supplementary groups.
     pub(crate) fn describe_groups(&self, line: &mut Line) {
         let groups = self.groups.iter().flat_map(|(groups, _)| groups);
-        for (index, group) in groups.enumerate() {
-            line.push(if index == 0 { b"" } else { b"," });
+        for group in groups {
+            line.push(if line.bytes().is_empty() { b"" } else { b"," });
             line.push_number(*group);
+        }
+        if line.bytes().is_empty() {
+            line.push(b"none");
         }
     }
 

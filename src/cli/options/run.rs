@@ -264,9 +264,10 @@ pub const ROLE: Role = Role {
                     value: "USER[:GROUP]",
                     default: "as the caller, or as user 0 in a user namespace",
                     line: "run COMMAND as this user, with HOME, SHELL, USER and LOGNAME set",
-                    paragraph: "Its groups are the main one and those that have it as a member in \
-                                NEWROOT, unless --groups says otherwise. For a root that you do not \
-                                trust, name users by numbers.",
+                    paragraph: "A number takes nothing from NEWROOT: user N has the group N, no other \
+                                groups, the HOME /, the SHELL /bin/sh and no name. For a root that \
+                                you do not trust, use numbers. A name has what NEWROOT's files say: \
+                                its groups are the main one and those that have it as a member.",
                     complete: Complete::User,
                     ..OPTION
                 },
@@ -274,7 +275,7 @@ pub const ROLE: Role = Role {
                     short: "G",
                     name: "groups",
                     value: "LIST",
-                    default: "those of USER, in /etc/group",
+                    default: "those of USER in /etc/group; none where USER is a number",
                     line: "with these supplementary groups, with commas",
                     paragraph: "An empty LIST is none.",
                     ..OPTION
@@ -342,7 +343,7 @@ pub const ROLE: Role = Role {
                 },
             ],
             below: "Users and groups are numbers, or names in NEWROOT's own /etc/passwd and \
-                    /etc/group. A number need not be there: its group has the same number then.",
+                    /etc/group. Digits are a number, whatever those files say.",
         },
         Section {
             heading: "Environment (each can be given more than once)",
