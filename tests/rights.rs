@@ -2,7 +2,10 @@
 
 mod common;
 
-use common::{Ended, Root, User, can_be_root, end, succeed, users};
+use std::os::unix::process::CommandExt;
+
+use common::hostile::outer_namespace;
+use common::{Ended, Root, User, can_be_root, command, end, is_root, rootlet_path, succeed, users};
 
 /// A root whose owner gives to every account, number and group what the host would give to none.
 fn root_that_gives(user: User) -> Root {
@@ -98,4 +101,135 @@ fn a_user_namespace_with_one_user_has_user_0_whatever_the_files_say() {
         assert_eq!(ended.stdout, shown("0", "0", ""), "{zero}: {ended:?}");
     }
     assert_eq!(who(&root, &["-u", "root"]).status, 125);
+}
+
+/// Runs rootlet, with these words, from a session keyring that holds a key, and `fill` more. The
+/// command shows what it has of the key. An ordinary user is one of this test's, since each has room
+/// for few keys.
+fn read_key(user: User, test: u32, fill: u32, options: &[&str]) -> Ended {
+    let (keyctl, add_key) = (sc::nr::KEYCTL, sc::nr::ADD_KEY);
+    // 1: KEYCTL_JOIN_SESSION_KEYRING; 10: KEYCTL_SEARCH; 11: KEYCTL_READ; -3: the session keyring.
+    let outside = format!(
+        "my ($kind, $name, $payload) = qw(user rootlet swordfish);
+         syscall({keyctl}, 1, 0) >= 0 or print qq(no keys: $!\n);
+         $ENV{{KEY}} = syscall({add_key}, $kind, $name, $payload, length $payload, -3);
+         for (1..{fill}) {{ my $other = qq($_); syscall({add_key}, $kind, $other, $payload, 1, -3) }}
+         exec @ARGV"
+    );
+    let inside = format!(
+        "my ($kind, $name, $room) = (qw(user rootlet), ' ' x 64);
+         my $found = syscall({keyctl}, 10, -3, $kind, $name, 0);
+         my $length = syscall({keyctl}, 11, $ENV{{KEY}} + 0, $room, 64);
+         print $found >= 0 ? 'found' : 'not found', $length >= 0 ? substr($room, 0, $length) : ''"
+    );
+    let mut perl = command(user, "perl");
+    if is_root() && user == User::Ordinary {
+        let id = 100_000 + 2 * std::process::id() + test;
+        perl.uid(id).gid(id);
+    }
+    perl.args(["-e", &outside]).arg(rootlet_path());
+    end(perl
+        .arg("run")
+        .args(options)
+        .args(["/", "perl", "-e", &inside]))
+}
+
+#[test]
+fn the_callers_session_keyring_stays_with_it() {
+    for user in users() {
+        for options in [
+            &["--drop-caps", "net_raw"][..],
+            &["--no-new-privs"],
+            &["-u", "0"],
+            &["-u", "0:0", "--drop-caps", "all"],
+            &["-u", "65534"],
+            &["-G", ""],
+            &["--unshare", "user"],
+            &["--unshare", "user", "--map-users", "current"],
+            &["--share", "pid", "--no-new-privs"],
+            &[],
+        ] {
+            if user == User::Ordinary && options.contains(&"65534") {
+                continue;
+            }
+            let ended = read_key(user, 0, 0, options);
+            let kept = options.is_empty() && user == User::Root;
+            let expected = if kept { "foundswordfish" } else { "not found" };
+            // A filter, or a kernel without keys.
+            if !ended.stdout.starts_with("no keys: ") {
+                let shown = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+                assert_eq!(shown, (0, expected, ""), "{user:?} {options:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_room_for_a_keyring_no_right_is_kept_in_silence() {
+    if !can_be_root() {
+        return;
+    }
+    let limit = std::fs::read_to_string("/proc/sys/kernel/keys/maxkeys").unwrap_or_default();
+    let fill = limit.trim().parse().unwrap_or(0);
+    let ended = read_key(User::Ordinary, 1, fill, &[]);
+    if ended.stdout.starts_with("no keys: ") {
+        return;
+    }
+    let line = "rootlet: left out: cannot make a session keyring: Disk quota exceeded (EDQUOT)\n";
+    let shown = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+    assert_eq!(shown, (0, "foundswordfish", line));
+    let ended = read_key(User::Ordinary, 1, fill, &["--no-new-privs"]);
+    let line = "rootlet: cannot make a session keyring: Disk quota exceeded (EDQUOT)\nhint: ";
+    assert_eq!((ended.status, ended.stdout.as_str()), (125, ""));
+    assert!(ended.stderr.starts_with(line), "{ended:?}");
+}
+
+#[test]
+fn where_keys_are_forbidden_or_unknown_there_is_nothing_to_leave() {
+    for user in users() {
+        for errno in ["EPERM", "ENOSYS"] {
+            let mut strace = command(user, "strace");
+            strace.args(["-f", "-o", "/dev/null", "-e", "trace=keyctl", "-e"]);
+            strace.arg(format!("inject=keyctl:error={errno}"));
+            strace
+                .arg(rootlet_path())
+                .args(["run", "--no-new-privs", "/", "echo", "here"]);
+            assert_eq!(succeed(&mut strace), "here\n", "{errno}");
+        }
+    }
+}
+
+/// Writes into the host's resolv.conf, which stands for it in a mount namespace of the test's.
+#[test]
+fn the_hosts_resolv_conf_is_not_written() {
+    if !can_be_root() {
+        return;
+    }
+    let script = "host=$(mktemp) && chmod 666 \"$host\" && echo host >\"$host\" || exit
+        mount --bind \"$host\" /etc/resolv.conf || exit
+        attack='cat /etc/resolv.conf; { echo evil >/etc/resolv.conf; chmod 700 /etc/resolv.conf; } 2>/dev/null; cat /etc/resolv.conf'
+        try() {
+            echo host >\"$host\"; chmod 666 \"$host\"
+            echo $(\"$0\" run \"$@\" sh -c \"$attack\" 2>&1) then $(cat \"$host\") $(stat -c %a \"$host\")
+        }
+        try \"$1\"
+        try --resolv-conf bind \"$1\"
+        try --overlay \"$1\"
+        try --resolv-conf copy \"$1\"
+        try -B /etc/resolv.conf \"$1\"
+        ln -sf ../run/resolv.conf \"$1/etc/resolv.conf\"
+        try \"$1\"
+        rm -f \"$1/etc/resolv.conf\" \"$host\"";
+    let root = Root::busybox(User::Root);
+    root.directory("etc");
+    root.directory("run");
+    let mut outer = outer_namespace(script);
+    let shown = succeed(outer.arg(rootlet_path()).arg(root.path()));
+    let expected = "host host then host 666\n\
+                    host host then host 666\n\
+                    host host then host 666\n\
+                    host evil then host 666\n\
+                    host evil then evil 700\n\
+                    host host then host 666\n";
+    assert_eq!(shown, expected);
 }

@@ -413,6 +413,16 @@ impl Chroot {
 
     /// Executing a file gives the command no rights, set-user-ID or whatever: `prctl(2)` with
     /// PR_SET_NO_NEW_PRIVS.
+    ///
+    /// With this, [`Chroot::user`], [`Chroot::groups`] or [`Chroot::drop_capabilities`], and in a new
+    /// user namespace, the command has a new session keyring (`keyctl(2)`,
+    /// KEYCTL_JOIN_SESSION_KEYRING) in the place of the caller's, whose keys it could use otherwise.
+    /// EDQUOT, where the caller has no room for one more key, is an error, but a line on standard
+    /// error where only a user namespace called for it. ENOSYS and EPERM are not: there are no keys
+    /// for the command then.
+    ///
+    /// The *user* keyring goes with the user: a command that is still the caller, be it as user 0 of
+    /// a user namespace, can reach that one by its number.
     pub fn no_new_privileges(mut self) -> Chroot {
         self.no_new_privileges = true;
         self

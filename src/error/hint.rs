@@ -113,6 +113,9 @@ impl Hints {
             "the user namespace of an ordinary user has one user and one group, and its \
                  groups cannot be changed: run as root, or, where /etc/subuid has a range for you, \
                  with --map-users auto";
+        Keyring EDQUOT =>
+            "the limit on keys is reached: each run of a user takes one as long as it lives; root \
+                 can raise it (sysctl kernel.keys.maxkeys and maxbytes)";
         ReadOfRoot EINVAL =>
             "it is no plain file; a user and a group by their numbers need no file";
     };

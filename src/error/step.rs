@@ -62,6 +62,8 @@ steps! {
     MapIds: "write";
     /// A second user namespace, in which the kernel locks mounts.
     LockMounts: "lock the mounts of the command";
+    /// A session keyring of the run's own.
+    Keyring: "make a session keyring";
     /// Inherited descriptors.
     CloseFiles: "close inherited files";
     /// The propagation of the new mount namespace.

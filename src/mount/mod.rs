@@ -205,7 +205,7 @@ impl Mount {
 
     /// The mounts of a [`Chroot`](crate::Chroot) that are there without being asked for: `/dev`
     /// with all below it, new `/proc` and `/sys` (where an ordinary user may not have new ones,
-    /// the host's), a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`.
+    /// the host's), a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`, read-only.
     pub fn defaults() -> Vec<Mount> {
         let options = b"nosuid,nodev,noexec";
         let mut proc = Mount::file_system("proc", "/proc").options(options);
@@ -218,7 +218,7 @@ impl Mount {
             proc,
             sys,
             shm.options(b"optional,nosuid,nodev,mode=1777"),
-            Mount::bind("/etc/resolv.conf").optional(),
+            Mount::bind("/etc/resolv.conf").read_only().optional(),
         ]);
         defaults
             .iter_mut()

@@ -3,6 +3,9 @@
 /// `AT_FDCWD` of `<linux/fcntl.h>`.
 pub(super) const AT_FDCWD: i32 = -100;
 
+/// Of `<linux/keyctl.h>`.
+pub(super) const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
+
 /// `SOCK_SEQPACKET`, `SOCK_CLOEXEC` of the kernel's `<linux/net.h>`.
 pub(super) const SOCK_SEQPACKET: usize = 5;
 pub(super) const SOCK_CLOEXEC: usize = 0o2000000;

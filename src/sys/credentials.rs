@@ -3,6 +3,7 @@
 use linux_raw_sys::{general as raw, prctl};
 use sc::nr;
 
+use super::abi::KEYCTL_JOIN_SESSION_KEYRING;
 use super::{Errno, check, done};
 
 pub use linux_raw_sys::general::CAP_SYS_ADMIN;
@@ -84,6 +85,13 @@ pub fn drop_from_bounding(capability: u32) -> Result<(), Errno> {
 /// `prctl(PR_SET_NO_NEW_PRIVS)`: executing a file gives no rights any more.
 pub fn set_no_new_privileges() -> Result<(), Errno> {
     control(prctl::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// `keyctl(KEYCTL_JOIN_SESSION_KEYRING)` without a name: a new, empty session keyring in the place
+/// of the one that this process has. EDQUOT where its real user has no room for one.
+pub fn join_session_keyring() -> Result<(), Errno> {
+    // SAFETY: no name is passed, and no other memory.
+    done(unsafe { sc::syscall2(nr::KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, 0) })
 }
 
 /// `setgroups(2)`.

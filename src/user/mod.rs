@@ -4,3 +4,4 @@ pub(crate) mod accounts;
 pub(crate) mod capability;
 pub(crate) mod id_map;
 pub(crate) mod identity;
+pub(crate) mod keyring;

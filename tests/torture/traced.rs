@@ -22,9 +22,10 @@ const COMMAND: &str = "torture-command";
 pub const STATUS: i32 = 7;
 
 /// The calls that older kernels, or filters, do not have, and a fallback is for.
-pub const NEWER: [&str; 7] = [
+pub const NEWER: [&str; 8] = [
     "clone3",
     "close_range",
+    "keyctl",
     "mount_setattr",
     "move_mount",
     "open_tree",

@@ -111,10 +111,11 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "resolv-conf",
                     value: "bind|copy|off",
-                    default: "bind, the host's own file",
+                    default: "bind, the host's own file, read-only",
                     line: "copy: a private copy of the host's, that can be written, and with \
                            --overlay replaced; off: that of NEWROOT",
-                    paragraph: "A host without that file leaves it out.",
+                    paragraph: "A host without that file leaves it out. Only '-B /etc/resolv.conf' \
+                                lets COMMAND write the host's own.",
                     complete: Complete::Word(&["bind", "copy", "off"]),
                     ..OPTION
                 },
@@ -343,7 +344,8 @@ pub const ROLE: Role = Role {
                 },
             ],
             below: "Users and groups are numbers, or names in NEWROOT's own /etc/passwd and \
-                    /etc/group. Digits are a number, whatever those files say.",
+                    /etc/group. Digits are a number, whatever those files say. With any of these, and \
+                    in a user namespace, COMMAND has a session keyring of its own (keyrings(7)).",
         },
         Section {
             heading: "Environment (each can be given more than once)",
