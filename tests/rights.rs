@@ -233,3 +233,41 @@ fn the_hosts_resolv_conf_is_not_written() {
                     host host then host 666\n";
     assert_eq!(shown, expected);
 }
+
+/// The mounts that are read-only or covered, and every way to undo that, also in a user namespace of
+/// the command's own.
+const UNDO: &str = "undo() {
+        mount -o remount,bind,rw /data; mount -o remount,bind,rw /; umount -l /data
+        umount -l /proc/keys; mount -o remount,bind,rw /proc/sys; mount -t proc proc /proc
+        mount --bind /data /tmp && mount -o remount,bind,rw /tmp && touch /tmp/written
+        touch /data/written /written; cat /proc/keys; echo x >/proc/sys/kernel/domainname
+    } 2>/dev/null
+    case $1 in undo) undo; exit;; esac
+    undo; unshare -r -m /bin/sh /undo undo; unshare -r -m -p -f /bin/sh /undo undo
+    ls -d /data/* /written 2>/dev/null; :";
+
+#[test]
+fn read_only_and_masks_hold_against_real_root_without_sys_admin() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let data = Root::empty(User::Root);
+    root.file("undo", UNDO);
+    root.directory("tmp");
+    let ro = format!("{}:/data", data.name());
+    let attack = |rights: &[&str]| {
+        let options = ["--read-only-root", "--mask-proc", "--ro", &ro];
+        let command = ["ROOT", "sh", "/undo"];
+        end(&mut root.run(&[&options[..], rights, &command].concat()))
+    };
+    let ended = attack(&["--drop-caps", "sys_admin"]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (0, ""), "{ended:?}");
+    // Without that the attack is one.
+    let undone = attack(&[]);
+    assert!(undone.stdout.contains("written"), "{undone:?}");
+    let help = succeed(&mut root.run(&["--help"]));
+    let text: Vec<&str> = help.split_whitespace().collect();
+    let told = "against real root add --drop-caps sys_admin";
+    assert_eq!(text.join(" ").matches(told).count(), 3, "{help}");
+}

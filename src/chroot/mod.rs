@@ -200,18 +200,19 @@ impl Chroot {
 
     /// Makes read-only what in `/proc` changes the whole machine (`/proc/sys`, `/proc/sysrq-trigger`
     /// and others), and covers what tells of it (`/proc/kcore`, `/proc/keys`, `/sys/firmware` and
-    /// others). A command that may mount can undo it.
+    /// others). Real root can undo it by an unmount, unless
+    /// [`drop_capabilities`](Chroot::drop_capabilities) takes `sys_admin`.
     pub fn mask_proc(mut self) -> Chroot {
         self.mask_proc = true;
         self
     }
 
-    /// Lets nothing be written in the new root, nor in what is mounted below it. The mounts of this
-    /// `Chroot`, the default ones too, stay as they are, and a mount point that is missing is made
+    /// Makes the new root read-only, and what is mounted below it. The mounts of this `Chroot`, the default ones too, stay as they are, and a mount point that is missing is made
     /// before; but not in what is mounted below the new root.
     ///
-    /// `mount_setattr(2)` with `AT_RECURSIVE` (Linux 5.12), or a remount of each mount. A command
-    /// that may mount (root, unless it lost `CAP_SYS_ADMIN`) can undo it.
+    /// `mount_setattr(2)` with `AT_RECURSIVE` (Linux 5.12), or a remount of each mount. Real root can
+    /// undo it by a remount, unless [`drop_capabilities`](Chroot::drop_capabilities) takes
+    /// `sys_admin`.
     pub fn read_only(mut self) -> Chroot {
         self.read_only = true;
         self

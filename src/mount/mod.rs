@@ -160,7 +160,9 @@ impl Mount {
         self
     }
 
-    /// Lets nothing be written; with [`Mount::recursive`] to none of the mounts below either.
+    /// Makes it read-only; with [`Mount::recursive`] the mounts below too. Real root inside can undo
+    /// it by a remount, unless [`drop_capabilities`](crate::Chroot::drop_capabilities) takes
+    /// `sys_admin`.
     pub fn read_only(mut self) -> Mount {
         self.flags |= MOUNT_ATTR_RDONLY;
         self

@@ -45,9 +45,9 @@ pub const ROLE: Role = Role {
                     alias: "readonly",
                     value: "SRC[:DEST[:OPT,...]]",
                     default: "DEST is SRC",
-                    line: "like --bind, and nothing there can be written",
-                    paragraph: "With the option rec of the mount nothing in the mounts below it \
-                                either.",
+                    line: "like --bind, read-only; against real root add --drop-caps sys_admin",
+                    paragraph: "With the option rec the mounts below it are read-only too. Who may \
+                                mount, as real root may, can undo it by a remount.",
                     complete: Complete::Path,
                     ..OPTION
                 },
@@ -75,10 +75,10 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "read-only-root",
                     default: "let",
-                    line: "let nothing be written in NEWROOT and what is mounted below it; other \
-                           mounts stay as they are",
-                    paragraph: "A mount point that is missing is made before. A command that may \
-                                mount, as root may, can undo it.",
+                    line: "make NEWROOT and what is mounted below it read-only, but not other mounts; \
+                           against real root add --drop-caps sys_admin",
+                    paragraph: "A mount point that is missing is made before. Who may mount, as real \
+                                root may, can undo it by a remount.",
                     ..OPTION
                 },
                 Entry {
@@ -123,9 +123,9 @@ pub const ROLE: Role = Role {
                     name: "mask-proc",
                     default: "not",
                     line: "make read-only or cover what in /proc, and /sys/firmware, is the whole \
-                           machine's",
-                    paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys. A \
-                                command that may mount can undo it.",
+                           machine's; against real root add --drop-caps sys_admin",
+                    paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys. \
+                                Who may mount, as real root may, can undo it by an unmount.",
                     ..OPTION
                 },
             ],
@@ -265,10 +265,9 @@ pub const ROLE: Role = Role {
                     value: "USER[:GROUP]",
                     default: "as the caller, or as user 0 in a user namespace",
                     line: "run COMMAND as this user, with HOME, SHELL, USER and LOGNAME set",
-                    paragraph: "A number takes nothing from NEWROOT: user N has the group N, no other \
-                                groups, the HOME /, the SHELL /bin/sh and no name. For a root that \
-                                you do not trust, use numbers. A name has what NEWROOT's files say: \
-                                its groups are the main one and those that have it as a member.",
+                    paragraph: "For a root that you do not trust, use a number: it has the SHELL /bin/sh \
+                                and no name. A name has what NEWROOT's files say: its groups are the \
+                                main one and those that have it as a member.",
                     complete: Complete::User,
                     ..OPTION
                 },
@@ -344,8 +343,9 @@ pub const ROLE: Role = Role {
                 },
             ],
             below: "Users and groups are numbers, or names in NEWROOT's own /etc/passwd and \
-                    /etc/group. Digits are a number, whatever those files say. With any of these, and \
-                    in a user namespace, COMMAND has a session keyring of its own (keyrings(7)).",
+                    /etc/group. A number takes nothing from those files: user N has group N, no other \
+                    groups and HOME /. With any of these, and in a user namespace, COMMAND has a \
+                    session keyring of its own.",
         },
         Section {
             heading: "Environment (each can be given more than once)",
