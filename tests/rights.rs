@@ -124,7 +124,7 @@ fn read_key(user: User, test: u32, fill: u32, options: &[&str]) -> Ended {
     );
     let mut perl = command(user, "perl");
     if is_root() && user == User::Ordinary {
-        let id = 100_000 + 2 * std::process::id() + test;
+        let id = 100_000 + 4 * std::process::id() + test;
         perl.uid(id).gid(id);
     }
     perl.args(["-e", &outside]).arg(rootlet_path());
@@ -178,7 +178,8 @@ fn without_room_for_a_keyring_no_right_is_kept_in_silence() {
     let line = "rootlet: left out: cannot make a session keyring: Disk quota exceeded (EDQUOT)\n";
     let shown = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
     assert_eq!(shown, (0, "foundswordfish", line));
-    let ended = read_key(User::Ordinary, 1, fill, &["--no-new-privs"]);
+    // Another user: the kernel takes its time to forget keys.
+    let ended = read_key(User::Ordinary, 2, fill, &["--no-new-privs"]);
     let line = "rootlet: cannot make a session keyring: Disk quota exceeded (EDQUOT)\nhint: ";
     assert_eq!((ended.status, ended.stdout.as_str()), (125, ""));
     assert!(ended.stderr.starts_with(line), "{ended:?}");
