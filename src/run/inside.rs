@@ -78,7 +78,11 @@ impl<'a> Inside<'a> {
         let end = self
             .enter_new_root(&mut kept)
             .and_then(|()| self.leave_caller())
-            .and_then(|()| self.plan.chroot.leave_session_keyring(self.new_user_namespace))
+            .and_then(|()| {
+                self.plan
+                    .chroot
+                    .leave_session_keyring(self.new_user_namespace)
+            })
             .and_then(|()| self.set_up())
             .and_then(|()| self.run_command(&kept));
         exit(self.conclude(end))
