@@ -18,31 +18,38 @@ pub(crate) enum Outside {
     Chroot,
 }
 
-/// Cuts the way from this (new) mount namespace back to the host's: mounts still flow in, nothing
-/// flows out.
-///
-/// All of the namespace is meant, also what lies above a chroot that the caller runs in: when the
-/// old root is detached, that would be unmounted on the host too. `setns(2)` into our own mount
-/// namespace (by pidfd: Linux 5.8) sets the root to the namespace's. In a new user namespace there
-/// is no need: the kernel makes none in a chroot.
-pub(crate) fn make_slave(new_user_namespace: bool) -> Result<Outside, Error<'static>> {
+/// Finds out whether the caller's root is that of its mount namespace. `setns(2)` into our own mount
+/// namespace (by pidfd: Linux 5.8) sets the root to the namespace's. The current directory is lost.
+pub(crate) fn find_outside() -> Result<Outside, Error<'static>> {
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
-    if new_user_namespace {
-        mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(failed)?;
-        return Ok(Outside::NamespaceRoot);
-    }
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
     let root = root.map_err(failed)?;
-    // A current directory that is gone still opens as `.`.
-    let current = fs::openat(BorrowedFd::CWD, c".", fs::O_PATH, 0).map_err(failed)?;
     let outside = climb(root.borrow()).map_err(failed)?;
-    mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(failed)?;
     if outside == Outside::Chroot {
         fs::fchdir(root.borrow()).map_err(failed)?;
         fs::chroot(c".").map_err(failed)?;
     }
-    fs::fchdir(current.borrow()).map_err(failed)?;
     Ok(outside)
+}
+
+/// Cuts the way from this (new) mount namespace back to the host's: mounts still flow in, nothing
+/// flows out.
+///
+/// All of the namespace is meant, also what lies above a chroot that the caller runs in: when the
+/// old root is detached, that would be unmounted on the host too.
+pub(crate) fn make_slave(outside: Outside) -> Result<(), Error<'static>> {
+    let failed = |errno| Error::new(Step::Propagation, b"", errno);
+    if outside == Outside::NamespaceRoot {
+        return mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(failed);
+    }
+    let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
+    let root = root.map_err(failed)?;
+    let current = fs::openat(BorrowedFd::CWD, c".", fs::O_PATH, 0).map_err(failed)?;
+    climb(root.borrow()).map_err(failed)?;
+    mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(failed)?;
+    fs::fchdir(root.borrow()).map_err(failed)?;
+    fs::chroot(c".").map_err(failed)?;
+    fs::fchdir(current.borrow()).map_err(failed)
 }
 
 /// Makes the namespace's root our root and current directory, and says whether `root`, which
@@ -54,11 +61,9 @@ fn climb(root: BorrowedFd) -> Result<Outside, Errno> {
         this_process => this_process,
     }?;
     setns(namespace.borrow(), CLONE_NEWNS)?;
-    let after = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0)?;
-    Ok(if fs::stat(after.borrow())? == before {
-        Outside::NamespaceRoot
-    } else {
-        Outside::Chroot
+    Ok(match fs::stat_at(BorrowedFd::CWD, c"/")? == before {
+        true => Outside::NamespaceRoot,
+        false => Outside::Chroot,
     })
 }
 

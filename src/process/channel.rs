@@ -12,7 +12,10 @@ use crate::sys::{BorrowedFd, Errno};
 use crate::text::line::Line;
 
 /// Room for any message: an error with two paths of the greatest length.
-pub(crate) type Buffer = Page<[u8; Line::LENGTH_MAX]>;
+pub(crate) type Buffer = Page<[u8; LONGEST]>;
+
+/// The length of the longest message.
+pub(crate) const LONGEST: usize = Line::LENGTH_MAX;
 
 /// What pid 1 reports.
 pub(crate) enum Report<'a> {

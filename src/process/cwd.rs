@@ -14,18 +14,15 @@ pub(crate) enum WorkingDirectory {
     Kept,
 }
 
-/// The caller's directory as the new root will name it; and goes to the new root, with what came of
-/// that.
+/// The caller's directory as the new root will name it; and goes to the new root.
 pub(crate) fn keep_current_directory(
     new_root: BorrowedFd,
     kept: &mut PathBuffer,
-) -> Result<Result<(), Errno>, Error<'static>> {
+) -> Result<(), Error<'static>> {
     let unknown = |errno| Error::new(Step::WorkingDirectory, b"", errno);
     let mut current = PathBuffer::new();
     current_directory(&mut current).map_err(unknown)?;
-    if let Err(errno) = fs::fchdir(new_root) {
-        return Ok(Err(errno));
-    }
+    fs::fchdir(new_root).map_err(unknown)?;
     let mut above = PathBuffer::new();
     current_directory(&mut above).map_err(unknown)?;
     let below = match current.bytes().strip_prefix(above.bytes()) {
@@ -33,8 +30,7 @@ pub(crate) fn keep_current_directory(
         _ => current.bytes(),
     };
     kept.push(if below.is_empty() { b"/" } else { below })
-        .map_err(unknown)?;
-    Ok(Ok(()))
+        .map_err(unknown)
 }
 
 /// `getcwd(2)`, which says "(unreachable)" in front of a path outside our root.

@@ -12,7 +12,7 @@ use crate::error::{Error, Step};
 use crate::mount::attach::Mounts;
 use crate::mount::overlay::attach_overlay;
 use crate::mount::pivot::{
-    ON_TOP_OF_ROOT, Outside, attach_new_root, detach_old_root, enter, make_slave,
+    ON_TOP_OF_ROOT, Outside, attach_new_root, detach_old_root, enter, find_outside, make_slave,
 };
 use crate::mount::remount;
 use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, end_others, kill_all};
@@ -59,6 +59,7 @@ pub(crate) struct Inside<'a> {
     /// The host's proc, where the command's own user namespace needs it.
     pub(crate) proc: Option<OwnedFd>,
     pub(crate) new_user_namespace: bool,
+    pub(crate) outside: Outside,
     pub(crate) standard: Standard,
     pub(crate) supervisor: OwnedFd,
     pub(crate) signals: OwnedFd,
@@ -97,14 +98,18 @@ impl<'a> Inside<'a> {
     /// Goes to NEWROOT by its descriptor, then into a mount namespace of our own: the kernel makes
     /// the current directory one of the new namespace, but no descriptor. Gives the caller's directory
     /// where it is to be kept.
-    pub(crate) fn enter_new_root(&self, kept: &mut PathBuffer) -> Result<(), Error<'a>> {
+    pub(crate) fn enter_new_root(&mut self, kept: &mut PathBuffer) -> Result<(), Error<'a>> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         let new_root = plan.new_root.borrow();
-        let entered = match chroot.directory {
-            WorkingDirectory::Kept => keep_current_directory(new_root, kept)?,
-            WorkingDirectory::Path(_) => fs::fchdir(new_root),
-        };
-        entered.map_err(|errno| Error::new(Step::OpenRoot, chroot.new_root.bytes(), errno))?;
+        if chroot.directory == WorkingDirectory::Kept {
+            keep_current_directory(new_root, kept)?;
+        }
+        if !self.new_user_namespace {
+            // The kernel makes no user namespace in a chroot.
+            self.outside = find_outside()?;
+        }
+        fs::fchdir(new_root)
+            .map_err(|errno| Error::new(Step::OpenRoot, chroot.new_root.bytes(), errno))?;
         unshare(CLONE_NEWNS).map_err(|errno| Error::new(Step::Namespaces, b"", errno))
     }
 
@@ -142,17 +147,32 @@ impl<'a> Inside<'a> {
             return Ok(());
         }
         self.mounts.abandon();
-        let given = &self.plan.chroot.kept_descriptors;
-        let ours = [&self.supervisor, &self.signals].into_iter();
-        let ours = ours.chain(self.standard.iter().map(|(given, _)| given));
-        let ours = ours.chain(&self.proc).chain(self.root.get());
-        let ours = ours.map(|ours| ours.number() as u32);
-        let stubs = &self.mounts.points.stubs;
-        close_all_but(&|first| {
-            let kept = ours.clone().chain(given.iter().copied());
-            let kept = kept.filter(|number| *number >= first).min();
-            kept.into_iter().chain(stubs.next_descriptor(first)).min()
-        })
+        close_all_but(&|first| self.next_kept(first))
+    }
+
+    /// The smallest descriptor that pid 1 or the command needs, and that is not below `first`.
+    fn next_kept(&self, first: u32) -> Option<u32> {
+        let mut next = self.mounts.points.stubs.next_descriptor(first);
+        let mut keep = |number: u32| {
+            if number >= first && next.is_none_or(|next| number < next) {
+                next = Some(number);
+            }
+        };
+        for ours in [
+            Some(&self.supervisor),
+            Some(&self.signals),
+            self.proc.as_ref(),
+            self.root.get(),
+        ] {
+            ours.into_iter().for_each(|ours| keep(ours.number() as u32));
+        }
+        for (given, _) in &self.standard {
+            keep(given.number() as u32);
+        }
+        for given in &self.plan.chroot.kept_descriptors {
+            keep(*given);
+        }
+        next
     }
 
     /// Tells the supervisor how it ended, and cleans up; gives the exit status of pid 1.
@@ -184,11 +204,10 @@ impl<'a> Inside<'a> {
             // In a new one they are empty.
             clear_inheritable().map_err(prepare)?;
         }
-        let mut outside = Outside::NamespaceRoot;
         for action in &plan.actions {
             match action {
                 Action::LoopbackUp => bring_loopback_up()?,
-                Action::Propagation => outside = make_slave(self.new_user_namespace)?,
+                Action::Propagation => make_slave(self.outside)?,
                 Action::NewRoot if chroot.overlay.is_some() => {}
                 Action::NewRoot => {
                     let root = attach_new_root();
@@ -232,11 +251,11 @@ impl<'a> Inside<'a> {
                     }
                     self.close_others()?;
                     self.say(Step::PivotRoot, b"");
-                    enter(self.root()?, outside)?;
+                    enter(self.root()?, self.outside)?;
                     self.entered = true;
                 }
                 Action::DetachOldRoot => {
-                    detach_old_root(outside, chroot.overlay.is_some())?;
+                    detach_old_root(self.outside, chroot.overlay.is_some())?;
                     if self.mounts.points.stubs.is_empty() {
                         self.root = OnceCell::new();
                     }

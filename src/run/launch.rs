@@ -5,6 +5,7 @@ use core::cell::OnceCell;
 use crate::chroot::plan::Plan;
 use crate::error::{Error, Step};
 use crate::mount::attach::{Mounts, Root};
+use crate::mount::pivot::Outside;
 use crate::process::exec::Command;
 use crate::process::namespace::fork_into;
 use crate::process::stdio::Standard;
@@ -52,6 +53,7 @@ impl<'a> Inside<'a> {
             started: None,
             proc: None,
             new_user_namespace: false,
+            outside: Outside::NamespaceRoot,
             standard: Standard::new(),
             supervisor,
             signals,

@@ -7,7 +7,7 @@ use crate::mount::stub::{Record, remove_recorded, sweep};
 use crate::process::channel::{self, Order, Report};
 use crate::run::status::Status;
 use crate::sys::fs::Identity;
-use crate::sys::net::{receive, receive_with_sender};
+use crate::sys::net::{next_length, receive, receive_with_sender};
 use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, wait};
 use crate::sys::signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH};
@@ -176,7 +176,7 @@ impl Supervisor<'_> {
         if let Some(relay) = &mut self.relay {
             relay.take_keys();
         }
-        let mut command = 0;
+        let (mut command, mut buffer) = (0, Vec::new());
         loop {
             let [keys, terminal] = match &self.relay {
                 Some(relay) => relay.polls(),
@@ -202,9 +202,16 @@ impl Supervisor<'_> {
                 relay.pass_on(keys);
             }
             if inside_spoke || pid1_ended {
-                let mut buffer = channel::Buffer::zeros().map_err(failed)?;
                 while listening {
-                    match receive_with_sender(self.inside, &mut *buffer) {
+                    // There is often nothing but the end, for which no room is needed.
+                    let received = next_length(self.inside).and_then(|length| {
+                        buffer.resize(length.max(buffer.len()), 0);
+                        match length {
+                            0 => Ok((0, 0)),
+                            _ => receive_with_sender(self.inside, &mut buffer),
+                        }
+                    });
+                    match received {
                         Ok((0, _)) => listening = false,
                         Ok((length, sender)) => match Report::parse(&buffer[..length]) {
                             Some(Report::WillBeCommand) => command = sender,

@@ -1,12 +1,12 @@
 //! The kernel's error numbers, their names and their words.
 
-use core::num::NonZeroU16;
+use core::num::NonZeroU32;
 
 use linux_raw_sys::errno as raw;
 
 /// Why the kernel refused, as `errno(3)` numbers it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Errno(NonZeroU16);
+pub struct Errno(NonZeroU32);
 
 impl Errno {
     /// From a system call's return value in `-4095..=-1`.
@@ -16,17 +16,20 @@ impl Errno {
 
     /// From the positive number, as it travels between our own processes.
     pub fn from_number(number: i32) -> Errno {
-        Errno(NonZeroU16::new(number as u16).unwrap_or(NonZeroU16::MAX))
+        Errno(NonZeroU32::new(number as u32).unwrap_or(NonZeroU32::MAX))
     }
 
     /// The positive number.
     pub fn number(self) -> i32 {
-        i32::from(self.0.get())
+        self.0.get() as i32
     }
 
     /// The name and the words of the number; both empty for one that is not in the table.
     pub fn describe(self) -> (&'static str, &'static str) {
-        match NUMBERS.iter().position(|number| *number == self.0.get()) {
+        match NUMBERS
+            .iter()
+            .position(|number| u32::from(*number) == self.0.get())
+        {
             Some(index) => super::line(LINES, index, b' '),
             None => ("", ""),
         }
@@ -36,7 +39,7 @@ impl Errno {
 macro_rules! errno_table {
     ($($name:ident $words:literal)*) => {
         impl Errno {
-            $(#[doc = $words] pub const $name: Errno = Errno(NonZeroU16::new(raw::$name as u16).unwrap());)*
+            $(#[doc = $words] pub const $name: Errno = Errno(NonZeroU32::new(raw::$name).unwrap());)*
         }
         const NUMBERS: &[u16] = &[$(raw::$name as u16),*];
         // One text, since a table of references would be larger than it.
