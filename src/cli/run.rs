@@ -158,7 +158,11 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     match dry_run {
         Some(0) => print(&chroot.plan()?),
         Some(_) => print(&chroot.plan_json()?),
-        None => Ok(chroot.run()?.shell()),
+        None => {
+            let (status, open) = chroot.run_once()?;
+            core::mem::forget(open);
+            Ok(status.shell())
+        }
     }
 }
 

@@ -199,7 +199,10 @@ impl Mounts {
         let attached = match self.point_inside(index, mounts, bind.as_ref()) {
             Ok(point) => {
                 verbose.say(Step::Mount, source, target);
-                self.put(index, planned, bind, point.as_ref(), verbose)
+                if let Some(point) = point {
+                    self.points.set_place(index, point);
+                }
+                self.put(index, planned, bind, verbose)
             }
             Err((step, errno)) => Err(Error::new(step, target, errno)),
         };
@@ -213,14 +216,12 @@ impl Mounts {
         index: usize,
         planned: &'a Planned,
         bind: Option<Bind>,
-        inside: Option<&OwnedFd>,
         verbose: Verbose,
     ) -> Result<Option<OwnedFd>, Error<'a>> {
         let mount = &planned.mount;
         let (source, target) = (planned.source(), planned.target().bytes());
         let failed = |errno| Error::between(Step::Mount, source.bytes(), target, errno);
-        let place = inside.map(OwnedFd::borrow);
-        let place = place.or_else(|| self.points.place(index));
+        let place = self.points.place(index);
         let place = place.ok_or_else(|| failed(Errno::ENOENT))?;
         let attached = match (bind, &mount.source) {
             (Some(bind), _) => bind

@@ -18,18 +18,19 @@ pub(crate) enum Outside {
     Chroot,
 }
 
-/// Finds out whether the caller's root is that of its mount namespace. `setns(2)` into our own mount
-/// namespace (by pidfd: Linux 5.8) sets the root to the namespace's. The current directory is lost.
-pub(crate) fn find_outside() -> Result<Outside, Error<'static>> {
+/// Finds out whether the caller's root is that of its mount namespace, and with which descriptors.
+/// `setns(2)` into our own mount namespace (by pidfd: Linux 5.8) sets the root to the namespace's. The
+/// current directory is lost.
+pub(crate) fn find_outside(pid: i32) -> Result<(Outside, [OwnedFd; 2]), Error<'static>> {
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
     let root = root.map_err(failed)?;
-    let outside = climb(root.borrow()).map_err(failed)?;
+    let (outside, namespace) = climb(root.borrow(), pid).map_err(failed)?;
     if outside == Outside::Chroot {
         fs::fchdir(root.borrow()).map_err(failed)?;
         fs::chroot(c".").map_err(failed)?;
     }
-    Ok(outside)
+    Ok((outside, [root, namespace]))
 }
 
 /// Cuts the way from this (new) mount namespace back to the host's: mounts still flow in, nothing
@@ -45,7 +46,7 @@ pub(crate) fn make_slave(outside: Outside) -> Result<(), Error<'static>> {
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
     let root = root.map_err(failed)?;
     let current = fs::openat(BorrowedFd::CWD, c".", fs::O_PATH, 0).map_err(failed)?;
-    climb(root.borrow()).map_err(failed)?;
+    climb(root.borrow(), process::id()).map_err(failed)?;
     mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(failed)?;
     fs::fchdir(root.borrow()).map_err(failed)?;
     fs::chroot(c".").map_err(failed)?;
@@ -53,18 +54,19 @@ pub(crate) fn make_slave(outside: Outside) -> Result<(), Error<'static>> {
 }
 
 /// Makes the namespace's root our root and current directory, and says whether `root`, which
-/// was ours, is another.
-fn climb(root: BorrowedFd) -> Result<Outside, Errno> {
+/// was ours, is another. `pid` is ours.
+fn climb(root: BorrowedFd, pid: i32) -> Result<(Outside, OwnedFd), Errno> {
     let before = fs::stat(root)?;
-    let namespace = match pidfd_open(process::id()) {
+    let namespace = match pidfd_open(pid) {
         Err(Errno::ENOSYS) => fs::openat(BorrowedFd::CWD, c"/proc/self/ns/mnt", fs::O_RDONLY, 0),
         this_process => this_process,
     }?;
     setns(namespace.borrow(), CLONE_NEWNS)?;
-    Ok(match fs::stat_at(BorrowedFd::CWD, c"/")? == before {
+    let outside = match fs::stat_at(BorrowedFd::CWD, c"/")? == before {
         true => Outside::NamespaceRoot,
         false => Outside::Chroot,
-    })
+    };
+    Ok((outside, namespace))
 }
 
 /// What is mounted on our root: `..` of the root is the root, and there, unlike at the start of a
@@ -88,14 +90,15 @@ pub(crate) fn attach_new_root() -> Result<OwnedFd, Errno> {
     fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, flags, 0)
 }
 
-/// Makes `new_root`, which [`attach_new_root`] attached, the root of this mount namespace. The old
-/// one lies on top of it then.
-pub(crate) fn enter(new_root: BorrowedFd, outside: Outside) -> Result<(), Error<'static>> {
+/// Makes the current directory, which is the top of what [`attach_new_root`] attached, the root of this
+/// mount namespace. The old one lies on top of it then. In a chroot `new_root` is the descriptor of
+/// the same.
+pub(crate) fn enter(new_root: Option<BorrowedFd>, outside: Outside) -> Result<(), Error<'static>> {
     let failed = |errno| Error::new(Step::PivotRoot, b"", errno);
-    if outside == Outside::Chroot {
-        climb(new_root).map_err(failed)?;
+    if let (Outside::Chroot, Some(new_root)) = (outside, new_root) {
+        climb(new_root, process::id()).map_err(failed)?;
+        fs::fchdir(new_root).map_err(failed)?;
     }
-    fs::fchdir(new_root).map_err(failed)?;
     // With `.` as both, put_old lies on top of the new root, where umount2 finds it
     // (pivot_root(2), NOTES).
     pivot_root(c".", c".").map_err(failed)

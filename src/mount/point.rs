@@ -121,6 +121,13 @@ impl Points {
         }
     }
 
+    /// Says where in an earlier mount this one goes, which is attached by now.
+    pub(crate) fn set_place(&mut self, mount: usize, place: OwnedFd) {
+        if let Some(Some(point)) = self.points.get_mut(mount) {
+            point.place = Place::Descriptor(place);
+        }
+    }
+
     /// Forgets a mount that is left out: no other lies in it.
     pub(crate) fn leave_out(&mut self, mount: usize) {
         self.points[mount] = None;

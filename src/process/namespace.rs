@@ -6,7 +6,7 @@ use crate::error::{Error, Step};
 use crate::sys::credentials::{CAP_SYS_ADMIN, capabilities};
 use crate::sys::process::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER,
-    CLONE_NEWUTS, Fork, fork, setdomainname, sethostname,
+    CLONE_NEWUTS, setdomainname, sethostname,
 };
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net};
 use crate::text::short::Short;
@@ -167,23 +167,6 @@ impl Namespaces {
 
 fn may_unshare() -> bool {
     capabilities().is_ok_and(|sets| sets.effective & 1 << CAP_SYS_ADMIN != 0)
-}
-
-/// Forks into namespaces. Says, in the child too, whether there is a new user namespace.
-///
-/// # Safety
-///
-/// As for [`fork`].
-pub(crate) unsafe fn fork_into(namespaces: Namespaces) -> Result<(Fork, bool), Error<'static>> {
-    // SAFETY: the caller's promise.
-    let forked = match namespaces.make(|flags| unsafe { fork(flags) }) {
-        Err(Errno::EPERM) if namespaces.may_have_user() => {
-            // SAFETY: the caller's promise.
-            unsafe { fork(namespaces.flags() | CLONE_NEWUSER) }.map(|fork| (fork, true))
-        }
-        forked => forked.map(|fork| (fork, false)),
-    };
-    forked.map_err(|errno| namespaces.refused(errno))
 }
 
 /// Brings up the loopback device, as every network namespace needs it.

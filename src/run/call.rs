@@ -190,6 +190,7 @@ impl Chroot {
         inside.mounts.abandon();
         inside.mounts.points.stubs.abandon();
         forget(inside.root.take());
+        forget(inside.needed.take());
 
         let ended = match ended {
             Ok(ended) => ended,

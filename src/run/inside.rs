@@ -6,6 +6,7 @@
 
 use core::cell::OnceCell;
 use core::convert::Infallible;
+use core::mem::forget;
 
 use crate::chroot::plan::{Action, Plan};
 use crate::error::{Error, Step};
@@ -41,6 +42,7 @@ use crate::text::path::PathBuffer;
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::Pty;
 use crate::user::capability::clear_inheritable;
+use crate::user::id_map::MapUsers;
 
 /// All that the process inside needs, made before the fork: it allocates nothing itself, since
 /// another thread of the program might have held the allocator's lock at the fork.
@@ -60,6 +62,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) proc: Option<OwnedFd>,
     pub(crate) new_user_namespace: bool,
     pub(crate) outside: Outside,
+    /// What was opened to find that out.
+    pub(crate) needed: Option<[OwnedFd; 2]>,
     pub(crate) standard: Standard,
     pub(crate) supervisor: OwnedFd,
     pub(crate) signals: OwnedFd,
@@ -73,8 +77,12 @@ impl<'a> Inside<'a> {
     /// The whole life of pid 1. `to_inside` is the number of the supervisor's end of the socket, which
     /// this process must not keep open.
     pub(crate) fn run(&mut self, to_inside: BorrowedFd) -> ! {
-        // SAFETY: this process never uses it; the supervisor has its own.
-        let _ = unsafe { fs::close(to_inside.number() as u32) };
+        // While it is open here too, nobody sees that the supervisor has gone. One that is a parent
+        // of ours for as long as it lives takes us with it.
+        if self.owner != Owner::Supervisor || self.plan.chroot.map_users == MapUsers::Auto {
+            // SAFETY: this process never uses it; the supervisor has its own.
+            let _ = unsafe { fs::close(to_inside.number() as u32) };
+        }
         let mut kept = PathBuffer::new();
         let end = self
             .enter_new_root(&mut kept)
@@ -89,10 +97,10 @@ impl<'a> Inside<'a> {
         exit(self.conclude(end))
     }
 
-    /// For the supervisor, after the fork: closes what is the child's alone, and gives back what
-    /// both use.
-    pub(crate) fn leave_to_the_child(self) -> (OwnedFd, Option<Pty>) {
-        (self.signals, self.pty)
+    /// For the supervisor, after the fork: closes what is the child's alone, and gives what both use,
+    /// and the child's end of the socket, which may stay open until there is time to close it.
+    pub(crate) fn leave_to_the_child(self) -> (OwnedFd, OwnedFd, Option<Pty>) {
+        (self.signals, self.supervisor, self.pty)
     }
 
     /// Goes to NEWROOT by its descriptor, then into a mount namespace of our own: the kernel makes
@@ -106,7 +114,10 @@ impl<'a> Inside<'a> {
         }
         if !self.new_user_namespace {
             // The kernel makes no user namespace in a chroot.
-            self.outside = find_outside()?;
+            let pid = if self.is_pid1() { 1 } else { id() };
+            let (outside, needed) = find_outside(pid)?;
+            self.outside = outside;
+            self.needed = Some(needed);
         }
         fs::fchdir(new_root)
             .map_err(|errno| Error::new(Step::OpenRoot, chroot.new_root.bytes(), errno))?;
@@ -144,9 +155,15 @@ impl<'a> Inside<'a> {
         if self.owner == Owner::Caller {
             // The closure has the caller's descriptors.
             self.mounts.close();
+            self.needed = None;
             return Ok(());
         }
         self.mounts.abandon();
+        forget(self.needed.take());
+        let is_needed = self.outside == Outside::Chroot || !self.mounts.points.stubs.is_empty();
+        if !is_needed {
+            forget(self.root.take());
+        }
         close_all_but(&|first| self.next_kept(first))
     }
 
@@ -249,16 +266,15 @@ impl<'a> Inside<'a> {
                     if self.locks_mounts() {
                         self.proc = Some(open_proc()?);
                     }
-                    self.close_others()?;
                     self.say(Step::PivotRoot, b"");
-                    enter(self.root()?, self.outside)?;
+                    fs::fchdir(self.root()?)
+                        .map_err(|errno| Error::new(Step::PivotRoot, b"", errno))?;
+                    self.close_others()?;
+                    enter(self.root.get().map(OwnedFd::borrow), self.outside)?;
                     self.entered = true;
                 }
                 Action::DetachOldRoot => {
                     detach_old_root(self.outside, chroot.overlay.is_some())?;
-                    if self.mounts.points.stubs.is_empty() {
-                        self.root = OnceCell::new();
-                    }
                 }
                 // The supervisor's, and the command's.
                 _ => {}
@@ -399,6 +415,8 @@ impl<'a> Inside<'a> {
             end_others(self.signals.borrow(), pid1.socket(), chroot.grace, pid)
                 .map_err(|errno| Error::new(Step::Wait, b"what the command left", errno))?;
         }
+        // It goes with this process.
+        forget(pidfd);
         Ok(end)
     }
 

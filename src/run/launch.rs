@@ -7,12 +7,11 @@ use crate::error::{Error, Step};
 use crate::mount::attach::{Mounts, Root};
 use crate::mount::pivot::Outside;
 use crate::process::exec::Command;
-use crate::process::namespace::fork_into;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
-use crate::sys::process::{Fork, effective_ids};
+use crate::sys::process::{CLONE_NEWUSER, Fork, effective_ids, fork};
 use crate::sys::signal::SignalSet;
-use crate::sys::{BorrowedFd, OwnedFd};
+use crate::sys::{BorrowedFd, Errno, OwnedFd};
 use crate::tty::jobs::{Job, JobControl};
 use crate::user::id_map::{UserNamespace, end_unmapped};
 
@@ -54,11 +53,12 @@ impl<'a> Inside<'a> {
             proc: None,
             new_user_namespace: false,
             outside: Outside::NamespaceRoot,
+            needed: None,
             standard: Standard::new(),
             supervisor,
             signals,
             caller_mask: SignalSet::ALL,
-            caller: effective_ids(),
+            caller: (0, 0),
             jobs: match owner {
                 Owner::Supervisor => JobControl::without_terminal(),
                 Owner::Program if chroot.new_session => JobControl::without_terminal(),
@@ -82,14 +82,23 @@ impl<'a> Inside<'a> {
         to_inside: BorrowedFd,
     ) -> Result<Launched, Error<'static>> {
         let chroot = self.plan.chroot;
+        let namespaces = chroot.namespaces;
         // SAFETY: the child allocates nothing; `self` is all it needs.
-        let (fork, new_user_namespace) = unsafe { fork_into(chroot.namespaces) }?;
-        self.new_user_namespace = new_user_namespace;
+        let forked = match namespaces.make(|flags| unsafe { fork(flags) }) {
+            Err(Errno::EPERM) if namespaces.may_have_user() => {
+                self.new_user_namespace = true;
+                self.caller = effective_ids();
+                // SAFETY: as above.
+                unsafe { fork(namespaces.flags() | CLONE_NEWUSER) }
+            }
+            forked => forked,
+        };
+        let fork = forked.map_err(|errno| namespaces.refused(errno))?;
         let (id, pid1) = match fork {
             Fork::Parent(id, pid1) => (id, pid1),
             Fork::Child => self.run(to_inside),
         };
-        let user_namespace = match new_user_namespace {
+        let user_namespace = match self.new_user_namespace {
             true => chroot
                 .map_users
                 .map_from_outside(id, self.caller, to_inside, self.caller_mask)
@@ -112,6 +121,6 @@ pub(crate) struct Launched {
 }
 
 /// The step of what fails before there is anything to name.
-pub(crate) fn prepare(errno: crate::sys::Errno) -> Error<'static> {
+pub(crate) fn prepare(errno: Errno) -> Error<'static> {
     Error::new(Step::Prepare, b"", errno)
 }

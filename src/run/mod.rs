@@ -50,6 +50,13 @@ impl Chroot {
     /// Whatever keeps the command from running; [`Error::status`] is the exit status for it. A
     /// mount point that could not be removed is no error, but a line on standard error.
     pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
+        self.run_once().map(|(status, _)| status)
+    }
+
+    /// As [`Chroot::run`], with what is open still, for a program that ends now: it needs to close
+    /// nothing.
+    #[doc(hidden)]
+    pub fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error<'static>> {
         let kept = self.check_kept_descriptors();
         let status = Status::open(self.status_descriptor)?;
         let result = kept.and_then(|()| self.run_telling(&status));
@@ -61,16 +68,21 @@ impl Chroot {
         result
     }
 
-    fn run_telling(&self, status: &Status) -> Result<ExitStatus, Error<'static>> {
-        let mut plan = self.compile()?;
-        if plan.move_above_standard().map_err(prepare)? {
-            // One was closed, and nothing of ours is to land there.
-            fs::open_standard_descriptors().map_err(prepare)?;
-        }
-        let standard = self.open_standard()?;
+    fn run_telling<'a>(
+        &'a self,
+        status: &Status,
+    ) -> Result<(ExitStatus, impl Sized + use<'a>), Error<'static>> {
         let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
-        let signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
+        let mut signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
+        if signals.number() <= 2 {
+            // One was closed, and nothing of ours is to land there.
+            drop(signals);
+            fs::open_standard_descriptors().map_err(prepare)?;
+            signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
+        }
         let (to_supervisor, to_inside) = net::socketpair().map_err(prepare)?;
+        let plan = self.compile()?;
+        let standard = self.open_standard()?;
         if self.status_descriptor.is_some() {
             net::learn_senders(to_inside.borrow()).map_err(prepare)?;
         }
@@ -95,8 +107,7 @@ impl Chroot {
         let launched = unsafe { inside.launch(to_inside.borrow()) }?;
         // Nothing that sees us inside may trace us. The child needed its own maps first.
         let _ = set_dumpable(0);
-        // Closes the child's end, so that the end of pid 1 is the end of what can be heard from it.
-        let (signals, pty) = inside.leave_to_the_child();
+        let (signals, supervisors_end, pty) = inside.leave_to_the_child();
 
         let ending = Supervisor {
             signals: signals.borrow(),
@@ -126,6 +137,7 @@ impl Chroot {
             // signal ended us. If the caller ignores it, we go on.
             set_blocked(caller_mask).map_err(prepare)?;
         }
-        Ok(ending.status)
+        let open = (plan, launched, signals, supervisors_end, to_inside);
+        Ok((ending.status, open))
     }
 }

@@ -201,7 +201,7 @@ impl Supervisor<'_> {
             if let (true, Some(relay)) = (keys || terminal, &mut self.relay) {
                 relay.pass_on(keys);
             }
-            if inside_spoke || pid1_ended {
+            if inside_spoke {
                 while listening {
                     // There is often nothing but the end, for which no room is needed.
                     let received = next_length(self.inside).and_then(|length| {

@@ -18,6 +18,36 @@ pub use linux_raw_sys::general::{
 /// `open_tree(2)` with `OPEN_TREE_CLONE`, Linux 5.2: a copy of the mount at `path`, attached
 /// nowhere yet; with `recursive`, of the mounts below it too. An empty path is what `dir` refers to.
 pub fn open_tree(dir: BorrowedFd, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
+    let flags = tree_flags(path, recursive);
+    // SAFETY: the path is a C string that outlives the call.
+    let fd = unsafe { sc::syscall3(nr::OPEN_TREE, dir.raw(), path.as_ptr() as usize, flags) };
+    check(fd).map(OwnedFd::new)
+}
+
+/// `open_tree_attr(2)`, Linux 6.15: as [`open_tree`] and then [`mount_setattr`].
+pub fn open_tree_attr(
+    dir: BorrowedFd,
+    path: &CStr,
+    recursive: bool,
+    attributes: Attributes,
+) -> Result<OwnedFd, Errno> {
+    let flags = tree_flags(path, recursive);
+    let attributes = attributes.raw();
+    // SAFETY: the path is a C string, the struct has the size given; both outlive the call.
+    let fd = unsafe {
+        sc::syscall5(
+            raw::__NR_open_tree_attr as usize,
+            dir.raw(),
+            path.as_ptr() as usize,
+            flags,
+            &raw const attributes as usize,
+            size_of::<raw::mount_attr>(),
+        )
+    };
+    check(fd).map(OwnedFd::new)
+}
+
+fn tree_flags(path: &CStr, recursive: bool) -> usize {
     let mut flags = raw::OPEN_TREE_CLONE | raw::O_CLOEXEC;
     if recursive {
         flags |= raw::AT_RECURSIVE;
@@ -25,16 +55,7 @@ pub fn open_tree(dir: BorrowedFd, path: &CStr, recursive: bool) -> Result<OwnedF
     if path.is_empty() {
         flags |= raw::AT_EMPTY_PATH;
     }
-    // SAFETY: the path is a C string that outlives the call.
-    let fd = unsafe {
-        sc::syscall3(
-            nr::OPEN_TREE,
-            dir.raw(),
-            path.as_ptr() as usize,
-            flags as usize,
-        )
-    };
-    check(fd).map(OwnedFd::new)
+    flags as usize
 }
 
 /// `move_mount(2)`, Linux 5.2: attaches a tree to what `target` refers to.
@@ -89,18 +110,24 @@ pub struct Attributes {
     pub propagation: u32,
 }
 
+impl Attributes {
+    fn raw(self) -> raw::mount_attr {
+        raw::mount_attr {
+            attr_set: u64::from(self.set),
+            attr_clr: u64::from(self.clear),
+            propagation: u64::from(self.propagation),
+            userns_fd: 0,
+        }
+    }
+}
+
 /// `mount_setattr(2)`, Linux 5.12: changes a mount, and with `recursive` those below it too.
 pub fn mount_setattr(
     tree: BorrowedFd,
     attributes: Attributes,
     recursive: bool,
 ) -> Result<(), Errno> {
-    let attributes = raw::mount_attr {
-        attr_set: u64::from(attributes.set),
-        attr_clr: u64::from(attributes.clear),
-        propagation: u64::from(attributes.propagation),
-        userns_fd: 0,
-    };
+    let attributes = attributes.raw();
     let mut flags = raw::AT_EMPTY_PATH;
     if recursive {
         flags |= raw::AT_RECURSIVE;
