@@ -158,7 +158,7 @@ pub use error::Error;
 pub use error::Step;
 pub use mount::Mount;
 pub use pid1::init::Init;
-pub use pid1::{Event, Habits};
+pub use pid1::observer::{Event, Habits};
 #[doc(hidden)]
 pub use process::exec::DEFAULT_PATH;
 pub use process::namespace::Namespace;

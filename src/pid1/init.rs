@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 use crate::error::{Error, Step};
-use crate::pid1::{Above, End, Event, Habits, Orders, Pid1, Process, Reaping, end_others};
+use crate::pid1::descendants::end_others;
+use crate::pid1::observer::{Event, Habits};
+use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping};
 use crate::process::descriptors::close_all_but;
 use crate::process::exec::Command;
 use crate::sys::poll::{NANOSECONDS, Poll, poll};

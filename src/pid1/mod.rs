@@ -3,19 +3,21 @@
 //! One loop for all roles. It has no handlers, which would interrupt it anywhere, and no limit of
 //! time: until something happens the process does not wake up.
 
+pub(crate) mod descendants;
 pub(crate) mod init;
+pub(crate) mod observer;
 
 use crate::error::{Error, Step};
+use crate::pid1::observer::{Event, Habits, Quiet};
 use crate::process::channel;
 use crate::sys::net::{receive, send};
-use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
+use crate::sys::poll::{Poll, clock, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, id, reaped_status, wait};
 use crate::sys::signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN,
-    SIGTTOU, Signal, set_sigchld,
+    SIGTTOU, Signal,
 };
-use crate::sys::{BorrowedFd, Errno, fs, tty};
-use crate::text::short::Short;
+use crate::sys::{BorrowedFd, Errno, tty};
 use crate::tty::jobs::JobControl;
 use crate::tty::terminal::Terminal;
 
@@ -90,54 +92,6 @@ impl Orders<'_> {
         }
     }
 }
-
-/// What a person may want to be told of an [`Init`](crate::Init).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Event {
-    /// The command was started, with this pid.
-    Started(i32),
-    /// The command leads a session of its own. Told by its own process.
-    LeadsSession,
-    /// A signal came that the kernel sends when a terminal changes hands; it is not passed on.
-    HandOver(u32),
-    /// Orphans will not become our children.
-    CannotReap,
-    /// A signal came.
-    Received(u32),
-    /// This signal was sent on.
-    Forwarded(u32),
-    /// This signal was not sent on.
-    NotForwarded(u32),
-    /// An orphan was reaped.
-    Reaped(i32, ExitStatus),
-    /// The command has ended.
-    Ended(i32, ExitStatus),
-}
-
-/// What an init says, and the status it ends with when it fails.
-pub trait Habits {
-    /// Something happened.
-    fn event(&self, event: Event) {
-        let _ = event;
-    }
-
-    /// Is each orphan to be told of ([`Event::Reaped`])? If not, the kernel may reap them.
-    fn wants_orphans(&self) -> bool {
-        false
-    }
-
-    /// The command could not be run: says so, and gives the exit status.
-    fn failed(&self, error: &Error) -> u8 {
-        error.print();
-        error.status()
-    }
-}
-
-/// Says nothing of what happens.
-pub(crate) struct Quiet;
-
-impl Habits for Quiet {}
 
 /// Why pid 1 is to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -335,119 +289,4 @@ impl Pid1<'_> {
         }
         self.send(SIGCONT);
     }
-}
-
-/// How long killed processes may take to go, in nanoseconds: one that waits for a dead file system
-/// must not keep us.
-const AFTER_KILL: u64 = NANOSECONDS;
-
-/// Gives what still runs `grace` nanoseconds after a TERM, then kills it, and reaps it all. `group`
-/// is the command's process group. Killed at once where `above`, a socket, has nobody at its other
-/// end.
-pub(crate) fn end_others(
-    signals: BorrowedFd,
-    above: Option<BorrowedFd>,
-    grace: u64,
-    group: i32,
-) -> Result<(), Errno> {
-    // From now on we have to see each one end.
-    set_sigchld(false);
-    for (number, time) in [(SIGTERM, grace), (SIGKILL, AFTER_KILL)] {
-        if time == 0 {
-            continue;
-        }
-        let deadline = clock() + time;
-        signal_others(number, group);
-        loop {
-            match wait(Who::AnyNow)? {
-                Waited::NoChildren => return Ok(()),
-                Waited::Nothing => {}
-                Waited::Ended(..) | Waited::Stopped(..) => {
-                    // A killed process leaves its children to us, who are killed next.
-                    if number == SIGKILL {
-                        signal_others(number, group);
-                    }
-                    continue;
-                }
-            }
-            let above = above.map_or(Poll::none(), Poll::for_hangup);
-            let mut ready = [Poll::new(signals), above];
-            let in_time = poll(&mut ready, Some(deadline))?;
-            let [_, is_alone] = ready;
-            if !in_time || is_alone.is_ready() {
-                break;
-            }
-            signal::read(signals)?;
-        }
-    }
-    Ok(())
-}
-
-/// To all of our pid namespace if we are its pid 1, else to our descendants, and where there is no
-/// proc to find them in, to the command's process group.
-fn signal_others(number: u32, group: i32) {
-    if id() == 1 {
-        let _ = signal::kill(-1, number);
-    } else if !has_proc_of_ours() || !signal_descendants(id(), number) {
-        let _ = signal::kill(-group, number);
-    }
-}
-
-/// Is there a proc, and does it number processes as we do? What only looks like one is not to say
-/// whom we kill.
-fn has_proc_of_ours() -> bool {
-    let mut us = Short::new();
-    us.push_number(id() as u32);
-    let mut named = [0; 16];
-    fs::openat(BorrowedFd::CWD, c"/proc", fs::O_PATH, 0)
-        .and_then(|proc| {
-            let is_proc = fs::statfs(proc.borrow())?.0 == fs::PROC_SUPER_MAGIC;
-            let length = fs::readlink_at(proc.borrow(), c"self", &mut named)?;
-            Ok(is_proc && &named[..length] == us.bytes())
-        })
-        .unwrap_or(false)
-}
-
-/// To the descendants of a process, the youngest generation first, as
-/// `/proc/PID/task/TID/children` lists them (proc_pid_tid_children(5)); false where there is none.
-fn signal_descendants(pid: i32, number: u32) -> bool {
-    let mut path = Short::new();
-    path.push(b"/proc/");
-    path.push_number(pid as u32);
-    path.push(b"/task");
-    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
-    let Ok(threads) = fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0) else {
-        return false;
-    };
-    let mut listed = false;
-    let visited = fs::visit_names(threads.borrow(), &mut |thread| {
-        let mut path = Short::new();
-        path.push(thread);
-        path.push(b"/children");
-        if let Ok(children) = fs::openat(threads.borrow(), path.as_c_str(), fs::O_RDONLY, 0) {
-            listed = true;
-            let mut child = 0;
-            let mut buffer = [0; 512];
-            while let Ok(length @ 1..) = fs::read(children.borrow(), &mut buffer) {
-                for byte in &buffer[..length] {
-                    if byte.is_ascii_digit() {
-                        child = child * 10 + i32::from(byte - b'0');
-                    } else if child != 0 {
-                        signal_descendants(child, number);
-                        let _ = signal::kill(child, number);
-                        child = 0;
-                    }
-                }
-            }
-        }
-        true
-    });
-    listed && visited.is_ok()
-}
-
-/// As pid 1, and never as another, for whom they would be all of the machine's: kills every other
-/// process of this pid namespace and reaps them all.
-pub(crate) fn kill_all() {
-    let _ = signal::kill(-1, SIGKILL);
-    while let Ok(Waited::Ended(..)) = wait(Who::Any) {}
 }
