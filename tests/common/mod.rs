@@ -11,6 +11,7 @@
 
 pub mod guest;
 pub mod hostile;
+pub mod init;
 pub mod running;
 pub mod terminal;
 
