@@ -5,11 +5,16 @@
 mod common;
 
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::init::{Place, Started, cases, init, kill};
-use common::{Root, command, end, processes_with, rootlet_path, send_signal, users, wait_until};
+use common::init::{PLACES, Place, Started, cases, init, kill};
+use common::running::Running;
+use common::{
+    Root, User, command, end, processes_with, rootlet, rootlet_path, rounds, send_signal, succeed,
+    users, wait_until,
+};
 
 const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
@@ -155,5 +160,109 @@ fn a_signal_that_is_not_sent_on_starts_no_grace() {
         stdin.write_all(b"gone on\n").unwrap();
         started.expect("gone on");
         assert_eq!(started.status(), 4, "{place:?} {user:?}");
+    }
+}
+
+/// A program whose descendants are a chain of as many as its argument says, each the child of the
+/// one before. It ends with status 3 once the last of them runs, and leaves them all. Each executes
+/// the program again: a fork of a fork of a fork costs the kernel more each time.
+const LEAVE_CHAIN: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    int ends[2], rest = atoi(words[1]), is_first = count == 3;
+    char number[16], byte;
+    if (rest == 0)
+        return write(1, "x", 1) == 1 ? pause() : 1;
+    if (is_first && (pipe(ends) != 0 || dup2(ends[1], 1) != 1))
+        return 2;
+    snprintf(number, sizeof number, "%d", rest - 1);
+    if (vfork() == 0) {
+        execl(words[0], words[0], number, words[2], "", (char *)0);
+        _exit(4);
+    }
+    if (is_first)
+        return read(ends[0], &byte, 1) == 1 ? 3 : 5;
+    for (;;)
+        pause();
+}
+"#;
+
+#[test]
+fn a_long_chain_of_descendants_is_ended() {
+    let length = rounds(3000).to_string();
+    for user in users() {
+        let root = Root::empty(user);
+        let source = root.file("chain.c", LEAVE_CHAIN);
+        let chain = root.path().join("chain");
+        let mut cc = command(User::Root, "cc");
+        succeed(cc.args(["-static", "-o"]).arg(&chain).arg(source));
+        let words = [chain.to_str().unwrap(), &length, root.name()];
+        let grace = [&["--grace", "30"][..], &words].concat();
+        let mut inits = PLACES.map(|place| init(place, user, &grace));
+        let mut run = rootlet(user);
+        run.args(["run", "--share", "pid", "/"]).args(words);
+        for command in inits.iter_mut().chain([&mut run]) {
+            // What is left would keep a pipe open.
+            let status = command.stdout(Stdio::null()).status().unwrap();
+            let left = processes_with(root.name());
+            left.iter().for_each(|pid| kill(*pid));
+            assert_eq!((status.code(), left.len()), (Some(3), 0), "{command:?}");
+        }
+    }
+}
+
+/// A program that is brought in by somebody outside: it says `ready`, and half a second after TERM
+/// `finished`.
+const ENTER: &str = "$| = 1; \
+    $SIG{TERM} = sub { select undef, undef, undef, 0.5; print \"finished\\n\"; exit 0 }; \
+    print \"ready\\n\"; select undef, undef, undef, 0.05 while 1";
+
+/// `perl -e SCRIPT` in the pid namespace of an init, as a child of this process's.
+fn enter(user: User, init: i32, script: &str) -> Running {
+    let mut nsenter = command(user, "nsenter");
+    nsenter.args(["--target", &init.to_string(), "--pid"]);
+    if user == User::Ordinary {
+        nsenter.args(["--user", "--preserve-credentials"]);
+    }
+    Running::start_ready(nsenter.args(["perl", "-e", script]))
+}
+
+#[test]
+fn who_was_brought_in_has_the_grace_too() {
+    for user in users() {
+        for options in [&["--grace", "30"][..], &["--grace=30", "-w"]] {
+            let words = [options, &["sh", "-c", "echo ready; read line; exit 3"]].concat();
+            let mut run = init(Place::Pid1, user, &words);
+            let mut started = Started::ready(Place::Pid1, run.stdin(Stdio::piped()));
+            let start = Instant::now();
+            let mut entered = [(); 2].map(|()| enter(user, started.init, ENTER));
+            drop(started.child.stdin.take());
+            assert_eq!(started.status(), 3, "{options:?} {user:?}");
+            for entered in &mut entered {
+                entered.expect("finished");
+                assert_eq!(entered.status(), 0, "{options:?} {user:?}");
+            }
+            // Not longer than they need.
+            assert!(start.elapsed() < Duration::from_secs(25));
+        }
+    }
+}
+
+#[test]
+fn who_was_brought_in_and_is_deaf_is_killed_after_the_grace() {
+    for user in users() {
+        let words = ["--grace=1", "sh", "-c", "echo ready; read line; exit 3"];
+        let mut run = init(Place::Pid1, user, &words);
+        let mut started = Started::ready(Place::Pid1, run.stdin(Stdio::piped()));
+        let deaf = "$SIG{TERM} = 'IGNORE'; $| = 1; print \"ready\\n\"; sleep 1000 while 1";
+        let mut entered = enter(user, started.init, deaf);
+        let start = Instant::now();
+        drop(started.child.stdin.take());
+        assert_eq!(started.status(), 3, "{user:?}");
+        assert!(start.elapsed() >= Duration::from_secs(1), "{user:?}");
+        // nsenter ends as what it has started does.
+        assert_eq!(entered.wait().signal(), Some(9), "{user:?}");
     }
 }

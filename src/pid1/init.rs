@@ -207,8 +207,8 @@ impl Init {
 
     /// When the command has ended, sends TERM to what still runs, and KILL after this many
     /// seconds. When HUP, INT, QUIT or TERM was sent on, the command has as long to end. What still
-    /// runs is all of the pid namespace for its pid 1, and our descendants for another process;
-    /// without `/proc` to find those, the command's process group.
+    /// runs is all of the pid namespace for its pid 1, whoever's children they are, and our
+    /// descendants for another process; without `/proc` to find those, the command's process group.
     pub fn grace(mut self, seconds: u32) -> Init {
         self.grace = u64::from(seconds) * NANOSECONDS;
         self
@@ -358,7 +358,7 @@ impl Init {
             }
             Grouping::Shared => jobs.job = Job::Shared,
             Grouping::Session => {
-                if tty::leave(BorrowedFd::STDIN).is_ok() && session() == id() {
+                if tty::leave(BorrowedFd::STDIN).is_ok() && session(0) == Ok(id()) {
                     forget_hand_over(habits);
                 }
                 jobs = JobControl {

@@ -362,10 +362,17 @@ pub fn group() -> i32 {
     (unsafe { sc::syscall1(nr::GETPGID, 0) }) as i32
 }
 
-/// `getsid(2)` of the caller.
-pub fn session() -> i32 {
-    // SAFETY: no memory is passed; it cannot fail.
-    (unsafe { sc::syscall1(nr::GETSID, 0) }) as i32
+/// `getsid(2)`; 0 is the caller, and the session of a process whose session is outside of our pid
+/// namespace.
+pub fn session(pid: i32) -> Result<i32, Errno> {
+    // SAFETY: no memory is passed.
+    check(unsafe { sc::syscall1(nr::GETSID, pid as usize) }).map(|session| session as i32)
+}
+
+/// Is this the first process of a machine, and not of a pid namespace on it? There, process 2 is the
+/// kernel's (kthreadd), of session 0; here, it is a child of ours, if there is one.
+pub fn is_first_of_machine() -> bool {
+    id() == 1 && session(2) == Ok(0)
 }
 
 /// `getpid(2)`.

@@ -64,7 +64,9 @@ pub const ROLE: Role = Role {
                     default: "0: end with COMMAND",
                     line: "when COMMAND has ended, send TERM to what still runs, and KILL after \
                            SECONDS; and so with COMMAND itself when HUP, INT, QUIT or TERM has come",
-                    paragraph: "Where rootlet is not pid 1 it finds what still runs in /proc, or takes \
+                    paragraph: "As pid 1 rootlet waits for all processes of its pid namespace, also \
+                                for those that were brought in from outside (docker exec, \
+                                nsenter). Elsewhere it finds its descendants in /proc, or takes \
                                 COMMAND's process group.",
                     ..OPTION
                 },
