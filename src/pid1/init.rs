@@ -8,20 +8,20 @@ use core::ops::{Deref, DerefMut};
 use crate::error::{Error, Step};
 use crate::pid1::descendants::end_others;
 use crate::pid1::observer::{Event, Habits};
-use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping};
+use crate::pid1::{Above, End, Orders, Pid1, Reaping};
 use crate::process::descriptors::close_all_but;
 use crate::process::exec::Command;
 use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::process::{
-    become_subreaper, can_tell_reaped_status, id, is_subreaper, lead_session, session,
-    set_parent_death_signal,
+    answers_for_status, become_subreaper, can_tell_reaped_status, id, is_subreaper, lead_session,
+    session, set_parent_death_signal,
 };
 use crate::sys::shared::{Body, start_command};
 use crate::sys::signal::{
     self, SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SignalSet, set_blocked,
     set_sigchld, signalfd,
 };
-use crate::sys::{BorrowedFd, fs, tty};
+use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
 use crate::text::name::Name;
 use crate::text::short::Short;
 use crate::tty::jobs::{Job, JobControl};
@@ -241,12 +241,13 @@ impl Init {
         if let Some(signal) = self.parent_death {
             set_parent_death_signal(signal).map_err(failed)?;
         }
-        if id() != 1 {
-            if self.subreaper {
-                become_subreaper().map_err(failed)?;
-            } else if !is_subreaper() {
-                habits.event(Event::CannotReap);
-            }
+        let is_reaper = match self.subreaper {
+            _ if id() == 1 => true,
+            true => become_subreaper().is_ok(),
+            false => is_subreaper(),
+        };
+        if !is_reaper {
+            habits.event(Event::CannotReap);
         }
         // A fault of our own is not lost by being blocked: it kills all the same.
         let caller_mask = set_blocked(SignalSet::ALL).map_err(failed)?;
@@ -257,14 +258,13 @@ impl Init {
             signals = signalfd(SignalSet::ALL).map_err(failed)?;
         }
         let jobs = self.jobs(habits);
-        let reaping = match jobs.terminal {
-            None if !habits.wants_orphans() && can_tell_reaped_status() => Reaping::ByKernel,
-            _ => Reaping::ByUs,
-        };
-        set_sigchld(reaping == Reaping::ByKernel);
-
-        let child = match self.words.is_empty() {
-            true => None,
+        let may_stop = jobs.terminal.is_some();
+        // Nobody reads the CPU time of a container's pid 1.
+        let may_auto_reap =
+            id() == 1 && !may_stop && !habits.wants_orphans() && can_tell_reaped_status();
+        set_sigchld(false);
+        let (command, pidfd) = match self.words.is_empty() {
+            true => (None, None),
             false => {
                 let mut command = || {
                     let error = self.become_command(around, &jobs, caller_mask, habits);
@@ -273,23 +273,23 @@ impl Init {
                 // SAFETY: a program that calls this has one thread, as its description asks, and
                 // the command's process drops nothing of ours.
                 let started =
-                    unsafe { start_command(jobs.terminal.is_some(), &mut (&mut command as Body)) };
-                Some(started.map_err(failed)?)
+                    unsafe { start_command(may_stop, may_auto_reap, &mut (&mut command as Body)) };
+                let (pid, pidfd) = started.map_err(failed)?;
+                habits.event(Event::Started(pid));
+                (Some(pid), pidfd)
             }
         };
-        let command = child.as_ref().map(|(pid, pidfd)| Process {
-            pid: *pid,
-            pidfd: pidfd.borrow(),
-        });
-        if let Some(command) = &command {
-            habits.event(Event::Started(command.pid));
-        }
+        let reaping = match pidfd.as_ref().map(OwnedFd::borrow) {
+            Some(pidfd) if answers_for_status(pidfd) => Reaping::ByKernel(pidfd),
+            _ => Reaping::ByUs,
+        };
         // Nothing is to be kept busy by us.
         let _ = fs::chdir(c"/");
-        let pidfd = command.as_ref().map(|command| command.pidfd);
+        let pidfd = pidfd.as_ref().map(OwnedFd::borrow);
         let ours = [Some(signals.borrow()), pidfd].into_iter();
         let ours = ours.chain(around.standard).flatten();
-        close_all_but(ours.chain(around.kept.iter().copied()))?;
+        // A file that is kept busy is no reason to end.
+        let _ = close_all_but(ours.chain(around.kept.iter().copied()));
 
         let mut pid1 = Pid1 {
             signals: signals.borrow(),
@@ -299,17 +299,18 @@ impl Init {
             own_group: jobs.job != Job::Shared,
             terminal: jobs.terminal,
             orders: self.orders(habits),
+            has_reported: false,
         };
         let End::Command(status) = pid1.run()? else {
             return Ok(0);
         };
-        if let (Grouping::Session, Some(command)) = (self.grouping, &command) {
+        if let (Grouping::Session, Some(command)) = (self.grouping, command) {
             // Its processes may be gone with it.
-            let _ = signal::kill(-command.pid, SIGTERM);
+            let _ = signal::kill(-command, SIGTERM);
             habits.event(Event::Forwarded(SIGTERM));
         }
-        if let (1.., Some(command)) = (self.grace, &command) {
-            end_others(signals.borrow(), None, self.grace, command.pid).map_err(failed)?;
+        if let (1.., Some(command)) = (self.grace, command) {
+            end_others(signals.borrow(), None, self.grace, command).map_err(failed)?;
         }
         if let Above::Nobody(jobs) = &pid1.above {
             if jobs.regain_terminal(status) {
@@ -377,7 +378,6 @@ impl Init {
         caller_mask: SignalSet,
         habits: &dyn Habits,
     ) -> Error<'static> {
-        set_sigchld(false);
         let standard = [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
         for (standard, given) in standard.into_iter().zip(around.standard) {
             if let Some(given) = given {

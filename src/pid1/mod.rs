@@ -15,7 +15,7 @@ use crate::sys::poll::{Poll, clock, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, id, reaped_status, wait};
 use crate::sys::signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN,
-    SIGTTOU, Signal,
+    SIGTTOU, Signal, set_sigchld,
 };
 use crate::sys::{BorrowedFd, Errno, tty};
 use crate::tty::jobs::JobControl;
@@ -26,20 +26,15 @@ pub(crate) struct Pid1<'a> {
     /// All signals are blocked and read from here.
     pub(crate) signals: BorrowedFd<'a>,
     pub(crate) above: Above<'a>,
-    /// The command, if there is one.
-    pub(crate) command: Option<Process<'a>>,
-    pub(crate) reaping: Reaping,
+    /// The command's pid, if there is a command.
+    pub(crate) command: Option<i32>,
+    pub(crate) reaping: Reaping<'a>,
     /// The command leads a process group of its own.
     pub(crate) own_group: bool,
     pub(crate) terminal: Option<Terminal>,
     pub(crate) orders: Orders<'a>,
-}
-
-/// A child.
-#[derive(Clone, Copy)]
-pub(crate) struct Process<'a> {
-    pub(crate) pid: i32,
-    pub(crate) pidfd: BorrowedFd<'a>,
+    /// It was reported that a signal could not be sent.
+    pub(crate) has_reported: bool,
 }
 
 /// Who is told when the command stops, and says which signals are for it.
@@ -53,14 +48,14 @@ pub(crate) enum Above<'a> {
     Nobody(JobControl),
 }
 
-/// How orphans are reaped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reaping {
-    /// By waiting for them after SIGCHLD.
+/// How children are reaped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reaping<'a> {
+    /// By waiting for them after SIGCHLD. Their CPU time becomes ours, and our parent can read it.
     ByUs,
-    /// By the kernel, since SIGCHLD is ignored: we do not wake up for them at all. The command's
-    /// status is read from its pidfd (Linux 6.15). That it was stopped is not told then.
-    ByKernel,
+    /// By the kernel, since SIGCHLD is ignored: orphans do not wake us up. The command's status is
+    /// read from this pidfd (Linux 6.15). The CPU time is lost, and a stop is not reported.
+    ByKernel(BorrowedFd<'a>),
 }
 
 /// What is done with signals and at the end.
@@ -107,12 +102,19 @@ impl Pid1<'_> {
     pub(crate) fn run(&mut self) -> Result<End, Error<'static>> {
         let failed = |errno| Error::new(Step::Wait, b"the command", errno);
         let mut deadline = None;
+        if let Reaping::ByKernel(_) = self.reaping {
+            set_sigchld(true);
+            // What ended before that is still to be reaped.
+            if let Some(status) = self.reap().map_err(failed)? {
+                return Ok(End::Command(status));
+            }
+        }
         loop {
             let mut ready = [
                 Poll::new(self.signals),
-                match (self.reaping, &self.command) {
-                    (Reaping::ByKernel, Some(command)) => Poll::for_hangup(command.pidfd),
-                    _ => Poll::none(),
+                match self.reaping {
+                    Reaping::ByKernel(pidfd) => Poll::for_hangup(pidfd),
+                    Reaping::ByUs => Poll::none(),
                 },
                 match self.above {
                     Above::Supervisor(socket) | Above::Owner(Some(socket)) => Poll::new(socket),
@@ -126,9 +128,11 @@ impl Pid1<'_> {
             }
             let [signal_came, command_ended, supervisor_spoke] = ready.map(|poll| poll.is_ready());
             // First of all, since the command's pid may soon be another's.
-            if let (true, Some(command)) = (command_ended, &self.command) {
-                let status = reaped_status(command.pidfd).map_err(failed)?;
-                self.orders.habits.event(Event::Ended(command.pid, status));
+            if let (true, Reaping::ByKernel(pidfd), Some(command)) =
+                (command_ended, self.reaping, self.command)
+            {
+                let status = reaped_status(pidfd).map_err(failed)?;
+                self.orders.habits.event(Event::Ended(command, status));
                 return Ok(End::Command(status));
             }
             if signal_came {
@@ -160,21 +164,19 @@ impl Pid1<'_> {
     /// Reaps all that have ended, since one SIGCHLD may stand for many; the command's status if it
     /// is among them.
     fn reap(&mut self) -> Result<Option<ExitStatus>, Errno> {
-        let command = self.command.map(|command| command.pid);
         let mut ended = None;
         loop {
             match wait(Who::AnyNow)? {
                 Waited::Nothing | Waited::NoChildren => return Ok(ended),
                 Waited::Ended(pid, status) => {
-                    let is_command = Some(pid) == command;
-                    if is_command {
+                    if Some(pid) == self.command {
                         ended = Some(status);
                         self.orders.habits.event(Event::Ended(pid, status));
                     } else {
                         self.orders.habits.event(Event::Reaped(pid, status));
                     }
                 }
-                Waited::Stopped(pid, signal) if Some(pid) == command => self.stopped(signal),
+                Waited::Stopped(pid, signal) if Some(pid) == self.command => self.stopped(signal),
                 Waited::Stopped(..) => {}
             }
         }
@@ -223,8 +225,9 @@ impl Pid1<'_> {
         match self.rewritten(signal.number) {
             0 => self.orders.habits.event(Event::NotForwarded(signal.number)),
             number => {
-                self.send(number);
-                self.orders.habits.event(Event::Forwarded(number));
+                if self.send(number) {
+                    self.orders.habits.event(Event::Forwarded(number));
+                }
             }
         }
         if self.orders.suspend && [SIGTSTP, SIGTTIN, SIGTTOU].contains(&signal.number) {
@@ -249,15 +252,37 @@ impl Pid1<'_> {
         }
     }
 
-    fn send(&self, number: u32) {
-        let Some(command) = &self.command else { return };
+    /// Sends a signal to the command. False when it was not sent, which is reported unless the
+    /// command has ended: without CAP_KILL it may belong to another user.
+    fn send(&mut self, number: u32) -> bool {
+        let habits = self.orders.habits;
+        match self.try_to_send(number) {
+            Ok(()) => return true,
+            Err(Errno::ESRCH) => {}
+            Err(_) if self.has_reported && !habits.is_verbose() => {}
+            Err(errno) => {
+                habits.event(Event::NotSent(number, errno.number()));
+                self.has_reported = true;
+            }
+        }
+        false
+    }
+
+    fn try_to_send(&self, number: u32) -> Result<(), Errno> {
+        let command = self.command.ok_or(Errno::ESRCH)?;
         // The keys for these reach all of a job.
         let of_job = self.own_group && [SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT].contains(&number);
-        let to_group = self.orders.to_group || of_job;
-        // The command may not lead its group yet. And it may have ended just now: where the kernel
-        // reaps, its pid may be another's, but never its pidfd.
-        if !to_group || signal::kill(-command.pid, number) == Err(Errno::ESRCH) {
-            let _ = signal::send(command.pidfd, number);
+        if self.orders.to_group || of_job {
+            match signal::kill(-command, number) {
+                // The command may not lead its group yet.
+                Err(Errno::ESRCH) => {}
+                result => return result,
+            }
+        }
+        match self.reaping {
+            // Until we have waited for it, nobody else can have its pid.
+            Reaping::ByUs => signal::kill(command, number),
+            Reaping::ByKernel(pidfd) => signal::send(pidfd, number),
         }
     }
 
@@ -272,7 +297,7 @@ impl Pid1<'_> {
             Ok(0) => return false,
             Ok(length) => match &buffer[..length] {
                 channel::FOREGROUND => self.give_foreground(),
-                channel::STOP => self.send(SIGSTOP),
+                channel::STOP => drop(self.send(SIGSTOP)),
                 channel::END => return false,
                 channel::DETACH => self.above = Above::Owner(None),
                 _ => {}
@@ -283,9 +308,9 @@ impl Pid1<'_> {
     }
 
     /// Gives the command the terminal, and lets it go on.
-    fn give_foreground(&self) {
-        if let (Some(terminal), Some(command)) = (&self.terminal, &self.command) {
-            let _ = tty::set_foreground(terminal.descriptor, command.pid);
+    fn give_foreground(&mut self) {
+        if let (Some(terminal), Some(command)) = (&self.terminal, self.command) {
+            let _ = tty::set_foreground(terminal.descriptor, command);
         }
         self.send(SIGCONT);
     }

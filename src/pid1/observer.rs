@@ -1,6 +1,7 @@
 //! What is told of an init, and to whom.
 
-use crate::error::Error;
+use crate::error::{Error, Step};
+use crate::sys::Errno;
 use crate::sys::process::ExitStatus;
 
 /// What a person may want to be told of an [`Init`](crate::Init).
@@ -19,8 +20,11 @@ pub enum Event {
     Received(u32),
     /// This signal was sent on.
     Forwarded(u32),
-    /// This signal was not sent on.
+    /// This signal is not to be sent on.
     NotForwarded(u32),
+    /// This signal could not be sent, for the reason with this number (errno(3)): EPERM where the
+    /// command belongs to another user and we lack CAP_KILL.
+    NotSent(u32, i32),
     /// An orphan was reaped.
     Reaped(i32, ExitStatus),
     /// The command has ended.
@@ -39,6 +43,11 @@ pub trait Habits {
         false
     }
 
+    /// Is more reported than errors? If not, a signal that could not be sent is reported once.
+    fn is_verbose(&self) -> bool {
+        true
+    }
+
     /// The command could not be run: says so, and gives the exit status.
     fn failed(&self, error: &Error) -> u8 {
         error.print();
@@ -46,7 +55,17 @@ pub trait Habits {
     }
 }
 
-/// Says nothing of what happens.
+/// Reports only what goes wrong.
 pub(crate) struct Quiet;
 
-impl Habits for Quiet {}
+impl Habits for Quiet {
+    fn event(&self, event: Event) {
+        if let Event::NotSent(_, errno) = event {
+            Error::new(Step::Signal, b"the command", Errno::from_number(errno)).print();
+        }
+    }
+
+    fn is_verbose(&self) -> bool {
+        false
+    }
+}

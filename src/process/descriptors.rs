@@ -2,6 +2,15 @@
 
 use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, Errno, fs, process};
+use crate::text::number::number;
+
+/// No descriptor has this number or a greater one. qemu-user takes no greater one for the last of a
+/// range.
+const NONE: u32 = 1 << 31;
+
+/// As many descriptors as a process can have by default (`fs.nr_open`). Some engines set a limit of
+/// a billion; to try as many numbers takes minutes.
+const MOST: u64 = 1 << 20;
 
 /// Closes every descriptor but the standard ones and `ours`, of which there may be ten.
 pub(crate) fn close_all_but<'a>(
@@ -15,34 +24,57 @@ pub(crate) fn close_all_but_given<'a>(
     ours: &mut dyn Iterator<Item = BorrowedFd<'a>>,
     given: &[u32],
 ) -> Result<(), Error<'static>> {
-    let mut kept = [u32::MAX; 10];
+    let mut kept = [NONE; 10];
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
     }
-    close_others(&kept, given)
+    close_others(3, &kept, given).map_err(|errno| Error::new(Step::CloseFiles, b"", errno))
 }
 
-fn close_others(ours: &[u32], given: &[u32]) -> Result<(), Error<'static>> {
-    let failed = |errno| Error::new(Step::CloseFiles, b"", errno);
+/// Closes every descriptor from `first` on but these. Whatever `close_range(2)` answers (EPERM from
+/// a seccomp profile that is older, EINVAL), they are closed one by one then, which is as strict.
+fn close_others(mut first: u32, ours: &[u32], given: &[u32]) -> Result<(), Errno> {
     let kept = || ours.iter().chain(given).copied();
-    let mut first = 3;
-    loop {
-        // The next that is kept, or u32::MAX after the last: that is no descriptor.
+    while first < NONE {
         let next = kept().filter(|number| *number >= first).min();
-        let next = next.unwrap_or(u32::MAX);
+        let next = next.unwrap_or(NONE).min(NONE);
         if first < next {
             // SAFETY: of what this process owns, only `ours` is used from now on.
             let closed = unsafe { fs::close_range(first, next - 1) };
-            match closed {
-                Err(Errno::ENOSYS) => return close_one_by_one(ours, given).map_err(failed),
-                result => result.map_err(failed)?,
+            if closed.is_err() {
+                return close_one_by_one(first, ours, given);
             }
-        }
-        if next == u32::MAX {
-            return Ok(());
         }
         first = next + 1;
     }
+    Ok(())
+}
+
+/// Without `close_range(2)`.
+fn close_one_by_one(first: u32, ours: &[u32], given: &[u32]) -> Result<(), Errno> {
+    let close = |number: u32| {
+        if number >= first && !ours.contains(&number) && !given.contains(&number) {
+            // SAFETY: of what this process owns, only `ours` is used from now on.
+            let _ = unsafe { fs::close(number) };
+        }
+    };
+    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
+    let Ok(open) = fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0) else {
+        // Without a limit, or where it cannot be read, as many as there can be.
+        let limit = match process::open_files_limit()[1] {
+            0 => MOST,
+            limit => limit.min(MOST),
+        };
+        (0..limit).for_each(|number| close(number as u32));
+        return Ok(());
+    };
+    fs::visit_names(open.borrow(), &mut |name| {
+        match number(name) {
+            Some(number) if number != open.number() as u32 => close(number),
+            _ => {}
+        }
+        true
+    })
 }
 
 /// Closes the standard descriptors.
@@ -59,28 +91,4 @@ pub(crate) fn close_given(given: &[u32]) {
         // SAFETY: it was the caller's, and is nobody's own here.
         let _ = unsafe { fs::close(*number) };
     }
-}
-
-/// Where `close_range(2)` is missing.
-fn close_one_by_one(ours: &[u32], given: &[u32]) -> Result<(), Errno> {
-    let close = |number: u32| {
-        if number > 2 && !ours.contains(&number) && !given.contains(&number) {
-            // SAFETY: of what this process owns, only `ours` is used from now on.
-            let _ = unsafe { fs::close(number) };
-        }
-    };
-    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
-    let Ok(open) = fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0) else {
-        (0..process::open_files_limit()[1]).for_each(|number| close(number as u32));
-        return Ok(());
-    };
-    fs::visit_names(open.borrow(), &mut |name| {
-        let number = name.iter().fold(0, |number, digit| {
-            number * 10 + u32::from(digit.wrapping_sub(b'0'))
-        });
-        if number != open.number() as u32 {
-            close(number);
-        }
-        true
-    })
 }

@@ -12,7 +12,7 @@ use crate::mount::pivot::{ON_TOP_OF_ROOT, attach_new_root, detach_old_root, ente
 use crate::mount::resolve::walk;
 use crate::mount::{read_only, stub};
 use crate::pid1::descendants::{end_others, kill_all};
-use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping};
+use crate::pid1::{Above, End, Orders, Pid1, Reaping};
 use crate::process::channel;
 use crate::process::cwd::{WorkingDirectory, keep_current_directory};
 use crate::process::descriptors::{close_all_but_given, close_given, close_standard};
@@ -22,8 +22,8 @@ use crate::process::stdio::Standard;
 use crate::sys::mount::{MNT_DETACH, umount};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    become_subreaper, can_tell_reaped_status, exit, id, lead_group, lead_session, parent,
-    set_open_files_limit, set_parent_death_signal,
+    become_subreaper, exit, id, lead_group, lead_session, parent, set_open_files_limit,
+    set_parent_death_signal,
 };
 use crate::sys::shared::{Body, start_command};
 use crate::sys::signal::{SIGKILL, SIGPIPE, SignalSet, set_blocked, set_default, set_sigchld};
@@ -191,12 +191,7 @@ impl<'a> Inside<'a> {
         if !shared {
             let _ = lead_group();
         }
-        // On a terminal we have to see the command stop.
-        let reaping = match self.jobs.terminal {
-            None if can_tell_reaped_status() => Reaping::ByKernel,
-            _ => Reaping::ByUs,
-        };
-        set_sigchld(reaping == Reaping::ByKernel);
+        set_sigchld(false);
         let reaper = match self.is_pid1() {
             true => None,
             false => {
@@ -216,7 +211,7 @@ impl<'a> Inside<'a> {
             error.status()
         };
         // SAFETY: this process has one thread, and the command's drops nothing of ours.
-        let (pid, pidfd) = unsafe { start_command(may_stop, &mut (&mut command as Body)) }
+        let (pid, _) = unsafe { start_command(may_stop, false, &mut (&mut command as Body)) }
             .map_err(|errno| Error::new(Step::Fork, self.command.name(), errno))?;
         self.started = Some(pid);
         if shared {
@@ -248,17 +243,15 @@ impl<'a> Inside<'a> {
         let mut pid1 = Pid1 {
             signals: self.signals.borrow(),
             above,
-            command: Some(Process {
-                pid,
-                pidfd: pidfd.borrow(),
-            }),
-            reaping,
+            command: Some(pid),
+            reaping: Reaping::ByUs,
             own_group: !shared,
             terminal: self.jobs.terminal,
             orders: Orders {
                 grace: self.chroot.grace,
                 ..Orders::plain()
             },
+            has_reported: false,
         };
         let end = pid1.run()?;
         if let (End::Command(_), 1..) = (end, self.chroot.grace) {

@@ -291,6 +291,12 @@ pub fn reaped_status(pidfd: BorrowedFd) -> Result<ExitStatus, Errno> {
     })
 }
 
+/// Is [`reaped_status`] allowed for this child, which was not reaped yet? A filter may know neither
+/// the request nor its errors.
+pub fn answers_for_status(pidfd: BorrowedFd) -> bool {
+    matches!(reaped_status(pidfd), Ok(_) | Err(Errno::ENODATA))
+}
+
 /// `prctl(PR_SET_CHILD_SUBREAPER)`: orphaned descendants become our children.
 pub fn become_subreaper() -> Result<(), Errno> {
     // SAFETY: no memory is passed.
