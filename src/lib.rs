@@ -164,6 +164,8 @@ pub use pid1::observer::{Event, Habits};
 #[doc(hidden)]
 pub use process::exec::DEFAULT_PATH;
 pub use process::namespace::Namespace;
+#[doc(hidden)]
+pub use process::stderr::write_error;
 pub use process::stdio::Stdio;
 pub use run::child::Child;
 pub use run::spawn::Output;

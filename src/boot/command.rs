@@ -90,7 +90,8 @@ impl GuestCommand {
                 .transpose()?;
         }
         let [stdout, stderr] = outputs.each_ref().map(Option::as_ref);
-        let mut kept = Vec::new();
+        // The console, for what comes after the command.
+        let mut kept = Vec::from([BorrowedFd::STDIN, BorrowedFd::STDOUT]);
         if let Some(record) = record {
             kept.push(record.port());
         }

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
+use rootlet::sys::Errno;
 use rootlet::sys::process::{exit, id};
-use rootlet::sys::{BorrowedFd, Errno, fs::write_all};
-use rootlet::{Error, Event, Habits};
+use rootlet::{Error, Event, Habits, write_error};
 
 /// Whose place is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,8 +61,7 @@ impl Says<'_> {
             line.extend_from_slice(part);
         }
         line.push(b'\n');
-        // There is nowhere to report that standard error cannot be written.
-        let _ = write_all(BorrowedFd::STDERR, &line);
+        write_error(&line);
     }
 
     /// A line of dumb-init, if it is verbose.

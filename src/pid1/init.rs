@@ -9,8 +9,9 @@ use crate::error::{Error, Step};
 use crate::pid1::descendants::end_others;
 use crate::pid1::observer::{Event, Habits};
 use crate::pid1::{Above, End, Orders, Pid1, Reaping};
-use crate::process::descriptors::close_all_but;
+use crate::process::descriptors::close_from;
 use crate::process::exec::Command;
+use crate::process::stderr;
 use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::process::{
     answers_for_status, become_subreaper, can_tell_reaped_status, id, is_subreaper, lead_session,
@@ -29,8 +30,9 @@ use crate::tty::jobs::{Job, JobControl};
 /// A command with an init around it: signals are passed on, orphans reaped, and the end of the
 /// command is the end.
 ///
-/// It is for a program whose purpose that is, and that has one thread: all signals are blocked,
-/// descriptors but the standard ones closed, the current directory is left.
+/// It is for a program whose purpose that is, and that has one thread: all signals are blocked, the
+/// current directory is left, and descriptors are closed: of the standard ones, standard error and
+/// the terminal stay open. Standard error that is a pipe stays only where [`Habits::is_verbose`].
 ///
 /// ```no_run
 /// use rootlet::{Habits, Init};
@@ -286,10 +288,20 @@ impl Init {
         // Nothing is to be kept busy by us.
         let _ = fs::chdir(c"/");
         let pidfd = pidfd.as_ref().map(OwnedFd::borrow);
-        let ours = [Some(signals.borrow()), pidfd].into_iter();
+        let terminal = jobs.terminal.map(|terminal| terminal.descriptor);
+        let stderr = Some(BorrowedFd::STDERR);
+        let ours = [Some(signals.borrow()), pidfd, terminal, stderr].into_iter();
         let ours = ours.chain(around.standard).flatten();
+        // The command has the standard descriptors now, and the reader of a pipe waits for us too.
+        let first = match command {
+            Some(_) => 0,
+            None => 3,
+        };
+        if command.is_some() && !habits.is_verbose() {
+            stderr::release();
+        }
         // A file that is kept busy is no reason to end.
-        let _ = close_all_but(ours.chain(around.kept.iter().copied()));
+        let _ = close_from(first, ours.chain(around.kept.iter().copied()));
 
         let mut pid1 = Pid1 {
             signals: signals.borrow(),

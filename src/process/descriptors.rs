@@ -12,11 +12,22 @@ const NONE: u32 = 1 << 31;
 /// a billion; to try as many numbers takes minutes.
 const MOST: u64 = 1 << 20;
 
-/// Closes every descriptor but the standard ones and `ours`, of which there may be ten.
+/// As many descriptors of ours are kept.
+const MOST_OURS: usize = 16;
+
+/// Closes every descriptor but the standard ones and `ours`.
 pub(crate) fn close_all_but<'a>(
     ours: impl IntoIterator<Item = BorrowedFd<'a>>,
 ) -> Result<(), Error<'static>> {
     close_all_but_given(&mut ours.into_iter(), &[])
+}
+
+/// Closes every descriptor from `first` on but `ours`.
+pub(crate) fn close_from<'a>(
+    first: u32,
+    ours: impl IntoIterator<Item = BorrowedFd<'a>>,
+) -> Result<(), Error<'static>> {
+    close_others(first, &mut ours.into_iter(), &[])
 }
 
 /// The same, without what the command was given by number.
@@ -24,16 +35,24 @@ pub(crate) fn close_all_but_given<'a>(
     ours: &mut dyn Iterator<Item = BorrowedFd<'a>>,
     given: &[u32],
 ) -> Result<(), Error<'static>> {
-    let mut kept = [NONE; 10];
+    close_others(3, ours, given)
+}
+
+fn close_others<'a>(
+    first: u32,
+    ours: &mut dyn Iterator<Item = BorrowedFd<'a>>,
+    given: &[u32],
+) -> Result<(), Error<'static>> {
+    let mut kept = [NONE; MOST_OURS];
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
     }
-    close_others(3, &kept, given).map_err(|errno| Error::new(Step::CloseFiles, b"", errno))
+    close_but(first, &kept, given).map_err(|errno| Error::new(Step::CloseFiles, b"", errno))
 }
 
 /// Closes every descriptor from `first` on but these. Whatever `close_range(2)` answers (EPERM from
 /// a seccomp profile that is older, EINVAL), they are closed one by one then, which is as strict.
-fn close_others(mut first: u32, ours: &[u32], given: &[u32]) -> Result<(), Errno> {
+fn close_but(mut first: u32, ours: &[u32], given: &[u32]) -> Result<(), Errno> {
     let kept = || ours.iter().chain(given).copied();
     while first < NONE {
         let next = kept().filter(|number| *number >= first).min();

@@ -191,6 +191,11 @@ impl Stat {
         self.mode & raw::S_IFMT == raw::S_IFBLK
     }
 
+    /// Is it a pipe, with or without a name?
+    pub fn is_pipe(&self) -> bool {
+        self.mode & raw::S_IFMT == raw::S_IFIFO
+    }
+
     /// Is it a plain file?
     pub fn is_file(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFREG
