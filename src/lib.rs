@@ -154,6 +154,8 @@ mod tty;
 mod user;
 
 pub use boot::boot;
+#[doc(hidden)]
+pub use boot::is_first_of_initramfs;
 pub use chroot::Chroot;
 pub use error::Error;
 #[doc(hidden)]

@@ -52,12 +52,13 @@ const EINVAL: i32 = 22;
 const ENOSYS: i32 = 38;
 
 /// The names, with the program that each is of, and how it is called.
-const NAMES: [(&str, Option<&str>, &[&str]); 5] = [
+const NAMES: [(&str, Option<&str>, &[&str]); 6] = [
     ("rootlet", None, &["init", "--"]),
     ("tini", Some("tini"), &["--"]),
     ("docker-init", Some("tini"), &["--"]),
     ("dumb-init", Some("dumb-init"), &["--"]),
     ("catatonit", Some("catatonit"), &["--"]),
+    ("podman-init", Some("catatonit"), &["--"]),
 ];
 
 /// A command that leaves an orphan, which ends at once; says `ready`, then `got NAME` for each

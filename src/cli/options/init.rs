@@ -6,8 +6,8 @@ pub const ROLE: Role = Role {
     name: "init",
     usage: "rootlet init [OPTION]... [--] COMMAND [ARG]...",
     line: "run COMMAND as pid 1 of a container should: pass on signals, reap orphans, end with \
-           COMMAND's status; a link to rootlet called 'tini', 'docker-init', 'dumb-init' or \
-           'catatonit' takes that program's place",
+           COMMAND's status; a link to rootlet called 'tini', 'docker-init', 'dumb-init', \
+           'catatonit' or 'podman-init' takes that program's place",
     about: "Runs COMMAND, passes on the signals that come, reaps what is orphaned, and ends with \
             COMMAND's status: the entry point of a container. It needs no other file.",
     sections: &[
@@ -141,8 +141,9 @@ pub const ROLE: Role = Role {
         },
     ],
     end: &[
-        "Called as tini, tini-static, docker-init, dumb-init or catatonit it takes that program's \
-         options and environment variables, and has its habits.",
+        "Called as tini, tini-static, docker-init, dumb-init, catatonit or podman-init it takes that \
+         program's options and environment variables, and has its habits. As the first process of \
+         a pid namespace it takes '-- COMMAND' under any name.",
         EXIT_STATUS,
     ],
     paragraph: "Every signal that can be passed on reaches COMMAND, once, real-time signals too. On a \
