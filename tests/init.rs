@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::init::{
-    PLACES, Place, Started, cases, descriptors, init, kill, print_all_signals, status_field,
+    PLACES, Place, Started, cases, descriptors, init, kernel, kill, print_all_signals, status_field,
 };
 use common::running::Running;
 use common::terminal::{CTRL_C, CTRL_Z, Session};
@@ -183,6 +183,13 @@ fn wrong_use_is_125_with_a_hint() {
         (&["-r", "65:15", "true"], "65:15: signals are OLD:NEW"),
         (&["-r", "15:65", "true"], "15:65: signals are OLD:NEW"),
         (&["-r", "TERM:NONE", "true"], "TERM:NONE: signals are"),
+        (&["-r", "RTMIN+31:1", "true"], "RTMIN+31:1: signals are"),
+        (&["-r", "SIGRTMAX-31:1", "true"], "signals are OLD:NEW"),
+        (&["-r", "RTMIN+4294967263:1", "true"], "signals are OLD:NEW"),
+        (&["-r", "RTMAX+1:1", "true"], "signals are OLD:NEW"),
+        (&["-r", "RT:1", "true"], "signals are OLD:NEW"),
+        (&["-p", "RTMIN-1", "true"], "RTMIN-1: there is no such"),
+        (&["-p", "RTMAX-65", "true"], "RTMAX-65: there is no such"),
         (&["-p", "0", "true"], "0: there is no such signal"),
         (&["-p", "65", "true"], "65: there is no such signal"),
         (&["-p", "SIG", "true"], "SIG: there is no such signal"),
@@ -204,14 +211,6 @@ fn wrong_use_is_125_with_a_hint() {
         assert!(lines[0].contains(reason), "{words:?} {ended:?}");
         assert!(lines[1].starts_with("hint: "), "{words:?} {ended:?}");
     }
-}
-
-/// The version of the running kernel.
-fn kernel() -> (u32, u32) {
-    let name = rustix::system::uname();
-    let mut numbers = name.release().to_str().unwrap().split(['.', '-']);
-    let mut next = || numbers.next().unwrap().parse().unwrap();
-    (next(), next())
 }
 
 /// A program that leaves as many orphans as its argument says, prints `ready`, has all of them end
@@ -577,6 +576,12 @@ fn signals_are_rewritten() {
             "WINCH:42",
             "-r",
             "TSTP:3",
+            "-r",
+            "SIGRTMIN+3:TERM",
+            "-r",
+            "RTMIN+4:SIGRTMAX-1",
+            "-rRTMAX-2:RTMIN",
+            "-r61:RTMAX",
             "perl",
             "-e",
             &program,
@@ -593,6 +598,10 @@ fn signals_are_rewritten() {
             (SIGWINCH, 42),
             (STOPS[0], 3),
             (STOPS[1], STOPS[1]),
+            (37, SIGTERM),
+            (38, 63),
+            (62, 34),
+            (61, 64),
         ] {
             started.signal(number);
             if rewritten != 0 {
@@ -671,7 +680,12 @@ fn a_pause_ends_with_term_and_int_alone() {
 fn init_is_told_of_its_parents_end() {
     for user in users() {
         let program = print_all_signals();
-        for (name, line) in [("TERM", "got 15"), ("10", "got 10"), ("SIGHUP", "got 1")] {
+        for (name, line) in [
+            ("TERM", "got 15"),
+            ("10", "got 10"),
+            ("SIGHUP", "got 1"),
+            ("SIGRTMIN+3", "got 37"),
+        ] {
             let script = "(echo $BASHPID; exec \"$0\" init -p \"$1\" perl -e \"$2\") & read line";
             let mut bash = command(user, "bash");
             bash.args(["-c", script]).arg(rootlet_path());

@@ -1,6 +1,5 @@
 //! `Init`: pid 1 alone, around a command.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
@@ -24,7 +23,6 @@ use crate::sys::signal::{
 };
 use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
 use crate::text::name::Name;
-use crate::text::short::Short;
 use crate::tty::jobs::{Job, JobControl};
 
 /// A command with an init around it: signals are passed on, orphans reaped, and the end of the
@@ -134,8 +132,9 @@ impl Init {
         self
     }
 
-    /// Adds `NAME=VALUE` to the command's environment. A LISTEN_PID that is our pid becomes the
-    /// command's, so that sockets handed to us are the command's (sd_listen_fds(3)).
+    /// Adds `NAME=VALUE` to the command's environment. Sockets and a watchdog that were handed to us
+    /// are the command's: a LISTEN_PID or WATCHDOG_PID that is our pid becomes the command's, and so
+    /// does a LISTEN_PIDFDID (sd_listen_fds(3), sd_watchdog_enabled(3)).
     pub fn env(mut self, variable: impl AsRef<[u8]>) -> Init {
         self.environment.push(Name::new(variable.as_ref()));
         self
@@ -180,9 +179,10 @@ impl Init {
         self
     }
 
-    /// Sends `new` where `old` came; nothing when `new` is 0. Both are at most 64.
+    /// Sends `new` where `old` came; nothing when `new` is 0. Numbers above 64 are no signals, and
+    /// rewrite nothing.
     pub fn rewrite(mut self, old: u8, new: u8) -> Init {
-        if let Some(to) = self.rewritten.get_mut(usize::from(old)) {
+        if let (Some(to), 0..=64) = (self.rewritten.get_mut(usize::from(old)), new) {
             *to = Some(new);
         }
         self
@@ -268,14 +268,17 @@ impl Init {
         let (command, pidfd) = match self.words.is_empty() {
             true => (None, None),
             false => {
-                let mut command = || {
-                    let error = self.become_command(around, &jobs, caller_mask, habits);
+                let command = Command::new(&self.words, &self.environment);
+                let mut command = command.with_what_is_ours(&self.environment);
+                let mut body = || {
+                    let error =
+                        self.become_command(&mut command, around, &jobs, caller_mask, habits);
                     habits.failed(&error)
                 };
                 // SAFETY: a program that calls this has one thread, as its description asks, and
                 // the command's process drops nothing of ours.
                 let started =
-                    unsafe { start_command(may_stop, may_auto_reap, &mut (&mut command as Body)) };
+                    unsafe { start_command(may_stop, may_auto_reap, &mut (&mut body as Body)) };
                 let (pid, pidfd) = started.map_err(failed)?;
                 habits.event(Event::Started(pid));
                 (Some(pid), pidfd)
@@ -385,6 +388,7 @@ impl Init {
 
     fn become_command(
         &self,
+        command: &mut Command,
         around: &Around,
         jobs: &JobControl,
         caller_mask: SignalSet,
@@ -408,34 +412,11 @@ impl Init {
                 return Error::new(Step::ChangeDirectory, directory.bytes(), errno).into_owned();
             }
         }
-        let environment = self.environment_of_command();
         if let Err(errno) = set_blocked(caller_mask) {
             return Error::new(Step::Prepare, b"", errno);
         }
-        Command::new(&self.words, &environment)
-            .execute()
-            .into_owned()
+        command.execute().into_owned()
     }
-
-    /// With LISTEN_PID made ours, in the process of the command, if it was our parent's.
-    fn environment_of_command(&self) -> Cow<'_, [Name]> {
-        let mut environment = Cow::Borrowed(&self.environment[..]);
-        for (index, variable) in self.environment.iter().enumerate() {
-            if variable.bytes().starts_with(b"LISTEN_PID=")
-                && *variable == listen_pid(crate::sys::process::parent())
-            {
-                environment.to_mut()[index] = listen_pid(id());
-            }
-        }
-        environment
-    }
-}
-
-fn listen_pid(pid: i32) -> Name {
-    let mut variable = Short::new();
-    variable.push(b"LISTEN_PID=");
-    variable.push_number(pid as u32);
-    Name::new(variable.bytes())
 }
 
 /// The kernel sends SIGHUP and SIGCONT to the foreground group of a terminal that the leader of its

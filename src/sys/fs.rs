@@ -201,6 +201,11 @@ impl Stat {
         self.mode & raw::S_IFMT == raw::S_IFREG
     }
 
+    /// Its number on its file system; of a pidfd (Linux 6.9), the process's.
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
     /// Are both the same file or directory, under whatever name?
     pub fn is_same_file(&self, other: &Stat) -> bool {
         (self.inode, self.device) == (other.inode, other.device)

@@ -188,3 +188,11 @@ pub fn descriptors(pid: i32) -> Vec<(i32, String)> {
     list.sort();
     list
 }
+
+/// The version of the running kernel.
+pub fn kernel() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let mut numbers = name.release().to_str().unwrap().split(['.', '-']);
+    let mut next = || numbers.next().unwrap().parse().unwrap();
+    (next(), next())
+}

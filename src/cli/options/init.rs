@@ -37,7 +37,8 @@ pub const ROLE: Role = Role {
                     value: "OLD:NEW",
                     default: "as they come",
                     line: "send NEW for OLD, and nothing when NEW is 0; can be given more than once",
-                    paragraph: "By number or name, with or without SIG.",
+                    paragraph: "A signal is a number from 1 to 64, or a name such as TERM, SIGTERM, \
+                                RTMIN+3 or SIGRTMAX-1.",
                     complete: Complete::Signal,
                     ..OPTION
                 },
@@ -148,5 +149,6 @@ pub const ROLE: Role = Role {
     ],
     paragraph: "Every signal that can be passed on reaches COMMAND, once, real-time signals too. On a \
                 terminal COMMAND gets the foreground if rootlet had it. COMMAND inherits \
-                descriptors; a LISTEN_PID that is rootlet's pid becomes COMMAND's.",
+                descriptors; a LISTEN_PID, WATCHDOG_PID or LISTEN_PIDFDID that is rootlet's becomes \
+                COMMAND's.",
 };
