@@ -68,4 +68,4 @@ _rootlet() {
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
     fi
 }
-complete -o filenames -F _rootlet rootlet pychroot tini docker-init dumb-init catatonit
+complete -o filenames -F _rootlet rootlet pychroot tini docker-init dumb-init catatonit podman-init

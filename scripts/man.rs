@@ -34,12 +34,13 @@ fn long_names(entry: &Entry) -> impl Iterator<Item = &'static str> {
 }
 
 /// The other names that it is called by, and the role that it has then.
-const LINKS: [(&str, &str); 5] = [
+const LINKS: [(&str, &str); 6] = [
     ("pychroot", "run"),
     ("tini", "init"),
     ("docker-init", "init"),
     ("dumb-init", "init"),
     ("catatonit", "init"),
+    ("podman-init", "init"),
 ];
 
 // The manual page, in the macros of man(7).

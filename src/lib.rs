@@ -107,8 +107,8 @@
 //!
 //! # Kernel calls
 //!
-//! Linux 5.10 is enough for everything. A newer call that is missing (ENOSYS, never EPERM) is done
-//! without:
+//! Linux 5.10 is enough for everything. A newer call that is missing is done without: where it
+//! protects, only after ENOSYS, never after EPERM; where it is a comfort, after any error.
 //!
 //! | call | since | for | without it |
 //! | --- | --- | --- | --- |
@@ -125,6 +125,8 @@
 //! | `pivot_root(2)` in an initramfs | 7.0 | the same | its files deleted, `MS_MOVE`, `chroot(2)` |
 //! | `finit_module(2)`, compressed | 5.17 | modules of an initramfs | only uncompressed ones |
 //! | `signalfd4(2)`, `ppoll(2)`, `waitid(2)`, `pidfd_send_signal(2)` | 5.1 | signals and ends | |
+//! | `clone(2)` with `CLONE_PIDFD`, `ioctl(PIDFD_GET_INFO)` | 6.15 | orphans of an [`Init`] that is pid 1 | `waitid(2)` |
+//! | `prctl(PR_SET_CHILD_SUBREAPER)` | 3.4 | orphans of an [`Init`] that is not | they go to others |
 //!
 //! Each is described in its page of the Linux manual, section 2; `mount_namespaces(7)`,
 //! `pid_namespaces(7)` and `user_namespaces(7)` say what they do to each other.
@@ -152,16 +154,20 @@ mod tty;
 mod user;
 
 pub use boot::boot;
+#[doc(hidden)]
+pub use boot::is_first_of_initramfs;
 pub use chroot::Chroot;
 pub use error::Error;
 #[doc(hidden)]
 pub use error::Step;
 pub use mount::Mount;
 pub use pid1::init::Init;
-pub use pid1::{Event, Habits};
+pub use pid1::observer::{Event, Habits};
 #[doc(hidden)]
 pub use process::exec::DEFAULT_PATH;
 pub use process::namespace::Namespace;
+#[doc(hidden)]
+pub use process::stderr::write_error;
 pub use process::stdio::Stdio;
 pub use run::child::Child;
 pub use run::spawn::Output;

@@ -15,6 +15,8 @@ mod rt;
 
 use alloc::vec::Vec;
 
+use rootlet::sys::process::id;
+
 #[cfg(feature = "init")]
 use cli::drop_in::Program;
 
@@ -32,15 +34,24 @@ fn main(arguments: rt::Words, environment: rt::Words) -> u8 {
         #[cfg(feature = "init")]
         (b"dumb-init", rest) => cli::init::init(Program::DumbInit, rest, &environment),
         #[cfg(feature = "init")]
-        (b"catatonit", rest) => cli::init::init(Program::Catatonit, rest, &environment),
+        (b"catatonit" | b"podman-init", rest) => {
+            cli::init::init(Program::Catatonit, rest, &environment)
+        }
+        #[cfg(feature = "run")]
+        (b"pychroot", rest) => cli::run::run(rest, &environment),
         #[cfg(feature = "boot")]
-        (b"init", rest) => cli::boot::boot(rest, &environment),
+        (name, rest) if cli::boot::is_place(name, rest) => cli::boot::boot(rest, &environment),
         #[cfg(feature = "boot")]
         (_, [b"boot", rest @ ..]) => cli::boot::boot(rest, &environment),
         #[cfg(feature = "init")]
         (_, [b"init", rest @ ..]) => cli::init::init(Program::Rootlet, rest, &environment),
+        // As an engine calls the init that it adds to a container, whatever its name is there.
+        #[cfg(feature = "init")]
+        (_, [b"--", rest @ ..]) if id() == 1 => {
+            cli::init::init(Program::Rootlet, rest, &environment)
+        }
         #[cfg(feature = "run")]
-        (b"pychroot", rest) | (_, [b"run", rest @ ..]) => cli::run::run(rest, &environment),
+        (_, [b"run", rest @ ..]) => cli::run::run(rest, &environment),
         (_, rest) => cli::overview(rest),
     };
     result.unwrap_or_else(|error| {

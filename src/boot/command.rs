@@ -11,8 +11,9 @@ use crate::boot::sysfs::read_optional;
 use crate::boot::{fstab, mount_all, parts};
 use crate::error::{Error, Step};
 use crate::mount::Mount;
+use crate::pid1::descendants::kill_all;
 use crate::pid1::init::{Around, Init};
-use crate::pid1::{Event, Habits, kill_all};
+use crate::pid1::observer::{Event, Habits};
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::process::ExitStatus;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split, tty};
@@ -89,7 +90,8 @@ impl GuestCommand {
                 .transpose()?;
         }
         let [stdout, stderr] = outputs.each_ref().map(Option::as_ref);
-        let mut kept = Vec::new();
+        // The console, for what comes after the command.
+        let mut kept = Vec::from([BorrowedFd::STDIN, BorrowedFd::STDOUT]);
         if let Some(record) = record {
             kept.push(record.port());
         }

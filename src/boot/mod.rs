@@ -76,6 +76,12 @@ pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
     end::end(&line, record.as_ref(), outcome)
 }
 
+/// Is this process 1, and the root what an initramfs is unpacked to?
+#[doc(hidden)]
+pub fn is_first_of_initramfs() -> bool {
+    check_place().is_ok()
+}
+
 /// What is done here would ruin a system that is up.
 fn check_place() -> Result<(), Error<'static>> {
     /// Of `<linux/magic.h>`; what an initramfs is depends on the kernel.

@@ -82,7 +82,7 @@ fn start(uses: [BorrowedFd; 2], does: &dyn Fn()) -> Result<(), Error<'static>> {
         0u8
     };
     // SAFETY: this process has one thread; with a copy of the memory nothing of ours is dropped.
-    match unsafe { start_command(true, &mut (&mut relay as Body)) } {
+    match unsafe { start_command(true, false, &mut (&mut relay as Body)) } {
         Ok(_) => Ok(()),
         Err(errno) => Err(Error::new(Step::Fork, b"a stream", errno)),
     }

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use rootlet::sys::process::id;
-use rootlet::sys::{BorrowedFd, fs::write_all};
-use rootlet::{Error, Event, Habits};
+use rootlet::sys::Errno;
+use rootlet::sys::process::{exit, id};
+use rootlet::{Error, Event, Habits, write_error};
 
 /// Whose place is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,8 +61,7 @@ impl Says<'_> {
             line.extend_from_slice(part);
         }
         line.push(b'\n');
-        // There is nowhere to report that standard error cannot be written.
-        let _ = write_all(BorrowedFd::STDERR, &line);
+        write_error(&line);
     }
 
     /// A line of dumb-init, if it is verbose.
@@ -80,11 +79,18 @@ impl Says<'_> {
 }
 
 impl Habits for Says<'_> {
+    fn is_verbose(&self) -> bool {
+        self.wants_orphans() || self.verbose > 1
+    }
+
     fn wants_orphans(&self) -> bool {
         self.warn_on_reap || self.verbose > 2 || (self.program != Program::Tini && self.verbose > 0)
     }
 
     fn event(&self, event: Event) {
+        if let Event::NotSent(signal, errno) = event {
+            return self.say_not_sent(signal, Errno::from_number(errno).describe().1);
+        }
         match self.program {
             Program::DumbInit => self.say_as_dumb_init(event),
             Program::Tini => self.say_as_tini(event),
@@ -122,6 +128,28 @@ impl Habits for Says<'_> {
 }
 
 impl Says<'_> {
+    fn say_not_sent(&self, signal: u32, reason: &str) {
+        let reason = reason.as_bytes();
+        if self.program == Program::Tini {
+            let parts: [&[u8]; 3] = [b"Unexpected error when forwarding signal: '", reason, b"'"];
+            self.tini(b"FATAL", &parts);
+            // As tini does: the command of a container ends with that.
+            exit(1)
+        }
+        let head: &[u8] = match self.program {
+            Program::DumbInit => b"[dumb-init] ",
+            _ => b"rootlet: ",
+        };
+        let signal = Digits::of(signal);
+        let parts: [&[u8]; 4] = [
+            b"cannot send signal ",
+            &signal,
+            b" to the command: ",
+            reason,
+        ];
+        self.line(&[head], &parts);
+    }
+
     fn say(&self, event: Event) {
         let warn = self.warn_on_reap || self.verbose > 0;
         let (what, number): (&[u8], u32) = match event {
@@ -131,6 +159,7 @@ impl Says<'_> {
             Event::HandOver(signal) => {
                 (b"the terminal changed hands, not sent on: signal ", signal)
             }
+            Event::CannotReap => (b"cannot adopt orphans, pid ", id() as u32),
             Event::Forwarded(signal) => (b"sent on signal ", signal),
             Event::NotForwarded(signal) => (b"not sent on: signal ", signal),
             Event::Ended(_, status) => (b"the command ended with ", status.shell().into()),

@@ -200,7 +200,8 @@ fn rewritten(text: &[u8], program: Program) -> Option<(u8, u8)> {
     (old <= greatest && new <= greatest).then_some((old, new))
 }
 
-/// A signal by its number or name, with or without `SIG`.
+/// A signal by its number, 1 to 64, or its name, with or without `SIG`; real-time signals as
+/// kill(1) and systemd count them, from libc's first, `RTMIN` to `RTMAX`.
 fn signal(text: &[u8]) -> Option<u8> {
     const NAMES: [&str; 31] = [
         "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
@@ -213,6 +214,18 @@ fn signal(text: &[u8]) -> Option<u8> {
             .filter(|number| (1..=64).contains(number));
     }
     let name = text.strip_prefix(b"SIG").unwrap_or(text);
+    if let Some(offset) = name.strip_prefix(b"RT") {
+        let number = match offset {
+            b"MIN" => 34,
+            b"MAX" => 64,
+            [b'M', b'I', b'N', b'+', offset @ ..] => number(offset)?.checked_add(34)?,
+            [b'M', b'A', b'X', b'-', offset @ ..] => 64u32.checked_sub(number(offset)?)?,
+            _ => return None,
+        };
+        return u8::try_from(number)
+            .ok()
+            .filter(|number| (34..=64).contains(number));
+    }
     let index = NAMES.iter().position(|known| known.as_bytes() == name)?;
     Some(index as u8 + 1)
 }

@@ -41,6 +41,11 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
         [b"help", b"init"] => init::help(),
         [b"--version" | b"-V"] => print(VERSION.as_bytes()),
         [b"help", word, ..] => wrong(word, "there is no such role"),
+        [word @ b"--", ..] => wrong(
+            word,
+            "only the first process of a pid namespace takes it so: give the role (rootlet init -- \
+             COMMAND), or the name of the init it is for (docker-init, podman-init)",
+        ),
         [word, ..] if word.starts_with(b"-") => wrong(
             word,
             "options come after the role: rootlet run [OPTION]... NEWROOT",

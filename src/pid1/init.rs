@@ -1,34 +1,36 @@
 //! `Init`: pid 1 alone, around a command.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 use crate::error::{Error, Step};
-use crate::pid1::{Above, End, Event, Habits, Orders, Pid1, Process, Reaping, end_others};
-use crate::process::descriptors::close_all_but_these;
+use crate::pid1::descendants::end_others;
+use crate::pid1::observer::{Event, Habits};
+use crate::pid1::{Above, End, Orders, Pid1, Reaping};
+use crate::process::descriptors::close_from;
 use crate::process::exec::Command;
+use crate::process::stderr;
 use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::process::{
-    become_subreaper, can_tell_reaped_status, id, is_subreaper, lead_session, session,
-    set_parent_death_signal,
+    answers_for_status, become_subreaper, can_tell_reaped_status, id, is_subreaper, lead_session,
+    session, set_parent_death_signal,
 };
 use crate::sys::shared::{Body, start_command};
 use crate::sys::signal::{
     self, SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SignalSet, set_blocked,
     set_sigchld, signalfd,
 };
-use crate::sys::{BorrowedFd, fs, tty};
+use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
 use crate::text::name::Name;
-use crate::text::short::Short;
 use crate::tty::jobs::{Job, JobControl};
 
 /// A command with an init around it: signals are passed on, orphans reaped, and the end of the
 /// command is the end.
 ///
-/// It is for a program whose purpose that is, and that has one thread: all signals are blocked,
-/// descriptors but the standard ones closed, the current directory is left.
+/// It is for a program whose purpose that is, and that has one thread: all signals are blocked, the
+/// current directory is left, and descriptors are closed: of the standard ones, standard error and
+/// the terminal stay open. Standard error that is a pipe stays only where [`Habits::is_verbose`].
 ///
 /// ```no_run
 /// use rootlet::{Habits, Init};
@@ -130,8 +132,9 @@ impl Init {
         self
     }
 
-    /// Adds `NAME=VALUE` to the command's environment. A LISTEN_PID that is our pid becomes the
-    /// command's, so that sockets handed to us are the command's (sd_listen_fds(3)).
+    /// Adds `NAME=VALUE` to the command's environment. Sockets and a watchdog that were handed to us
+    /// are the command's: a LISTEN_PID or WATCHDOG_PID that is our pid becomes the command's, and so
+    /// does a LISTEN_PIDFDID (sd_listen_fds(3), sd_watchdog_enabled(3)).
     pub fn env(mut self, variable: impl AsRef<[u8]>) -> Init {
         self.environment.push(Name::new(variable.as_ref()));
         self
@@ -176,9 +179,10 @@ impl Init {
         self
     }
 
-    /// Sends `new` where `old` came; nothing when `new` is 0. Both are at most 64.
+    /// Sends `new` where `old` came; nothing when `new` is 0. Numbers above 64 are no signals, and
+    /// rewrite nothing.
     pub fn rewrite(mut self, old: u8, new: u8) -> Init {
-        if let Some(to) = self.rewritten.get_mut(usize::from(old)) {
+        if let (Some(to), 0..=64) = (self.rewritten.get_mut(usize::from(old)), new) {
             *to = Some(new);
         }
         self
@@ -205,8 +209,8 @@ impl Init {
 
     /// When the command has ended, sends TERM to what still runs, and KILL after this many
     /// seconds. When HUP, INT, QUIT or TERM was sent on, the command has as long to end. What still
-    /// runs is all of the pid namespace for its pid 1, and our descendants for another process;
-    /// without `/proc` to find those, the command's process group.
+    /// runs is all of the pid namespace for its pid 1, whoever's children they are, and our
+    /// descendants for another process; without `/proc` to find those, the command's process group.
     pub fn grace(mut self, seconds: u32) -> Init {
         self.grace = u64::from(seconds) * NANOSECONDS;
         self
@@ -239,12 +243,13 @@ impl Init {
         if let Some(signal) = self.parent_death {
             set_parent_death_signal(signal).map_err(failed)?;
         }
-        if id() != 1 {
-            if self.subreaper {
-                become_subreaper().map_err(failed)?;
-            } else if !is_subreaper() {
-                habits.event(Event::CannotReap);
-            }
+        let is_reaper = match self.subreaper {
+            _ if id() == 1 => true,
+            true => become_subreaper().is_ok(),
+            false => is_subreaper(),
+        };
+        if !is_reaper {
+            habits.event(Event::CannotReap);
         }
         // A fault of our own is not lost by being blocked: it kills all the same.
         let caller_mask = set_blocked(SignalSet::ALL).map_err(failed)?;
@@ -255,39 +260,51 @@ impl Init {
             signals = signalfd(SignalSet::ALL).map_err(failed)?;
         }
         let jobs = self.jobs(habits);
-        let reaping = match jobs.terminal {
-            None if !habits.wants_orphans() && can_tell_reaped_status() => Reaping::ByKernel,
-            _ => Reaping::ByUs,
-        };
-        set_sigchld(reaping == Reaping::ByKernel);
-
-        let child = match self.words.is_empty() {
-            true => None,
+        let may_stop = jobs.terminal.is_some();
+        // Nobody reads the CPU time of a container's pid 1.
+        let may_auto_reap =
+            id() == 1 && !may_stop && !habits.wants_orphans() && can_tell_reaped_status();
+        set_sigchld(false);
+        let (command, pidfd) = match self.words.is_empty() {
+            true => (None, None),
             false => {
-                let mut command = || {
-                    let error = self.become_command(around, &jobs, caller_mask, habits);
+                let command = Command::new(&self.words, &self.environment);
+                let mut command = command.with_what_is_ours(&self.environment);
+                let mut body = || {
+                    let error =
+                        self.become_command(&mut command, around, &jobs, caller_mask, habits);
                     habits.failed(&error)
                 };
                 // SAFETY: a program that calls this has one thread, as its description asks, and
                 // the command's process drops nothing of ours.
                 let started =
-                    unsafe { start_command(jobs.terminal.is_some(), &mut (&mut command as Body)) };
-                Some(started.map_err(failed)?)
+                    unsafe { start_command(may_stop, may_auto_reap, &mut (&mut body as Body)) };
+                let (pid, pidfd) = started.map_err(failed)?;
+                habits.event(Event::Started(pid));
+                (Some(pid), pidfd)
             }
         };
-        let command = child.as_ref().map(|(pid, pidfd)| Process {
-            pid: *pid,
-            pidfd: pidfd.borrow(),
-        });
-        if let Some(command) = &command {
-            habits.event(Event::Started(command.pid));
-        }
+        let reaping = match pidfd.as_ref().map(OwnedFd::borrow) {
+            Some(pidfd) if answers_for_status(pidfd) => Reaping::ByKernel(pidfd),
+            _ => Reaping::ByUs,
+        };
         // Nothing is to be kept busy by us.
         let _ = fs::chdir(c"/");
-        let pidfd = command.as_ref().map(|command| command.pidfd);
-        let ours = [Some(signals.borrow()), pidfd].into_iter();
+        let pidfd = pidfd.as_ref().map(OwnedFd::borrow);
+        let terminal = jobs.terminal.map(|terminal| terminal.descriptor);
+        let stderr = Some(BorrowedFd::STDERR);
+        let ours = [Some(signals.borrow()), pidfd, terminal, stderr].into_iter();
         let ours = ours.chain(around.standard).flatten();
-        close_all_but_these(ours.chain(around.kept.iter().copied()))?;
+        // The command has the standard descriptors now, and the reader of a pipe waits for us too.
+        let first = match command {
+            Some(_) => 0,
+            None => 3,
+        };
+        if command.is_some() && !habits.is_verbose() {
+            stderr::release();
+        }
+        // A file that is kept busy is no reason to end.
+        let _ = close_from(first, ours.chain(around.kept.iter().copied()));
 
         let mut pid1 = Pid1 {
             signals: signals.borrow(),
@@ -297,17 +314,18 @@ impl Init {
             own_group: jobs.job != Job::Shared,
             terminal: jobs.terminal,
             orders: self.orders(habits),
+            has_reported: false,
         };
         let End::Command(status) = pid1.run()? else {
             return Ok(0);
         };
-        if let (Grouping::Session, Some(command)) = (self.grouping, &command) {
+        if let (Grouping::Session, Some(command)) = (self.grouping, command) {
             // Its processes may be gone with it.
-            let _ = signal::kill(-command.pid, SIGTERM);
+            let _ = signal::kill(-command, SIGTERM);
             habits.event(Event::Forwarded(SIGTERM));
         }
-        if let (1.., Some(command)) = (self.grace, &command) {
-            end_others(signals.borrow(), None, self.grace, command.pid).map_err(failed)?;
+        if let (1.., Some(command)) = (self.grace, command) {
+            end_others(signals.borrow(), None, self.grace, command).map_err(failed)?;
         }
         if let Above::Nobody(jobs) = &pid1.above {
             if jobs.regain_terminal(status) {
@@ -356,7 +374,7 @@ impl Init {
             }
             Grouping::Shared => jobs.job = Job::Shared,
             Grouping::Session => {
-                if tty::leave(BorrowedFd::STDIN).is_ok() && session() == id() {
+                if tty::leave(BorrowedFd::STDIN).is_ok() && session(0) == Ok(id()) {
                     forget_hand_over(habits);
                 }
                 jobs = JobControl {
@@ -370,12 +388,12 @@ impl Init {
 
     fn become_command(
         &self,
+        command: &mut Command,
         around: &Around,
         jobs: &JobControl,
         caller_mask: SignalSet,
         habits: &dyn Habits,
     ) -> Error<'static> {
-        set_sigchld(false);
         let standard = [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
         for (standard, given) in standard.into_iter().zip(around.standard) {
             if let Some(given) = given {
@@ -394,34 +412,11 @@ impl Init {
                 return Error::new(Step::ChangeDirectory, directory.bytes(), errno).into_owned();
             }
         }
-        let environment = self.environment_of_command();
         if let Err(errno) = set_blocked(caller_mask) {
             return Error::new(Step::Prepare, b"", errno);
         }
-        Command::new(&self.words, &environment)
-            .execute()
-            .into_owned()
+        command.execute().into_owned()
     }
-
-    /// With LISTEN_PID made ours, in the process of the command, if it was our parent's.
-    fn environment_of_command(&self) -> Cow<'_, [Name]> {
-        let mut environment = Cow::Borrowed(&self.environment[..]);
-        for (index, variable) in self.environment.iter().enumerate() {
-            if variable.bytes().starts_with(b"LISTEN_PID=")
-                && *variable == listen_pid(crate::sys::process::parent())
-            {
-                environment.to_mut()[index] = listen_pid(id());
-            }
-        }
-        environment
-    }
-}
-
-fn listen_pid(pid: i32) -> Name {
-    let mut variable = Short::new();
-    variable.push(b"LISTEN_PID=");
-    variable.push_number(pid as u32);
-    Name::new(variable.bytes())
 }
 
 /// The kernel sends SIGHUP and SIGCONT to the foreground group of a terminal that the leader of its

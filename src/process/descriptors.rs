@@ -2,39 +2,88 @@
 
 use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, Errno, fs, process};
+use crate::text::number::number;
 
-/// Closes every descriptor but the standard ones and these, of which there may be ten.
+/// No descriptor has this number or a greater one. qemu-user takes no greater one for the last of a
+/// range.
+const NONE: u32 = 1 << 31;
+
+/// As many descriptors as a process can have by default (`fs.nr_open`). Some engines set a limit of
+/// a billion; to try as many numbers takes minutes.
+const MOST: u64 = 1 << 20;
+
+/// As many descriptors of ours are kept.
+const MOST_OURS: usize = 16;
+
+/// Closes every descriptor but the standard ones and `ours`.
 pub(crate) fn close_all_but_these<'a>(
     ours: impl IntoIterator<Item = BorrowedFd<'a>>,
 ) -> Result<(), Error<'static>> {
-    let mut kept = [u32::MAX; 10];
+    close_from(3, ours)
+}
+
+/// Closes every descriptor from `first` on but `ours`.
+pub(crate) fn close_from<'a>(
+    first: u32,
+    ours: impl IntoIterator<Item = BorrowedFd<'a>>,
+) -> Result<(), Error<'static>> {
+    let mut kept = [NONE; MOST_OURS];
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
     }
-    close_all_but(&|first| kept.into_iter().filter(|number| *number >= first).min())
+    let next = |first| kept.into_iter().filter(|number| *number >= first).min();
+    close_others(first, &next)
 }
 
 /// Closes every descriptor but the standard ones and those that are kept: `next` gives the smallest of
 /// them that is not below a number.
 pub(crate) fn close_all_but(next: &dyn Fn(u32) -> Option<u32>) -> Result<(), Error<'static>> {
-    let failed = |errno| Error::new(Step::CloseFiles, b"", errno);
-    let mut first = 3;
-    loop {
-        // u32::MAX, which is no descriptor, comes after the last.
-        let kept = next(first).unwrap_or(u32::MAX);
+    close_others(3, next)
+}
+
+/// Whatever `close_range(2)` answers (EPERM from a seccomp profile that is older, EINVAL), they are
+/// closed one by one then, which is as strict.
+fn close_others(mut first: u32, next: &dyn Fn(u32) -> Option<u32>) -> Result<(), Error<'static>> {
+    while first < NONE {
+        let kept = next(first).unwrap_or(NONE).min(NONE);
         if first < kept {
             // SAFETY: of what this process owns, only what is kept is used from now on.
             let closed = unsafe { fs::close_range(first, kept - 1) };
-            match closed {
-                Err(Errno::ENOSYS) => return close_one_by_one(next).map_err(failed),
-                result => result.map_err(failed)?,
+            if closed.is_err() {
+                return close_one_by_one(first, next)
+                    .map_err(|errno| Error::new(Step::CloseFiles, b"", errno));
             }
-        }
-        if kept == u32::MAX {
-            return Ok(());
         }
         first = kept + 1;
     }
+    Ok(())
+}
+
+/// Without `close_range(2)`.
+fn close_one_by_one(first: u32, next: &dyn Fn(u32) -> Option<u32>) -> Result<(), Errno> {
+    let close = |number: u32| {
+        if number >= first && next(number) != Some(number) {
+            // SAFETY: of what this process owns, only what is kept is used from now on.
+            let _ = unsafe { fs::close(number) };
+        }
+    };
+    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
+    let Ok(open) = fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0) else {
+        // Without a limit, or where it cannot be read, as many as there can be.
+        let limit = match process::open_files_limit()[1] {
+            0 => MOST,
+            limit => limit.min(MOST),
+        };
+        (0..limit).for_each(|number| close(number as u32));
+        return Ok(());
+    };
+    fs::visit_names(open.borrow(), &mut |name| {
+        match number(name) {
+            Some(number) if number != open.number() as u32 => close(number),
+            _ => {}
+        }
+        true
+    })
 }
 
 /// Closes the standard descriptors.
@@ -51,28 +100,4 @@ pub(crate) fn close_given(given: &[u32]) {
         // SAFETY: it was the caller's, and is nobody's own here.
         let _ = unsafe { fs::close(*number) };
     }
-}
-
-/// Where `close_range(2)` is missing.
-fn close_one_by_one(next: &dyn Fn(u32) -> Option<u32>) -> Result<(), Errno> {
-    let close = |number: u32| {
-        if number > 2 && next(number) != Some(number) {
-            // SAFETY: of what this process owns, only what is kept is used from now on.
-            let _ = unsafe { fs::close(number) };
-        }
-    };
-    let flags = fs::O_RDONLY | fs::O_DIRECTORY;
-    let Ok(open) = fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0) else {
-        (0..process::open_files_limit()[1]).for_each(|number| close(number as u32));
-        return Ok(());
-    };
-    fs::visit_names(open.borrow(), &mut |name| {
-        let number = name.iter().fold(0, |number, digit| {
-            number * 10 + u32::from(digit.wrapping_sub(b'0'))
-        });
-        if number != open.number() as u32 {
-            close(number);
-        }
-        true
-    })
 }

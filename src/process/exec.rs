@@ -3,10 +3,11 @@
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
-use crate::sys::process::{StringArray, execve};
+use crate::sys::process::{StringArray, execve, id, pidfd_open};
 use crate::sys::{BorrowedFd, Errno, fs, split};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
+use crate::text::short::Short;
 
 /// Where a command without a slash is looked for when there is no PATH.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -30,6 +31,36 @@ pub(crate) struct Command<'a> {
     /// `/bin/sh`, then the script's path, then the arguments: for a script without `#!`.
     shell_arguments: StringArray<'a>,
     environment: StringArray<'a>,
+    /// Where in the environment each of `RECIPIENTS` names the process that made this.
+    recipients: [Option<usize>; 3],
+}
+
+/// The name of a variable, and what of this process would be its value.
+type Recipient = (&'static [u8], fn() -> Option<u64>);
+
+/// The variables that tell for which process sockets and a watchdog are, by its pid or by its
+/// pidfd's inode: sd_listen_fds(3), sd_watchdog_enabled(3).
+const RECIPIENTS: [Recipient; 3] = [
+    (b"LISTEN_PID=", pid),
+    (b"WATCHDOG_PID=", pid),
+    (b"LISTEN_PIDFDID=", pidfd_inode),
+];
+
+fn pid() -> Option<u64> {
+    u64::try_from(id()).ok()
+}
+
+fn pidfd_inode() -> Option<u64> {
+    let pidfd = pidfd_open(id()).ok()?;
+    fs::stat(pidfd.borrow()).ok().map(|stat| stat.inode())
+}
+
+/// The variable that names this process.
+fn naming_us((name, number): Recipient) -> Option<Short> {
+    let mut variable = Short::new();
+    variable.push(name);
+    variable.push_number(number()?);
+    Some(variable)
 }
 
 impl<'a> Command<'a> {
@@ -46,7 +77,20 @@ impl<'a> Command<'a> {
             arguments: StringArray::new(&mut words.iter().map(Name::as_c_str)),
             shell_arguments: StringArray::new(&mut [SHELL, name].into_iter().chain(arguments)),
             environment: StringArray::new(&mut environment.iter().map(Name::as_c_str)),
+            recipients: [None; 3],
         }
+    }
+
+    /// The same, which gets the sockets and the watchdog that this process was given: where the
+    /// environment, the same as for `new`, names us, it will name the command.
+    pub(crate) fn with_what_is_ours(mut self, environment: &[Name]) -> Command<'a> {
+        for (index, recipient) in self.recipients.iter_mut().zip(RECIPIENTS) {
+            *index = environment.iter().position(|variable| {
+                variable.bytes().starts_with(recipient.0)
+                    && naming_us(recipient).is_some_and(|ours| ours.bytes() == variable.bytes())
+            });
+        }
+        self
     }
 
     /// The same, which is told another name for itself.
@@ -62,14 +106,32 @@ impl<'a> Command<'a> {
     }
 
     /// Becomes the command; returns only when that fails.
-    ///
+    pub(crate) fn execute(&mut self) -> Error<'a> {
+        let mut named = [const { None }; 3];
+        for ((named, index), recipient) in named.iter_mut().zip(self.recipients).zip(RECIPIENTS) {
+            *named = index.and_then(|index| Some((index, naming_us(recipient)?)));
+        }
+        let mut variables = [(0, c""); 3];
+        let mut count = 0;
+        for (index, variable) in named.iter().flatten() {
+            variables[count] = (*index, variable.as_c_str());
+            count += 1;
+        }
+        let mut environment = core::mem::take(&mut self.environment);
+        let error = environment.replaced(&variables[..count], &mut |environment| {
+            self.search(environment)
+        });
+        self.environment = environment;
+        error
+    }
+
     /// A name with a slash is the path. Any other is tried in each directory of PATH: what cannot
     /// be there is passed over, what is there but forbidden is remembered in case nothing better
     /// follows, any other failure ends the search.
-    pub(crate) fn execute(&mut self) -> Error<'a> {
+    fn search(&mut self, environment: &StringArray) -> Error<'a> {
         let name = self.name.to_bytes();
         if name.contains(&b'/') {
-            return match self.try_path(self.name) {
+            return match self.try_path(self.name, environment) {
                 Failed::Shell(errno) => Error::new(Step::Execute, SHELL.to_bytes(), errno),
                 Failed::Program(errno) => Error::new(step(self.name, errno), name, errno),
             };
@@ -93,7 +155,7 @@ impl<'a> Command<'a> {
                 Err(Errno::ENAMETOOLONG) => continue,
                 Err(errno) => return Error::new(Step::Execute, name, errno),
             }
-            let errno = match self.try_path(path.as_c_str()) {
+            let errno = match self.try_path(path.as_c_str(), environment) {
                 Failed::Shell(errno) => return Error::new(Step::Execute, SHELL.to_bytes(), errno),
                 Failed::Program(errno) => errno,
             };
@@ -116,15 +178,16 @@ impl<'a> Command<'a> {
     }
 
     /// One path; a script without `#!` goes to the shell, as POSIX asks. Returns only on failure.
-    fn try_path(&mut self, path: &CStr) -> Failed {
-        let errno = execve(path, &self.arguments, &self.environment);
+    fn try_path(&mut self, path: &CStr, environment: &StringArray) -> Failed {
+        let errno = execve(path, &self.arguments, environment);
         if errno != Errno::ENOEXEC || is_program(path) {
             return Failed::Program(errno);
         }
-        let environment = &self.environment;
         let errno = self
             .shell_arguments
-            .replaced(1, path, |arguments| execve(SHELL, arguments, environment));
+            .replaced(&[(1, path)], &mut |arguments| {
+                execve(SHELL, arguments, environment)
+            });
         Failed::Shell(errno)
     }
 }

@@ -7,4 +7,5 @@ pub(crate) mod descriptors;
 pub(crate) mod environment;
 pub(crate) mod exec;
 pub(crate) mod namespace;
+pub(crate) mod stderr;
 pub(crate) mod stdio;

@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
-use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, kill_all};
+use crate::pid1::descendants::kill_all;
+use crate::pid1::{Above, End, Orders, Pid1, Reaping};
 use crate::process::channel::{self, Report};
 use crate::process::descriptors::close_all_but_these;
 use crate::process::namespace::{Namespace, Namespaces};
@@ -16,8 +17,8 @@ use crate::run::supervisor::Heard;
 use crate::sys::net::{receive, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    CLONE_NEWUSER, ExitStatus, Fork, Waited, Who, can_tell_reaped_status, effective_ids, exit,
-    fork, lead_group, let_others_run, set_parent_death_signal, setns, wait,
+    CLONE_NEWUSER, ExitStatus, Fork, Waited, Who, effective_ids, exit, fork, lead_group,
+    let_others_run, set_parent_death_signal, setns, wait,
 };
 use crate::sys::shared::{Body, Stack, dumpable, set_dumpable, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_blocked, set_sigchld, signalfd};
@@ -337,11 +338,7 @@ impl<'a> Inside<'a> {
         let failed = |errno| Error::new(Step::Fork, b"the closure", errno);
         // From now on a process inside could look for us.
         set_dumpable(0).map_err(failed)?;
-        let reaping = match can_tell_reaped_status() {
-            true => Reaping::ByKernel,
-            false => Reaping::ByUs,
-        };
-        set_sigchld(reaping == Reaping::ByKernel);
+        set_sigchld(false);
         let mut body = || match self.become_closure(kept) {
             Ok(()) => {
                 let unwinding = Unwinding(state);
@@ -357,20 +354,18 @@ impl<'a> Inside<'a> {
         };
         let mut body: Body = &mut body;
         // SAFETY: `body` and the stack stay until this process ends, and that one with it.
-        let (pid, pidfd) = unsafe { start(0, SIGCHLD, stack, &mut body) }.map_err(failed)?;
+        let (pid, _) = unsafe { start(0, SIGCHLD, stack, &mut body) }.map_err(failed)?;
         // As for a command.
         let _ = lead_group();
         let end = Pid1 {
             signals: self.signals.borrow(),
             above: Above::Supervisor(self.supervisor.borrow()),
-            command: Some(Process {
-                pid,
-                pidfd: pidfd.borrow(),
-            }),
-            reaping,
+            command: Some(pid),
+            reaping: Reaping::ByUs,
             own_group: false,
             terminal: None,
             orders: Orders::plain(),
+            has_reported: false,
         }
         .run();
         if !matches!(end, Ok(End::Command(_))) {

@@ -16,7 +16,8 @@ use crate::mount::pivot::{
     ON_TOP_OF_ROOT, Outside, attach_new_root, detach_old_root, enter, find_outside, make_slave,
 };
 use crate::mount::remount;
-use crate::pid1::{Above, End, Orders, Pid1, Process, Reaping, end_others, kill_all};
+use crate::pid1::descendants::{end_others, kill_all};
+use crate::pid1::{Above, End, Orders, Pid1, Reaping};
 use crate::process::channel::{self, Report};
 use crate::process::cwd::{WorkingDirectory, keep_current_directory};
 use crate::process::descriptors::{close_all_but, close_given, close_standard};
@@ -364,7 +365,7 @@ impl<'a> Inside<'a> {
             error.status()
         };
         // SAFETY: this process has one thread, and the command's drops nothing of ours.
-        let (pid, pidfd) = unsafe { start_command(forks, &mut (&mut command as Body)) }
+        let (pid, _) = unsafe { start_command(forks, false, &mut (&mut command as Body)) }
             .map_err(|errno| Error::new(Step::Fork, self.command.name(), errno))?;
         self.started = Some(pid);
         self.proc = None;
@@ -397,10 +398,7 @@ impl<'a> Inside<'a> {
         let mut pid1 = Pid1 {
             signals: self.signals.borrow(),
             above,
-            command: Some(Process {
-                pid,
-                pidfd: pidfd.borrow(),
-            }),
+            command: Some(pid),
             // What the kernel reaps is lost to the caller's times(2) and getrusage(2).
             reaping: Reaping::ByUs,
             own_group: !shared,
@@ -409,14 +407,13 @@ impl<'a> Inside<'a> {
                 grace: chroot.grace,
                 ..Orders::plain()
             },
+            has_reported: false,
         };
         let end = pid1.run()?;
         if let (End::Command(_), 1..) = (end, chroot.grace) {
             end_others(self.signals.borrow(), pid1.socket(), chroot.grace, pid)
                 .map_err(|errno| Error::new(Step::Wait, b"what the command left", errno))?;
         }
-        // It goes with this process.
-        forget(pidfd);
         Ok(end)
     }
 

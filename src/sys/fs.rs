@@ -193,6 +193,11 @@ impl Stat {
         self.mode & raw::S_IFMT == raw::S_IFBLK
     }
 
+    /// Is it a pipe, with or without a name?
+    pub fn is_pipe(&self) -> bool {
+        self.mode & raw::S_IFMT == raw::S_IFIFO
+    }
+
     /// Is it a plain file?
     pub fn is_file(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFREG
@@ -202,6 +207,11 @@ impl Stat {
     pub fn identity(&self) -> Identity {
         let (major, minor) = self.device;
         [self.inode, u64::from(major) << 32 | u64::from(minor)]
+    }
+
+    /// Its number on its file system; of a pidfd (Linux 6.9), the process's.
+    pub fn inode(&self) -> u64 {
+        self.inode
     }
 
     /// Are both the same file or directory, under whatever name?

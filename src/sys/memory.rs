@@ -69,10 +69,21 @@ fn unaligned(size: usize) -> NonNull<u8> {
     }
 }
 
-impl<const LENGTH: usize> Page<[u8; LENGTH]> {
+/// What zero bytes are a value of.
+///
+/// # Safety
+///
+/// They are.
+pub unsafe trait Integer {}
+// SAFETY: every pattern of bits is a value.
+unsafe impl Integer for u8 {}
+// SAFETY: as above.
+unsafe impl Integer for i32 {}
+
+impl<T: Integer, const LENGTH: usize> Page<[T; LENGTH]> {
     /// Zeros, none of which takes memory before it is touched.
-    pub fn zeros() -> Result<Page<[u8; LENGTH]>, Errno> {
-        let address = map(LENGTH)?.cast();
+    pub fn zeros() -> Result<Page<[T; LENGTH]>, Errno> {
+        let address = map(size_of::<[T; LENGTH]>())?.cast();
         // The kernel maps nothing at 0.
         NonNull::new(address).map(Page).ok_or(Errno::ENOMEM)
     }

@@ -2,6 +2,11 @@
 //!
 //! Everything `unsafe` about talking to the kernel is in this folder. It is not part of the
 //! library's public interface.
+//!
+//! A newer call may be missing (ENOSYS), and a seccomp filter or an emulator may answer it with any
+//! error. Where the call protects (openat2, mount_setattr, what takes rights away), only ENOSYS
+//! selects another way, which is as strict; any other error ends the run. Where it is a comfort
+//! (pidfds, close_range, the subreaper), every error does.
 
 mod abi;
 pub mod credentials;

@@ -74,6 +74,7 @@ pub unsafe fn fork(namespaces: u32) -> Result<Fork, Errno> {
 }
 
 /// C strings as execve(2) takes them: pointers, with a null at the end.
+#[derive(Default)]
 pub struct StringArray<'a> {
     pointers: Vec<*const c_char>,
     strings: PhantomData<&'a CStr>,
@@ -100,17 +101,19 @@ impl<'a> StringArray<'a> {
         }
     }
 
-    /// Calls `with` while another string stands in the place of one of these. Allocates nothing.
+    /// Calls `with` while other strings stand in the places of some of these. Allocates nothing.
     pub fn replaced<R>(
         &mut self,
-        index: usize,
-        string: &CStr,
-        with: impl FnOnce(&StringArray) -> R,
+        strings: &[(usize, &CStr)],
+        with: &mut dyn FnMut(&StringArray) -> R,
     ) -> R {
+        let [(index, string), rest @ ..] = strings else {
+            return with(self);
+        };
         assert!(index + 1 < self.pointers.len(), "the null stays");
-        let before = core::mem::replace(&mut self.pointers[index], string.as_ptr());
-        let result = with(self);
-        self.pointers[index] = before;
+        let before = core::mem::replace(&mut self.pointers[*index], string.as_ptr());
+        let result = self.replaced(rest, with);
+        self.pointers[*index] = before;
         result
     }
 }
@@ -291,6 +294,12 @@ pub fn reaped_status(pidfd: BorrowedFd) -> Result<ExitStatus, Errno> {
     })
 }
 
+/// Is [`reaped_status`] allowed for this child, which was not reaped yet? A filter may know neither
+/// the request nor its errors.
+pub fn answers_for_status(pidfd: BorrowedFd) -> bool {
+    matches!(reaped_status(pidfd), Ok(_) | Err(Errno::ENODATA))
+}
+
 /// `prctl(PR_SET_CHILD_SUBREAPER)`: orphaned descendants become our children.
 pub fn become_subreaper() -> Result<(), Errno> {
     // SAFETY: no memory is passed.
@@ -368,10 +377,17 @@ pub fn group() -> i32 {
     (unsafe { sc::syscall1(nr::GETPGID, 0) }) as i32
 }
 
-/// `getsid(2)` of the caller.
-pub fn session() -> i32 {
-    // SAFETY: no memory is passed; it cannot fail.
-    (unsafe { sc::syscall1(nr::GETSID, 0) }) as i32
+/// `getsid(2)`; 0 is the caller, and the session of a process whose session is outside of our pid
+/// namespace.
+pub fn session(pid: i32) -> Result<i32, Errno> {
+    // SAFETY: no memory is passed.
+    check(unsafe { sc::syscall1(nr::GETSID, pid as usize) }).map(|session| session as i32)
+}
+
+/// Is this the first process of a machine, and not of a pid namespace on it? There, process 2 is the
+/// kernel's (kthreadd), of session 0; here, it is a child of ours, if there is one.
+pub fn is_first_of_machine() -> bool {
+    id() == 1 && session(2) == Ok(0)
 }
 
 /// `getpid(2)`.

@@ -7,7 +7,7 @@ use core::mem::{MaybeUninit, size_of};
 use linux_raw_sys::general as raw;
 use sc::nr;
 
-use super::process::exit;
+use super::process::{exit, pidfd_open};
 use super::{Errno, OwnedFd, check, done};
 
 /// A stack with a page below it that may not be touched: an overflow is a fault, and not a write
@@ -109,7 +109,9 @@ pub unsafe fn start(
     Ok((pid as i32, OwnedFd::new(pidfd as usize)))
 }
 
-/// Starts a process that is to execute a program, with SIGCHLD sent at its end: its pid and a pidfd.
+/// Starts a process that is to execute a program, with SIGCHLD sent at its end: its pid and, where
+/// that `wants_pidfd` and there is one to be had, a pidfd. SIGCHLD has its default, so that the pid
+/// is nobody else's before we have waited for it.
 ///
 /// As `vfork(2)` does it, it shares our memory, on this stack, and we wait until it executes the
 /// program or ends. One that `may_stop` before that, as a key on a terminal can make it, would keep
@@ -119,19 +121,38 @@ pub unsafe fn start(
 /// # Safety
 ///
 /// No other thread of this process runs, and `body` drops nothing that is used after it.
-pub unsafe fn start_command(may_stop: bool, body: &mut Body) -> Result<(i32, OwnedFd), Errno> {
+pub unsafe fn start_command(
+    may_stop: bool,
+    wants_pidfd: bool,
+    body: &mut Body,
+) -> Result<(i32, Option<OwnedFd>), Errno> {
     let mut pidfd = -1i32;
     let shared = match may_stop {
         true => 0,
         false => raw::CLONE_VM | raw::CLONE_VFORK,
     };
-    let flags = shared | raw::CLONE_PIDFD | raw::SIGCHLD;
-    let clone2 = [flags as usize, 0, &raw mut pidfd as usize];
     let entry = (enter as extern "C" fn(*mut c_void) -> !) as usize;
-    // SAFETY: the child goes on below what we use of this stack, and where it is the same we wait
-    // until it does no more.
-    let pid = check(unsafe { clone(nr::CLONE, clone2, entry, &raw mut *body as usize) })?;
-    Ok((pid as i32, OwnedFd::new(pidfd as usize)))
+    let argument = &raw mut *body as usize;
+    let mut start = |flag: u32| {
+        let flags = shared | flag | raw::SIGCHLD;
+        let clone2 = [flags as usize, 0, &raw mut pidfd as usize];
+        // SAFETY: the child goes on below what we use of this stack, and where it is the same we
+        // wait until it does no more.
+        check(unsafe { clone(nr::CLONE, clone2, entry, argument) })
+    };
+    let pid = match wants_pidfd {
+        // A pidfd protects nothing, so any refusal is an answer: EPERM of a seccomp profile that is
+        // older than the flag, EINVAL of qemu-user.
+        true => start(raw::CLONE_PIDFD).or_else(|_| start(0)),
+        false => start(0),
+    }? as i32;
+    let pidfd = match pidfd {
+        // A kernel without the flag (before Linux 5.2) takes no notice of it.
+        -1 if wants_pidfd => pidfd_open(pid).ok(),
+        -1 => None,
+        pidfd => Some(OwnedFd::new(pidfd as usize)),
+    };
+    Ok((pid, pidfd))
 }
 
 extern "C" fn enter(body: *mut c_void) -> ! {

@@ -1,7 +1,7 @@
 //! One line of output, without allocation.
 
+use crate::process::stderr::write_error;
 use crate::sys::memory::Page;
-use crate::sys::{BorrowedFd, fs};
 use crate::text::short::Short;
 
 /// Text without allocation, since a forked child of a program with threads must not allocate.
@@ -82,8 +82,7 @@ impl Line {
     }
 
     pub(crate) fn print(&self) {
-        // There is nowhere to report that standard error cannot be written.
-        let _ = fs::write_all(BorrowedFd::STDERR, self.bytes());
+        write_error(self.bytes());
     }
 }
 

@@ -34,9 +34,13 @@ impl Short {
         }
     }
 
-    pub(crate) fn push_number(&mut self, number: u32) {
+    pub(crate) fn push_number(&mut self, number: impl Into<u64>) {
+        self.push_digits(number.into());
+    }
+
+    fn push_digits(&mut self, number: u64) {
         if number > 9 {
-            self.push_number(number / 10);
+            self.push_digits(number / 10);
         }
         self.push(&[b'0' + (number % 10) as u8]);
     }

@@ -95,7 +95,7 @@ impl JobControl {
                 self.job != Job::Shared
             }
             // A hang-up of the terminal is told to the leader of the session alone.
-            SIGHUP if signal.from_kernel => self.job != Job::Shared || session() == id(),
+            SIGHUP if signal.from_kernel => self.job != Job::Shared || session(0) == Ok(id()),
             _ => signal.sender != id(),
         }
     }

@@ -9,8 +9,10 @@
     reason = "each test file uses a part"
 )]
 
+pub mod filter;
 pub mod guest;
 pub mod hostile;
+pub mod init;
 pub mod running;
 pub mod terminal;
 

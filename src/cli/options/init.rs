@@ -6,8 +6,8 @@ pub const ROLE: Role = Role {
     name: "init",
     usage: "rootlet init [OPTION]... [--] COMMAND [ARG]...",
     line: "run COMMAND as pid 1 of a container should: pass on signals, reap orphans, end with \
-           COMMAND's status; a link to rootlet called 'tini', 'docker-init', 'dumb-init' or \
-           'catatonit' takes that program's place",
+           COMMAND's status; a link to rootlet called 'tini', 'docker-init', 'dumb-init', \
+           'catatonit' or 'podman-init' takes that program's place",
     about: "Runs COMMAND, passes on the signals that come, reaps what is orphaned, and ends with \
             COMMAND's status: the entry point of a container. It needs no other file.",
     sections: &[
@@ -37,7 +37,8 @@ pub const ROLE: Role = Role {
                     value: "OLD:NEW",
                     default: "as they come",
                     line: "send NEW for OLD, and nothing when NEW is 0; can be given more than once",
-                    paragraph: "By number or name, with or without SIG.",
+                    paragraph: "A signal is a number from 1 to 64, or a name such as TERM, SIGTERM, \
+                                RTMIN+3 or SIGRTMAX-1.",
                     complete: Complete::Signal,
                     ..OPTION
                 },
@@ -64,7 +65,9 @@ pub const ROLE: Role = Role {
                     default: "0: end with COMMAND",
                     line: "when COMMAND has ended, send TERM to what still runs, and KILL after \
                            SECONDS; and so with COMMAND itself when HUP, INT, QUIT or TERM has come",
-                    paragraph: "Where rootlet is not pid 1 it finds what still runs in /proc, or takes \
+                    paragraph: "As pid 1 rootlet waits for all processes of its pid namespace, also \
+                                for those that were brought in from outside (docker exec, \
+                                nsenter). Elsewhere it finds its descendants in /proc, or takes \
                                 COMMAND's process group.",
                     ..OPTION
                 },
@@ -139,11 +142,13 @@ pub const ROLE: Role = Role {
         },
     ],
     end: &[
-        "Called as tini, tini-static, docker-init, dumb-init or catatonit it takes that program's \
-         options and environment variables, and has its habits.",
+        "Called as tini, tini-static, docker-init, dumb-init, catatonit or podman-init it takes that \
+         program's options and environment variables, and has its habits. As the first process of \
+         a pid namespace it takes '-- COMMAND' under any name.",
         EXIT_STATUS,
     ],
     paragraph: "Every signal that can be passed on reaches COMMAND, once, real-time signals too. On a \
                 terminal COMMAND gets the foreground if rootlet had it. COMMAND inherits \
-                descriptors; a LISTEN_PID that is rootlet's pid becomes COMMAND's.",
+                descriptors; a LISTEN_PID, WATCHDOG_PID or LISTEN_PIDFDID that is rootlet's becomes \
+                COMMAND's.",
 };

@@ -1,0 +1,182 @@
+//! What the command leaves running: told to end, killed, reaped.
+
+use crate::sys::memory::Page;
+use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
+use crate::sys::process::{Waited, Who, id, is_first_of_machine, wait};
+use crate::sys::signal::{self, SIGKILL, SIGTERM, set_sigchld};
+use crate::sys::{BorrowedFd, Errno, fs};
+use crate::text::short::Short;
+
+/// How long killed processes may take to go, in nanoseconds: one that waits for a dead file system
+/// must not keep us.
+const AFTER_KILL: u64 = NANOSECONDS;
+
+/// How often pid 1 looks for processes that are not its children: no signal tells of their end.
+const LOOK_AGAIN: u64 = NANOSECONDS / 20;
+
+/// Gives what still runs `grace` nanoseconds after a TERM, then kills it, and reaps it all. `group`
+/// is the command's process group. Killed at once where `above`, a socket, has nobody at its other
+/// end.
+pub(crate) fn end_others(
+    signals: BorrowedFd,
+    above: Option<BorrowedFd>,
+    grace: u64,
+    group: i32,
+) -> Result<(), Errno> {
+    // From now on we have to see each one end.
+    set_sigchld(false);
+    for (number, time) in [(SIGTERM, grace), (SIGKILL, AFTER_KILL)] {
+        if time == 0 {
+            continue;
+        }
+        let deadline = clock() + time;
+        signal_others(number, group);
+        loop {
+            let mut some_ended = false;
+            let has_children = loop {
+                match wait(Who::AnyNow)? {
+                    Waited::NoChildren => break false,
+                    Waited::Nothing => break true,
+                    Waited::Ended(..) | Waited::Stopped(..) => some_ended = true,
+                }
+            };
+            let mut until = deadline;
+            if !has_children {
+                if !has_others() {
+                    return Ok(());
+                }
+                until = deadline.min(clock() + LOOK_AGAIN);
+            }
+            // A killed process leaves its children to us, who are killed next.
+            if some_ended && number == SIGKILL {
+                signal_others(number, group);
+            }
+            let above = above.map_or(Poll::none(), Poll::for_hangup);
+            let mut ready = [Poll::new(signals), above];
+            let in_time = poll(&mut ready, Some(until))? || until < deadline;
+            let [signal_came, is_alone] = ready.map(|poll| poll.is_ready());
+            if !in_time || is_alone {
+                break;
+            }
+            if signal_came {
+                signal::read(signals)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Has our pid namespace, as its pid 1, processes that are not our children? nsenter(1) and `docker
+/// exec` bring in children of somebody outside. Nobody can be brought into a machine's first
+/// namespace, where the kernel's threads would be counted.
+fn has_others() -> bool {
+    id() == 1 && !is_first_of_machine() && signal::kill(-1, 0) != Err(Errno::ESRCH)
+}
+
+/// To all of our pid namespace if we are its pid 1, else to our descendants, and where there is no
+/// proc to find them in, to the command's process group.
+fn signal_others(number: u32, group: i32) {
+    if id() == 1 {
+        let _ = signal::kill(-1, number);
+    } else if !has_proc_of_ours() || !signal_descendants(number) {
+        let _ = signal::kill(-group, number);
+    }
+}
+
+/// Is there a proc, and does it number processes as we do? What only looks like one is not to say
+/// whom we kill.
+fn has_proc_of_ours() -> bool {
+    let mut us = Short::new();
+    us.push_number(id() as u32);
+    let mut named = [0; 16];
+    fs::openat(BorrowedFd::CWD, c"/proc", fs::O_PATH, 0)
+        .and_then(|proc| {
+            let is_proc = fs::statfs(proc.borrow())?.0 == fs::PROC_SUPER_MAGIC;
+            let length = fs::readlink_at(proc.borrow(), c"self", &mut named)?;
+            Ok(is_proc && &named[..length] == us.bytes())
+        })
+        .unwrap_or(false)
+}
+
+/// Processes, each after its parent. Not the allocator's memory, which a fork of a program with
+/// threads must not use; what is not used of it takes none.
+struct Family {
+    pids: Page<[i32; Family::MOST]>,
+    count: usize,
+}
+
+impl Family {
+    /// The kernel's greatest number of processes (`PID_MAX_LIMIT`).
+    const MOST: usize = 4 << 20;
+
+    fn add(&mut self, pid: i32) {
+        if let Some(place) = self.pids.get_mut(self.count) {
+            *place = pid;
+            self.count += 1;
+        }
+    }
+
+    /// Adds the children of a process, as `/proc/PID/task/TID/children` lists them
+    /// (proc_pid_tid_children(5)); false where there is no such list.
+    fn add_children(&mut self, pid: i32) -> bool {
+        let mut path = Short::new();
+        path.push(b"/proc/");
+        path.push_number(pid as u32);
+        path.push(b"/task");
+        let flags = fs::O_RDONLY | fs::O_DIRECTORY;
+        let Ok(threads) = fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0) else {
+            return false;
+        };
+        let mut listed = false;
+        let visited = fs::visit_names(threads.borrow(), &mut |thread| {
+            let mut path = Short::new();
+            path.push(thread);
+            path.push(b"/children");
+            if let Ok(children) = fs::openat(threads.borrow(), path.as_c_str(), fs::O_RDONLY, 0) {
+                listed = true;
+                let mut child = 0;
+                let mut buffer = [0; 512];
+                while let Ok(length @ 1..) = fs::read(children.borrow(), &mut buffer) {
+                    for byte in &buffer[..length] {
+                        if byte.is_ascii_digit() {
+                            child = child * 10 + i32::from(byte - b'0');
+                        } else if child != 0 {
+                            self.add(child);
+                            child = 0;
+                        }
+                    }
+                }
+            }
+            true
+        });
+        listed && visited.is_ok()
+    }
+}
+
+/// To our descendants, the youngest generation first: the children of one that ends early would
+/// not be found any more. False where there is no list of them.
+fn signal_descendants(number: u32) -> bool {
+    let Ok(pids) = Page::zeros() else {
+        return false;
+    };
+    let mut family = Family { pids, count: 0 };
+    if !family.add_children(id()) {
+        return false;
+    }
+    let mut parent = 0;
+    while parent < family.count {
+        family.add_children(family.pids[parent]);
+        parent += 1;
+    }
+    for pid in family.pids[..family.count].iter().rev() {
+        let _ = signal::kill(*pid, number);
+    }
+    true
+}
+
+/// As pid 1, and never as another, for whom they would be all of the machine's: kills every other
+/// process of this pid namespace and reaps them all.
+pub(crate) fn kill_all() {
+    let _ = signal::kill(-1, SIGKILL);
+    while let Ok(Waited::Ended(..)) = wait(Who::Any) {}
+}

@@ -1,0 +1,292 @@
+//! `rootlet init` where nothing newer than signalfd(2) can be had: a filter answers the newer calls
+//! with an error, as old profiles of engines do. The program whose name it has is run beside it.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::filter::{
+    self, CLONE_PIDFD, CLOSE_RANGE, Call, PIDFD_GET_INFO, PIDFD_OPEN, PIDFD_SEND_SIGNAL,
+    PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER, PRLIMIT64,
+};
+use common::init::{PLACES, Place, Started, descriptors};
+use common::running::Running;
+use common::{
+    Root, User, can_be_root, children, command, end, rootlet_path, state, succeed, users,
+    wait_until,
+};
+
+/// The calls of init that are newer than signalfd(2), each for whoever does without it.
+const CALLS: [(&str, &[Call]); 8] = [
+    ("close_range", &[CLOSE_RANGE]),
+    ("pidfd_send_signal", &[PIDFD_SEND_SIGNAL]),
+    ("CLONE_PIDFD", &[CLONE_PIDFD]),
+    ("CLONE_PIDFD, pidfd_open", &[CLONE_PIDFD, PIDFD_OPEN]),
+    ("PIDFD_GET_INFO", &[PIDFD_GET_INFO]),
+    (
+        "PR_SET_CHILD_SUBREAPER",
+        &[PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER],
+    ),
+    ("prlimit64, close_range", &[PRLIMIT64, CLOSE_RANGE]),
+    (
+        "all",
+        &[
+            CLOSE_RANGE,
+            PIDFD_SEND_SIGNAL,
+            CLONE_PIDFD,
+            PIDFD_OPEN,
+            PIDFD_GET_INFO,
+            PR_SET_CHILD_SUBREAPER,
+            PR_GET_CHILD_SUBREAPER,
+            PRLIMIT64,
+        ],
+    ),
+];
+
+const EPERM: i32 = 1;
+const EINVAL: i32 = 22;
+const ENOSYS: i32 = 38;
+
+/// The names, with the program that each is of, and how it is called.
+const NAMES: [(&str, Option<&str>, &[&str]); 6] = [
+    ("rootlet", None, &["init", "--"]),
+    ("tini", Some("tini"), &["--"]),
+    ("docker-init", Some("tini"), &["--"]),
+    ("dumb-init", Some("dumb-init"), &["--"]),
+    ("catatonit", Some("catatonit"), &["--"]),
+    ("podman-init", Some("catatonit"), &["--"]),
+];
+
+/// A command that leaves an orphan, which ends at once; says `ready`, then `got NAME` for each
+/// signal; and ends with status 42 after USR2.
+const COMMAND: &str = "\
+    my $between = fork; \
+    if (!$between) { my $pid = $$; exit 0 if fork; \
+        select undef, undef, undef, 0.001 while getppid == $pid; exit 0 } \
+    waitpid $between, 0; $| = 1; \
+    for my $name (qw(TERM HUP USR1 NUM40)) { $SIG{$name} = sub { print \"got $name\\n\" } } \
+    $SIG{USR2} = sub { exit 42 }; print \"ready\\n\"; \
+    select undef, undef, undef, 0.05 while 1";
+
+/// What became of it.
+#[derive(PartialEq, Eq, Debug)]
+struct Outcome {
+    got: Vec<String>,
+    status: i32,
+}
+
+/// This init around the command, in this place.
+fn around(place: Place, user: User, init: &Path, words: &[&str]) -> Command {
+    let mut run = match place {
+        Place::Subreaper => command(user, init),
+        Place::Pid1 => {
+            let mut unshare = command(user, "unshare");
+            if user == User::Ordinary {
+                unshare.arg("--map-root-user");
+            }
+            unshare.args(["--pid", "--fork", "--kill-child"]).arg(init);
+            unshare
+        }
+    };
+    run.args(words).args(["perl", "-e", COMMAND]);
+    run.stderr(Stdio::null());
+    run
+}
+
+/// Starts it and sends it signals; none where the command was not run.
+fn outcome(place: Place, run: &mut Command, signals: &[(i32, &str)]) -> Option<Outcome> {
+    let running = Running::start(run);
+    if running.try_line(Duration::from_secs(60)).as_deref() != Ok("ready") {
+        return None;
+    }
+    let mut started = Started::find(place, running);
+    if place == Place::Pid1 {
+        // A zombie is still in this list.
+        wait_until("the orphan to be reaped", || {
+            children(started.init).len() == 1
+        });
+    }
+    let mut got = Vec::new();
+    for (number, _) in signals {
+        started.signal(*number);
+        got.push(started.line());
+    }
+    started.signal(12);
+    let status = started.status();
+    Some(Outcome { got, status })
+}
+
+#[test]
+fn whatever_newer_calls_answer_the_command_runs() {
+    let all = [(15, "TERM"), (1, "HUP"), (10, "USR1"), (40, "NUM40")];
+    let user = users()[0];
+    for (name, peer, words) in NAMES {
+        let root = Root::empty(user);
+        root.symlink(name, rootlet_path());
+        let peer = peer.map(|peer| PathBuf::from("/usr/bin").join(peer));
+        // The real one ends by a real-time signal.
+        let signals = match name {
+            "dumb-init" => &all[..3],
+            _ => &all[..],
+        };
+        let expected = Outcome {
+            got: signals
+                .iter()
+                .map(|(_, name)| format!("got {name}"))
+                .collect(),
+            status: 42,
+        };
+        for ((calls, filtered), errno, place) in CALLS.iter().flat_map(|calls| {
+            [EPERM, ENOSYS, EINVAL]
+                .iter()
+                .flat_map(move |errno| PLACES.map(|place| (calls, *errno, place)))
+        }) {
+            let context = format!("{calls}: {errno}, {name} as {place:?} of {user:?}");
+            let run = |init: &Path| {
+                let mut run = around(place, user, init, words);
+                filter::answer(&mut run, errno, filtered);
+                outcome(place, &mut run, signals)
+            };
+            let ours = run(&root.path().join(name));
+            assert_eq!(ours.as_ref(), Some(&expected), "{context}");
+            // Where the program itself runs, it does the same.
+            if let Some(theirs) = peer.as_deref().and_then(run) {
+                assert_eq!(ours, Some(theirs), "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_filter_answers() {
+    let user = users()[0];
+    let (close_range, errno) = (sc::nr::CLOSE_RANGE, EINVAL);
+    let mut perl = command(user, "perl");
+    let call = format!("print syscall({close_range}, 5000, 5000, 0), ' ', $! + 0");
+    filter::answer(perl.args(["-e", &call]), errno, &[CLOSE_RANGE]);
+    assert_eq!(succeed(&mut perl), format!("-1 {errno}"));
+}
+
+#[test]
+fn without_close_range_inherited_files_are_closed_one_by_one() {
+    for user in users() {
+        for calls in [&[CLOSE_RANGE][..], &[CLOSE_RANGE, PRLIMIT64]] {
+            let mut bash = command(user, "bash");
+            let script = "exec 3</dev/null 9</dev/null 200</dev/null; exec \"$@\"";
+            bash.args(["-c", script, "bash"]).arg(rootlet_path());
+            bash.args(["init", "sh", "-c", "echo ready; exec sleep 1000"]);
+            filter::answer(&mut bash, EPERM, calls);
+            let started = Started::ready(Place::Subreaper, &mut bash);
+            let inherited = [3, 9, 200];
+            wait_until("the closing", || {
+                let open = descriptors(started.init);
+                let is_null = |(number, what): &(i32, String)| {
+                    inherited.contains(number) && what == "/dev/null"
+                };
+                !open.iter().any(is_null)
+            });
+            let of_command = descriptors(started.command());
+            for number in inherited {
+                let null = (number, "/dev/null".to_owned());
+                assert!(of_command.contains(&null), "{of_command:?}");
+            }
+        }
+    }
+}
+
+/// An init without CAP_KILL around a command of another user, which ends with standard input. Gives
+/// what was said after three signals, and the status.
+fn without_the_right(init: &Path, words: &[&str]) -> (Vec<String>, i32) {
+    let mut run = command(User::Root, "setpriv");
+    run.args(["--bounding-set=-kill", "--inh-caps=-kill"]);
+    run.arg(init).args(words);
+    run.args(["setpriv", "--reuid=54321", "--regid=54321"]);
+    run.args([
+        "--clear-groups",
+        "sh",
+        "-c",
+        "echo ready; read line; exit 7",
+    ]);
+    let mut running = Running::start_ready(run.stdin(Stdio::piped()).stderr(Stdio::piped()));
+    for number in [15, 1, 15] {
+        if state(running.pid()).is_some_and(|state| state != 'Z') {
+            running.signal(number);
+        }
+        // One that waits again has taken the signal.
+        wait_until("the signal to be taken", || {
+            let pending = common::init::status_field(running.pid(), "ShdPnd");
+            state(running.pid()) == Some('Z') || u64::from_str_radix(&pending, 16) == Ok(0)
+        });
+    }
+    drop(running.child.stdin.take());
+    let status = running.status();
+    let mut said = String::new();
+    let mut stderr = running.child.stderr.take().unwrap();
+    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    (said.lines().map(str::to_owned).collect(), status)
+}
+
+#[test]
+fn a_signal_that_could_not_be_sent_is_told_and_not_as_sent() {
+    if !can_be_root() {
+        return;
+    }
+    let why = "to the command: Operation not permitted";
+    let root = Root::empty(User::Root);
+    let named = |name: &str| {
+        root.symlink(name, rootlet_path());
+        root.path().join(name)
+    };
+    // Once, without -v.
+    for (name, words, who) in [
+        ("rootlet", &["init"][..], "rootlet: "),
+        ("dumb-init", &[], "[dumb-init] "),
+        ("catatonit", &["--"], "rootlet: "),
+    ] {
+        let (said, status) = without_the_right(&named(name), words);
+        assert_eq!(
+            said,
+            [format!("{who}cannot send signal 15 {why}")],
+            "{name}"
+        );
+        assert_eq!(status, 7, "{name}");
+    }
+    let (said, _) = without_the_right(rootlet_path(), &["init", "-v"]);
+    let not_sent = |line: &&String| line.contains(why);
+    assert_eq!(said.iter().filter(not_sent).count(), 3, "{said:?}");
+    assert!(
+        !said.iter().any(|line| line.contains("sent on")),
+        "{said:?}"
+    );
+    // tini gives up.
+    let [ours, theirs] = [named("tini"), PathBuf::from("/usr/bin/tini")].map(|tini| {
+        let (said, status) = without_the_right(&tini, &["-s", "--"]);
+        let said: Vec<String> = said
+            .iter()
+            .map(|line| line.split_once(")] ").unwrap().1.to_owned())
+            .collect();
+        (said, status)
+    });
+    assert_eq!(ours, theirs);
+    assert_eq!(ours.1, 1);
+}
+
+#[test]
+fn without_a_subreaper_init_says_so_when_asked() {
+    for user in users() {
+        let said = |words: &[&str]| {
+            let mut run = command(user, rootlet_path());
+            run.arg("init").args(words);
+            filter::answer(&mut run, EINVAL, &[PR_SET_CHILD_SUBREAPER]);
+            let ended = end(&mut run);
+            assert_eq!(ended.status, 0, "{ended:?}");
+            ended.stderr
+        };
+        assert_eq!(said(&["true"]), "");
+        assert!(said(&["-v", "true"]).contains("cannot adopt orphans"));
+    }
+}
