@@ -5,7 +5,7 @@
 mod common;
 
 use common::terminal::{CTRL_C, CTRL_Z, Session};
-use common::{Root, end, rootlet, users, wait_until};
+use common::{Root, User, can_be_root, end, rootlet, users, wait_until};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 fn set_size(session: &Session, rows: u16, columns: u16) {
@@ -139,6 +139,99 @@ fn what_the_command_types_does_not_reach_the_callers_shell() {
             root.name()
         ));
         session.expect("stolen 42\n");
+        session.exit();
+    }
+}
+
+/// As what the outer shell prints of a terminal: file system, device.
+const WHICH: &str = "stat -L -c %d:%r";
+
+#[test]
+fn the_console_is_the_runs_own_and_the_terminal_has_its_name_inside() {
+    for user in users() {
+        let root = Root::empty(user);
+        root.file("types.py", TYPES);
+        let types = format!("{}/types.py", root.name());
+        for options in [
+            "--dev minimal",
+            "--dev minimal --share pid",
+            "-B devpts:/dev/pts",
+        ] {
+            let mut session = Session::bash(user);
+            let callers = session.ask(&format!("{WHICH} $(tty)"));
+            let has_console = options.contains("minimal");
+            let console = if has_console { "/dev/console" } else { "" };
+            let script = format!("{WHICH} $(tty) /dev/stdin {console}; echo end");
+            session.enter(&format!("$rootlet run --pty {options} / sh -c '{script}'"));
+            let shown = session.expect("end\n");
+            let shown: Vec<&str> = shown.lines().collect();
+            assert_eq!(shown.len(), 2 + usize::from(has_console), "{shown:?}");
+            assert!(shown.iter().all(|one| *one == shown[0]), "{shown:?}");
+            assert!(!callers.contains(shown[0]), "{shown:?}");
+            session.expect("outer> ");
+            // What is typed into it does not reach the caller's shell.
+            if has_console {
+                let script = format!("exec 7<>/dev/console; python3 {types} 7");
+                session.enter(&format!("$rootlet run --pty {options} / sh -c '{script}'"));
+                session.expect("done\n");
+                session.expect("outer> ");
+                session.enter("echo next");
+                session.expect("next\n");
+                session.expect("outer> ");
+                assert!(!session.output.contains("stolen 42"), "{}", session.output);
+            }
+            session.exit();
+        }
+    }
+}
+
+#[test]
+fn the_terminal_belongs_to_the_commands_user() {
+    if !can_be_root() {
+        return;
+    }
+    let script = "exec 2>&1; echo one >/dev/stderr && echo two >\"$(tty)\" && stat -L -c %u:%a $(tty) && echo end";
+    for options in ["", "--dev minimal"] {
+        for (name, id) in [("65534", 65534), ("daemon", 1), ("4000:4001", 4000)] {
+            let mut session = Session::bash(User::Root);
+            session.enter(&format!(
+                "$rootlet run --pty {options} -u {name} / sh -c '{script}'"
+            ));
+            assert_eq!(
+                session.expect("end\n"),
+                format!("one\ntwo\n{id}:620\n"),
+                "{options} {name}"
+            );
+            session.expect("outer> ");
+            session.exit();
+        }
+    }
+    // The group is the root's own, if it has one.
+    let root = Root::busybox(User::Root);
+    root.file("etc/passwd", "alice:x:1000:1000::/:\n");
+    root.file("etc/group", "tty:x:77:\n");
+    for (name, group) in [("alice", 77), ("1000", 1000), ("1000:2000", 2000)] {
+        let mut session = Session::bash(User::Root);
+        let root = root.name();
+        session.enter(&format!(
+            "$rootlet run --pty --dev minimal -u {name} {root} sh -c 'stat -c %g:%a $(tty)'"
+        ));
+        session.expect(&format!("{group}:620\n"));
+        session.expect("outer> ");
+        session.exit();
+    }
+}
+
+#[test]
+fn a_dry_run_shows_whose_terminal_is_the_console() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        session.enter("$rootlet run -n --pty --dev minimal / true");
+        session.expect("/dev/console    the command's terminal\n");
+        session.expect("outer> ");
+        session.enter("$rootlet run -n --dev minimal / true");
+        session.expect("/dev/console    /dev/pts/");
+        session.expect("outer> ");
         session.exit();
     }
 }

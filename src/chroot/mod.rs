@@ -190,6 +190,9 @@ impl Chroot {
     /// urandom and tty, links to the standard descriptors, new terminals in `/dev/pts`, a tmpfs on
     /// `/dev/shm`, and as `/dev/console` the terminal that the caller runs in, if it does. Who may
     /// make no nodes gets the host's, bound.
+    ///
+    /// The command can read the keys of the caller's terminal there, and real root type into it. With
+    /// [`Chroot::pty`] the console is the command's own terminal.
     pub fn minimal_dev(mut self) -> Chroot {
         for mount in Mount::minimal_dev() {
             mount::add(&mut self.mounts, mount);
@@ -360,9 +363,12 @@ impl Chroot {
         self
     }
 
-    /// Runs the command in a session of its own (`setsid(2)`), without the terminal: no key reaches
-    /// it, and it has no way to push characters into the terminal's input. Where keys interrupt
-    /// this process they interrupt the command too.
+    /// Runs the command in a session of its own (`setsid(2)`), which no key reaches. Where keys
+    /// interrupt this process they interrupt the command too.
+    ///
+    /// It keeps its standard descriptors. Where one is a terminal, a command with `CAP_SYS_ADMIN`, as
+    /// real root has it, can push characters into its input all the same (`ioctl(TIOCSTI)`);
+    /// [`Chroot::pty`] keeps it from that.
     pub fn new_session(mut self) -> Chroot {
         self.new_session = true;
         self
@@ -456,6 +462,13 @@ impl Chroot {
     /// the standard descriptors is that: what it pushes into the input of its terminal
     /// (`ioctl(TIOCSTI)`) does not reach the caller's shell. Keys, job control and the window's size
     /// are passed on. Only [`Chroot::run`] does this.
+    ///
+    /// It is opened in the run's own devpts where one is mounted on `/dev/pts`, as with
+    /// [`Chroot::minimal_dev`], else in the host's. It belongs to the user of [`Chroot::user`], with
+    /// mode 620, and to the group `tty` of the new root if the user is named and there is such a group,
+    /// else to the main group, in the host's devpts to the group that this gives. In a user namespace
+    /// with a range of ids one of the host's devpts stays the caller's: the command uses it by its
+    /// standard descriptors, but cannot open it by its name.
     pub fn pty(mut self) -> Chroot {
         self.pty = true;
         self

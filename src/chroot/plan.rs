@@ -16,6 +16,7 @@ use crate::process::namespace::Namespace;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
+use crate::tty::pty::Callers;
 use crate::user::capability::Capabilities;
 use crate::user::id_map::MapUsers;
 use crate::user::identity::Identity;
@@ -33,6 +34,8 @@ pub(crate) enum Action {
     FindMountPoint(usize),
     RecordMountPoints,
     Attach(usize),
+    /// In the devpts that is this mount.
+    OpenTerminal(usize),
     Mask,
     ReadOnlyTop,
     HostName,
@@ -77,6 +80,12 @@ impl Plan<'_> {
         Ok(was_standard)
     }
 
+    /// Is the command's terminal opened in a devpts of the run's own?
+    pub(crate) fn opens_terminal(&self) -> bool {
+        let opens = |action: &Action| matches!(action, Action::OpenTerminal(_));
+        self.actions.iter().any(opens)
+    }
+
     /// Where the mounts go, for who has to look for what was made for them; none in an overlay.
     pub(crate) fn targets(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         let count = match self.chroot.overlay {
@@ -96,7 +105,7 @@ impl Chroot {
         let mounts = self.planned_mounts()?;
         let mut environment = self.environment.clone();
         let identity = self.identify(new_root.borrow(), &mut environment)?;
-        let actions = self.actions(mounts.len(), &identity);
+        let actions = self.actions(&mounts, &identity);
         Ok(Plan {
             chroot: self,
             new_root,
@@ -120,8 +129,7 @@ impl Chroot {
         for mount in &self.mounts {
             mounts.push(Planned::new(Cow::Borrowed(mount)));
         }
-        if let Some(path) = self.console_path() {
-            let console = Mount::bind(path.bytes()).to("/dev/console").optional();
+        if let Some(console) = self.console_mount() {
             match mounts
                 .iter_mut()
                 .find(|planned| planned.mount.has_target_of(&console))
@@ -154,7 +162,10 @@ impl Chroot {
         Ok(mounts)
     }
 
-    fn actions(&self, mounts: usize, identity: &Identity) -> Vec<Action> {
+    fn actions(&self, planned: &[Planned], identity: &Identity) -> Vec<Action> {
+        let mounts = planned.len();
+        let is_terminal =
+            |mount: &usize| matches!(planned[*mount].mount.source, Source::Terminal(_));
         let mut actions = Vec::with_capacity(3 * mounts + 40);
         let mut add = |is_asked: bool, action| {
             if is_asked {
@@ -174,7 +185,13 @@ impl Chroot {
             add(true, Action::FindMountPoint(mount));
         }
         add(!has_overlay, Action::RecordMountPoints);
-        for mount in 0..mounts {
+        for mount in (0..mounts).filter(|mount| !is_terminal(mount)) {
+            add(true, Action::Attach(mount));
+        }
+        if let (true, Some(devpts)) = (self.has_own_terminal(), self.devpts()) {
+            add(true, Action::OpenTerminal(devpts));
+        }
+        for mount in (0..mounts).filter(is_terminal) {
             add(true, Action::Attach(mount));
         }
         add(self.mask_proc, Action::Mask);
@@ -213,6 +230,30 @@ impl Chroot {
         add(true, Action::ChangeDirectory);
         add(true, Action::Execute);
         actions
+    }
+
+    /// Is the command to have a terminal of its own, in the place of the caller's?
+    fn has_own_terminal(&self) -> bool {
+        self.pty && Callers::look().is_some()
+    }
+
+    /// The mount that is the run's own devpts.
+    fn devpts(&self) -> Option<usize> {
+        self.mounts.iter().position(Mount::is_devpts)
+    }
+
+    /// What is shown as the console of a minimal /dev: the command's own terminal where it is to have
+    /// one, else that of the caller.
+    fn console_mount(&self) -> Option<Mount> {
+        match self.pty {
+            true if self.console && self.has_own_terminal() => {
+                self.devpts().map(|_| Mount::console())
+            }
+            true => None,
+            false => self
+                .console_path()
+                .map(|path| Mount::bind(path.bytes()).to("/dev/console").optional()),
+        }
     }
 
     /// Was it asked for that something stays read-only or masked?

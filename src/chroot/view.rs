@@ -43,7 +43,7 @@ impl Chroot {
     /// The same for programs, as one object of JSON:
     ///
     /// - `"mounts"`: an object for each, in the order of mounting: `"target"`, `"source"`, `"type"`
-    ///   (`"bind"`, `"copy"`, or that of a new file system), `"options"`, `"recursive"`, `"in"` (the
+    ///   (`"bind"`, `"copy"`, `"terminal"`, or that of a new file system), `"options"`, `"recursive"`, `"in"` (the
     ///   target of the mount that it lands in, or `null`), `"created"` (the mount point is made for
     ///   the run), `"left-out"` (it is optional, and its source is missing).
     /// - Each other step by its name in [`Chroot::plan`], such as `"new root"`, `"env"` or `"run"`,
@@ -166,6 +166,7 @@ impl<'a> View<'a> {
                 | Action::TakeSource(_)
                 | Action::RecordMountPoints
                 | Action::Attach(_)
+                | Action::OpenTerminal(_)
                 | Action::ReadOnlyTop
                 | Action::PivotRoot
                 | Action::DetachOldRoot
@@ -293,6 +294,7 @@ impl<'a> View<'a> {
                 Source::FileSystem(kind) => kind.bytes(),
                 Source::Copy(_) => b"copy",
                 Source::Path(_) => b"bind",
+                Source::Terminal(_) => b"terminal",
             };
             for (name, value) in [
                 ("{\"target\":", &landing.path[..]),
@@ -345,7 +347,7 @@ fn push_string(text: &mut Vec<u8>, string: &[u8]) {
 }
 
 fn missing_source(planned: &Planned) -> Option<Error<'static>> {
-    if matches!(planned.mount.source, Source::FileSystem(_)) {
+    if let Source::FileSystem(_) | Source::Terminal(_) = planned.mount.source {
         return None;
     }
     let path = planned.source();
@@ -359,7 +361,7 @@ fn describe(planned: &Planned, line: &mut Line) {
     line.push(match (&mount.source, mount.recursive) {
         (Source::FileSystem(_), _) => b"new ",
         (Source::Copy(_), _) => b"a copy of ",
-        (Source::Path(_), false) => b"",
+        (Source::Path(_), false) | (Source::Terminal(_), _) => b"",
         (Source::Path(_), true) => b"all of ",
     });
     line.push_name(planned.source().bytes());

@@ -13,6 +13,7 @@ use crate::mount::{Planned, Source, copy, devices, file_system};
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::path::split_last;
+use crate::text::short::Short;
 
 /// What is known of a mount of the plan as the run goes on.
 enum State {
@@ -45,6 +46,8 @@ pub(crate) struct Mounts {
     walk: Walk,
     root: Root,
     masks: bool,
+    /// The number of the terminal's descriptor.
+    terminal: i32,
     /// The limit that the command is to have again.
     pub(crate) open_files: Option<OpenFiles>,
 }
@@ -60,6 +63,7 @@ impl Mounts {
             walk: Walk::new(),
             root,
             masks,
+            terminal: -1,
             open_files: None,
         }
     }
@@ -73,7 +77,7 @@ impl Mounts {
     ) -> Result<(), Error<'a>> {
         let mount = &planned.mount;
         let take = || match &mount.source {
-            Source::FileSystem(_) => Ok(None),
+            Source::FileSystem(_) | Source::Terminal(_) => Ok(None),
             Source::Copy(_) => match &planned.contents {
                 Err(errno) => Err((Step::OpenSource, *errno)),
                 Ok(_) => Ok(None),
@@ -92,6 +96,32 @@ impl Mounts {
             .map_err(|(step, errno)| Error::new(step, planned.source().bytes(), errno));
         self.states[index] = left_out(planned, taken, verbose)?;
         Ok(())
+    }
+
+    /// Takes what is behind a descriptor as the source of each mount of the terminal.
+    pub(crate) fn take_terminal<'a>(
+        &mut self,
+        terminal: BorrowedFd,
+        mounts: &'a [Planned],
+    ) -> Result<(), Error<'a>> {
+        self.terminal = terminal.number();
+        for (state, planned) in self.states.iter_mut().zip(mounts) {
+            if let (State::Taken(None), Source::Terminal(name)) = (&state, &planned.mount.source) {
+                let taken = bind::take(terminal, c"", false, 0);
+                *state = State::Taken(Some(
+                    taken.map_err(|(step, errno)| Error::new(step, name.bytes(), errno))?,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The mount's own descriptor, once it is attached.
+    pub(crate) fn attached(&self, index: usize) -> Option<BorrowedFd<'_>> {
+        match self.states.get(index)? {
+            State::Attached(top) => top.as_ref().map(OwnedFd::borrow),
+            _ => None,
+        }
     }
 
     /// Finds the mount point, and makes it if it is missing.
@@ -195,6 +225,11 @@ impl Mounts {
             _ => return Ok(()),
         };
         let planned = &mounts[index];
+        if let (None, Source::Terminal(_)) = (&bind, &planned.mount.source) {
+            // Nobody opened one.
+            self.states[index] = State::LeftOut;
+            return Ok(());
+        }
         let (source, target) = (planned.source().bytes(), planned.target().bytes());
         let attached = match self.point_inside(index, mounts, bind.as_ref()) {
             Ok(point) => {
@@ -224,6 +259,10 @@ impl Mounts {
         let place = self.points.place(index);
         let place = place.ok_or_else(|| failed(Errno::ENOENT))?;
         let attached = match (bind, &mount.source) {
+            (Some(bind), Source::Terminal(_)) => {
+                let path = Short::in_number(self.terminal);
+                bind.attach(path.as_c_str(), false, 0, place).map(Some)
+            }
             (Some(bind), _) => bind
                 .attach(source.as_c_str(), mount.recursive, mount.flags, place)
                 .map(Some),
@@ -233,7 +272,9 @@ impl Mounts {
             }
             (None, _) => {
                 let is_masked = self.masks && matches!(source.bytes(), b"proc" | b"sysfs");
-                let is_needed = mount.devices || is_masked || self.points.is_parent(index);
+                let is_devpts = source.bytes() == b"devpts";
+                let is_needed =
+                    mount.devices || is_masked || is_devpts || self.points.is_parent(index);
                 file_system::attach(planned, place, is_needed, verbose)
             }
         };

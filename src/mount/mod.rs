@@ -96,12 +96,17 @@ pub(crate) enum Source {
     FileSystem(Name),
     /// A copy of a file of the host, in memory.
     Copy(Name),
+    /// The terminal of the command's own, known when it was opened; its name is for people.
+    Terminal(Name),
 }
 
 impl Source {
     pub(crate) fn name(&self) -> &Name {
         match self {
-            Source::Path(name) | Source::FileSystem(name) | Source::Copy(name) => name,
+            Source::Path(name)
+            | Source::FileSystem(name)
+            | Source::Copy(name)
+            | Source::Terminal(name) => name,
         }
     }
 }
@@ -121,6 +126,18 @@ impl Mount {
     pub fn copy(source: impl AsRef<[u8]>) -> Mount {
         let source = source.as_ref();
         Mount::new(Source::Copy(Name::new(source)), source)
+    }
+
+    /// Shows the command's own terminal as the console.
+    pub(crate) fn console() -> Mount {
+        let terminal = Source::Terminal(Name::new(b"the command's terminal"));
+        Mount::new(terminal, b"/dev/console").optional()
+    }
+
+    /// Is it a devpts of the run's own, in the usual place?
+    pub(crate) fn is_devpts(&self) -> bool {
+        matches!(&self.source, Source::FileSystem(kind) if kind.bytes() == b"devpts")
+            && self.has_target_of(&Mount::bind("/dev/pts"))
     }
 
     /// Mounts a new file system of this type (`tmpfs`, `proc`, …) at the target.

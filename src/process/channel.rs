@@ -37,6 +37,8 @@ pub(crate) enum Report<'a> {
     WillBeCommand,
     /// A signal that asks for the end was taken.
     Took,
+    /// The master of the command's terminal comes with it.
+    Terminal,
     /// A step failed.
     Failed(Error<'static>),
 }
@@ -49,6 +51,7 @@ const KILLED: u8 = b'K';
 const EXECUTED: u8 = b'X';
 const WILL_BE_COMMAND: u8 = b'W';
 const TOOK: u8 = b'A';
+const TERMINAL: u8 = b'Y';
 const FAILED: u8 = b'E';
 
 /// The last signal of the kernel's.
@@ -65,6 +68,7 @@ impl Report<'_> {
             (EXECUTED, []) => Report::Executed,
             (WILL_BE_COMMAND, []) => Report::WillBeCommand,
             (TOOK, []) => Report::Took,
+            (TERMINAL, []) => Report::Terminal,
             (KILLED, [signal @ 1..=SIGNAL_MAX]) => Report::Killed(*signal),
             (STUBS, records) => Report::Stubs(Records(records)),
             (FAILED, rest) => Report::Failed(parse_error(rest)?),
@@ -83,10 +87,15 @@ impl Report<'_> {
             Report::Took => &[TOOK],
             Report::Killed(signal) => &[KILLED, *signal],
             // These have functions of their own.
-            Report::Stubs(_) | Report::Failed(_) => return,
+            Report::Stubs(_) | Report::Failed(_) | Report::Terminal => return,
         };
         let _ = net::send(socket, message);
     }
+}
+
+/// Sends the master of the command's terminal.
+pub(crate) fn send_terminal(socket: BorrowedFd, master: BorrowedFd) -> Result<(), Errno> {
+    net::send_with_descriptor(socket, &[TERMINAL], master)
 }
 
 /// Sends an error of the kernel's: step, errno, length of the object, object, place. What is longer
@@ -238,7 +247,7 @@ mod tests {
         #[test]
         fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
             if let Some(first) = message.first_mut() {
-                *first = *kind.get(b"STMCKXWAE");
+                *first = *kind.get(b"STMCKXWAYE");
             }
             match Report::parse(&message) {
                 Some(Report::Killed(signal)) => prop_assert!((1..=64).contains(&signal)),

@@ -41,7 +41,7 @@ use crate::sys::signal::{
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::path::PathBuffer;
 use crate::tty::jobs::{Job, JobControl};
-use crate::tty::pty::Pty;
+use crate::tty::pty::{Callers, Pty};
 use crate::user::capability::clear_inheritable;
 use crate::user::id_map::MapUsers;
 
@@ -72,6 +72,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) caller: (u32, u32),
     pub(crate) jobs: JobControl,
     pub(crate) pty: Option<Pty>,
+    /// The caller's terminal, where the command's is to be opened in here.
+    pub(crate) callers: Option<Callers>,
 }
 
 impl<'a> Inside<'a> {
@@ -131,8 +133,11 @@ impl<'a> Inside<'a> {
             // Open 0, 1 and 2 first, so that no descriptor of ours can land there.
             fs::open_standard_descriptors().map_err(prepare)?;
         }
+        if self.pty.is_some() || self.callers.is_some() {
+            lead_session().map_err(prepare)?;
+        }
         if let Some(pty) = self.pty.take() {
-            self.jobs = pty.enter()?;
+            self.jobs = pty.enter(self.plan.identity.host_terminal_owner())?;
         }
         if self.new_user_namespace {
             // The maps of a process that is not dumpable are root's to write.
@@ -252,6 +257,7 @@ impl<'a> Inside<'a> {
                 Action::Attach(index) => {
                     self.mounts.attach(*index, &plan.mounts, chroot.verbose)?;
                 }
+                Action::OpenTerminal(devpts) => self.open_terminal(*devpts)?,
                 Action::Mask => self.mounts.mask()?,
                 Action::ReadOnlyTop => {
                     self.say(Step::ReadOnlyRoot, new_root.bytes());
@@ -281,6 +287,26 @@ impl<'a> Inside<'a> {
                 _ => {}
             }
         }
+        // The supervisor has the one end, and the standard descriptors are the other.
+        self.pty = None;
+        Ok(())
+    }
+
+    /// Opens the command's terminal in the run's own devpts, where it has a name in the new root, and
+    /// makes it ours.
+    fn open_terminal(&mut self, devpts: usize) -> Result<(), Error<'a>> {
+        let plan = self.plan;
+        let Some(callers) = self.callers else {
+            return Ok(());
+        };
+        let failed = |errno| Error::new(Step::Pty, b"", errno);
+        let devpts = self.mounts.attached(devpts);
+        let pty = callers.open_in(devpts.ok_or_else(|| failed(Errno::ENOENT))?)?;
+        self.jobs = pty.enter(plan.identity.terminal_owner())?;
+        channel::send_terminal(self.supervisor.borrow(), pty.master.borrow()).map_err(failed)?;
+        self.mounts
+            .take_terminal(pty.slave.borrow(), &plan.mounts)?;
+        self.pty = Some(pty);
         Ok(())
     }
 

@@ -68,6 +68,7 @@ impl<'a> Inside<'a> {
                 },
             },
             pty: None,
+            callers: None,
         }
     }
 

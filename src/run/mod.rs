@@ -19,7 +19,7 @@ use crate::sys::shared::set_dumpable;
 use crate::sys::signal::{SignalSet, set_blocked, signalfd};
 use crate::sys::{fs, net};
 use crate::tty::jobs::{Job, JobControl};
-use crate::tty::pty::Pty;
+use crate::tty::pty::{Callers, Pty};
 
 impl Chroot {
     /// Runs the command and waits for it, for a program whose purpose that is, as `rootlet run`
@@ -86,15 +86,19 @@ impl Chroot {
         if self.status_descriptor.is_some() {
             net::learn_senders(to_inside.borrow()).map_err(prepare)?;
         }
-        let pty = match self.pty {
-            true => Pty::open()?,
+        let callers = match self.pty {
+            true => Callers::look(),
             false => None,
+        };
+        let (pty, callers) = match callers {
+            Some(callers) if !plan.opens_terminal() => (Some(callers.open_on_host()?), None),
+            callers => (None, callers),
         };
         let mut jobs = match self.new_session {
             true => JobControl::without_terminal(),
             false => JobControl::look(),
         };
-        if pty.is_some() {
+        if pty.is_some() || callers.is_some() {
             // The keys are the command's, but the foreground stays with us.
             jobs.job = Job::Own { foreground: false };
         }
@@ -103,6 +107,7 @@ impl Chroot {
         inside.caller_mask = caller_mask;
         inside.jobs = jobs;
         inside.pty = pty;
+        inside.callers = callers;
         // SAFETY: this process has one thread, or only this one uses what `inside` holds.
         let launched = unsafe { inside.launch(to_inside.borrow()) }?;
         // Nothing that sees us inside may trace us. The child needed its own maps first.
@@ -115,6 +120,7 @@ impl Chroot {
             pid1: launched.pid1.borrow(),
             jobs,
             relay: pty.map(Pty::relay),
+            callers,
             status,
             heard: Heard::default(),
             answer_by: None,

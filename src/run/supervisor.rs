@@ -7,13 +7,13 @@ use crate::mount::stub::{Record, remove_recorded, sweep};
 use crate::process::channel::{self, Order, Report};
 use crate::run::status::Status;
 use crate::sys::fs::Identity;
-use crate::sys::net::{next_length, receive, receive_with_sender};
+use crate::sys::net::{Received, next_length, receive, receive_with_more};
 use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, wait};
 use crate::sys::signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH};
-use crate::sys::{BorrowedFd, Errno};
+use crate::sys::{BorrowedFd, Errno, OwnedFd};
 use crate::tty::jobs::JobControl;
-use crate::tty::pty::Relay;
+use crate::tty::pty::{Callers, Relay};
 use crate::user::id_map::UserNamespace;
 
 /// How long pid 1 may take to answer a signal that asks for the end. It answers at once, unless it is
@@ -30,6 +30,8 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) jobs: JobControl,
     /// Where the command has a terminal of its own.
     pub(crate) relay: Option<Relay>,
+    /// The caller's, where pid 1 has yet to open that of the command.
+    pub(crate) callers: Option<Callers>,
     pub(crate) status: &'a Status,
     pub(crate) heard: Heard,
     /// When pid 1 is given up, where it owes an answer.
@@ -103,7 +105,11 @@ impl Heard {
                     });
                 }
             }
-            Report::Stopped | Report::NeedsForeground | Report::WillBeCommand | Report::Took => {}
+            Report::Stopped
+            | Report::NeedsForeground
+            | Report::WillBeCommand
+            | Report::Took
+            | Report::Terminal => {}
         }
     }
 
@@ -207,14 +213,15 @@ impl Supervisor<'_> {
                     let received = next_length(self.inside).and_then(|length| {
                         buffer.resize(length.max(buffer.len()), 0);
                         match length {
-                            0 => Ok((0, 0)),
-                            _ => receive_with_sender(self.inside, &mut buffer),
+                            0 => Ok(Received::default()),
+                            _ => receive_with_more(self.inside, &mut buffer),
                         }
                     });
                     match received {
-                        Ok((0, _)) => listening = false,
-                        Ok((length, sender)) => match Report::parse(&buffer[..length]) {
-                            Some(Report::WillBeCommand) => command = sender,
+                        Ok(came) if came.length == 0 => listening = false,
+                        Ok(came) => match Report::parse(&buffer[..came.length]) {
+                            Some(Report::WillBeCommand) => command = came.sender,
+                            Some(Report::Terminal) => self.start_relay(came.descriptor),
                             // After an error it was not.
                             Some(Report::Executed) if self.heard.error.is_none() => {
                                 self.status.started(command);
@@ -261,6 +268,15 @@ impl Supervisor<'_> {
                     });
                 }
             }
+        }
+    }
+
+    /// The command's terminal was opened.
+    fn start_relay(&mut self, master: Option<OwnedFd>) {
+        if let (Some(callers), Some(master)) = (self.callers.take(), master) {
+            let mut relay = callers.relay(master);
+            relay.take_keys();
+            self.relay = Some(relay);
         }
     }
 
@@ -311,7 +327,7 @@ impl Supervisor<'_> {
     }
 
     fn give_foreground(&mut self) {
-        if self.relay.is_none() {
+        if self.relay.is_none() && self.callers.is_none() {
             self.jobs.gave_foreground();
         }
         // As in `forward`.

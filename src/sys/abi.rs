@@ -113,15 +113,13 @@ pub(super) struct Message {
     pub(super) flags: u32,
 }
 
-/// `struct cmsghdr` with a `struct ucred`, of the same.
+/// `struct cmsghdr` with a descriptor, of the same.
 #[repr(C)]
-#[derive(Default)]
-pub(super) struct Credentials {
+pub(super) struct Rights {
     pub(super) length: usize,
     pub(super) level: i32,
     pub(super) kind: i32,
-    pub(super) pid: i32,
-    pub(super) user: u32,
-    pub(super) group: u32,
+    pub(super) descriptor: i32,
 }
+pub(super) const SCM_RIGHTS: i32 = 1;
 pub(super) const SCM_CREDENTIALS: i32 = 2;

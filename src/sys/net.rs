@@ -192,16 +192,58 @@ pub fn learn_senders(socket: BorrowedFd) -> Result<(), Errno> {
     })
 }
 
-/// As [`receive`], by `recvmsg(2)`, with the sender's pid in our pid namespace, where
-/// [`learn_senders`] has asked for it; else 0.
-pub fn receive_with_sender(socket: BorrowedFd, buffer: &mut [u8]) -> Result<(usize, i32), Errno> {
-    let mut control = abi::Credentials::default();
+/// `sendmsg(2)` of one message with a descriptor (`unix(7)`, SCM_RIGHTS).
+pub fn send_with_descriptor(
+    socket: BorrowedFd,
+    message: &[u8],
+    descriptor: BorrowedFd,
+) -> Result<(), Errno> {
+    let control = abi::Rights {
+        length: 20,
+        level: raw::SOL_SOCKET as i32,
+        kind: abi::SCM_RIGHTS,
+        descriptor: descriptor.number(),
+    };
+    let mut part = [message.as_ptr() as usize, message.len()];
+    let message = abi::Message {
+        parts: part.as_mut_ptr() as usize,
+        count: 1,
+        control: &raw const control as usize,
+        control_length: size_of::<abi::Rights>(),
+        ..abi::Message::default()
+    };
+    // SAFETY: the kernel reads what the structs say is there.
+    done(unsafe {
+        sc::syscall3(
+            nr::SENDMSG,
+            socket.raw(),
+            &raw const message as usize,
+            raw::MSG_NOSIGNAL as usize,
+        )
+    })
+}
+
+/// What came with a message.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// The length of the message, 0 when the other end is closed.
+    pub length: usize,
+    /// The sender's pid in our pid namespace, where [`learn_senders`] has asked for it; else 0.
+    pub sender: i32,
+    /// A descriptor.
+    pub descriptor: Option<OwnedFd>,
+}
+
+/// As [`receive`], by `recvmsg(2)`, with what comes beside the bytes.
+pub fn receive_with_more(socket: BorrowedFd, buffer: &mut [u8]) -> Result<Received, Errno> {
+    // Room for the credentials and one descriptor; the kernel drops what has none.
+    let mut control = [0u8; 56];
     let mut part = [buffer.as_mut_ptr() as usize, buffer.len()];
     let mut message = abi::Message {
         parts: part.as_mut_ptr() as usize,
         count: 1,
-        control: &raw mut control as usize,
-        control_length: size_of::<abi::Credentials>(),
+        control: control.as_mut_ptr() as usize,
+        control_length: control.len(),
         ..abi::Message::default()
     };
     // SAFETY: the kernel writes at most as much as the structs say there is room for.
@@ -210,9 +252,36 @@ pub fn receive_with_sender(socket: BorrowedFd, buffer: &mut [u8]) -> Result<(usi
             nr::RECVMSG,
             socket.raw(),
             &raw mut message as usize,
-            raw::MSG_DONTWAIT as usize,
+            (raw::MSG_DONTWAIT | raw::MSG_CMSG_CLOEXEC) as usize,
         )
     })?;
-    let told = message.control_length >= 28 && control.kind == abi::SCM_CREDENTIALS;
-    Ok((length, if told { control.pid } else { 0 }))
+    let mut received = Received {
+        length,
+        ..Received::default()
+    };
+    // Each is a `struct cmsghdr`: length, level, kind, and then numbers.
+    let mut rest = control.get(..message.control_length).unwrap_or_default();
+    while let Some((head, _)) = rest.split_first_chunk::<16>() {
+        let length = head
+            .first_chunk()
+            .map_or(0, |length| usize::from_ne_bytes(*length));
+        let kind = head
+            .last_chunk()
+            .map_or(0, |kind| i32::from_ne_bytes(*kind));
+        let data = rest.get(16..length).unwrap_or_default();
+        for number in data.chunks_exact(4).filter_map(<[u8]>::first_chunk) {
+            let number = i32::from_ne_bytes(*number);
+            match kind {
+                // The last is kept, and the others are closed.
+                abi::SCM_RIGHTS => received.descriptor = Some(OwnedFd::new(number as usize)),
+                // The pid, before the ids.
+                abi::SCM_CREDENTIALS if received.sender == 0 => received.sender = number,
+                _ => {}
+            }
+        }
+        rest = rest
+            .get(length.next_multiple_of(8).max(16)..)
+            .unwrap_or_default();
+    }
+    Ok(received)
 }

@@ -1,5 +1,6 @@
 //! The controlling terminal.
 
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use linux_raw_sys::general::{self, termios};
@@ -144,11 +145,11 @@ pub fn set_size_of(terminal: BorrowedFd, other: BorrowedFd) -> Result<(), Errno>
     Ok(())
 }
 
-/// A new pseudo-terminal, `pty(7)`: the master, which does not wait, and the terminal itself, which
-/// no path is needed for (`ioctl(TIOCGPTPEER)`, Linux 4.13).
-pub fn open_pty() -> Result<(OwnedFd, OwnedFd), Errno> {
+/// A new pseudo-terminal, `pty(7)`, of this ptmx: the master, which does not wait, and the terminal
+/// itself, which no path is needed for (`ioctl(TIOCGPTPEER)`, Linux 4.13).
+pub fn open_pty(directory: BorrowedFd, ptmx: &CStr) -> Result<(OwnedFd, OwnedFd), Errno> {
     let flags = fs::O_RDWR | fs::O_NOCTTY;
-    let master = fs::openat(BorrowedFd::CWD, c"/dev/ptmx", flags | fs::O_NONBLOCK, 0)?;
+    let master = fs::openat(directory, ptmx, flags | fs::O_NONBLOCK, 0)?;
     let unlocked = 0i32;
     // SAFETY: the kernel reads one int; the other call takes none of our memory.
     unsafe {

@@ -20,9 +20,14 @@ impl Short {
 
     /// The path of what a descriptor refers to.
     pub(crate) fn in_proc(descriptor: BorrowedFd) -> Short {
+        Short::in_number(descriptor.number())
+    }
+
+    /// The same by the descriptor's number.
+    pub(crate) fn in_number(descriptor: i32) -> Short {
         let mut path = Short::new();
         path.push(b"/proc/self/fd/");
-        path.push_number(descriptor.number() as u32);
+        path.push_number(descriptor as u32);
         path
     }
 

@@ -3,10 +3,11 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 use crate::error::{Error, Step};
 use crate::sys::poll::Poll;
-use crate::sys::process::{group, id, lead_session};
+use crate::sys::process::{group, id};
 use crate::sys::tty::{
     Settings, foreground, make_controlling, open_pty, set_settings, set_size_of, settings,
 };
@@ -17,68 +18,66 @@ use crate::tty::terminal::Terminal;
 const STANDARD: [BorrowedFd<'static>; 3] =
     [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
 
-/// Both ends, before the fork.
-#[derive(Debug)]
-pub(crate) struct Pty {
-    master: OwnedFd,
-    slave: OwnedFd,
-    /// Which of the standard descriptors are the caller's terminal.
+/// The caller's terminal, whose place the command's takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Callers {
+    /// Which of the standard descriptors are it.
     replaced: [bool; 3],
 }
 
-impl Pty {
-    /// For the terminal that is one of the standard descriptors; where none is, there is nothing to
-    /// keep from the command.
-    pub(crate) fn open() -> Result<Option<Pty>, Error<'static>> {
-        let terminals = STANDARD.map(|standard| settings(standard).ok());
-        let replaced = terminals.each_ref().map(Option::is_some);
-        let Some(settings) = terminals.into_iter().flatten().next() else {
-            return Ok(None);
-        };
-        let failed = |errno| Error::new(Step::Pty, b"", errno);
-        let (master, slave) = open_pty().map_err(failed)?;
-        let pty = Pty {
-            master: master.above_standard().map_err(failed)?,
-            slave: slave.above_standard().map_err(failed)?,
-            replaced,
-        };
-        set_settings(pty.slave.borrow(), &settings).map_err(failed)?;
-        // It may have none.
-        let _ = set_size_of(pty.caller(), pty.master.borrow());
-        Ok(Some(pty))
+/// The command's terminal, both ends.
+#[derive(Debug)]
+pub(crate) struct Pty {
+    callers: Callers,
+    pub(crate) master: OwnedFd,
+    pub(crate) slave: OwnedFd,
+}
+
+impl Callers {
+    /// Where no standard descriptor is a terminal, there is nothing to keep from the command.
+    pub(crate) fn look() -> Option<Callers> {
+        let replaced = STANDARD.map(|standard| settings(standard).is_ok());
+        replaced.contains(&true).then_some(Callers { replaced })
     }
 
-    fn caller(&self) -> BorrowedFd<'static> {
+    fn descriptor(self) -> BorrowedFd<'static> {
         let mut standard = STANDARD.into_iter().zip(self.replaced);
-        let caller = standard.find(|(_, replaced)| *replaced);
-        caller.map_or(BorrowedFd::STDIN, |(standard, _)| standard)
+        let callers = standard.find(|(_, replaced)| *replaced);
+        callers.map_or(BorrowedFd::STDIN, |(standard, _)| standard)
     }
 
-    /// In pid 1: makes it the terminal of a session of ours, in the place of the caller's.
-    pub(crate) fn enter(&self) -> Result<JobControl, Error<'static>> {
-        let failed = |errno| Error::new(Step::Pty, b"", errno);
-        lead_session().map_err(failed)?;
-        make_controlling(self.slave.borrow()).map_err(failed)?;
-        for (standard, replaced) in STANDARD.into_iter().zip(self.replaced) {
-            if replaced {
-                fs::make_standard(self.slave.borrow(), standard).map_err(failed)?;
-            }
-        }
-        Ok(JobControl {
-            job: Job::Own { foreground: true },
-            terminal: Some(Terminal {
-                descriptor: self.caller(),
-                group: id(),
-            }),
-        })
+    /// Opens a terminal like the caller's, in the host's devpts, before the fork.
+    pub(crate) fn open_on_host(self) -> Result<Pty, Error<'static>> {
+        self.open(BorrowedFd::CWD, c"/dev/ptmx")
+    }
+
+    /// Opens one in a devpts of the run's own, in pid 1: only there has it a name in the new root.
+    pub(crate) fn open_in(self, devpts: BorrowedFd) -> Result<Pty, Error<'static>> {
+        self.open(devpts, c"ptmx")
+    }
+
+    fn open(self, directory: BorrowedFd, ptmx: &CStr) -> Result<Pty, Error<'static>> {
+        let open = || {
+            let (master, slave) = open_pty(directory, ptmx)?;
+            let pty = Pty {
+                callers: self,
+                master: master.above_standard()?,
+                slave: slave.above_standard()?,
+            };
+            set_settings(pty.slave.borrow(), &settings(self.descriptor())?)?;
+            // It may have none.
+            let _ = set_size_of(self.descriptor(), pty.master.borrow());
+            Ok(pty)
+        };
+        open().map_err(|errno| Error::new(Step::Pty, b"", errno))
     }
 
     /// In the supervisor: passes on between the two.
-    pub(crate) fn relay(self) -> Relay {
+    pub(crate) fn relay(self, master: OwnedFd) -> Relay {
         Relay {
-            caller: self.caller(),
+            caller: self.descriptor(),
             input: self.replaced[0].then_some(BorrowedFd::STDIN),
-            master: self.master,
+            master,
             before: None,
             pending: vec![0; 4096],
             written: vec![0; 4096],
@@ -86,6 +85,41 @@ impl Pty {
             to: 0,
             open: true,
         }
+    }
+}
+
+impl Pty {
+    /// In pid 1: makes it the terminal of the session that we lead, in the place of the caller's, and
+    /// gives it to the command's user, as login(1) does. Without a group it keeps that of its devpts.
+    pub(crate) fn enter(
+        &self,
+        owner: Option<(u32, Option<u32>)>,
+    ) -> Result<JobControl, Error<'static>> {
+        let failed = |errno| Error::new(Step::Pty, b"", errno);
+        if let Some((user, group)) = owner {
+            // In a user namespace it may be nobody's of that. Then the command can use it by its
+            // standard descriptors, and not by its name.
+            let _ = fs::fchown(self.slave.borrow(), user, group.unwrap_or(u32::MAX));
+            let _ = fs::fchmod(self.slave.borrow(), 0o620);
+        }
+        make_controlling(self.slave.borrow()).map_err(failed)?;
+        for (standard, replaced) in STANDARD.into_iter().zip(self.callers.replaced) {
+            if replaced {
+                fs::make_standard(self.slave.borrow(), standard).map_err(failed)?;
+            }
+        }
+        Ok(JobControl {
+            job: Job::Own { foreground: true },
+            terminal: Some(Terminal {
+                descriptor: self.callers.descriptor(),
+                group: id(),
+            }),
+        })
+    }
+
+    /// In the supervisor, where it was opened there.
+    pub(crate) fn relay(self) -> Relay {
+        self.callers.relay(self.master)
     }
 }
 

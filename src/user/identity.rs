@@ -18,6 +18,8 @@ use crate::user::capability::Capabilities;
 pub(crate) struct Identity {
     /// User and group.
     ids: Option<(u32, u32)>,
+    /// The group of terminals, where the user has a name and the root such a group.
+    tty: Option<u32>,
     /// The supplementary groups, sorted, and room to see whether it worked.
     groups: Option<(Vec<u32>, RefCell<Vec<u32>>)>,
 }
@@ -83,6 +85,11 @@ impl Chroot {
                 }
             }
             groups = Some(of_user);
+            if let (Some(_), true, Ok(file)) = (&account, self.pty, group_file()) {
+                identity.tty = accounts::groups(file)
+                    .find(|(name, ..)| *name == b"tty")
+                    .map(|(_, id, _)| id);
+            }
             set_variables(environment, account.as_ref());
         }
         if let Some(list) = &self.groups {
@@ -195,6 +202,18 @@ impl Identity {
         if line.bytes().is_empty() {
             line.push(b"none");
         }
+    }
+
+    /// Who a terminal in a devpts of the run's own belongs to: the user, and the group tty of a root
+    /// that has one, or the main group.
+    pub(crate) fn terminal_owner(&self) -> Option<(u32, Option<u32>)> {
+        self.ids
+            .map(|(user, group)| (user, Some(self.tty.unwrap_or(group))))
+    }
+
+    /// The same for one in the host's devpts, which has a rule for the group.
+    pub(crate) fn host_terminal_owner(&self) -> Option<(u32, Option<u32>)> {
+        self.ids.map(|(user, _)| (user, self.tty))
     }
 
     pub(crate) fn has_ids(&self) -> bool {

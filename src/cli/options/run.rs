@@ -102,9 +102,11 @@ pub const ROLE: Role = Role {
                     value: "host|minimal",
                     default: "host, all that the host has",
                     line: "minimal: a /dev with null, zero, full, random, urandom, tty, console, and \
-                           pts and shm of its own",
+                           pts and shm of its own; console is COMMAND's own terminal with --pty, else \
+                           the caller's, whose keys it can read",
                     paragraph: "Where no nodes can be made, as in a user namespace, the host's are \
-                                bound. /dev/console is the caller's terminal, if there is one.",
+                                bound. Without a terminal there is no console. Real root can type into \
+                                the caller's terminal: for a program that you do not trust add --pty.",
                     complete: Complete::Word(&["host", "minimal"]),
                     ..OPTION
                 },
@@ -200,8 +202,9 @@ pub const ROLE: Role = Role {
                     line: "a terminal of its own, so that it cannot type into the caller's",
                     paragraph: "Without that a program can push characters into the input of the \
                                 terminal that it shares with the caller's shell (TIOCSTI). Keys, job \
-                                control and the window's size are passed on. Without a terminal it \
-                                does nothing.",
+                                control and the window's size are passed on. It belongs to the user of \
+                                --user, and to the group tty of NEWROOT or that of the host's devpts. \
+                                Without a terminal it does nothing.",
                     ..OPTION
                 },
                 Entry {
@@ -236,9 +239,10 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "new-session",
                     default: "with it",
-                    line: "run it in a session of its own, without the terminal",
-                    paragraph: "No key reaches it. Where keys interrupt rootlet they interrupt the \
-                                command too.",
+                    line: "run it in a session of its own, which no key reaches",
+                    paragraph: "Where keys interrupt rootlet they interrupt the command too. It keeps \
+                                its standard descriptors, and real root (CAP_SYS_ADMIN) can type into \
+                                a terminal among them: --pty keeps it from that.",
                     ..OPTION
                 },
                 Entry {
