@@ -119,6 +119,7 @@
 //! | `openat2(2)` with `RESOLVE_IN_ROOT` | 5.6 | mount points | a walk, name by name |
 //! | `pivot_root(2)`, `umount2(2)` | | entering the root | |
 //! | `setns(2)` with a pidfd | 5.8 | leaving a chroot that the caller is in | `/proc/self/ns/mnt`, where `pidfd_open(2)` is missing |
+//! | `keyctl(2)` | | a command with fewer rights than the caller | no keys: nothing to leave |
 //! | `flock(2)` | | mount points made for a run | |
 //! | `close_range(2)` | 5.9 | inherited descriptors | `close(2)` of each |
 //! | `move_mount(2)` of `/dev`, `/proc`, `/sys` and `/run` | 5.2 | entering the real root from an initramfs | `MS_MOVE` |

@@ -143,6 +143,29 @@ fn what_the_command_types_does_not_reach_the_callers_shell() {
     }
 }
 
+#[test]
+fn a_session_of_its_own_keeps_all_but_real_root_from_typing() {
+    for user in users() {
+        let root = Root::empty(user);
+        root.file("types.py", TYPES);
+        let script = root.name();
+        let mut session = Session::bash(user);
+        session.enter(&format!(
+            "$rootlet run --new-session / python3 {script}/types.py 0"
+        ));
+        session.expect("done\n");
+        match user {
+            User::Root => drop(session.expect("stolen 42\n")),
+            User::Ordinary => {
+                session.expect("outer> ");
+                session.enter("echo next");
+                session.expect("next\n");
+                assert!(!session.output.contains("stolen 42"), "{}", session.output);
+            }
+        }
+    }
+}
+
 /// As what the outer shell prints of a terminal: file system, device.
 const WHICH: &str = "stat -L -c %d:%r";
 

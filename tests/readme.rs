@@ -101,3 +101,38 @@ fn the_library_is_shown_as_on_its_front_page() {
     let section = section.replace("```rust", "```");
     assert!(page.contains(section.trim()), "{section}\n\n{page}");
 }
+
+/// Each word of the security section that looks like a test is one.
+#[test]
+fn the_security_section_names_tests_that_are_there() {
+    let start = README.find("## Security\n").unwrap();
+    let section = &README[start..];
+    let section = &section[..section.find("\nUnsafe code stands").unwrap()];
+    let is_test = |word: &&str| {
+        word.matches('_').count() >= 3
+            && word
+                .chars()
+                .all(|each| each == '_' || each.is_ascii_lowercase() || each.is_ascii_digit())
+    };
+    let names: Vec<&str> = section.split('`').filter(is_test).collect();
+    assert!(names.len() >= 10, "{names:?}");
+    let mut files = vec![Path::new("tests").to_owned(), Path::new("src").to_owned()];
+    let mut sources = String::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    for name in names {
+        assert!(
+            sources.contains(&format!("fn {name}(")),
+            "there is no test {name}"
+        );
+    }
+}

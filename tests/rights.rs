@@ -164,6 +164,43 @@ fn the_callers_session_keyring_stays_with_it() {
     }
 }
 
+/// What nothing takes from who is still the same user of the host.
+#[test]
+fn the_user_keyring_goes_with_the_user() {
+    if !can_be_root() {
+        return;
+    }
+    let (keyctl, add_key) = (sc::nr::KEYCTL, sc::nr::ADD_KEY);
+    // 0: KEYCTL_GET_KEYRING_ID; 8: KEYCTL_LINK; 11: KEYCTL_READ; -4: the user keyring.
+    let outside = format!(
+        "my ($kind, $name, $payload) = qw(user rootlet swordfish);
+         $ENV{{KEYS}} = syscall({keyctl}, 0, -4, 1);
+         $ENV{{KEYS}} >= 0 or print qq(no keys: $!\\n);
+         $ENV{{KEY}} = syscall({add_key}, $kind, $name, $payload, length $payload, -4);
+         exec @ARGV"
+    );
+    let inside = format!(
+        "my $room = ' ' x 64;
+         syscall({keyctl}, 8, $ENV{{KEYS}} + 0, -3);
+         my $length = syscall({keyctl}, 11, $ENV{{KEY}} + 0, $room, 64);
+         print $length >= 0 ? substr($room, 0, $length) : 'none'"
+    );
+    let mut perl = command(User::Ordinary, "perl");
+    let id = 100_003 + 4 * std::process::id();
+    perl.uid(id)
+        .gid(id)
+        .args(["-e", &outside])
+        .arg(rootlet_path());
+    let ended = end(perl.args(["run", "--no-new-privs", "/", "perl", "-e", &inside]));
+    if !ended.stdout.starts_with("no keys: ") {
+        assert_eq!(
+            (ended.status, ended.stdout.as_str()),
+            (0, "swordfish"),
+            "{ended:?}"
+        );
+    }
+}
+
 #[test]
 fn without_room_for_a_keyring_no_right_is_kept_in_silence() {
     if !can_be_root() {
