@@ -322,7 +322,7 @@ impl Mounts {
             match self.walk.next(top.borrow()).map_err(open)? {
                 Next::End => return Ok(self.walk.take()),
                 Next::Entered(_) | Next::Redirected => {}
-                Next::Missing if is_memory || self.root == Root::Initial => {
+                Next::Missing if self.may_make(top.borrow(), is_memory).map_err(open)? => {
                     let is_directory = match self.walk.is_last() {
                         true => shows_directory(&mounts[index], bind).map_err(open)?,
                         false => true,
@@ -335,6 +335,16 @@ impl Mounts {
                 Next::Missing => return Err((Step::MakeOutside, Errno::EXDEV)),
             }
         }
+    }
+
+    /// May the walk make what is missing where it has come to? In memory of this run, but not in what
+    /// else is mounted there.
+    fn may_make(&self, top: BorrowedFd, is_memory: bool) -> Result<bool, Errno> {
+        if self.root == Root::Initial {
+            return Ok(true);
+        }
+        let here = fs::stat(self.walk.here(top))?;
+        Ok(is_memory && here.mount_id == fs::stat(top)?.mount_id)
     }
 
     /// Masks what is dangerous in each proc and sysfs that the run shows.

@@ -332,7 +332,7 @@ impl Points {
         let walked = self.walk.landing().get(top.len()..).unwrap_or_default();
         let rest = self.walk.rest();
         let room = self.paths.capacity() - self.paths.len();
-        if room < 2 * (top.len() + walked.len() + rest.len() + 2) {
+        if room < 2 * (top.len() + walked.len() + rest.len() + 3) {
             return Err(Errno::ENAMETOOLONG);
         }
         // As it is to be looked up.
@@ -371,10 +371,23 @@ impl Points {
                 }
             }
         }
+        let landing = start..self.paths.len();
+        self.paths.push(0);
+        // Another mount may lie in that one, on the way: then it is the parent. Where `..` leads is for
+        // the parent to say.
+        let (parent, rest) = match has_dot_dot(self.path(&rest_of_it)) {
+            true => (parent, rest_of_it),
+            false => {
+                let parent = self.cover_of(mount, self.path(&landing)).unwrap_or(parent);
+                let above = self.get(parent).map_or(0, |point| point.landing.len());
+                let start = (landing.start + above + 1).min(landing.end);
+                (parent, start..landing.end)
+            }
+        };
         self.points[mount] = Some(Point {
-            landing: start..self.paths.len(),
+            landing,
             parent: Some(parent),
-            rest: rest_of_it,
+            rest,
             place: Place::Later,
             is_made: false,
         });
