@@ -167,6 +167,10 @@ impl Stubs {
         is_directory: bool,
         watched: &[BorrowedFd],
     ) -> Result<usize, Refused> {
+        // What is made is remembered.
+        if !self.has_room_for(above, name) {
+            return Err(Refused::Make(Errno::ENAMETOOLONG));
+        }
         // The mode is the mark, whatever the caller's mask.
         self.umask.get_or_insert_with(|| fs::umask(0));
         let mark = self.mark_in(parent, name).map_err(Refused::Make)?;
@@ -251,13 +255,17 @@ impl Stubs {
             if !is_made {
                 return Err(Refused::Vanished);
             }
-            // A default ACL took bits from the mode that we asked for.
             let mode = if is_directory {
                 DIRECTORY_MODE
             } else {
                 FILE_MODE
             };
-            let _ = fs::fchmod(file.borrow(), mode);
+            // A default ACL took bits from the mode that we asked for. It takes no sticky bit; what
+            // lacks that may be somebody's own that was put in the place of ours.
+            let permissions = stat.permissions() & !0o2000;
+            if permissions & !mode == 0 && permissions & 0o1000 != 0 {
+                let _ = fs::fchmod(file.borrow(), mode);
+            }
             stat = fs::stat(file.borrow()).map_err(Refused::Lock)?;
         }
         let mark = match is_marked(&stat) {
@@ -268,13 +276,11 @@ impl Stubs {
                 Err(_) => mark,
             },
         };
-        let parent = self.remember_parent(parent, above).map_err(Refused::Lock)?;
-        let name = name.to_bytes();
-        if self.stubs.len() == self.most
-            || self.text.capacity() - self.text.len() < above.len() + 1 + name.len()
-        {
+        if !self.has_room_for(above, name) {
             return Err(Refused::Make(Errno::ENAMETOOLONG));
         }
+        let parent = self.remember_parent(parent, above).map_err(Refused::Lock)?;
+        let name = name.to_bytes();
         // The landing of the stub before is often that of the directory above.
         let start = match self.stubs.last() {
             Some(last) if self.text.get(last.above.start..) == Some(above) => last.above.start,
@@ -298,6 +304,11 @@ impl Stubs {
             is_locked,
         });
         Ok(self.stubs.len() - 1)
+    }
+
+    fn has_room_for(&self, above: &[u8], name: &CStr) -> bool {
+        let room = self.text.capacity() - self.text.len();
+        self.stubs.len() < self.most && above.len() + 1 + name.count_bytes() <= room
     }
 
     /// How a stub in this directory is to be marked. A companion is made here, before the stub.
@@ -513,7 +524,9 @@ fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> Result<(), E
         }
         if !holds_only_stubs(file)? {
             // The command has made it its own. From now on it is an ordinary directory.
-            fs::fchmod(file, 0o755)?;
+            if is_marked(&now) {
+                fs::fchmod(file, 0o755)?;
+            }
             return remove_companion(parent, name, record);
         }
         // Whoever emptied it while we held the lock was refused the lock and leaves it to us, so
