@@ -56,12 +56,15 @@ enum Why {
 
 impl<'a> Error<'a> {
     /// The kernel refused a step.
+    // Once, not wherever something fails.
+    #[inline(never)]
     #[doc(hidden)]
     pub fn new(step: Step, object: &'a [u8], errno: Errno) -> Error<'a> {
         Error::between(step, object, b"", errno)
     }
 
     /// The kernel refused a step that has an object and a place.
+    #[inline(never)]
     pub(crate) fn between(
         step: Step,
         object: &'a [u8],

@@ -46,8 +46,11 @@ pub const ROLE: Role = Role {
                     value: "SRC[:DEST[:OPT,...]]",
                     default: "DEST is SRC",
                     line: "like --bind, read-only; against real root add --drop-caps sys_admin",
-                    paragraph: "With the option rec the mounts below it are read-only too. Who may \
-                                mount, as real root may, can undo it by a remount.",
+                    paragraph: "With the option rec the mounts below it are read-only too. Mounts that \
+                                the host makes there later do not appear. Real root can undo it by a \
+                                remount. Without root's rights it cannot be undone: the command runs in \
+                                a second user and mount namespace, in which the kernel locks its \
+                                mounts; a new proc cannot be mounted there.",
                     complete: Complete::Path,
                     ..OPTION
                 },
@@ -77,8 +80,9 @@ pub const ROLE: Role = Role {
                     default: "let",
                     line: "make NEWROOT and what is mounted below it read-only, but not other mounts; \
                            against real root add --drop-caps sys_admin",
-                    paragraph: "A mount point that is missing is made before. Who may mount, as real \
-                                root may, can undo it by a remount.",
+                    paragraph: "A mount point that is missing is made before. Mounts that the host \
+                                makes there later do not appear. Real root can undo it by a remount; \
+                                without root's rights it cannot be undone, as with --ro.",
                     ..OPTION
                 },
                 Entry {
@@ -126,8 +130,9 @@ pub const ROLE: Role = Role {
                     default: "not",
                     line: "make read-only or cover what in /proc, and /sys/firmware, is the whole \
                            machine's; against real root add --drop-caps sys_admin",
-                    paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys. \
-                                Who may mount, as real root may, can undo it by an unmount.",
+                    paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys, in \
+                                each proc and sysfs that the run shows. Real root can undo it by an \
+                                unmount; without root's rights it cannot be undone, as with --ro.",
                     ..OPTION
                 },
             ],
@@ -433,8 +438,8 @@ pub const ROLE: Role = Role {
         EXIT_STATUS,
     ],
     paragraph: "NEWROOT becomes the root by pivot_root(2) and the old root is detached: it is not \
-                hidden, it is gone. Every mount point is looked up by file descriptor inside \
-                NEWROOT, so that no symbolic link leads out of it. rootlet is pid 1 inside; the \
+                hidden, it is gone. All mount points are looked up by file descriptor inside \
+                NEWROOT before anything is mounted, so that no symbolic link leads out of it. rootlet is pid 1 inside; the \
                 command is its child, and has descriptors 0, 1 and 2 and no others. Mount points \
                 that were made for the run are removed at its end.",
 };
