@@ -114,7 +114,7 @@ impl GuestCommand {
         let status = self.init.run_in(&around, &ended);
         kill_all();
         outputs.into_iter().flatten().for_each(Output::finish);
-        Ok(ended.0.get().unwrap_or(ExitStatus::Exited(status?)))
+        Ok(ended.0.get().unwrap_or(ExitStatus::exited(status?)))
     }
 }
 

@@ -66,8 +66,10 @@ impl Record {
 
     pub(super) fn tell_end(&self, outcome: &Result<ExitStatus, Error>) {
         match outcome {
-            Ok(ExitStatus::Exited(code)) => self.tell(b"exit", (*code).into()),
-            Ok(ExitStatus::Signaled(signal)) => self.tell(b"signal", (*signal).into()),
+            Ok(status) => match status.signal() {
+                Some(signal) => self.tell(b"signal", signal.into()),
+                None => self.tell(b"exit", status.shell().into()),
+            },
             Err(error) => {
                 let mut text = Vec::from(b"failed ");
                 text.extend(error.line().bytes());

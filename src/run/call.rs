@@ -210,11 +210,11 @@ impl Chroot {
         if let Some(error) = heard.error.take() {
             return Err(error);
         }
-        match (state.into_inner(), heard.status(ended)) {
+        match (state.into_inner(), heard.status(ended).signal()) {
             (RETURNED, _) => Ok(()),
             (PANICKED, _) => Err(Error::because(Step::Call, b"", "it panicked")),
-            (_, ExitStatus::Signaled(signal)) => Err(Error::signal(Step::Call, signal)),
-            (_, ExitStatus::Exited(_)) => Err(Error::because(Step::Call, b"", ENDED_EARLY)),
+            (_, Some(signal)) => Err(Error::signal(Step::Call, signal)),
+            (_, None) => Err(Error::because(Step::Call, b"", ENDED_EARLY)),
         }
     }
 }

@@ -34,9 +34,9 @@ impl Status {
 
     /// The command has ended.
     pub(crate) fn ended(&self, status: ExitStatus) {
-        match status {
-            ExitStatus::Exited(code) => self.tell_number("exit-code", code.into()),
-            ExitStatus::Signaled(signal) => self.tell_number("signal", signal.into()),
+        match status.signal() {
+            Some(signal) => self.tell_number("signal", signal.into()),
+            None => self.tell_number("exit-code", status.shell().into()),
         }
     }
 

@@ -127,7 +127,7 @@ impl Heard {
 
     /// How the command ended, where pid 1 ended like this.
     pub(crate) fn status(&self, ended: ExitStatus) -> ExitStatus {
-        self.killed.map_or(ended, ExitStatus::Signaled)
+        self.killed.and_then(ExitStatus::signaled).unwrap_or(ended)
     }
 
     /// Removes the mount points that pid 1, which ended like this, has left in this root. One that was
@@ -338,9 +338,9 @@ impl Supervisor<'_> {
 /// reboot(2) inside a pid namespace is the end of that: the kernel kills pid 1, which blocks these
 /// signals, with HUP for a restart, and with INT for a halt or power off.
 fn tell_reboot(ended: ExitStatus) {
-    match ended {
-        ExitStatus::Signaled(1) => say(Step::Restart),
-        ExitStatus::Signaled(2) => say(Step::PowerOff),
+    match ended.signal() {
+        Some(1) => say(Step::Restart),
+        Some(2) => say(Step::PowerOff),
         _ => {}
     }
 }

@@ -145,45 +145,64 @@ pub fn exit(status: u8) -> ! {
 /// ```
 /// use rootlet::ExitStatus;
 ///
-/// assert_eq!(ExitStatus::Exited(3).code(), Some(3));
-/// assert_eq!(ExitStatus::Signaled(15).signal(), Some(15));
-/// assert_eq!(ExitStatus::Signaled(15).shell(), 143);
+/// assert_eq!(ExitStatus::exited(3).code(), Some(3));
+/// assert_eq!(ExitStatus::signaled(15).unwrap().shell(), 143);
+/// // There is no such signal.
+/// assert_eq!(ExitStatus::signaled(87), None);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ExitStatus {
-    /// It exited with this status.
+pub struct ExitStatus(Ended);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
     Exited(u8),
-    /// This signal killed it.
+    /// 1 to 64.
     Signaled(u8),
 }
 
 impl ExitStatus {
+    /// The kernel's last signal.
+    const SIGNAL_MAX: u8 = 64;
+
+    /// Of a process that exited with this status.
+    pub const fn exited(code: u8) -> ExitStatus {
+        ExitStatus(Ended::Exited(code))
+    }
+
+    /// Of a process that this signal killed, 1 to 64; `None` for any other number.
+    pub const fn signaled(signal: u8) -> Option<ExitStatus> {
+        match signal {
+            1..=ExitStatus::SIGNAL_MAX => Some(ExitStatus(Ended::Signaled(signal))),
+            _ => None,
+        }
+    }
+
     /// The exit status, if it exited.
     pub fn code(self) -> Option<u8> {
-        match self {
-            ExitStatus::Exited(code) => Some(code),
-            ExitStatus::Signaled(_) => None,
+        match self.0 {
+            Ended::Exited(code) => Some(code),
+            Ended::Signaled(_) => None,
         }
     }
 
     /// The signal that killed it, if one did.
     pub fn signal(self) -> Option<u8> {
-        match self {
-            ExitStatus::Exited(_) => None,
-            ExitStatus::Signaled(signal) => Some(signal),
+        match self.0 {
+            Ended::Exited(_) => None,
+            Ended::Signaled(signal) => Some(signal),
         }
     }
 
     /// Did it exit with status 0?
     pub fn success(self) -> bool {
-        self == ExitStatus::Exited(0)
+        self.code() == Some(0)
     }
 
     /// As a shell says it in `$?`: the status itself, or 128 and the signal's number.
     pub fn shell(self) -> u8 {
-        match self {
-            ExitStatus::Exited(code) => code,
-            ExitStatus::Signaled(signal) => 128 + signal,
+        match self.0 {
+            Ended::Exited(code) => code,
+            Ended::Signaled(signal) => 128 + signal,
         }
     }
 }
@@ -249,8 +268,14 @@ pub fn wait(who: Who) -> Result<Waited, Errno> {
     };
     Ok(match code {
         _ if pid == 0 => Waited::Nothing,
-        raw::CLD_EXITED => Waited::Ended(pid, ExitStatus::Exited(status as u8)),
-        raw::CLD_KILLED | raw::CLD_DUMPED => Waited::Ended(pid, ExitStatus::Signaled(status as u8)),
+        raw::CLD_EXITED => Waited::Ended(pid, ExitStatus::exited(status as u8)),
+        raw::CLD_KILLED | raw::CLD_DUMPED => {
+            let signal = status as u8;
+            Waited::Ended(
+                pid,
+                ExitStatus(Ended::Signaled(signal.clamp(1, ExitStatus::SIGNAL_MAX))),
+            )
+        }
         _ => Waited::Stopped(pid, status as u32),
     })
 }
@@ -289,8 +314,11 @@ pub fn reaped_status(pidfd: BorrowedFd) -> Result<ExitStatus, Errno> {
     }
     // As wait(2) encodes it.
     Ok(match info.exit_code & 0x7f {
-        0 => ExitStatus::Exited((info.exit_code >> 8) as u8),
-        signal => ExitStatus::Signaled(signal as u8),
+        0 => ExitStatus::exited((info.exit_code >> 8) as u8),
+        signal => {
+            let signal = signal as u8;
+            ExitStatus(Ended::Signaled(signal.clamp(1, ExitStatus::SIGNAL_MAX)))
+        }
     })
 }
 

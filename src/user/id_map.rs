@@ -10,8 +10,8 @@ use crate::process::namespace::{Namespace, Namespaces, bring_loopback_up, map_on
 use crate::sys::credentials::{Kind, set_groups, set_ids};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, ExitStatus, Fork, Waited,
-    Who, exit, fork, setns, unshare, wait,
+    CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, Fork, Waited, Who, exit,
+    fork, setns, unshare, wait,
 };
 use crate::sys::shared::set_dumpable;
 use crate::sys::signal::{SIGKILL, SignalSet, send, set_blocked};
@@ -153,7 +153,7 @@ fn unshare_with_ranges(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static
     let result = unshare(flags);
     drop(writer);
     match wait(Who::Pidfd(helper.borrow())).map_err(failed)? {
-        Waited::Ended(_, ExitStatus::Exited(0)) => result.map_err(failed),
+        Waited::Ended(_, status) if status.success() => result.map_err(failed),
         _ => result.and(Err(Errno::EPERM)).map_err(failed),
     }
 }
@@ -212,8 +212,11 @@ impl UserNamespace {
             }
         };
         match wait(Who::Pidfd(child.borrow()))? {
-            Waited::Ended(_, ExitStatus::Exited(0)) => Ok(()),
-            Waited::Ended(_, ExitStatus::Exited(errno)) => Err(Errno::from_number(errno.into())),
+            Waited::Ended(_, status) if status.success() => Ok(()),
+            Waited::Ended(_, status) => {
+                let errno = status.code().map_or(Errno::ECHILD.number(), i32::from);
+                Err(Errno::from_number(errno))
+            }
             _ => Err(Errno::ECHILD),
         }
     }
@@ -305,8 +308,8 @@ fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error<'static>> {
         }
     };
     match wait(Who::Pidfd(child.borrow())).map_err(failed)? {
-        Waited::Ended(_, ExitStatus::Exited(0)) => Ok(()),
-        Waited::Ended(_, ExitStatus::Exited(127)) => Err(failed(Errno::ENOENT)),
+        Waited::Ended(_, status) if status.success() => Ok(()),
+        Waited::Ended(_, status) if status.code() == Some(127) => Err(failed(Errno::ENOENT)),
         _ => Err(Error::because(
             Step::MapUsers,
             program,
