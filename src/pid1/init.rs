@@ -286,7 +286,7 @@ impl Init {
         };
         let reaping = match pidfd.as_ref().map(OwnedFd::borrow) {
             Some(pidfd) if answers_for_status(pidfd) => Reaping::ByKernel(pidfd),
-            _ => Reaping::ByUs,
+            _ => Reaping::ByUs(None),
         };
         // Nothing is to be kept busy by us.
         let _ = fs::chdir(c"/");

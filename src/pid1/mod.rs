@@ -50,8 +50,9 @@ pub(crate) enum Above<'a> {
 /// How children are reaped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reaping<'a> {
-    /// By waiting for them after SIGCHLD. Their CPU time becomes ours, and our parent can read it.
-    ByUs,
+    /// By waiting for them after SIGCHLD. Their CPU time becomes ours, and our parent can read it. The
+    /// end of the command is seen by its pidfd, where there is one, without a signal to read.
+    ByUs(Option<BorrowedFd<'a>>),
     /// By the kernel, since SIGCHLD is ignored: orphans do not wake us up. The command's status is
     /// read from this pidfd (Linux 6.15). The CPU time is lost, and a stop is not reported.
     ByKernel(BorrowedFd<'a>),
@@ -113,7 +114,8 @@ impl Pid1<'_> {
                 Poll::new(self.signals),
                 match self.reaping {
                     Reaping::ByKernel(pidfd) => Poll::for_hangup(pidfd),
-                    Reaping::ByUs => Poll::none(),
+                    Reaping::ByUs(Some(pidfd)) => Poll::new(pidfd),
+                    Reaping::ByUs(None) => Poll::none(),
                 },
                 match self.above {
                     Above::Supervisor(socket) | Above::Owner(Some(socket)) => Poll::new(socket),
@@ -133,6 +135,11 @@ impl Pid1<'_> {
                 let status = reaped_status(pidfd).map_err(failed)?;
                 self.orders.habits.event(Event::Ended(command, status));
                 return Ok(End::Command(status));
+            }
+            if let (true, Reaping::ByUs(_)) = (command_ended, self.reaping) {
+                if let Some(status) = self.reap().map_err(failed)? {
+                    return Ok(End::Command(status));
+                }
             }
             if signal_came {
                 let signal = signal::read(self.signals).map_err(failed)?;
@@ -171,6 +178,10 @@ impl Pid1<'_> {
                     if Some(pid) == self.command {
                         ended = Some(status);
                         self.orders.habits.event(Event::Ended(pid, status));
+                        if !matches!(self.above, Above::Nobody(_)) {
+                            // What is left ends with us.
+                            return Ok(ended);
+                        }
                     } else {
                         self.orders.habits.event(Event::Reaped(pid, status));
                     }
@@ -285,7 +296,7 @@ impl Pid1<'_> {
         }
         match self.reaping {
             // Until we have waited for it, nobody else can have its pid.
-            Reaping::ByUs => signal::kill(command, number),
+            Reaping::ByUs(_) => signal::kill(command, number),
             Reaping::ByKernel(pidfd) => signal::send(pidfd, number),
         }
     }

@@ -25,8 +25,8 @@ pub(crate) enum Report<'a> {
     NeedsForeground,
     /// These mount points were made, and are to be removed after the run.
     Stubs(Records<'a>),
-    /// They are gone again.
-    Clean,
+    /// Some of them could not be removed.
+    Left,
     /// This signal killed the command. pid 1's own exit status cannot tell that from an exit with 128
     /// and the number.
     Killed(u8),
@@ -46,7 +46,7 @@ pub(crate) enum Report<'a> {
 const STOPPED: u8 = b'S';
 const NEEDS_FOREGROUND: u8 = b'T';
 const STUBS: u8 = b'M';
-const CLEAN: u8 = b'C';
+const LEFT: u8 = b'L';
 const KILLED: u8 = b'K';
 const EXECUTED: u8 = b'X';
 const WILL_BE_COMMAND: u8 = b'W';
@@ -64,7 +64,7 @@ impl Report<'_> {
         Some(match (*kind, rest) {
             (STOPPED, []) => Report::Stopped,
             (NEEDS_FOREGROUND, []) => Report::NeedsForeground,
-            (CLEAN, []) => Report::Clean,
+            (LEFT, []) => Report::Left,
             (EXECUTED, []) => Report::Executed,
             (WILL_BE_COMMAND, []) => Report::WillBeCommand,
             (TOOK, []) => Report::Took,
@@ -81,7 +81,7 @@ impl Report<'_> {
         let message: &[u8] = match self {
             Report::Stopped => &[STOPPED],
             Report::NeedsForeground => &[NEEDS_FOREGROUND],
-            Report::Clean => &[CLEAN],
+            Report::Left => &[LEFT],
             Report::Executed => &[EXECUTED],
             Report::WillBeCommand => &[WILL_BE_COMMAND],
             Report::Took => &[TOOK],
@@ -164,34 +164,28 @@ pub(crate) fn send_records<'a>(
     socket: BorrowedFd,
     records: impl Iterator<Item = Record<'a>>,
 ) -> Result<(), Errno> {
-    let mut line = Line::new();
-    line.push(&[STUBS]);
+    // Room for one record with a path of the greatest length.
+    let mut message = [STUBS; 4096 + 512];
+    let mut end = 1;
     for record in records {
-        let length = 21 + record.above.len() + record.name.len();
-        if line.bytes().len() + length > Line::LENGTH_MAX {
-            net::send(socket, line.bytes())?;
-            line = Line::new();
-            line.push(&[STUBS]);
-        }
         let flags = [record.is_directory, record.has_companion, record.is_locked];
         let [directory, companion, locked] = flags.map(u8::from);
         let [inode, device] = record.identity.map(u64::to_ne_bytes);
         let [above, name] =
             [record.above, record.name].map(|text| (text.len() as u16).to_ne_bytes());
         let flags = [directory | companion << 1 | locked << 2];
-        for part in [
-            &inode[..],
-            &device,
-            &flags,
-            &above,
-            &name,
-            record.above,
-            record.name,
-        ] {
-            line.push(part);
+        let head = [&inode[..], &device, &flags, &above, &name];
+        if message.len() - end < 21 + record.above.len() + record.name.len() {
+            net::send(socket, &message[..end])?;
+            end = 1;
+        }
+        for part in head.into_iter().chain([record.above, record.name]) {
+            let room = message.get_mut(end..end + part.len());
+            room.ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(part);
+            end += part.len();
         }
     }
-    net::send(socket, line.bytes())
+    net::send(socket, &message[..end])
 }
 
 /// What the supervisor orders pid 1 to do: one byte.
@@ -247,7 +241,7 @@ mod tests {
         #[test]
         fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
             if let Some(first) = message.first_mut() {
-                *first = *kind.get(b"STMCKXWAYE");
+                *first = *kind.get(b"STMLKXWAYE");
             }
             match Report::parse(&message) {
                 Some(Report::Killed(signal)) => prop_assert!((1..=64).contains(&signal)),

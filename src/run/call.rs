@@ -266,7 +266,7 @@ unsafe fn start_in_user_namespace(
             });
             match mapped {
                 Ok(()) => {
-                    Report::Clean.send(holders.borrow());
+                    Report::Took.send(holders.borrow());
                     // Until it has been entered, or nobody will. It has the host's root and mounts,
                     // so it is gone before a process inside could look at it.
                     let _ = poll(&mut [Poll::new(holders.borrow())], None);
@@ -287,7 +287,7 @@ unsafe fn start_in_user_namespace(
                 // SAFETY: this process does not use it, and must not keep it open.
                 let _ = unsafe { fs::close(peer) };
                 let entered = setns(holder.borrow(), CLONE_NEWUSER);
-                Report::Clean.send(ours.borrow());
+                Report::Took.send(ours.borrow());
                 // The holder closes its end as it ends.
                 let _ = poll(&mut [Poll::for_hangup(ours.borrow())], None);
                 // SAFETY: as above.
@@ -361,7 +361,7 @@ impl<'a> Inside<'a> {
             signals: self.signals.borrow(),
             above: Above::Supervisor(self.supervisor.borrow()),
             command: Some(pid),
-            reaping: Reaping::ByUs,
+            reaping: Reaping::ByUs(None),
             own_group: false,
             terminal: None,
             orders: Orders::plain(),

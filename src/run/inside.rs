@@ -391,7 +391,7 @@ impl<'a> Inside<'a> {
             error.status()
         };
         // SAFETY: this process has one thread, and the command's drops nothing of ours.
-        let (pid, _) = unsafe { start_command(forks, false, &mut (&mut command as Body)) }
+        let (pid, pidfd) = unsafe { start_command(forks, true, &mut (&mut command as Body)) }
             .map_err(|errno| Error::new(Step::Fork, self.command.name(), errno))?;
         self.started = Some(pid);
         self.proc = None;
@@ -426,7 +426,7 @@ impl<'a> Inside<'a> {
             above,
             command: Some(pid),
             // What the kernel reaps is lost to the caller's times(2) and getrusage(2).
-            reaping: Reaping::ByUs,
+            reaping: Reaping::ByUs(pidfd.as_ref().map(OwnedFd::borrow)),
             own_group: !shared,
             terminal: self.jobs.terminal,
             orders: Orders {
@@ -440,6 +440,8 @@ impl<'a> Inside<'a> {
             end_others(self.signals.borrow(), pid1.socket(), chroot.grace, pid)
                 .map_err(|errno| Error::new(Step::Wait, b"what the command left", errno))?;
         }
+        // It goes with this process.
+        forget(pidfd);
         Ok(end)
     }
 
@@ -570,8 +572,8 @@ impl<'a> Inside<'a> {
             });
         }
         // Where something is still mounted, the supervisor sees what is below when we are gone.
-        if stubs.remove(root.borrow()).is_ok() {
-            self.report(Report::Clean);
+        if stubs.remove(root.borrow()).is_err() {
+            self.report(Report::Left);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::mount::stub::{Record, remove_recorded, sweep};
 use crate::process::channel::{self, Order, Report};
 use crate::run::status::Status;
 use crate::sys::fs::Identity;
-use crate::sys::net::{Received, next_length, receive, receive_with_more};
+use crate::sys::net::{receive, receive_with_more};
 use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
 use crate::sys::process::{ExitStatus, Waited, Who, wait};
 use crate::sys::signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH};
@@ -80,7 +80,7 @@ pub(crate) struct Heard {
     /// The command was executed.
     pub(crate) executed: bool,
     made: Vec<Made>,
-    cleaned: bool,
+    has_left: bool,
     killed: Option<u8>,
 }
 
@@ -88,7 +88,7 @@ impl Heard {
     fn take(&mut self, report: Report) {
         match report {
             Report::Executed => self.executed = true,
-            Report::Clean => self.cleaned = true,
+            Report::Left => self.has_left = true,
             Report::Killed(signal) => self.killed = Some(signal),
             Report::Failed(error) => {
                 self.error.get_or_insert(error);
@@ -141,7 +141,7 @@ impl Heard {
         user_namespace: Option<&UserNamespace>,
     ) -> Result<(), Error<'static>> {
         let was_killed = ended.code().is_none();
-        if self.cleaned || self.made.is_empty() && !was_killed {
+        if !self.has_left && !was_killed {
             return Ok(());
         }
         let failed =
@@ -208,15 +208,14 @@ impl Supervisor<'_> {
                 relay.pass_on(keys);
             }
             if inside_spoke {
-                while listening {
-                    // There is often nothing but the end, for which no room is needed.
-                    let received = next_length(self.inside).and_then(|length| {
-                        buffer.resize(length.max(buffer.len()), 0);
-                        match length {
-                            0 => Ok(Received::default()),
-                            _ => receive_with_more(self.inside, &mut buffer),
-                        }
-                    });
+                if buffer.is_empty() {
+                    buffer.resize(channel::LONGEST, 0);
+                }
+                // One at a time, but all that came before the end.
+                let mut more = true;
+                while listening && more {
+                    more = pid1_ended;
+                    let received = receive_with_more(self.inside, &mut buffer);
                     match received {
                         Ok(came) if came.length == 0 => listening = false,
                         Ok(came) => match Report::parse(&buffer[..came.length]) {

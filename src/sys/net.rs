@@ -59,13 +59,6 @@ pub fn receive(socket: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     })
 }
 
-/// `recvfrom(2)` with `MSG_PEEK | MSG_TRUNC`: the length of the message that [`receive`] would give.
-pub fn next_length(socket: BorrowedFd) -> Result<usize, Errno> {
-    let flags = raw::MSG_PEEK | raw::MSG_TRUNC | raw::MSG_DONTWAIT;
-    // SAFETY: no memory is passed.
-    check(unsafe { sc::syscall6(nr::RECVFROM, socket.raw(), 0, 0, flags as usize, 0, 0) })
-}
-
 /// `socket(2)` and `bind(2)`: what the kernel says of devices that come and go
 /// (`NETLINK_KOBJECT_UEVENT`, `netlink(7)`).
 pub fn device_events() -> Result<OwnedFd, Errno> {
