@@ -290,3 +290,22 @@ fn without_a_subreaper_init_says_so_when_asked() {
         assert!(said(&["-v", "true"]).contains("cannot adopt orphans"));
     }
 }
+
+#[test]
+fn the_commands_cpu_time_is_for_the_caller_to_read() {
+    let burn = "1 while (times)[0] < 0.3";
+    for user in users() {
+        for words in [
+            &["init", "--"][..],
+            &["init", "--grace=1", "--"],
+            &["run", "--no-mounts", "/"],
+        ] {
+            let mut bash = command(user, "bash");
+            bash.args(["-c", "TIMEFORMAT=%U; time \"$@\"", "bash"]);
+            bash.arg(rootlet_path()).args(words);
+            let told = end(bash.args(["perl", "-e", burn])).stderr;
+            let seconds: f64 = told.trim().parse().unwrap();
+            assert!(seconds >= 0.29, "{words:?} {user:?}: {told}");
+        }
+    }
+}

@@ -91,12 +91,14 @@ impl GuestCommand {
         }
         let [stdout, stderr] = outputs.each_ref().map(Option::as_ref);
         // The console, for what comes after the command.
-        let mut kept = Vec::from([BorrowedFd::STDIN, BorrowedFd::STDOUT]);
+        let mut kept = Vec::from([0, 1]);
         if let Some(record) = record {
-            kept.push(record.port());
+            kept.push(record.port().number() as u32);
         }
         for output in [stdout, stderr].into_iter().flatten() {
-            kept.extend_from_slice(&output.kept());
+            for descriptor in output.kept() {
+                kept.push(descriptor.number() as u32);
+            }
         }
         let terminal = terminal.as_ref().map(OwnedFd::borrow);
         let around = Around {

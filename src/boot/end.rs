@@ -49,7 +49,7 @@ pub(super) fn end(
 /// A shell of the initramfs on the console's terminal, to look around in.
 fn rescue(record: Option<&Record>) {
     let terminal = console::open_terminal();
-    let port = record.map(Record::port);
+    let port = record.map(|record| record.port().number() as u32);
     let around = Around {
         standard: [(); 3].map(|()| terminal.as_ref().map(OwnedFd::borrow)),
         kept: port.as_slice(),

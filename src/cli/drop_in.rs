@@ -15,37 +15,6 @@ pub(crate) enum Program {
     Catatonit,
 }
 
-/// A number in decimal.
-pub(crate) struct Digits {
-    bytes: [u8; 10],
-    start: usize,
-}
-
-impl Digits {
-    pub(crate) fn of(mut number: u32) -> Digits {
-        let mut digits = Digits {
-            bytes: [0; 10],
-            start: 10,
-        };
-        loop {
-            digits.start -= 1;
-            digits.bytes[digits.start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return digits;
-            }
-        }
-    }
-}
-
-impl core::ops::Deref for Digits {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-}
-
 /// What is said, in the words of the program whose place is taken.
 pub(crate) struct Says<'a> {
     pub(crate) program: Program,
@@ -55,26 +24,31 @@ pub(crate) struct Says<'a> {
 }
 
 impl Says<'_> {
-    fn line(&self, head: &[&[u8]], parts: &[&[u8]]) {
+    /// Writes a line in which each `%` is the next number, and each `$` the next text.
+    fn line(&self, template: &str, mut numbers: &[u32], mut texts: &[&[u8]]) {
         let mut line: Vec<u8> = Vec::new();
-        for part in head.iter().chain(parts) {
-            line.extend_from_slice(part);
+        for byte in template.bytes() {
+            match (byte, numbers, texts) {
+                (b'%', [number, rest @ ..], _) => {
+                    push_number(&mut line, *number);
+                    numbers = rest;
+                }
+                (b'$', _, [text, rest @ ..]) => {
+                    line.extend_from_slice(text);
+                    texts = rest;
+                }
+                _ => line.push(byte),
+            }
         }
         line.push(b'\n');
         write_error(&line);
     }
 
     /// A line of dumb-init, if it is verbose.
-    pub(crate) fn debug(&self, parts: &[&[u8]]) {
+    pub(crate) fn debug(&self, template: &str, number: u32) {
         if self.verbose > 0 {
-            self.line(&[b"[dumb-init] "], parts);
+            self.line(template, &[number], &[]);
         }
-    }
-
-    /// A line of tini: `[WARN  tini (7)] …`.
-    fn tini(&self, level: &[u8], parts: &[&[u8]]) {
-        let pid = Digits::of(id() as u32);
-        self.line(&[b"[", level, b" tini (", &pid, b")] "], parts);
     }
 }
 
@@ -91,148 +65,139 @@ impl Habits for Says<'_> {
         if let Event::NotSent(signal, errno) = event {
             return self.say_not_sent(signal, Errno::from_number(errno).describe().1);
         }
-        match self.program {
-            Program::DumbInit => self.say_as_dumb_init(event),
-            Program::Tini => self.say_as_tini(event),
-            Program::Rootlet | Program::Catatonit => self.say(event),
+        let said = match self.program {
+            Program::DumbInit => self.said_by_dumb_init(event),
+            Program::Tini => self.said_by_tini(event),
+            Program::Rootlet | Program::Catatonit => self.said(event),
+        };
+        if let Some((template, numbers)) = said {
+            self.line(template, &numbers, &[self.command]);
         }
     }
 
     fn failed(&self, error: &Error) -> u8 {
+        let texts = [self.command, error.reason().as_bytes()];
         match self.program {
-            Program::Rootlet => {
-                error.print();
-                error.status()
-            }
-            Program::Tini => {
-                let parts: [&[u8]; 4] = [
-                    b"exec ",
-                    self.command,
-                    b" failed: ",
-                    error.reason().as_bytes(),
-                ];
-                self.tini(b"FATAL", &parts);
-                error.status()
-            }
-            Program::DumbInit => {
-                let parts: [&[u8]; 3] = [self.command, b": ", error.reason().as_bytes()];
-                self.line(&[b"[dumb-init] "], &parts);
-                2
-            }
-            Program::Catatonit => {
-                error.print();
-                1
-            }
+            Program::Rootlet | Program::Catatonit => error.print(),
+            Program::Tini => self.line("[FATAL tini (%)] exec $ failed: $", &[id() as u32], &texts),
+            Program::DumbInit => self.line("[dumb-init] $: $", &[], &texts),
+        }
+        match self.program {
+            Program::Rootlet | Program::Tini => error.status(),
+            Program::DumbInit => 2,
+            Program::Catatonit => 1,
         }
     }
 }
 
+/// A template, and its numbers.
+type Said = Option<(&'static str, [u32; 2])>;
+
 impl Says<'_> {
     fn say_not_sent(&self, signal: u32, reason: &str) {
-        let reason = reason.as_bytes();
+        let (template, number) = match self.program {
+            Program::Rootlet | Program::Catatonit => {
+                ("rootlet: cannot send signal % to the command: $", signal)
+            }
+            Program::DumbInit => ("[dumb-init] cannot send signal % to the command: $", signal),
+            Program::Tini => (
+                "[FATAL tini (%)] Unexpected error when forwarding signal: '$'",
+                id() as u32,
+            ),
+        };
+        self.line(template, &[number], &[reason.as_bytes()]);
         if self.program == Program::Tini {
-            let parts: [&[u8]; 3] = [b"Unexpected error when forwarding signal: '", reason, b"'"];
-            self.tini(b"FATAL", &parts);
             // As tini does: the command of a container ends with that.
             exit(1)
         }
-        let head: &[u8] = match self.program {
-            Program::DumbInit => b"[dumb-init] ",
-            _ => b"rootlet: ",
-        };
-        let signal = Digits::of(signal);
-        let parts: [&[u8]; 4] = [
-            b"cannot send signal ",
-            &signal,
-            b" to the command: ",
-            reason,
-        ];
-        self.line(&[head], &parts);
     }
 
-    fn say(&self, event: Event) {
-        let warn = self.warn_on_reap || self.verbose > 0;
-        let (what, number): (&[u8], u32) = match event {
-            Event::Reaped(pid, _) if warn => (b"reaped the orphan ", pid as u32),
-            _ if self.verbose == 0 => return,
-            Event::Started(pid) => (b"started the command, pid ", pid as u32),
-            Event::HandOver(signal) => {
-                (b"the terminal changed hands, not sent on: signal ", signal)
-            }
-            Event::CannotReap => (b"cannot adopt orphans, pid ", id() as u32),
-            Event::Forwarded(signal) => (b"sent on signal ", signal),
-            Event::NotForwarded(signal) => (b"not sent on: signal ", signal),
-            Event::Ended(_, status) => (b"the command ended with ", status.shell().into()),
-            _ => return,
-        };
-        self.line(&[b"rootlet: "], &[what, &Digits::of(number)]);
-    }
-
-    fn say_as_tini(&self, event: Event) {
-        match event {
-            Event::CannotReap if self.verbose > 0 => self.tini(
-                b"WARN ",
-                &[b"neither pid 1 nor a child subreaper: orphans go to others, so zombie reaping \
-                    won't work. Cure: -s, TINI_SUBREAPER, or be pid 1."],
-            ),
-            Event::Reaped(pid, _) if self.warn_on_reap && self.verbose > 0 => self.tini(
-                b"WARN ",
-                &[b"Reaped zombie process with pid=", &Digits::of(pid as u32)],
-            ),
-            Event::Started(pid) if self.verbose > 1 => {
-                let parts: [&[u8]; 5] = [
-                    b"Spawned child process '",
-                    self.command,
-                    b"' with pid '",
-                    &Digits::of(pid as u32),
-                    b"'",
-                ];
-                self.tini(b"INFO ", &parts);
-            }
-            Event::Forwarded(signal) if self.verbose > 2 => {
-                self.tini(b"DEBUG", &[b"Passing signal: ", &Digits::of(signal)]);
-            }
-            Event::Ended(_, status) if self.verbose > 1 => {
-                let status = Digits::of(status.shell().into());
-                self.tini(b"INFO ", &[b"Main child exited (with status '", &status, b"')"]);
-            }
-            _ => {}
+    fn said(&self, event: Event) -> Said {
+        let is_reaped = matches!(event, Event::Reaped(..));
+        if self.verbose == 0 && !(self.warn_on_reap && is_reaped) {
+            return None;
         }
+        let (template, number) = match event {
+            Event::Reaped(pid, _) => ("rootlet: reaped the orphan %", pid as u32),
+            Event::Started(pid) => ("rootlet: started the command, pid %", pid as u32),
+            Event::HandOver(signal) => (
+                "rootlet: the terminal changed hands, not sent on: signal %",
+                signal,
+            ),
+            Event::CannotReap => ("rootlet: cannot adopt orphans, pid %", id() as u32),
+            Event::Forwarded(signal) => ("rootlet: sent on signal %", signal),
+            Event::NotForwarded(signal) => ("rootlet: not sent on: signal %", signal),
+            Event::Ended(_, status) => {
+                let status = status.shell();
+                ("rootlet: the command ended with %", status.into())
+            }
+            _ => return None,
+        };
+        Some((template, [number, 0]))
     }
 
-    fn say_as_dumb_init(&self, event: Event) {
-        match event {
-            Event::LeadsSession => self.debug(&[b"setsid complete."]),
-            Event::HandOver(signal) => {
-                self.debug(&[b"Ignoring tty hand-off signal ", &Digits::of(signal), b"."]);
-            }
-            Event::Started(pid) => {
-                self.debug(&[b"Child spawned with PID ", &Digits::of(pid as u32), b"."]);
-            }
-            Event::Received(signal) => {
-                self.debug(&[b"Received signal ", &Digits::of(signal), b"."]);
-            }
-            Event::Forwarded(signal) => {
-                let number = Digits::of(signal);
-                self.debug(&[b"Forwarded signal ", &number, b" to children."]);
-            }
-            Event::NotForwarded(signal) => {
-                let number = Digits::of(signal);
-                self.debug(&[
-                    b"Not forwarding signal ",
-                    &number,
-                    b" to children (ignored).",
-                ]);
-            }
-            Event::Reaped(pid, status) | Event::Ended(pid, status) => {
-                let (how, number): (&[u8], u8) = match status.signal() {
-                    Some(signal) => (b" was terminated by signal ", signal),
-                    None => (b" exited with exit status ", status.shell()),
-                };
-                let (pid, number) = (Digits::of(pid as u32), Digits::of(number.into()));
-                self.debug(&[b"A child with PID ", &pid, how, &number, b"."]);
-            }
-            _ => {}
-        }
+    fn said_by_tini(&self, event: Event) -> Said {
+        let (least, template, number) = match event {
+            Event::CannotReap => (
+                1,
+                "[WARN  tini (%)] neither pid 1 nor a child subreaper: orphans go to others, so \
+                 zombie reaping won't work. Cure: -s, TINI_SUBREAPER, or be pid 1.",
+                0,
+            ),
+            Event::Reaped(pid, _) if self.warn_on_reap => (
+                1,
+                "[WARN  tini (%)] Reaped zombie process with pid=%",
+                pid as u32,
+            ),
+            Event::Started(pid) => (
+                2,
+                "[INFO  tini (%)] Spawned child process '$' with pid '%'",
+                pid as u32,
+            ),
+            Event::Forwarded(signal) => (3, "[DEBUG tini (%)] Passing signal: %", signal),
+            Event::Ended(_, status) => (
+                2,
+                "[INFO  tini (%)] Main child exited (with status '%')",
+                status.shell().into(),
+            ),
+            _ => return None,
+        };
+        (self.verbose >= least).then(|| (template, [id() as u32, number]))
     }
+
+    fn said_by_dumb_init(&self, event: Event) -> Said {
+        let (template, number, more) = match event {
+            Event::LeadsSession => ("[dumb-init] setsid complete.", 0, 0),
+            Event::HandOver(signal) => ("[dumb-init] Ignoring tty hand-off signal %.", signal, 0),
+            Event::Started(pid) => ("[dumb-init] Child spawned with PID %.", pid as u32, 0),
+            Event::Received(signal) => ("[dumb-init] Received signal %.", signal, 0),
+            Event::Forwarded(signal) => ("[dumb-init] Forwarded signal % to children.", signal, 0),
+            Event::NotForwarded(signal) => (
+                "[dumb-init] Not forwarding signal % to children (ignored).",
+                signal,
+                0,
+            ),
+            Event::Reaped(pid, status) | Event::Ended(pid, status) => match status.signal() {
+                Some(signal) => (
+                    "[dumb-init] A child with PID % was terminated by signal %.",
+                    pid as u32,
+                    signal.into(),
+                ),
+                None => (
+                    "[dumb-init] A child with PID % exited with exit status %.",
+                    pid as u32,
+                    status.shell().into(),
+                ),
+            },
+            _ => return None,
+        };
+        (self.verbose > 0).then_some((template, [number, more]))
+    }
+}
+
+fn push_number(line: &mut Vec<u8>, number: u32) {
+    if number > 9 {
+        push_number(line, number / 10);
+    }
+    line.push(b'0' + (number % 10) as u8);
 }

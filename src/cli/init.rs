@@ -3,7 +3,7 @@
 use rootlet::sys::BorrowedFd;
 use rootlet::{Error, Init, Step};
 
-use crate::cli::drop_in::{Digits, Program, Says};
+use crate::cli::drop_in::{Program, Says};
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
 use crate::cli::{VERSION, print, print_to};
@@ -136,19 +136,18 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
         command: operands.first().copied().unwrap_or_default(),
     };
     if program == Program::DumbInit && variable(b"DUMB_INIT_DEBUG") == Some(b"1") {
-        says.debug(&[b"Running in debug mode."]);
+        says.debug("[dumb-init] Running in debug mode.", 0);
     }
     let status = init.run(&says)?;
     if program == Program::DumbInit {
         if !session {
             // It sends this to the command, which has ended, and says so.
-            says.debug(&[b"Forwarded signal 15 to children."]);
+            says.debug("[dumb-init] Forwarded signal % to children.", 15);
         }
-        says.debug(&[
-            b"Child exited with status ",
-            &Digits::of(status.into()),
-            b". Goodbye.",
-        ]);
+        says.debug(
+            "[dumb-init] Child exited with status %. Goodbye.",
+            status.into(),
+        );
     }
     Ok(status)
 }
@@ -214,17 +213,16 @@ fn signal(text: &[u8]) -> Option<u8> {
             .filter(|number| (1..=64).contains(number));
     }
     let name = text.strip_prefix(b"SIG").unwrap_or(text);
-    if let Some(offset) = name.strip_prefix(b"RT") {
+    let real_time = [(b"RTMIN", 34u32), (b"RTMAX", 64)];
+    let strip = |(end, base): (&[u8; 5], u32)| Some((base, name.strip_prefix(end)?));
+    if let Some((base, offset)) = real_time.into_iter().find_map(strip) {
         let number = match offset {
-            b"MIN" => 34,
-            b"MAX" => 64,
-            [b'M', b'I', b'N', b'+', offset @ ..] => number(offset)?.checked_add(34)?,
-            [b'M', b'A', b'X', b'-', offset @ ..] => 64u32.checked_sub(number(offset)?)?,
+            [] => base,
+            [b'+', offset @ ..] => base.wrapping_add(number(offset)?),
+            [b'-', offset @ ..] => base.wrapping_sub(number(offset)?),
             _ => return None,
         };
-        return u8::try_from(number)
-            .ok()
-            .filter(|number| (34..=64).contains(number));
+        return (34..=64).contains(&number).then_some(number as u8);
     }
     let index = NAMES.iter().position(|known| known.as_bytes() == name)?;
     Some(index as u8 + 1)

@@ -43,8 +43,7 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
         [b"help", word, ..] => wrong(word, "there is no such role"),
         [word @ b"--", ..] => wrong(
             word,
-            "only the first process of a pid namespace takes it so: give the role (rootlet init -- \
-             COMMAND), or the name of the init it is for (docker-init, podman-init)",
+            "as pid 1 it is for init; else write: rootlet init -- COMMAND, or call it podman-init",
         ),
         [word, ..] if word.starts_with(b"-") => wrong(
             word,

@@ -109,6 +109,10 @@ impl Family {
     /// The kernel's greatest number of processes (`PID_MAX_LIMIT`).
     const MOST: usize = 4 << 20;
 
+    fn members(&self) -> &[i32] {
+        self.pids.get(..self.count).unwrap_or_default()
+    }
+
     fn add(&mut self, pid: i32) {
         if let Some(place) = self.pids.get_mut(self.count) {
             *place = pid;
@@ -163,12 +167,13 @@ fn signal_descendants(number: u32) -> bool {
     if !family.add_children(id()) {
         return false;
     }
-    let mut parent = 0;
-    while parent < family.count {
-        family.add_children(family.pids[parent]);
-        parent += 1;
+    let mut parents = 0;
+    while let Some(parent) = family.members().get(parents) {
+        let parent = *parent;
+        family.add_children(parent);
+        parents += 1;
     }
-    for pid in family.pids[..family.count].iter().rev() {
+    for pid in family.members().iter().rev() {
         let _ = signal::kill(*pid, number);
     }
     true

@@ -78,8 +78,8 @@ enum Grouping {
 pub(crate) struct Around<'a> {
     /// The command's standard descriptors, where they are not ours.
     pub(crate) standard: [Option<BorrowedFd<'a>>; 3],
-    /// These stay open in the init.
-    pub(crate) kept: &'a [BorrowedFd<'a>],
+    /// The descriptors with these numbers stay open in the init.
+    pub(crate) kept: &'a [u32],
 }
 
 impl Deref for Init {
@@ -243,8 +243,9 @@ impl Init {
         if let Some(signal) = self.parent_death {
             set_parent_death_signal(signal).map_err(failed)?;
         }
+        let is_pid1 = id() == 1;
         let is_reaper = match self.subreaper {
-            _ if id() == 1 => true,
+            _ if is_pid1 => true,
             true => become_subreaper().is_ok(),
             false => is_subreaper(),
         };
@@ -263,7 +264,7 @@ impl Init {
         let may_stop = jobs.terminal.is_some();
         // Nobody reads the CPU time of a container's pid 1.
         let may_auto_reap =
-            id() == 1 && !may_stop && !habits.wants_orphans() && can_tell_reaped_status();
+            is_pid1 && !may_stop && !habits.wants_orphans() && can_tell_reaped_status();
         set_sigchld(false);
         let (command, pidfd) = match self.words.is_empty() {
             true => (None, None),
@@ -292,9 +293,13 @@ impl Init {
         let _ = fs::chdir(c"/");
         let pidfd = pidfd.as_ref().map(OwnedFd::borrow);
         let terminal = jobs.terminal.map(|terminal| terminal.descriptor);
-        let stderr = Some(BorrowedFd::STDERR);
-        let ours = [Some(signals.borrow()), pidfd, terminal, stderr].into_iter();
-        let ours = ours.chain(around.standard).flatten();
+        let own = [
+            Some(signals.borrow()),
+            Some(BorrowedFd::STDERR),
+            pidfd,
+            terminal,
+        ];
+        let mut ours = own.into_iter().chain(around.standard).flatten();
         // The command has the standard descriptors now, and the reader of a pipe waits for us too.
         let first = match command {
             Some(_) => 0,
@@ -304,7 +309,7 @@ impl Init {
             stderr::release();
         }
         // A file that is kept busy is no reason to end.
-        let _ = close_from(first, ours.chain(around.kept.iter().copied()));
+        let _ = close_from(first, &mut ours, around.kept);
 
         let mut pid1 = Pid1 {
             signals: signals.borrow(),

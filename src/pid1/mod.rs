@@ -178,8 +178,8 @@ impl Pid1<'_> {
                     if Some(pid) == self.command {
                         ended = Some(status);
                         self.orders.habits.event(Event::Ended(pid, status));
-                        if !matches!(self.above, Above::Nobody(_)) {
-                            // What is left ends with us.
+                        // Who ended with it is nobody's loss, unless each is to be reported.
+                        if !self.orders.habits.wants_orphans() {
                             return Ok(ended);
                         }
                     } else {

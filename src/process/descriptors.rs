@@ -19,20 +19,23 @@ const MOST_OURS: usize = 16;
 pub(crate) fn close_all_but_these<'a>(
     ours: impl IntoIterator<Item = BorrowedFd<'a>>,
 ) -> Result<(), Error<'static>> {
-    close_from(3, ours)
+    close_from(3, &mut ours.into_iter(), &[])
 }
 
-/// Closes every descriptor from `first` on but `ours`.
+/// Closes every descriptor from `first` on but `ours` and `given`.
 pub(crate) fn close_from<'a>(
     first: u32,
-    ours: impl IntoIterator<Item = BorrowedFd<'a>>,
+    ours: &mut dyn Iterator<Item = BorrowedFd<'a>>,
+    given: &[u32],
 ) -> Result<(), Error<'static>> {
     let mut kept = [NONE; MOST_OURS];
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
     }
-    let next = |first| kept.into_iter().filter(|number| *number >= first).min();
-    close_others(first, &next)
+    close_others(first, &|first| {
+        let kept = kept.iter().chain(given).copied();
+        kept.filter(|number| *number >= first).min()
+    })
 }
 
 /// Closes every descriptor but the standard ones and those that are kept: `next` gives the smallest of

@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
+use crate::sys::memory::Page;
 use crate::sys::process::{StringArray, execve, id, pidfd_open};
 use crate::sys::{BorrowedFd, Errno, fs, split};
 use crate::text::name::Name;
@@ -56,6 +57,7 @@ fn pidfd_inode() -> Option<u64> {
 }
 
 /// The variable that names this process.
+#[inline(never)]
 fn naming_us((name, number): Recipient) -> Option<Short> {
     let mut variable = Short::new();
     variable.push(name);
@@ -106,32 +108,22 @@ impl<'a> Command<'a> {
     }
 
     /// Becomes the command; returns only when that fails.
-    pub(crate) fn execute(&mut self) -> Error<'a> {
-        let mut named = [const { None }; 3];
-        for ((named, index), recipient) in named.iter_mut().zip(self.recipients).zip(RECIPIENTS) {
-            *named = index.and_then(|index| Some((index, naming_us(recipient)?)));
-        }
-        let mut variables = [(0, c""); 3];
-        let mut count = 0;
-        for (index, variable) in named.iter().flatten() {
-            variables[count] = (*index, variable.as_c_str());
-            count += 1;
-        }
-        let mut environment = core::mem::take(&mut self.environment);
-        let error = environment.replaced(&variables[..count], &mut |environment| {
-            self.search(environment)
-        });
-        self.environment = environment;
-        error
-    }
-
+    ///
     /// A name with a slash is the path. Any other is tried in each directory of PATH: what cannot
     /// be there is passed over, what is there but forbidden is remembered in case nothing better
     /// follows, any other failure ends the search.
-    fn search(&mut self, environment: &StringArray) -> Error<'a> {
+    pub(crate) fn execute(&mut self) -> Error<'a> {
+        for (index, recipient) in self.recipients.into_iter().zip(RECIPIENTS) {
+            let variable = index.and_then(|_| naming_us(recipient));
+            if let (Some(index), Some(variable)) = (index, variable) {
+                // Not the allocator's memory, as after any fork.
+                let variable = Page::new(variable).leak();
+                self.environment.replace(index, variable.as_c_str());
+            }
+        }
         let name = self.name.to_bytes();
         if name.contains(&b'/') {
-            return match self.try_path(self.name, environment) {
+            return match self.try_path(self.name) {
                 Failed::Shell(errno) => Error::new(Step::Execute, SHELL.to_bytes(), errno),
                 Failed::Program(errno) => Error::new(step(self.name, errno), name, errno),
             };
@@ -155,7 +147,7 @@ impl<'a> Command<'a> {
                 Err(Errno::ENAMETOOLONG) => continue,
                 Err(errno) => return Error::new(Step::Execute, name, errno),
             }
-            let errno = match self.try_path(path.as_c_str(), environment) {
+            let errno = match self.try_path(path.as_c_str()) {
                 Failed::Shell(errno) => return Error::new(Step::Execute, SHELL.to_bytes(), errno),
                 Failed::Program(errno) => errno,
             };
@@ -178,16 +170,15 @@ impl<'a> Command<'a> {
     }
 
     /// One path; a script without `#!` goes to the shell, as POSIX asks. Returns only on failure.
-    fn try_path(&mut self, path: &CStr, environment: &StringArray) -> Failed {
-        let errno = execve(path, &self.arguments, environment);
+    fn try_path(&mut self, path: &CStr) -> Failed {
+        let errno = execve(path, &self.arguments, &self.environment);
         if errno != Errno::ENOEXEC || is_program(path) {
             return Failed::Program(errno);
         }
+        let environment = &self.environment;
         let errno = self
             .shell_arguments
-            .replaced(&[(1, path)], &mut |arguments| {
-                execve(SHELL, arguments, environment)
-            });
+            .replaced(1, path, |arguments| execve(SHELL, arguments, environment));
         Failed::Shell(errno)
     }
 }

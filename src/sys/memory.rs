@@ -51,6 +51,18 @@ impl<T> Page<T> {
     }
 }
 
+impl<T> Page<T> {
+    /// Keeps the value until the process ends.
+    pub fn leak(self) -> &'static T
+    where
+        T: 'static,
+    {
+        let page = core::mem::ManuallyDrop::new(self);
+        // SAFETY: the value was written in `new`, and is never dropped.
+        unsafe { &*page.0.as_ptr() }
+    }
+}
+
 /// What does not begin where a page does is no mapping of ours.
 const OFFSET: usize = 64;
 

@@ -74,7 +74,6 @@ pub unsafe fn fork(namespaces: u32) -> Result<Fork, Errno> {
 }
 
 /// C strings as execve(2) takes them: pointers, with a null at the end.
-#[derive(Default)]
 pub struct StringArray<'a> {
     pointers: Vec<*const c_char>,
     strings: PhantomData<&'a CStr>,
@@ -101,19 +100,17 @@ impl<'a> StringArray<'a> {
         }
     }
 
-    /// Calls `with` while other strings stand in the places of some of these. Allocates nothing.
+    /// Calls `with` while another string stands in the place of one of these. Allocates nothing.
     pub fn replaced<R>(
         &mut self,
-        strings: &[(usize, &CStr)],
-        with: &mut dyn FnMut(&StringArray) -> R,
+        index: usize,
+        string: &CStr,
+        with: impl FnOnce(&StringArray) -> R,
     ) -> R {
-        let [(index, string), rest @ ..] = strings else {
-            return with(self);
-        };
         assert!(index + 1 < self.pointers.len(), "the null stays");
-        let before = core::mem::replace(&mut self.pointers[*index], string.as_ptr());
-        let result = self.replaced(rest, with);
-        self.pointers[*index] = before;
+        let before = core::mem::replace(&mut self.pointers[index], string.as_ptr());
+        let result = with(self);
+        self.pointers[index] = before;
         result
     }
 }

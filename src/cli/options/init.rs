@@ -143,8 +143,7 @@ pub const ROLE: Role = Role {
     ],
     end: &[
         "Called as tini, tini-static, docker-init, dumb-init, catatonit or podman-init it takes that \
-         program's options and environment variables, and has its habits. As the first process of \
-         a pid namespace it takes '-- COMMAND' under any name.",
+         program's options and environment variables, and has its habits.",
         EXIT_STATUS,
     ],
     paragraph: "Every signal that can be passed on reaches COMMAND, once, real-time signals too. On a \
