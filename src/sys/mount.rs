@@ -10,9 +10,9 @@ use super::{BorrowedFd, Errno, OwnedFd, check, done};
 
 pub use linux_raw_sys::general::{
     MNT_DETACH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_BIND,
-    MS_DIRSYNC, MS_LAZYTIME, MS_MOVE, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID,
-    MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SILENT, MS_SLAVE, MS_STRICTATIME,
-    MS_SYNCHRONOUS, UMOUNT_NOFOLLOW,
+    MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_MOVE, MS_NOATIME, MS_NODEV,
+    MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_RDONLY, MS_REC, MS_RELATIME,
+    MS_REMOUNT, MS_SILENT, MS_SLAVE, MS_STRICTATIME, MS_SYNCHRONOUS, UMOUNT_NOFOLLOW,
 };
 
 /// `open_tree(2)` with `OPEN_TREE_CLONE`, Linux 5.2: a copy of the mount at `path`, attached
@@ -75,11 +75,36 @@ fn move_between(
     })
 }
 
-/// `mount_setattr(2)`, Linux 5.12: sets and clears `MOUNT_ATTR_*` flags of a tree.
+/// `MOUNT_ATTR_*` for `MS_*`.
+fn attributes(flags: u32) -> u64 {
+    const SAME: u32 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    let others = [
+        (MS_NOATIME, raw::MOUNT_ATTR_NOATIME),
+        (MS_STRICTATIME, raw::MOUNT_ATTR_STRICTATIME),
+        (MS_NODIRATIME, raw::MOUNT_ATTR_NODIRATIME),
+        (MS_NOSYMFOLLOW, raw::MOUNT_ATTR_NOSYMFOLLOW),
+    ];
+    let mut attributes = flags & SAME;
+    for (flag, attribute) in others {
+        if flags & flag != 0 {
+            attributes |= attribute;
+        }
+    }
+    u64::from(attributes)
+}
+
+/// `mount_setattr(2)`, Linux 5.12: sets and clears flags of a tree, `MS_*` of those that a mount has
+/// by itself.
 pub fn mount_setattr(tree: BorrowedFd, set: u32, clear: u32, recursive: bool) -> Result<(), Errno> {
+    const TIMES: u32 = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
+    let times = match set & TIMES {
+        0 => 0,
+        _ => raw::MOUNT_ATTR__ATIME,
+    };
     let attributes = raw::mount_attr {
-        attr_set: u64::from(set),
-        attr_clr: u64::from(clear),
+        attr_set: attributes(set),
+        // Of these there is always one.
+        attr_clr: attributes(clear) | u64::from(times),
         propagation: 0,
         userns_fd: 0,
     };
