@@ -151,7 +151,7 @@ mod text;
 mod tty;
 mod user;
 
-pub use boot::boot;
+pub use boot::{boot, boot_with};
 pub use chroot::Chroot;
 pub use error::Error;
 #[doc(hidden)]
