@@ -298,6 +298,8 @@ fn a_root_that_is_not_there_is_told_with_what_is() {
          rootlet:   /dev/vda\n\
          rootlet:   /dev/vda1 ext4 UUID={FIRST_UUID} LABEL=alpha beta PARTUUID={} PARTLABEL=first\n\
          rootlet:   /dev/vda2 ext2 UUID={SECOND_UUID} LABEL=gamma PARTUUID={} PARTLABEL=the second\n\
+         rootlet: these file systems are known: ext2 ext3 ext4 erofs f2fs nilfs2 xfs squashfs vfat \
+         exfat ntfs romfs cramfs bcachefs jfs iso9660 udf btrfs reiserfs\n\
          rootlet: cannot find the root device UUID=0a0b0c0d-0000-0000-0000-000000000000: \
          it did not appear in time\n",
         FIRST_PARTUUID.to_lowercase(),

@@ -216,7 +216,7 @@ fn what_is_on_a_disk_and_is_not_known_is_told() {
     let over = boot(&initramfs, "root=LABEL=x rootwait=1", &[image]);
     over.says(&[
         "rootlet:   /dev/vda\n",
-        "rootlet: UUIDs and labels are known of ext2 ext3 ext4 erofs f2fs nilfs2 xfs ",
+        "rootlet: these file systems are known: ext2 ext3 ext4 erofs f2fs nilfs2 xfs ",
     ]);
 }
 

@@ -99,7 +99,7 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
         ..
     } = wanted
     {
-        say(&[b"UUIDs and labels are known of", format::KNOWN.as_bytes()]);
+        say(&[b"these file systems are known:", format::KNOWN.as_bytes()]);
     }
     Err(Error::because(Step::FindRoot, root, why))
 }
