@@ -7,11 +7,12 @@ use std::string::String;
 
 use crate::boot::cmdline::CommandLine;
 use crate::boot::command::strings;
+use crate::boot::device::device_number;
 use crate::boot::disk::Read;
-use crate::boot::disk::partition::{Partition, partuuid_and_offset};
+use crate::boot::disk::partition::{Known, Partition, partuuid_and_offset};
 use crate::boot::disk::superblock::Superblock;
 use crate::boot::fstab;
-use crate::boot::modules::modules;
+use crate::boot::modules;
 use crate::boot::network::address;
 use crate::mount::remount::Lines;
 use crate::mount::{Mount, Source};
@@ -117,6 +118,10 @@ pub fn boot(text: &[u8]) {
     if let Some(value) = number(text) {
         assert_eq!(String::from_utf8_lossy(text).parse(), Ok(value));
     }
+    if let Some((major, minor)) = device_number(text) {
+        let plain = format!("{major}:{minor}");
+        assert_eq!(device_number(plain.as_bytes()), Some((major, minor)));
+    }
     if let Some((uuid, offset)) = partuuid_and_offset(text) {
         assert!(text.starts_with(uuid) && offset > i32::MIN);
     }
@@ -144,6 +149,22 @@ fn command_line(text: &[u8]) {
         }
     }
     assert_eq!(line.for_init, for_init.unwrap_or_default());
+    // What a module gets is what stood there.
+    let mut parameters = Vec::new();
+    line.push_module_parameters(b"a", &mut parameters);
+    let given = CommandLine::new(&parameters);
+    let mut rest = skip_spaces(&text);
+    while !rest.is_empty() {
+        let (name, value, after) = next_arg(rest);
+        rest = after;
+        match name.strip_prefix(b"a.") {
+            _ if name == b"--" && value.is_none() => break,
+            Some(name) if name.len() > 1 && name.iter().all(u8::is_ascii_alphanumeric) => {
+                assert!(given.has(name) || parameters.contains(&b'"'), "{text:?}");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// `next_arg` of the kernel's `lib/cmdline.c`, on text where a NUL ends a string.
@@ -271,34 +292,39 @@ pub fn disk(data: &[u8]) {
         })
     }
     let disk_size = 1 << (parameter(0) % 64);
-    if let Some(found) = limited(byte, 3 + 128, disk_size, Superblock::read) {
+    if let Some(found) = limited(byte, 200, disk_size, |read| {
+        Superblock::read(read, disk_size)
+    }) {
         let (uuid, label) = (found.uuid.bytes(), found.label.bytes());
-        assert_eq!(found.has_uuid(&uuid.to_ascii_uppercase()), !uuid.is_empty());
-        assert_eq!(found.has_label(label), !label.is_empty());
-        assert!(!found.has_uuid(&[uuid, b"0"].concat()));
-        assert!(!found.has_label(&[label, b"0"].concat()));
-        assert!(
-            uuid.iter()
-                .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
+        assert_eq!(
+            found.uuid.is_uuid(&uuid.to_ascii_uppercase()),
+            !uuid.is_empty()
         );
+        assert_eq!(found.label.is(label), !label.is_empty());
+        assert!(!found.uuid.is_uuid(&[uuid, b"0"].concat()));
+        assert!(!found.label.is(&[label, b"0"].concat()));
     }
     let block_size = match parameter(1) {
         0..16 => 512 << parameter(1),
         byte => u32::from(byte) * 16_843_009,
     };
     let number = u32::from(parameter(2)) << (parameter(3) % 32);
-    let found = limited(byte, 3, disk_size, |read| {
-        Partition::read(read, block_size, number)
-    });
+    let known = Known {
+        number,
+        start: u64::from(block_size) << (parameter(4) % 16),
+        disk_size,
+        block_size: block_size.into(),
+    };
+    let found = limited(byte, 5, disk_size, |read| Partition::read(read, known));
     if let Some(found) = found {
         let (uuid, label) = (found.uuid.bytes(), found.label.bytes());
         assert!(std::str::from_utf8(label).is_ok());
         assert_eq!(
-            found.has_partuuid(&uuid.to_ascii_uppercase()),
+            found.uuid.is_uuid(&uuid.to_ascii_uppercase()),
             !uuid.is_empty()
         );
-        assert_eq!(found.has_partlabel(label), !label.is_empty());
-        assert!(!found.has_partuuid(&[uuid, b"0"].concat()));
+        assert_eq!(found.label.is(label), !label.is_empty());
+        assert!(!found.uuid.is_uuid(&[uuid, b"0"].concat()));
     }
 }
 

@@ -154,9 +154,9 @@ mod text;
 mod tty;
 mod user;
 
-pub use boot::boot;
 #[doc(hidden)]
 pub use boot::is_first_of_initramfs;
+pub use boot::{boot, boot_with};
 pub use chroot::Chroot;
 pub use error::Error;
 #[doc(hidden)]

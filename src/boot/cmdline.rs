@@ -58,6 +58,28 @@ impl CommandLine {
         names.iter().find(|name| is_same(&last.name, name)).copied()
     }
 
+    /// Appends the parameters of a module: `MODULE.NAME=VALUE` here is `NAME=VALUE` for the module,
+    /// with quotes again around a value that has blanks.
+    pub(crate) fn push_module_parameters(&self, module: &[u8], text: &mut Vec<u8>) {
+        for Parameter { name, value } in &self.parameters {
+            let Some(dot) = name.iter().position(|byte| *byte == b'.') else {
+                continue;
+            };
+            if is_same(&name[..dot], module) {
+                text.push(b' ');
+                text.extend_from_slice(&name[dot + 1..]);
+                if let Some(value) = value {
+                    // Quotes that are not around all of it are still in it.
+                    let was_quoted = value.iter().any(is_space) && !value.contains(&b'"');
+                    let quote: &[u8] = if was_quoted { b"\"" } else { b"" };
+                    for part in [b"=", quote, value, quote] {
+                        text.extend_from_slice(part);
+                    }
+                }
+            }
+        }
+    }
+
     fn last(&self, names: &[&[u8]]) -> Option<&Parameter> {
         self.parameters
             .iter()
@@ -81,10 +103,13 @@ fn is_same(name: &[u8], other: &[u8]) -> bool {
     name.iter().map(plain).eq(other.iter().map(plain))
 }
 
+/// The kernel's isspace(), for which a no-break space is one too.
+fn is_space(byte: &u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ' | 0xa0)
+}
+
 /// The first parameter of the text, and what follows it.
 fn next(text: &[u8]) -> Option<(Parameter, &[u8])> {
-    // The kernel's isspace(), for which a no-break space is one too.
-    let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ' | 0xa0);
     let start = text.iter().position(|byte| !is_space(byte))?;
     let mut text = &text[start..];
     let mut in_quotes = false;
@@ -174,6 +199,26 @@ mod tests {
         let line = read("=a=b =c =");
         assert_eq!(line.value(b"=a"), Some(&b"b"[..]));
         assert!(line.has(b"=c") && line.has(b"="));
+    }
+
+    #[test]
+    fn parameters_of_a_module_are_its_own() {
+        let line = read(
+            "loop.max_loop=3 loop.hw-queue-depth=\"a b\" loop2.x=1 a-b.c a_b.d= .e=1 x.loop.y=1 \
+             LOOP.z=1 loop.in=a\"b c\"d -- loop.not=1",
+        );
+        let of = |module: &[u8]| {
+            let mut text = b"first=1".to_vec();
+            line.push_module_parameters(module, &mut text);
+            String::from_utf8(text).unwrap()
+        };
+        assert_eq!(
+            of(b"loop"),
+            "first=1 max_loop=3 hw-queue-depth=\"a b\" in=a\"b c\"d"
+        );
+        assert_eq!(of(b"a_b"), "first=1 c d=");
+        assert_eq!(of(b"a-b"), "first=1 c d=");
+        assert_eq!(of(b"none"), "first=1");
     }
 
     #[test]

@@ -5,8 +5,7 @@ use core::cell::Cell;
 
 use crate::boot::cmdline::CommandLine;
 use crate::boot::events::Events;
-use crate::boot::port::{self, Record};
-use crate::boot::relay::{self, Output};
+use crate::boot::port::{self, Output, Record};
 use crate::boot::sysfs::read_optional;
 use crate::boot::{fstab, mount_all, parts};
 use crate::error::{Error, Step};
@@ -79,7 +78,7 @@ impl GuestCommand {
         let terminal = open_terminal(line, events)?;
         let open = |parameter, flags| port::open(line, parameter, flags, events);
         let stdin = open(b"rootlet.stdin", fs::O_RDONLY)?;
-        let stdin = stdin.map(relay::input).transpose()?;
+        let stdin = stdin.map(port::input).transpose()?;
         let mut outputs = [None, None];
         for (output, parameter) in outputs
             .iter_mut()
@@ -146,14 +145,14 @@ fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>,
         return Ok(None);
     };
     let path = Name::new(&[b"/dev/", name].concat());
-    let mut errno = Errno::ENOENT;
+    let errno = Cell::new(Errno::ENOENT);
     let terminal = events.wait(Some(clock() + PATIENCE), || {
         let flags = fs::O_RDWR | fs::O_NOCTTY;
         let opened = fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0);
-        opened.map_err(|why| errno = why).ok()
+        opened.map_err(|why| errno.set(why)).ok()
     })?;
     let Some(terminal) = terminal else {
-        return Err(Error::new(Step::OpenTerminal, path.bytes(), errno).into_owned());
+        return Err(Error::new(Step::OpenTerminal, path.bytes(), errno.get()).into_owned());
     };
     let size = line.value(b"rootlet.size").unwrap_or_default();
     let mut numbers = split(size, b'x').map(number);

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::boot::cmdline::CommandLine;
-use crate::boot::disk::partition::{Partition, partuuid_and_offset};
+use crate::boot::disk::format;
+use crate::boot::disk::partition::{Known, Partition, partuuid_and_offset};
 use crate::boot::disk::superblock::Superblock;
 use crate::boot::events::Events;
 use crate::boot::sysfs::{names_in, read_attribute};
@@ -11,7 +12,7 @@ use crate::error::{Error, Step};
 use crate::sys::fs::write_all;
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::tty::settings;
-use crate::sys::{BorrowedFd, OwnedFd, fs};
+use crate::sys::{BorrowedFd, OwnedFd, fs, split, system};
 use crate::text::name::Name;
 use crate::text::number::number;
 use crate::text::path::split_last;
@@ -20,19 +21,39 @@ use crate::text::path::split_last;
 pub(super) struct Device {
     pub(super) path: Name,
     pub(super) superblock: Option<Superblock>,
+    /// So are the others of its file system.
+    is_complete: bool,
 }
 
 /// How long is waited, in seconds, where the command line does not say.
 const PATIENCE: u64 = 10;
 
-/// Finds the device, waiting for it: ten seconds, or as `rootwait` says.
+/// Finds the device, waiting for it: ten seconds, or as `rootwait` says. What is on it is a file
+/// system, if it is anything that is known.
 pub(super) fn find(
     line: &CommandLine,
     root: &[u8],
     events: &Events,
 ) -> Result<Device, Error<'static>> {
+    let device = search(line, root, events)?;
+    if let Some(Superblock {
+        kind,
+        is_file_system: false,
+        ..
+    }) = device.superblock
+    {
+        say(&[b"on ", device.path.bytes(), b" is ", kind.as_bytes()]);
+        let why = "it is a member of a RAID, a volume group or the like, and no file system \
+                   (wipefs removes an old mark)";
+        return Err(Error::because(Step::FindRoot, root, why));
+    }
+    Ok(device)
+}
+
+fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Error<'static>> {
     let wanted = Wanted::new(root);
-    if let Some(device) = wanted.look() {
+    let look = || wanted.look().filter(|device| device.is_complete);
+    if let Some(device) = look() {
         return Ok(device);
     }
     say(&[b"waiting for the root device ", root]);
@@ -48,7 +69,7 @@ pub(super) fn find(
         // How long it takes is shown in place, by who can.
         let next = is_terminal.then(|| clock() + NANOSECONDS);
         let next = [until, next].into_iter().flatten().min();
-        if let Some(device) = events.wait(next, || wanted.look())? {
+        if let Some(device) = events.wait(next, look)? {
             return Ok(device);
         }
         if next == until {
@@ -56,107 +77,206 @@ pub(super) fn find(
         }
         show_seconds((clock() - start) / NANOSECONDS);
     }
-    let names = names_in(BLOCK);
-    let mut devices = names.iter().filter(|name| !is_empty(name)).peekable();
-    match devices.peek() {
+    let mut why = "it did not appear in time";
+    if let Some(device) = wanted.look() {
+        let flags = line.value(b"rootflags").unwrap_or_default();
+        if split(flags, b',').any(|flag| flag == b"degraded") {
+            return Ok(device);
+        }
+        why = "not all devices of its file system appeared in time";
+    }
+    let names = devices();
+    let mut there = names.iter().filter(|name| !is_empty(name)).peekable();
+    match there.peek() {
         Some(_) => say(&[b"these block devices are there:"]),
         None => say(&[b"there is no block device"]),
     }
-    for name in devices {
-        describe(name);
+    for name in there {
+        describe(name, &names);
     }
-    let why = "it did not appear in time";
+    if let Wanted::Tag {
+        tag: Tag::Uuid | Tag::Label,
+        ..
+    } = wanted
+    {
+        say(&[b"these file systems are known:", format::KNOWN.as_bytes()]);
+    }
     Err(Error::because(Step::FindRoot, root, why))
 }
 
-const BLOCK: &core::ffi::CStr = c"/sys/class/block";
-
-/// What `root=` says, in the kernel's words and those of other initramfs programs.
-enum Wanted<'a> {
-    Path(Name),
-    MajorMinor(&'a [u8]),
-    Uuid(&'a [u8]),
-    Label(&'a [u8]),
-    /// And how much further in the table the partition is.
-    PartUuid(&'a [u8], i32),
-    PartLabel(&'a [u8]),
+/// The names of all block devices.
+fn devices() -> Vec<Vec<u8>> {
+    names_in(c"/sys/class/block")
 }
 
-impl Wanted<'_> {
-    fn new(root: &[u8]) -> Wanted<'_> {
-        let after = |prefixes: [&[u8]; 2]| {
-            let mut prefixes = prefixes.into_iter();
-            prefixes.find_map(|prefix| root.strip_prefix(prefix))
+/// What `root=` says, in the kernel's words and those of other initramfs programs.
+enum Wanted {
+    Path(Name),
+    Number((u32, u32)),
+    Tag {
+        tag: Tag,
+        value: Vec<u8>,
+        /// How much further in the table the partition is.
+        offset: i32,
+    },
+}
+
+/// What a device is named by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tag {
+    Uuid,
+    Label,
+    PartUuid,
+    PartLabel,
+}
+
+const TAGS: [(Tag, &[u8]); 4] = [
+    (Tag::Uuid, b"uuid"),
+    (Tag::Label, b"label"),
+    (Tag::PartUuid, b"partuuid"),
+    (Tag::PartLabel, b"partlabel"),
+];
+
+/// `\xHH` is a byte: so udev writes what cannot stand in its links' names.
+fn unescape(mut text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    while let [byte, rest @ ..] = text {
+        text = rest;
+        let mut byte = *byte;
+        if let [b'x', high, low, rest @ ..] = rest {
+            if let (b'\\', Some(high), Some(low)) = (byte, digit(*high), digit(*low)) {
+                byte = (high << 4 | low) as u8;
+                text = rest;
+            }
+        }
+        plain.push(byte);
+    }
+    plain
+}
+
+fn digit(byte: u8) -> Option<u32> {
+    char::from(byte).to_digit(16)
+}
+
+/// A device's number as the kernel reads it: MAJOR:MINOR, or both in hexadecimal digits, as in
+/// `fe01`.
+pub(crate) fn device_number(text: &[u8]) -> Option<(u32, u32)> {
+    let mut parts = split(text, b':').map(number);
+    match (parts.next().flatten(), parts.next()) {
+        (Some(major), Some(minor)) => Some((major, minor?)),
+        (None, Some(_)) => None,
+        (_, None) => {
+            let digits = text.strip_prefix(b"0x").unwrap_or(text);
+            let number = digits.iter().try_fold(0u32, |number, byte| {
+                Some(number.checked_mul(16)? | digit(*byte)?)
+            })?;
+            let minor = number & 0xff | number >> 12 & 0xfff00;
+            Some((number >> 8 & 0xfff, minor))
+        }
+    }
+}
+
+impl Wanted {
+    fn new(root: &[u8]) -> Wanted {
+        let (text, separator) = match root.strip_prefix(b"/dev/disk/by-") {
+            Some(link) => (link, b'/'),
+            None => (root, b'='),
         };
-        if let Some(uuid) = after([b"UUID=", b"/dev/disk/by-uuid/"]) {
-            return Wanted::Uuid(uuid);
+        let name = split(text, separator).next().unwrap_or_default();
+        for (tag, of_tag) in TAGS {
+            let Some(mut value) = text.get(name.len() + 1..) else {
+                continue;
+            };
+            if !name.eq_ignore_ascii_case(of_tag) {
+                continue;
+            }
+            let mut offset = 0;
+            if let (Tag::PartUuid, Some(parts)) = (tag, partuuid_and_offset(value)) {
+                (value, offset) = parts;
+            }
+            // As in fstab(5).
+            if let [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] = value {
+                value = inner;
+            }
+            return Wanted::Tag {
+                tag,
+                value: unescape(value),
+                offset,
+            };
         }
-        if let Some(label) = after([b"LABEL=", b"/dev/disk/by-label/"]) {
-            return Wanted::Label(label);
+        match device_number(root) {
+            Some(number) => Wanted::Number(number),
+            None => Wanted::Path(Name::new(root)),
         }
-        if let Some(text) = after([b"PARTUUID=", b"/dev/disk/by-partuuid/"]) {
-            let (uuid, offset) = partuuid_and_offset(text).unwrap_or((text, 0));
-            return Wanted::PartUuid(uuid, offset);
-        }
-        if let Some(label) = after([b"PARTLABEL=", b"/dev/disk/by-partlabel/"]) {
-            return Wanted::PartLabel(label);
-        }
-        if root.first().is_some_and(u8::is_ascii_digit) {
-            return Wanted::MajorMinor(root);
-        }
-        Wanted::Path(Name::new(root))
     }
 
     fn look(&self) -> Option<Device> {
-        match self {
+        let names = devices();
+        let number = match self {
             Wanted::Path(path) => {
-                let device = open(path)?;
-                let is_device = fs::stat(device.borrow()).is_ok_and(|stat| stat.is_block_device());
-                is_device.then(|| Device {
-                    path: path.clone(),
-                    superblock: read_superblock(&device),
-                })
+                let stat = fs::stat(open(path)?.borrow()).ok()?;
+                Some(stat.is_block_device().then_some(stat.special)?)
             }
-            wanted => {
-                let names = names_in(BLOCK);
-                let name = names
-                    .iter()
-                    .find(|name| !is_empty(name) && wanted.is(name))?;
-                match wanted {
-                    Wanted::PartUuid(_, offset) if *offset != 0 => {
-                        let wanted_number = partition_number(name)?.checked_add_signed(*offset);
-                        let name = names.iter().find(|other| {
-                            disk_of(other) == disk_of(name)
-                                && partition_number(other) == wanted_number
-                        })?;
-                        device(name)
-                    }
-                    _ => device(name),
-                }
-            }
+            Wanted::Number(number) => Some(*number),
+            Wanted::Tag { .. } => None,
+        };
+        let mut name = names.iter().find(|name| match self {
+            _ if is_empty(name) => false,
+            Wanted::Tag { tag, value, .. } => tag.is(value, name, &names),
+            _ => device_number(&attribute(name, b"dev")) == number,
+        })?;
+        if let Wanted::Tag {
+            offset: offset @ (..=-1 | 1..),
+            ..
+        } = self
+        {
+            let wanted = partition_number(name)?.checked_add_signed(*offset);
+            name = names.iter().find(|other| {
+                disk_of(other) == disk_of(name) && partition_number(other) == wanted
+            })?;
         }
+        let superblock = superblock_of(name, &names);
+        Some(Device {
+            path: path_of(name),
+            is_complete: superblock
+                .as_ref()
+                .is_none_or(|superblock| is_complete(superblock, &names)),
+            superblock,
+        })
     }
+}
 
-    fn is(&self, name: &[u8]) -> bool {
+impl Tag {
+    /// Does it name the device by this value?
+    fn is(self, value: &[u8], name: &[u8], names: &[Vec<u8>]) -> bool {
+        let (uuid, label) = match self {
+            Tag::Uuid | Tag::Label => match superblock_of(name, names) {
+                Some(found) if found.is_file_system => (found.uuid, found.label),
+                _ => return false,
+            },
+            Tag::PartUuid | Tag::PartLabel => match partition_of(name) {
+                Some(found) => (found.uuid, found.label),
+                None => return false,
+            },
+        };
         match self {
-            Wanted::Path(_) => false,
-            Wanted::MajorMinor(number) => attribute(name, b"dev") == *number,
-            Wanted::Uuid(uuid) => superblock_of(name).is_some_and(|found| found.has_uuid(uuid)),
-            Wanted::Label(label) => superblock_of(name).is_some_and(|found| found.has_label(label)),
-            Wanted::PartUuid(uuid, _) => {
-                partition_of(name).is_some_and(|found| found.has_partuuid(uuid))
-            }
-            Wanted::PartLabel(label) => {
-                partition_of(name).is_some_and(|found| found.has_partlabel(label))
-            }
+            Tag::Uuid | Tag::PartUuid => uuid.is_uuid(value),
+            Tag::Label | Tag::PartLabel => label.is(value),
         }
     }
 }
 
-fn device(name: &[u8]) -> Option<Device> {
-    let path = path_of(name);
-    let superblock = read_superblock(&open(&path)?);
-    Some(Device { path, superblock })
+/// Are all devices of the file system there? btrfs mounts what it was told of: so it is told.
+fn is_complete(superblock: &Superblock, names: &[Vec<u8>]) -> bool {
+    let mut is_complete = superblock.devices <= 1;
+    if !is_complete {
+        for name in names {
+            if superblock_of(name, names).is_some_and(|other| other.uuid == superblock.uuid) {
+                is_complete = system::btrfs_is_complete(path_of(name).bytes()).unwrap_or(true);
+            }
+        }
+    }
+    is_complete
 }
 
 /// In `/dev`; a slash in a device's name is `!` in sysfs.
@@ -175,21 +295,44 @@ fn open(path: &Name) -> Option<OwnedFd> {
     fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0).ok()
 }
 
-fn superblock_of(name: &[u8]) -> Option<Superblock> {
-    read_superblock(&open(&path_of(name))?)
+/// What is on a device. A partition of a disk that is part of a mirror is a part of it too: the mark
+/// is behind all partitions then, and not in the last one, which would be the part itself.
+fn superblock_of(name: &[u8], names: &[Vec<u8>]) -> Option<Superblock> {
+    let found = read_superblock(name);
+    if partition_number(name).is_some() {
+        let disk = disk_of(name);
+        let mark = read_superblock(&disk).filter(|mark| {
+            let mut partitions = names
+                .iter()
+                .filter(|other| partition_number(other).is_some() && disk_of(other) == disk);
+            !mark.is_file_system && partitions.all(|other| mark.offset >= end_of(other))
+        });
+        return mark.or(found);
+    }
+    found
 }
 
-fn read_superblock(device: &OwnedFd) -> Option<Superblock> {
-    Superblock::read(&mut reader(device))
+fn end_of(partition: &[u8]) -> u64 {
+    (sectors(partition, b"start") + sectors(partition, b"size")) * SECTOR
+}
+
+fn read_superblock(name: &[u8]) -> Option<Superblock> {
+    let size = sectors(name, b"size") * SECTOR;
+    Superblock::read(&mut reader(&open(&path_of(name))?), size)
 }
 
 /// The entry for it in the partition table of its disk.
 fn partition_of(name: &[u8]) -> Option<Partition> {
     let number = partition_number(name)?;
     let disk = disk_of(name);
-    let size = self::number(&attribute(&disk, b"queue/logical_block_size")).unwrap_or(512);
-    let disk = open(&path_of(&disk))?;
-    Partition::read(&mut reader(&disk), size, number)
+    let block_size = self::number(&attribute(&disk, b"queue/logical_block_size")).unwrap_or(512);
+    let known = Known {
+        number,
+        start: sectors(name, b"start") * SECTOR,
+        disk_size: sectors(&disk, b"size") * SECTOR,
+        block_size: block_size.into(),
+    };
+    Partition::read(&mut reader(&open(&path_of(&disk))?), known)
 }
 
 fn reader(device: &OwnedFd) -> impl FnMut(u64, &mut [u8]) -> bool {
@@ -213,20 +356,35 @@ fn attribute(name: &[u8], attribute: &[u8]) -> Vec<u8> {
     read_attribute(&[b"/sys/class/block/", name, b"/", attribute])
 }
 
+/// What sizes in sysfs are in, whatever the device's own sectors are.
+const SECTOR: u64 = 512;
+
 /// A loop device without a file, a drive without a disk.
 fn is_empty(name: &[u8]) -> bool {
-    attribute(name, b"size") == b"0"
+    sectors(name, b"size") == 0
+}
+
+fn sectors(name: &[u8], attribute: &[u8]) -> u64 {
+    let digits = self::attribute(name, attribute);
+    digits.iter().fold(0, |number: u64, digit| {
+        number
+            .wrapping_mul(10)
+            .wrapping_add(u64::from(digit.wrapping_sub(b'0')))
+    })
 }
 
 /// A line on the console: the device, and everything that `root=` could name it by.
-fn describe(name: &[u8]) {
+fn describe(name: &[u8], names: &[Vec<u8>]) {
     let path = path_of(name);
     let mut words: Vec<&[u8]> = Vec::from([b"  ", path.bytes()]);
-    let superblock = superblock_of(name);
+    let superblock = superblock_of(name, names);
     if let Some(superblock) = &superblock {
-        push_pair(&mut words, b" ", superblock.file_system.as_bytes());
+        push_pair(&mut words, b" ", superblock.kind.as_bytes());
         push_pair(&mut words, b" UUID=", superblock.uuid.bytes());
         push_pair(&mut words, b" LABEL=", superblock.label.bytes());
+        if !superblock.is_file_system {
+            words.push(b" (no file system)");
+        }
     }
     let partition = partition_of(name);
     if let Some(partition) = &partition {

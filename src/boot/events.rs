@@ -1,28 +1,32 @@
 //! Waiting for devices: the kernel tells of each that comes.
 
 use crate::error::{Error, Step};
+use crate::sys::memory::Marked;
 use crate::sys::net::{device_events, receive};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::{Errno, OwnedFd};
 
-pub(super) struct Events(OwnedFd);
+pub(super) struct Events<'a> {
+    socket: OwnedFd,
+    allocator: &'a dyn Marked,
+}
 
-impl Events {
+impl Events<'_> {
     /// From now on none is missed.
-    pub(super) fn open() -> Result<Events, Error<'static>> {
-        device_events()
-            .map(Events)
-            .map_err(|errno| Error::new(Step::AwaitDevices, b"", errno))
+    pub(super) fn open(allocator: &dyn Marked) -> Result<Events<'_>, Error<'static>> {
+        let socket = device_events();
+        let socket = socket.map_err(|errno| Error::new(Step::AwaitDevices, b"", errno))?;
+        Ok(Events { socket, allocator })
     }
 
     /// Looks, and again each time that something has come, until it is found, or [`clock`] has
-    /// reached the time.
+    /// reached the time. A look that finds nothing leaves no memory in use.
     ///
     /// [`clock`]: crate::sys::poll::clock
     pub(super) fn wait<T>(
         &self,
         until: Option<u64>,
-        mut look: impl FnMut() -> Option<T>,
+        look: impl Fn() -> Option<T>,
     ) -> Result<Option<T>, Error<'static>> {
         let mut found = None;
         self.wait_until(until, &mut || {
@@ -38,16 +42,19 @@ impl Events {
         is_found: &mut dyn FnMut() -> bool,
     ) -> Result<(), Error<'static>> {
         loop {
+            let mark = self.allocator.mark();
             if is_found() {
                 return Ok(());
             }
+            // SAFETY: what the look has found is nothing, and it can keep nothing else.
+            unsafe { self.allocator.give_back(mark) };
             let failed = |errno| Error::new(Step::AwaitDevices, b"", errno);
-            if !poll(&mut [Poll::new(self.0.borrow())], until).map_err(failed)? {
+            if !poll(&mut [Poll::new(self.socket.borrow())], until).map_err(failed)? {
                 return Ok(());
             }
             // What they say does not matter, nor that there were too many for the socket.
             let mut message = [0; 2048];
-            while let Ok(_) | Err(Errno::ENOBUFS) = receive(self.0.borrow(), &mut message) {}
+            while let Ok(_) | Err(Errno::ENOBUFS) = receive(self.socket.borrow(), &mut message) {}
         }
     }
 }

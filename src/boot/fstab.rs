@@ -22,6 +22,11 @@ pub(crate) fn read(text: &[u8]) -> Result<Vec<Mount>, Error<'static>> {
             return Err(Error::because(Step::ReadMount, line, why));
         };
         let options = fields.next().unwrap_or_default();
+        // As mount -a has it; swap has no mount point.
+        let is_left = split(&options, b',').any(|option| option == b"noauto");
+        if is_left || kind == b"swap" {
+            continue;
+        }
         let mount = Mount::file_system(kind, target).device(device);
         mounts.push(mount.options(&options));
     }
@@ -69,6 +74,8 @@ mod tests {
                 .options(b"noatime,size=1m"),
         ];
         assert_eq!(read(text).unwrap(), expected);
+        let left = b"a /b ext4 nosuid,noauto 0 0\n/dev/c none swap sw 0 0\n";
+        assert!(read(left).unwrap().is_empty());
         assert!(read(b"/dev/vdb /srv").is_err());
         assert!(read(b"").unwrap().is_empty());
     }

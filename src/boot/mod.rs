@@ -3,16 +3,14 @@
 pub(crate) mod cmdline;
 pub(crate) mod command;
 mod console;
-mod device;
+pub(crate) mod device;
 pub(crate) mod disk;
 mod end;
 mod events;
 pub(crate) mod fstab;
-pub(crate) mod modules;
 pub(crate) mod network;
 mod port;
 mod real_root;
-mod relay;
 mod switch_root;
 mod sysfs;
 
@@ -23,14 +21,18 @@ use crate::boot::cmdline::CommandLine;
 use crate::boot::command::GuestCommand;
 use crate::boot::events::Events;
 use crate::boot::port::Record;
+use crate::boot::sysfs::read_optional;
 use crate::error::{Error, Step};
 use crate::mount::attach::mount_in;
 use crate::mount::{Mount, Planned};
 use crate::process::exec::Command;
+use crate::sys::memory::Marked;
 use crate::sys::poll::clock;
 use crate::sys::process::{ExitStatus, id};
+use crate::sys::system::load_module;
 use crate::sys::{BorrowedFd, Errno, fs, split};
 use crate::text::name::Name;
+use crate::text::path::split_last;
 
 /// Does what the first process of an initramfs is for: mounts `/dev`, `/proc`, `/sys` and `/run`,
 /// loads the modules that `/rootlet/modules` lists, mounts the file system that `root=` names, and
@@ -53,6 +55,16 @@ use crate::text::name::Name;
 /// assert!(refused.to_string().contains("process 1"));
 /// ```
 pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
+    boot_with(arguments, environment, &())
+}
+
+/// As [`boot`], in a program with an allocator that does not free what is dropped.
+#[doc(hidden)]
+pub fn boot_with(
+    arguments: &[&[u8]],
+    environment: &[&[u8]],
+    allocator: &dyn Marked,
+) -> Error<'static> {
     let entered = clock();
     if let Err(error) = check_place() {
         return error;
@@ -63,9 +75,9 @@ pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
     let line = CommandLine::new(text.as_deref().unwrap_or_default());
     let read = text.map_err(|errno| Error::new(Step::ReadFile, b"/proc/cmdline", errno));
     let mut record = None;
-    let outcome = Events::open().and_then(|events| {
+    let outcome = Events::open(allocator).and_then(|events| {
         // That a mount or the list of modules fails is for the record too, where it can be had.
-        let loaded = modules::load();
+        let loaded = load_modules(&line);
         let opened = Record::open(&line, &events).map(|port| record = port);
         if let Some(record) = &record {
             record.tell_time(b"entered", entered);
@@ -107,6 +119,51 @@ sysfs /sys sysfs nosuid,nodev,noexec
 devtmpfs /dev devtmpfs
 tmpfs /run tmpfs nosuid,nodev,mode=755";
     mount_all(b"/", &fstab::read(FSTAB)?)
+}
+
+/// Loads what `/rootlet/modules` lists: in each line a path, and parameters after a space; those on
+/// the kernel command line, as modprobe(8) reads it, come last. One that cannot be loaded is told;
+/// what it was needed for will say if it is missed.
+fn load_modules(line: &CommandLine) -> Result<(), Error<'static>> {
+    let list = read_optional(c"/rootlet/modules")?.unwrap_or_default();
+    for (path, parameters) in modules(&list) {
+        let failed = |step, errno| Error::new(step, path, errno).print();
+        let file = fs::openat(BorrowedFd::CWD, Name::new(path).as_c_str(), fs::O_RDONLY, 0);
+        let file = match file {
+            Ok(file) => file,
+            Err(errno) => {
+                failed(Step::LoadModule, errno);
+                continue;
+            }
+        };
+        let mut parameters = Vec::from(parameters);
+        line.push_module_parameters(module_name(path), &mut parameters);
+        let parameters = Name::new(&parameters);
+        let compressed = !path.ends_with(b".ko");
+        match load_module(file.borrow(), parameters.as_c_str(), compressed) {
+            // It is there already, or its device is not: the module is for others.
+            Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => {}
+            Err(Errno::ENOENT) => failed(Step::LinkModule, Errno::ENOENT),
+            Err(errno) => failed(Step::LoadModule, errno),
+        }
+    }
+    Ok(())
+}
+
+/// Each module's path and parameters.
+pub(crate) fn modules(list: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    split(list, b'\n').filter_map(|line| {
+        let mut words = line.splitn(2, |byte| *byte == b' ');
+        let path = words.next().unwrap_or_default();
+        let is_none = path.is_empty() || path.starts_with(b"#");
+        (!is_none).then_some((path, words.next().unwrap_or_default()))
+    })
+}
+
+/// What the kernel calls a module, but for dashes: its file's name up to the first dot.
+fn module_name(path: &[u8]) -> &[u8] {
+    let file = split_last(path).1;
+    split(file, b'.').next().unwrap_or_default()
 }
 
 /// What stands between separators.

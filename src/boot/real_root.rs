@@ -6,12 +6,12 @@ use core::ffi::CStr;
 use crate::boot::cmdline::CommandLine;
 use crate::boot::device;
 use crate::boot::events::Events;
-use crate::boot::parts;
 use crate::error::{Error, Step};
 use crate::mount::{Mount, overlay};
 use crate::sys::mount::{MNT_DETACH, MS_RDONLY, mount as mount_at, umount};
 use crate::sys::poll::{NANOSECONDS, clock, poll};
-use crate::sys::{BorrowedFd, Errno, fs, split};
+use crate::sys::system::set_read_only;
+use crate::sys::{self, BorrowedFd, Errno, fs, split};
 use crate::text::name::Name;
 use crate::text::number::number;
 
@@ -40,48 +40,65 @@ pub(super) fn mount(
     };
     make_directory(place)?;
     let root = Root::find(line, root, events)?;
-    root.mount(line, place, writable && overlay.is_none())?;
-    match overlay {
-        Some(size) => cover(size),
-        None => Ok(()),
+    // A file system that is mounted to be read may still be repaired first, by its journal: not
+    // here, where the device takes nothing.
+    let device = fs::openat(BorrowedFd::CWD, root.source.as_c_str(), fs::O_RDONLY, 0);
+    let device = device
+        .ok()
+        .filter(|device| overlay.is_some() && set_read_only(device.borrow(), true) == Ok(false));
+    let mounted = root.mount(line, place, writable, overlay.is_some());
+    if let Some(device) = device {
+        let _ = set_read_only(device.borrow(), false);
     }
+    mounted?;
+    overlay.map_or(Ok(()), cover)
 }
 
-/// What is mounted, and the types to try.
+/// What is mounted, and the types to try, with commas between them.
 struct Root {
     source: Name,
-    types: Vec<Vec<u8>>,
+    types: Vec<u8>,
 }
 
 impl Root {
     fn find(line: &CommandLine, root: &[u8], events: &Events) -> Result<Root, Error<'static>> {
+        let of = |source, types| Root {
+            source: Name::new(source),
+            types: Vec::from(types),
+        };
         for kind in [&b"virtiofs"[..], b"9p"] {
             let tag = root
                 .strip_prefix(kind)
                 .and_then(|rest| rest.strip_prefix(b":"));
             if let Some(tag) = tag {
-                return Ok(Root {
-                    source: Name::new(tag),
-                    types: Vec::from([Vec::from(kind)]),
-                });
+                return Ok(of(tag, kind));
             }
         }
-        let known = FileSystems::read()?;
-        let mut types = parts(line.value(b"rootfstype").unwrap_or_default(), b',');
-        types.retain(|kind| !kind.is_empty());
-        if types
-            .first()
-            .is_some_and(|kind| known.needs_no_device(kind))
-        {
-            let source = Name::new(root);
-            return Ok(Root { source, types });
+        let known = fs::read_all(c"/proc/filesystems")
+            .map_err(|errno| Error::new(Step::ReadFile, b"/proc/filesystems", errno))?;
+        let known = || split(&known, b'\n');
+        let asked = match line.value(b"rootfstype") {
+            None | Some(b"") => b"auto",
+            Some(types) => types,
+        };
+        let first = split(asked, b',').next();
+        if known().any(|line| line.strip_prefix(b"nodev\t") == first) {
+            return Ok(of(root, asked));
         }
         let device = device::find(line, root, events)?;
-        if types.is_empty() {
-            types = match &device.superblock {
-                Some(superblock) => Vec::from([Vec::from(superblock.file_system)]),
-                None => known.with_device(),
-            };
+        let mut types = Vec::new();
+        let mut add = |kind: &[u8]| {
+            types.extend_from_slice(if types.is_empty() { b"" } else { b"," });
+            types.extend_from_slice(kind);
+        };
+        for kind in split(asked, b',') {
+            match (kind, &device.superblock) {
+                (b"auto", Some(superblock)) => add(superblock.kind.as_bytes()),
+                (b"auto", None) => known()
+                    .filter_map(|line| line.strip_prefix(b"\t"))
+                    .for_each(&mut add),
+                _ => add(kind),
+            }
         }
         Ok(Root {
             source: device.path,
@@ -94,16 +111,20 @@ impl Root {
         line: &CommandLine,
         place: &CStr,
         writable: bool,
+        as_it_is: bool,
     ) -> Result<(), Error<'static>> {
-        let mut failed = Error::because(Step::MountAs, self.source.bytes(), "no type is known");
-        for kind in &self.types {
+        let mut why = Errno::EINVAL;
+        for kind in split(&self.types, b',') {
             let flags = line.value(b"rootflags").unwrap_or_default();
             let mut options = Mount::file_system(kind, "").options(flags);
             if kind == b"9p" && !has_option(flags, b"trans") {
                 options = options.options(b"trans=virtio,version=9p2000.L");
             }
-            if !writable {
+            if as_it_is || !writable {
                 options = options.read_only();
+            }
+            if as_it_is {
+                options = options.options(without_journal(kind));
             }
             let once = |flags| {
                 let kind = options.source.name().as_c_str();
@@ -115,54 +136,36 @@ impl Root {
                     options.data.as_c_str(),
                 )
             };
-            let errno = match once(options.flags) {
+            let result = match once(options.flags) {
                 // As the kernel does: what cannot be written is mounted to be read.
                 Err(Errno::EACCES | Errno::EROFS) => once(options.flags | MS_RDONLY),
                 result => result,
             };
-            match errno {
+            match result {
                 Ok(()) => return Ok(()),
-                Err(errno) => {
-                    failed = Error::between(Step::MountAs, self.source.bytes(), kind, errno)
-                        .into_owned();
-                }
+                // The first is told that is more than what a file system says of another's.
+                Err(errno) if why == Errno::EINVAL => why = errno,
+                Err(_) => {}
             }
         }
-        Err(failed)
+        let (source, types) = (self.source.bytes(), &self.types);
+        Err(Error::between(Step::MountAs, source, types, why).into_owned())
     }
+}
+
+/// The option that leaves the journal alone, as it has to be where nothing can be written.
+fn without_journal(kind: &[u8]) -> &'static [u8] {
+    const OPTIONS: &str = "ext3 noload\next4 noload\nxfs norecovery\nf2fs norecovery\n\
+        nilfs2 norecovery\nbtrfs rescue=nologreplay\nreiserfs nolog\nbcachefs nochanges\n";
+    let mut lines = (0..8).map(|index| sys::line(OPTIONS, index, b' '));
+    let line = lines.find(|(of, _)| of.as_bytes() == kind);
+    line.unwrap_or_default().1.as_bytes()
 }
 
 /// Is there `name=` among the options?
 fn has_option(options: &[u8], name: &[u8]) -> bool {
     let mut options = split(options, b',');
     options.any(|option| split(option, b'=').next() == Some(name))
-}
-
-/// What the kernel knows, from `/proc/filesystems`.
-struct FileSystems(Vec<u8>);
-
-impl FileSystems {
-    fn read() -> Result<FileSystems, Error<'static>> {
-        let file = c"/proc/filesystems";
-        let text = fs::read_all(file)
-            .map_err(|errno| Error::new(Step::ReadFile, file.to_bytes(), errno))?;
-        Ok(FileSystems(text))
-    }
-
-    fn needs_no_device(&self, kind: &[u8]) -> bool {
-        let mut lines = split(&self.0, b'\n');
-        lines.any(|line| line.strip_prefix(b"nodev\t") == Some(kind))
-    }
-
-    fn with_device(&self) -> Vec<Vec<u8>> {
-        let mut kinds = Vec::new();
-        for line in split(&self.0, b'\n') {
-            if let Some(kind) = line.strip_prefix(b"\t") {
-                kinds.push(Vec::from(kind));
-            }
-        }
-        kinds
-    }
 }
 
 /// Covers what is on [`LOWER`] with a tmpfs of a size, on [`NEW_ROOT`].

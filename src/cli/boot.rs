@@ -28,7 +28,7 @@ pub(crate) fn is_place(name: &[u8], words: &[&[u8]]) -> bool {
 /// the kernel did not know, for the init of the real root.
 pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
     crate::rt::end_the_machine_on_panic();
-    let refused = rootlet::boot(words, environment);
+    let refused = rootlet::boot_with(words, environment, &crate::rt::ALLOCATOR);
     let mut options = Options::new(NAMES, words);
     if let Some((number, _)) = options.next()? {
         match IDS[number] {

@@ -106,6 +106,13 @@ impl Hints {
             "the file system may not know one of these options";
         Mount ENODEV =>
             "the kernel has no such file system";
+        MountAs EROFS =>
+            "its journal cannot be replayed on a read-only device: rootflags=noload (ext4) or \
+                 norecovery (xfs) mount it as it is";
+        MountAs ENODEV =>
+            "the kernel has no such file system: list its module in /rootlet/modules";
+        LinkModule ENOENT =>
+            "the file is there: list the module that it uses before it";
         DropCapabilities EPERM =>
             "the caller needs CAP_SETPCAP for that, as root has it and every user in a user \
                  namespace";

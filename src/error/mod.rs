@@ -118,10 +118,13 @@ impl<'a> Error<'a> {
         }
     }
 
-    /// The reason alone, in words: `No such file or directory`.
+    /// The reason alone, in words: `No such file or directory`; a rare one by its name, such as `EPROTO`.
     pub fn reason(&self) -> &'static str {
         match self.0.why {
-            Why::Errno(errno) => errno.describe().1,
+            Why::Errno(errno) => match errno.describe() {
+                (name, "") => name,
+                (_, words) => words,
+            },
             Why::Because(words) => words,
             Why::Signal(_) => "a signal killed it",
         }
@@ -220,6 +223,8 @@ impl<'a> Error<'a> {
                 if name.is_empty() {
                     line.push(b"error ");
                     line.push_number(errno.number() as u32);
+                } else if words.is_empty() {
+                    line.push(name.as_bytes());
                 } else {
                     line.push(words.as_bytes());
                     line.push(b" (");

@@ -146,6 +146,8 @@ steps! {
     AwaitDevices: "hear of devices";
     /// A kernel module.
     LoadModule: "load the module";
+    /// The same, which is there, but not what it uses.
+    LinkModule: "load the module";
     /// A virtio serial port.
     OpenPort: "open the port";
     /// The terminal for a guest's command.

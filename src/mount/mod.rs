@@ -43,7 +43,7 @@ pub struct Mount {
     /// A sum over the target's components: of two that differ the targets do.
     target_sum: u32,
     pub(crate) recursive: bool,
-    /// `MOUNT_ATTR_*`, of which these have the values of `MS_*` too; of a file system `MS_*`.
+    /// `MS_*`.
     pub(crate) flags: u32,
     pub(crate) optional: bool,
     pub(crate) data: Name,

@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use crate::error::{Error, Step};
 use crate::mount::{Mount, Source};
 use crate::sys::mount::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_DIRSYNC,
-    MS_LAZYTIME, MS_NOATIME, MS_NODIRATIME, MS_RELATIME, MS_STRICTATIME, MS_SYNCHRONOUS,
+    MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME,
+    MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_RDONLY, MS_RELATIME, MS_SILENT, MS_STRICTATIME,
+    MS_SYNCHRONOUS,
 };
-use crate::sys::split;
+use crate::sys::{line, split};
 
 /// File systems that can stand as SRC, where they go when DEST is left out, and the flags that
 /// they always get because a user namespace may not have them without.
@@ -16,15 +17,11 @@ const FILE_SYSTEMS: &[(&[u8], &[u8], u32)] = &[
     (b"proc", b"/proc", CONFINED),
     (b"sysfs", b"/sys", CONFINED),
     (b"tmpfs", b"", 0),
-    (
-        b"devpts",
-        b"/dev/pts",
-        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-    ),
+    (b"devpts", b"/dev/pts", MS_NOSUID | MS_NOEXEC),
     (b"mqueue", b"/dev/mqueue", CONFINED),
 ];
 
-const CONFINED: u32 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+const CONFINED: u32 = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 impl Mount {
     /// Reads `SRC[:DEST[:OPT,…]]`, as `--bind` takes it.
@@ -34,7 +31,8 @@ impl Mount {
     ///   directory of that name).
     /// - DEST is a path in the new root; left out, it is SRC, or the usual place of the file
     ///   system.
-    /// - OPT is `ro`, `rw`, `rec` (with all mounts below), `optional`, `nosuid`, `nodev`, `noexec`;
+    /// - OPT is `rec` (with all mounts below), `optional`, or what mount(8) takes for every file
+    ///   system, such as `ro`, `nosuid`, `nodev`, `noexec`, `noatime`, of which the last counts;
     ///   anything else is an option of the file system, such as `size=64m`.
     /// - `\:` is a colon in a path.
     ///
@@ -77,8 +75,8 @@ impl Mount {
         mount = mount.options(options.unwrap_or_default());
         if file_system.is_none() && !mount.data.bytes().is_empty() {
             return wrong(
-                "OPT can be ro, rw, rec, optional, nosuid, nodev, noexec; others are for file \
-                 systems",
+                "OPT can be ro, rw, rec, optional, nosuid, nodev, noexec, noatime, nodiratime, \
+                 strictatime, nosymfollow and their opposites; others are for file systems",
             );
         }
 
@@ -99,12 +97,13 @@ impl Mount {
         let mut data: Vec<u8> = Vec::from(self.data.bytes());
         let is_file_system = matches!(self.source, Source::FileSystem(_));
         for option in split(options, b',') {
-            match (option, flag(option, is_file_system)) {
-                (b"" | b"rw", _) => {}
+            match (option, effect(option)) {
                 (b"rec", _) => self.recursive = true,
-                (b"optional", _) => self.optional = true,
-                (_, Some(flag)) => self.flags |= flag,
-                (option, None) => {
+                (b"optional" | b"nofail", _) => self.optional = true,
+                (_, Some(effect)) if is_file_system || effect.is_of_any_mount() => {
+                    self.flags = (self.flags | effect.set) & !effect.clear;
+                }
+                (option, _) => {
                     if !data.is_empty() {
                         data.push(b',');
                     }
@@ -116,28 +115,84 @@ impl Mount {
     }
 }
 
-/// The flag that an option stands for.
-fn flag(option: &[u8], is_file_system: bool) -> Option<u32> {
-    const FLAGS: &[(&[u8], u32)] = &[
-        (b"ro", MOUNT_ATTR_RDONLY),
-        (b"nosuid", MOUNT_ATTR_NOSUID),
-        (b"nodev", MOUNT_ATTR_NODEV),
-        (b"noexec", MOUNT_ATTR_NOEXEC),
-    ];
-    // As mount(8) spells them; the file system itself would not know them.
-    const OF_FILE_SYSTEMS: &[(&[u8], u32)] = &[
-        (b"defaults", 0),
-        (b"dirsync", MS_DIRSYNC),
-        (b"lazytime", MS_LAZYTIME),
-        (b"noatime", MS_NOATIME),
-        (b"nodiratime", MS_NODIRATIME),
-        (b"relatime", MS_RELATIME),
-        (b"strictatime", MS_STRICTATIME),
-        (b"sync", MS_SYNCHRONOUS),
-    ];
-    let more = if is_file_system { OF_FILE_SYSTEMS } else { &[] };
-    let mut all = FLAGS.iter().chain(more);
-    all.find_map(|(name, flag)| (*name == option).then_some(*flag))
+/// What an option does to the flags of a mount.
+struct Effect {
+    set: u32,
+    clear: u32,
+}
+
+impl Effect {
+    /// Others are of the file system, wherever it is mounted.
+    fn is_of_any_mount(&self) -> bool {
+        const OF_ANY_MOUNT: u32 = MS_RDONLY
+            | MS_NOSUID
+            | MS_NODEV
+            | MS_NOEXEC
+            | MS_NOSYMFOLLOW
+            | MS_NOATIME
+            | MS_NODIRATIME
+            | MS_RELATIME
+            | MS_STRICTATIME;
+        (self.set | self.clear) & !OF_ANY_MOUNT == 0
+    }
+}
+
+macro_rules! words {
+    ($($words:literal $flags:expr;)*) => {
+        // One text, since a table of references would be larger than it.
+        const WORDS: &str = concat!($($words, "\n"),*);
+        const FLAGS: &[u32] = &[$($flags),*];
+    };
+}
+
+// As mount(8) spells them; no file system would know them. The first sets the flags, the second clears
+// them.
+words! {
+    "ro rw" MS_RDONLY;
+    "nosuid suid" MS_NOSUID;
+    "nodev dev" MS_NODEV;
+    "noexec exec" MS_NOEXEC;
+    "nosymfollow symfollow" MS_NOSYMFOLLOW;
+    "noatime atime" MS_NOATIME;
+    "nodiratime diratime" MS_NODIRATIME;
+    "relatime norelatime" MS_RELATIME;
+    "strictatime nostrictatime" MS_STRICTATIME;
+    "lazytime nolazytime" MS_LAZYTIME;
+    "sync async" MS_SYNCHRONOUS;
+    "dirsync" MS_DIRSYNC;
+    "iversion noiversion" MS_I_VERSION;
+    "mand nomand" MS_MANDLOCK;
+    "silent loud" MS_SILENT;
+    // Whoever may mount it: who that is does not matter here, but what follows from it.
+    "user " MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    "users " MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    "owner " MS_NOSUID | MS_NODEV;
+    "group " MS_NOSUID | MS_NODEV;
+    "defaults nouser" 0;
+    "nousers noowner" 0;
+    "nogroup _netdev" 0;
+    "auto noauto" 0;
+}
+
+/// None for an option of the file system.
+fn effect(option: &[u8]) -> Option<Effect> {
+    // Words for other programs.
+    if option.is_empty() || option.starts_with(b"x-") || option.starts_with(b"X-") {
+        return Some(Effect { set: 0, clear: 0 });
+    }
+    FLAGS.iter().enumerate().find_map(|(index, flags)| {
+        let (sets, clears) = line(WORDS, index, b' ');
+        if sets.as_bytes() == option {
+            return Some(Effect {
+                set: *flags,
+                clear: 0,
+            });
+        }
+        (clears.as_bytes() == option).then_some(Effect {
+            set: 0,
+            clear: *flags,
+        })
+    })
 }
 
 /// Splits at the first colon without a backslash, and takes the backslashes from the others

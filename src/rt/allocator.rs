@@ -1,37 +1,46 @@
 //! An allocator for a program that reads its arguments, makes its plan and runs it: memory is
-//! taken, and given back by the end of the process.
+//! taken, and given back by the end of the process. Who does the same again and again for as long as
+//! it waits gives it back by itself, all since a mark.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
 
-use rootlet::sys::memory::map;
+use rootlet::sys::memory::{Marked, map, unmap};
 
 use super::end;
 
-struct Bump {
+pub(crate) struct Bump {
     next: Cell<usize>,
-    end: Cell<usize>,
+    /// The piece that is being used.
+    piece: Cell<Piece>,
+}
+
+/// A mapping, which begins with the piece that was used before it.
+#[derive(Clone, Copy)]
+struct Piece {
+    start: usize,
+    end: usize,
 }
 
 // SAFETY: the binary has one thread.
 unsafe impl Sync for Bump {}
 
 #[global_allocator]
-static ALLOCATOR: Bump = Bump {
+pub(crate) static ALLOCATOR: Bump = Bump {
     next: Cell::new(0),
-    end: Cell::new(0),
+    piece: Cell::new(Piece { start: 0, end: 0 }),
 };
 
 /// How much is asked of the kernel at once; pages that are not touched cost nothing.
 const CHUNK: usize = 256 * 1024;
 
-// SAFETY: each block is its own, aligned, inside a mapping that stays.
+// SAFETY: each block is its own, aligned, inside a mapping that stays as long as the block.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let aligned = |address: usize| address.next_multiple_of(layout.align());
         let mut start = aligned(self.next.get());
-        if start + layout.size() > self.end.get() {
-            let length = CHUNK.max(layout.size() + layout.align());
+        if start + layout.size() > self.piece.get().end {
+            let length = CHUNK.max(size_of::<Piece>() + layout.size() + layout.align());
             let chunk = match map(length) {
                 Ok(chunk) => chunk,
                 Err(errno) => {
@@ -39,12 +48,38 @@ unsafe impl GlobalAlloc for Bump {
                     end(&["cannot get memory: ", words, " (", name, ")\n"])
                 }
             };
-            self.end.set(chunk as usize + length);
-            start = aligned(chunk as usize);
+            // SAFETY: the mapping is new, and has room for it.
+            unsafe { chunk.cast::<Piece>().write(self.piece.get()) };
+            let start_of_chunk = chunk as usize;
+            self.piece.set(Piece {
+                start: start_of_chunk,
+                end: start_of_chunk + length,
+            });
+            start = aligned(start_of_chunk + size_of::<Piece>());
         }
         self.next.set(start + layout.size());
         start as *mut u8
     }
 
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+impl Marked for Bump {
+    fn mark(&self) -> usize {
+        self.next.get()
+    }
+
+    unsafe fn give_back(&self, mark: usize) {
+        let mut piece = self.piece.get();
+        while !(piece.start..=piece.end).contains(&mark) {
+            // SAFETY: the piece begins with the one before it, and nothing in it is in use.
+            unsafe {
+                let before = *(piece.start as *const Piece);
+                unmap(piece.start as *mut u8, piece.end - piece.start);
+                piece = before;
+            }
+        }
+        self.piece.set(piece);
+        self.next.set(mark);
+    }
 }

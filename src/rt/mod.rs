@@ -11,6 +11,8 @@ mod start;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "boot")]
+pub(crate) use allocator::ALLOCATOR;
 pub(crate) use start::Words;
 
 /// The compiler names these in unoptimized builds; with `panic = "abort"` nothing calls them.

@@ -24,26 +24,43 @@ impl Errno {
         self.0.get() as i32
     }
 
-    /// The name and the words of the number; both empty for one that is not in the table.
+    /// The name and the words of the number. Few have words; both are empty for one that is none.
     pub fn describe(self) -> (&'static str, &'static str) {
-        match NUMBERS
-            .iter()
-            .position(|number| u32::from(*number) == self.0.get())
-        {
-            Some(index) => super::line(LINES, index, b' '),
-            None => ("", ""),
-        }
+        let number = self.0.get() as usize;
+        let Some(index) = number.checked_sub(first_of(number)) else {
+            return ("", "");
+        };
+        super::line(LINES, index, b' ')
+    }
+}
+
+/// The number that the table would begin with if it had all of those that are up to this number:
+/// two were never given.
+const fn first_of(number: usize) -> usize {
+    match number {
+        41 | 58 => usize::MAX,
+        ..=40 => 1,
+        42..=57 => 2,
+        59.. => 3,
     }
 }
 
 macro_rules! errno_table {
     ($($name:ident $words:literal)*) => {
         impl Errno {
-            $(#[doc = $words] pub const $name: Errno = Errno(NonZeroU32::new(raw::$name).unwrap());)*
+            $(#[doc = concat!("`", stringify!($name), "` ", $words)]
+            pub const $name: Errno = Errno(NonZeroU32::new(raw::$name).unwrap());)*
         }
-        const NUMBERS: &[u16] = &[$(raw::$name as u16),*];
         // One text, since a table of references would be larger than it.
         const LINES: &str = concat!($(stringify!($name), " ", $words, "\n"),*);
+        const _: () = {
+            let numbers = [$(raw::$name as usize),*];
+            let mut index = 0;
+            while index < numbers.len() {
+                assert!(numbers[index] - first_of(numbers[index]) == index);
+                index += 1;
+            }
+        };
     };
 }
 
@@ -76,22 +93,144 @@ errno_table! {
     ETXTBSY "Text file busy"
     EFBIG "File too large"
     ENOSPC "No space left on device"
+    ESPIPE ""
     EROFS "Read-only file system"
     EMLINK "Too many links"
     EPIPE "Broken pipe"
+    EDOM ""
+    ERANGE "Numerical result out of range"
+    EDEADLK ""
     ENAMETOOLONG "File name too long"
     ENOLCK "No locks available"
     ENOSYS "Function not implemented"
     ENOTEMPTY "Directory not empty"
     ELOOP "Too many levels of symbolic links"
+    ENOMSG ""
+    EIDRM ""
+    ECHRNG ""
+    EL2NSYNC ""
+    EL3HLT ""
+    EL3RST ""
+    ELNRNG ""
+    EUNATCH ""
+    ENOCSI ""
+    EL2HLT ""
+    EBADE ""
+    EBADR ""
+    EXFULL ""
+    ENOANO ""
+    EBADRQC ""
+    EBADSLT ""
+    EBFONT ""
+    ENOSTR ""
     ENODATA "No data available"
+    ETIME ""
+    ENOSR ""
+    ENONET ""
+    ENOPKG ""
+    EREMOTE ""
+    ENOLINK ""
+    EADV ""
+    ESRMNT ""
+    ECOMM ""
+    EPROTO ""
+    EMULTIHOP ""
+    EDOTDOT ""
+    EBADMSG "Bad message"
     EOVERFLOW "Value too large for defined data type"
+    ENOTUNIQ ""
+    EBADFD ""
+    EREMCHG ""
+    ELIBACC ""
     ELIBBAD "Accessing a corrupted shared library"
+    ELIBSCN ""
+    ELIBMAX ""
+    ELIBEXEC ""
+    EILSEQ ""
+    ERESTART ""
+    ESTRPIPE ""
     EUSERS "Too many users"
+    ENOTSOCK ""
+    EDESTADDRREQ ""
+    EMSGSIZE ""
+    EPROTOTYPE ""
+    ENOPROTOOPT ""
+    EPROTONOSUPPORT ""
+    ESOCKTNOSUPPORT ""
     EOPNOTSUPP "Operation not supported"
+    EPFNOSUPPORT ""
+    EAFNOSUPPORT ""
+    EADDRINUSE ""
+    EADDRNOTAVAIL ""
+    ENETDOWN ""
+    ENETUNREACH "Network is unreachable"
+    ENETRESET ""
+    ECONNABORTED ""
+    ECONNRESET ""
     ENOBUFS "No buffer space available"
+    EISCONN ""
     ENOTCONN "Transport endpoint is not connected"
+    ESHUTDOWN ""
+    ETOOMANYREFS ""
     ETIMEDOUT "Connection timed out"
+    ECONNREFUSED ""
+    EHOSTDOWN ""
+    EHOSTUNREACH "No route to host"
+    EALREADY ""
+    EINPROGRESS ""
     ESTALE "Stale file handle"
+    EUCLEAN "Structure needs cleaning"
+    ENOTNAM ""
+    ENAVAIL ""
+    EISNAM ""
+    EREMOTEIO "Remote I/O error"
     EDQUOT "Disk quota exceeded"
+    ENOMEDIUM "No medium found"
+    EMEDIUMTYPE ""
+    ECANCELED ""
+    ENOKEY "Required key not available"
+    EKEYEXPIRED ""
+    EKEYREVOKED ""
+    EKEYREJECTED "Key was rejected by service"
+    EOWNERDEAD ""
+    ENOTRECOVERABLE ""
+    ERFKILL ""
+    EHWPOISON ""
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::rust_2024::*;
+    use std::process::Command;
+
+    use super::*;
+
+    /// As libc has them, asked by perl.
+    #[test]
+    fn every_number_has_its_name() {
+        let script =
+            r#"for (sort keys %!) { $! = Errno->can($_)->(); printf "%d %s %s\n", $!, $_, $!; }"#;
+        let mut perl = Command::new("perl");
+        let output = perl
+            .env("LC_ALL", "C")
+            .args(["-MErrno", "-e", script])
+            .output();
+        let list = String::from_utf8(output.unwrap().stdout).unwrap();
+        let mut named = 0;
+        for line in list.lines() {
+            let [number, name, words] = line.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+            let (ours, our_words) = Errno::from_number(number.parse().unwrap()).describe();
+            // Numbers with two names.
+            if ["EWOULDBLOCK", "ENOTSUP", "EDEADLOCK"].contains(&name) {
+                continue;
+            }
+            assert_eq!(ours, name, "{line}");
+            assert!(our_words.is_empty() || our_words == words, "{line}");
+            named += 1;
+        }
+        assert_eq!(named, 131, "{list}");
+        for none in [41, 58, 134, 4095] {
+            assert_eq!(Errno::from_number(none).describe(), ("", ""));
+        }
+    }
 }

@@ -165,6 +165,8 @@ pub struct Stat {
     mode: u32,
     inode: u64,
     device: (u32, u32),
+    /// Which device it is, major and minor number, if it is one.
+    pub special: (u32, u32),
     /// Whose it is.
     pub user: u32,
     /// Its group.
@@ -269,6 +271,7 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
         mode: u32::from(buffer.stx_mode),
         inode: buffer.stx_ino,
         device: (buffer.stx_dev_major, buffer.stx_dev_minor),
+        special: (buffer.stx_rdev_major, buffer.stx_rdev_minor),
         user: buffer.stx_uid,
         group: buffer.stx_gid,
         links: buffer.stx_nlink,

@@ -29,6 +29,38 @@ pub fn map(length: usize) -> Result<*mut u8, Errno> {
     .map(|address| address as *mut u8)
 }
 
+/// `munmap(2)`.
+///
+/// # Safety
+///
+/// It is a mapping of this length, nothing in it is in use, and nothing will be.
+pub unsafe fn unmap(start: *mut u8, length: usize) {
+    // SAFETY: the caller has promised it.
+    unsafe { sc::syscall2(nr::MUNMAP, start as usize, length) };
+}
+
+/// An allocator that does not take back single blocks, but all of them since a moment.
+pub trait Marked {
+    /// This moment.
+    fn mark(&self) -> usize;
+
+    /// Takes back everything that was allocated since the mark was made.
+    ///
+    /// # Safety
+    ///
+    /// None of it is in use.
+    unsafe fn give_back(&self, mark: usize);
+}
+
+/// One that does take back blocks has nothing left to do.
+impl Marked for () {
+    fn mark(&self) -> usize {
+        0
+    }
+
+    unsafe fn give_back(&self, _: usize) {}
+}
+
 /// A value in a mapping of its own. Unlike the allocator's memory it can be had in a forked child
 /// of a program with threads, one of which may have held the allocator's lock.
 pub struct Page<T>(NonNull<T>);

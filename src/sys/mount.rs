@@ -10,9 +10,9 @@ use super::{BorrowedFd, Errno, OwnedFd, check, done};
 
 pub use linux_raw_sys::general::{
     MNT_DETACH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_BIND,
-    MS_DIRSYNC, MS_LAZYTIME, MS_MOVE, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID,
-    MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SILENT, MS_SLAVE, MS_STRICTATIME,
-    MS_SYNCHRONOUS, UMOUNT_NOFOLLOW,
+    MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_MOVE, MS_NOATIME, MS_NODEV,
+    MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_PRIVATE, MS_RDONLY, MS_REC,
+    MS_RELATIME, MS_REMOUNT, MS_SILENT, MS_SLAVE, MS_STRICTATIME, MS_SYNCHRONOUS, UMOUNT_NOFOLLOW,
 };
 
 /// `open_tree(2)` with `OPEN_TREE_CLONE`, Linux 5.2: a copy of the mount at `path`, attached
@@ -99,12 +99,30 @@ fn move_between(
     })
 }
 
+/// `MOUNT_ATTR_*` for `MS_*`.
+fn attributes(flags: u32) -> u64 {
+    const SAME: u32 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    let others = [
+        (MS_NOATIME, raw::MOUNT_ATTR_NOATIME),
+        (MS_STRICTATIME, raw::MOUNT_ATTR_STRICTATIME),
+        (MS_NODIRATIME, raw::MOUNT_ATTR_NODIRATIME),
+        (MS_NOSYMFOLLOW, raw::MOUNT_ATTR_NOSYMFOLLOW),
+    ];
+    let mut attributes = flags & SAME;
+    for (flag, attribute) in others {
+        if flags & flag != 0 {
+            attributes |= attribute;
+        }
+    }
+    u64::from(attributes)
+}
+
 /// What [`mount_setattr`] changes of a mount.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Attributes {
-    /// `MOUNT_ATTR_*` flags to set.
+    /// `MS_*` flags to set.
     pub set: u32,
-    /// `MOUNT_ATTR_*` flags to clear.
+    /// `MS_*` flags to clear.
     pub clear: u32,
     /// [`MS_PRIVATE`] or [`MS_SLAVE`], or 0 to leave the propagation as it is.
     pub propagation: u32,
@@ -112,9 +130,15 @@ pub struct Attributes {
 
 impl Attributes {
     fn raw(self) -> raw::mount_attr {
+        const TIMES: u32 = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
+        let times = match self.set & TIMES {
+            0 => 0,
+            _ => raw::MOUNT_ATTR__ATIME,
+        };
         raw::mount_attr {
-            attr_set: u64::from(self.set),
-            attr_clr: u64::from(self.clear),
+            attr_set: attributes(self.set),
+            // Of these there is always one.
+            attr_clr: attributes(self.clear) | u64::from(times),
             propagation: u64::from(self.propagation),
             userns_fd: 0,
         }

@@ -4,7 +4,9 @@ use core::ffi::CStr;
 
 use sc::nr;
 
-use super::{BorrowedFd, Errno, abi, done};
+use linux_raw_sys::ioctl as raw;
+
+use super::{BorrowedFd, Errno, abi, check, done, fs};
 
 /// `finit_module(2)`; of a compressed file since Linux 5.17, where the kernel was built for that.
 pub fn load_module(file: BorrowedFd, parameters: &CStr, compressed: bool) -> Result<(), Errno> {
@@ -44,4 +46,40 @@ pub fn reboot(ending: Ending) -> Result<(), Errno> {
     };
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall4(nr::REBOOT, magic, magic2, command, 0) })
+}
+
+/// `BTRFS_IOC_DEVICES_READY` of `ioctl_btrfs(2)`: tells btrfs of a device of a file system on many, and
+/// says whether all of them are known to it now.
+pub fn btrfs_is_complete(device: &[u8]) -> Result<bool, Errno> {
+    let control = fs::openat(BorrowedFd::CWD, c"/dev/btrfs-control", fs::O_RDONLY, 0)?;
+    // `struct btrfs_ioctl_vol_args` of `<linux/btrfs.h>`: a descriptor, which is not used, and a path.
+    let mut arguments = [0u8; 4096];
+    for (to, from) in arguments.iter_mut().skip(8).take(4087).zip(device) {
+        *to = *from;
+    }
+    // SAFETY: the kernel reads the arguments, which have the size that the request's number says and
+    // a NUL at their end.
+    check(unsafe {
+        sc::syscall3(
+            nr::IOCTL,
+            control.borrow().raw(),
+            raw::BTRFS_IOC_DEVICES_READY as usize,
+            arguments.as_ptr() as usize,
+        )
+    })
+    .map(|missing| missing == 0)
+}
+
+/// `BLKROSET` of a block device: lets it be written no more, or again. Gives whether that was so
+/// before.
+pub fn set_read_only(device: BorrowedFd, read_only: bool) -> Result<bool, Errno> {
+    let [mut before, now] = [0, i32::from(read_only)];
+    for (request, value) in [
+        (raw::BLKROGET, &raw mut before),
+        (raw::BLKROSET, &raw const now as *mut i32),
+    ] {
+        // SAFETY: both requests take the address of an int; the first writes it.
+        done(unsafe { sc::syscall3(nr::IOCTL, device.raw(), request as usize, value as usize) })?;
+    }
+    Ok(before != 0)
 }

@@ -134,7 +134,8 @@ impl Initramfs {
         for name in names {
             let shown = succeed(
                 Command::new("modprobe")
-                    .args(["--show-depends", "-d"])
+                    // Not with the options of this machine's own modprobe.d.
+                    .args(["--show-depends", "-C", "/dev/null", "-d"])
                     .arg(tree)
                     .arg("-S")
                     .arg(version.as_ref().unwrap().as_ref().unwrap().file_name())
@@ -244,7 +245,11 @@ impl Guest {
             ))
             .args(["-mon", "chardev=monitor"])
             .arg("-append")
-            .arg(format!("{} rootlet.status=status {append}", machine.append))
+            // On a busy host the kernel may miss the first ticks of the emulated timer, and panic.
+            .arg(format!(
+                "{} no_timer_check rootlet.status=status {append}",
+                machine.append
+            ))
             .args(qemu)
             .stdin(Stdio::piped());
         Guest {

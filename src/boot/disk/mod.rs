@@ -1,7 +1,10 @@
 //! What file systems and partition tables have in common on a disk: numbers, labels, identifiers.
 
+pub(crate) mod format;
 pub(crate) mod partition;
 pub(crate) mod superblock;
+
+use alloc::vec::Vec;
 
 use crate::sys::split;
 
@@ -9,33 +12,22 @@ use crate::sys::split;
 pub(crate) type Read<'a> = dyn FnMut(u64, &mut [u8]) -> bool + 'a;
 
 /// The little-endian number of `length` bytes, eight at most, at an offset.
+#[inline(never)]
 pub(crate) fn number(block: &[u8], offset: usize, length: usize) -> u64 {
     let bytes = block.iter().skip(offset).take(length);
     bytes.rfold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// What names a file system or a partition, as blkid(8) shows it; empty for none.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Text {
-    /// The longest is a label of btrfs.
-    bytes: [u8; 256],
-    length: usize,
-}
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Text(Vec<u8>);
 
 impl Text {
-    fn new() -> Text {
-        Text {
-            bytes: [0; 256],
-            length: 0,
-        }
-    }
-
     /// Ends before the first NUL, and without white space at its end.
+    #[inline(never)]
     pub(crate) fn label(bytes: &[u8]) -> Text {
-        let mut label = Text::new();
         let text = split(bytes, 0).next().unwrap_or_default();
-        label.push(text.trim_ascii_end());
-        label
+        Text(Vec::from(text.trim_ascii_end()))
     }
 
     /// Sixteen bytes, with the dashes of every UUID.
@@ -43,10 +35,18 @@ impl Text {
         Text::hexadecimal(bytes, &[4, 6, 8, 10], b"0123456789abcdef")
     }
 
+    /// A little-endian number; one of four bytes has a dash in it.
+    pub(crate) fn serial(bytes: &[u8]) -> Text {
+        let mut reversed = Vec::from(bytes);
+        reversed.reverse();
+        let dashes: &[usize] = if bytes.len() == 4 { &[2] } else { &[] };
+        Text::hexadecimal(&reversed, dashes, b"0123456789ABCDEF")
+    }
+
     /// Two digits for each byte, and a dash before those whose index is in `dashes`. What is only
     /// zeros is none.
     pub(crate) fn hexadecimal(bytes: &[u8], dashes: &[usize], digits: &[u8; 16]) -> Text {
-        let mut text = Text::new();
+        let mut text = Text::default();
         if bytes.iter().any(|byte| *byte != 0) {
             for (index, byte) in bytes.iter().enumerate() {
                 text.push(if dashes.contains(&index) { b"-" } else { b"" });
@@ -59,25 +59,47 @@ impl Text {
         text
     }
 
-    fn push(&mut self, bytes: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(self.length).zip(bytes) {
-            *to = *from;
-            self.length += 1;
+    /// The sixteen digits of a time, in parts with dashes between; none where all are zero.
+    pub(crate) fn date(digits: &[u8]) -> Text {
+        let mut text = Text::default();
+        if digits.iter().any(|digit| (b'1'..=b'9').contains(digit)) {
+            for (index, digit) in digits.iter().enumerate() {
+                let has_dash = index >= 4 && index % 2 == 0;
+                text.push(if has_dash { b"-" } else { b"" });
+                text.push(&[*digit]);
+            }
         }
+        text
+    }
+
+    /// UTF-16LE up to the first zero.
+    pub(crate) fn utf_16(bytes: &[u8]) -> Text {
+        let units = bytes.chunks_exact(2).map(|unit| number(unit, 0, 2) as u16);
+        let mut text = Text::default();
+        for character in char::decode_utf16(units.take_while(|unit| *unit != 0)) {
+            let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+            text.push(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        Text::label(&text.0)
+    }
+
+    #[inline(never)]
+    fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        &self.0
     }
 
     /// Is it this label?
     pub(crate) fn is(&self, label: &[u8]) -> bool {
-        self.length != 0 && self.bytes() == label.trim_ascii_end()
+        !self.0.is_empty() && self.bytes() == label.trim_ascii_end()
     }
 
     /// Is it this UUID, in either case?
     pub(crate) fn is_uuid(&self, uuid: &[u8]) -> bool {
-        self.length != 0 && self.bytes().eq_ignore_ascii_case(uuid)
+        !self.0.is_empty() && self.bytes().eq_ignore_ascii_case(uuid)
     }
 }
 

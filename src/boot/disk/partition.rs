@@ -10,36 +10,34 @@ pub(crate) struct Partition {
     pub(crate) label: Text,
 }
 
+/// What the kernel knows of a partition and its disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// `partition` in sysfs.
+    pub(crate) number: u32,
+    /// In bytes.
+    pub(crate) start: u64,
+    pub(crate) disk_size: u64,
+    /// `queue/logical_block_size` of the disk.
+    pub(crate) block_size: u64,
+}
+
 impl Partition {
-    /// Reads about the partition with a number (`partition` in sysfs) of a disk with logical blocks
-    /// of this size (`queue/logical_block_size`). At most three reads: 512 bytes at 0, of the
-    /// second block, and of the partition's entry.
-    ///
-    /// The kernel also finds a GPT by its second header, at the end of the disk; this does not.
-    pub(crate) fn read(read: &mut Read, logical_block_size: u32, number: u32) -> Option<Partition> {
+    /// Reads about a partition, from its disk. At most five reads: 512 bytes at 0, of a header of a
+    /// GPT and of the partition's entry, and of the header at the disk's end and its entry.
+    pub(crate) fn read(read: &mut Read, known: Known) -> Option<Partition> {
         let mut mbr = [0; 512];
-        if !read(0, &mut mbr) || !mbr.ends_with(b"\x55\xaa") {
+        if !read(0, &mut mbr) {
             return None;
         }
-        if is_protective(&mbr) {
-            gpt(
-                read,
-                logical_block_size.into(),
-                number.checked_sub(1)?.into(),
-            )
+        // The kernel's parameter `gpt` makes it pass over the MBR.
+        if is_protective(&mbr) || !mbr.ends_with(b"\x55\xaa") {
+            let last = known.disk_size.checked_sub(known.block_size)?;
+            let mut headers = [known.block_size, last].into_iter();
+            headers.find_map(|header| gpt(read, header, known))
         } else {
-            mbr_partition(&mbr, number)
+            mbr_partition(&mbr, known.number)
         }
-    }
-
-    /// Is it the one of `root=PARTUUID=…`?
-    pub(crate) fn has_partuuid(&self, text: &[u8]) -> bool {
-        self.uuid.is_uuid(text)
-    }
-
-    /// Is it the one of `root=PARTLABEL=…`?
-    pub(crate) fn has_partlabel(&self, text: &[u8]) -> bool {
-        self.label.is(text)
     }
 }
 
@@ -78,20 +76,26 @@ fn mbr_partition(mbr: &[u8], number: u32) -> Option<Partition> {
     })
 }
 
-fn gpt(read: &mut Read, logical_block_size: u64, index: u64) -> Option<Partition> {
+/// None where the entry is not of the partition that the kernel found: a broken table, or one that
+/// is older.
+fn gpt(read: &mut Read, header_at: u64, known: Known) -> Option<Partition> {
     let mut header = [0; 512];
-    if !read(logical_block_size, &mut header) || !header.starts_with(b"EFI PART") {
+    if !read(header_at, &mut header) || !header.starts_with(b"EFI PART") {
         return None;
     }
+    let index = u64::from(known.number.checked_sub(1)?);
     let entries = number(&header, 72, 8);
     let count = number(&header, 80, 4);
     let entry_size = number(&header, 84, 4);
     if index >= count || !(128..=4096).contains(&entry_size) {
         return None;
     }
-    let offset = entries.checked_mul(logical_block_size)?;
+    let offset = entries.checked_mul(known.block_size)?;
     let mut entry = [0; 128];
     if !read(offset.checked_add(index * entry_size)?, &mut entry) {
+        return None;
+    }
+    if number(&entry, 32, 8).checked_mul(known.block_size)? != known.start {
         return None;
     }
     let (kind, rest) = entry.split_first_chunk::<16>()?;
@@ -106,23 +110,8 @@ fn gpt(read: &mut Read, logical_block_size: u64, index: u64) -> Option<Partition
     }
     Some(Partition {
         uuid: Text::uuid(&uuid),
-        label: name(rest.get(24..)?),
+        label: Text::utf_16(rest.get(24..)?),
     })
-}
-
-/// UTF-16LE to UTF-8: three bytes at most for each of the 36 units.
-fn name(utf16: &[u8]) -> Text {
-    let units = utf16.chunks_exact(2).map(|unit| number(unit, 0, 2) as u16);
-    let mut utf8 = [0; 108];
-    let mut length = 0;
-    for character in char::decode_utf16(units.take_while(|unit| *unit != 0)) {
-        let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
-        let Some(place) = utf8.get_mut(length..length + character.len_utf8()) else {
-            break;
-        };
-        length += character.encode_utf8(place).len();
-    }
-    Text::label(&utf8)
 }
 
 #[cfg(test)]
@@ -141,8 +130,25 @@ mod tests {
     use super::*;
     use crate::boot::disk::tests::{output, reading, sparse};
 
+    /// Where the kernel would say that it starts: what the first table says.
     fn partition(image: &[u8], block_size: u32, number: u32) -> Option<Partition> {
-        reading(image, 3, |read| Partition::read(read, block_size, number))
+        let block_size = u64::from(block_size);
+        let index = u64::from(number.wrapping_sub(1));
+        let start = usize::try_from(2 * block_size + index * 128 + 32)
+            .ok()
+            .and_then(|at| image.get(at..at + 8))
+            .map_or(0, |bytes| super::number(bytes, 0, 8));
+        partition_at(image, block_size, number, start.wrapping_mul(block_size))
+    }
+
+    fn partition_at(image: &[u8], block_size: u64, number: u32, start: u64) -> Option<Partition> {
+        let known = Known {
+            number,
+            start,
+            disk_size: image.len() as u64,
+            block_size,
+        };
+        reading(image, 5, |read| Partition::read(read, known))
     }
 
     /// A disk of 64 MiB, partitioned by a program that is told on its standard input how.
@@ -184,12 +190,12 @@ mod tests {
         let (uuid, label) = (found.uuid.bytes(), found.label.bytes());
         assert!(std::str::from_utf8(label).is_ok());
         assert_eq!(
-            found.has_partuuid(&uuid.to_ascii_uppercase()),
+            found.uuid.is_uuid(&uuid.to_ascii_uppercase()),
             !uuid.is_empty()
         );
-        assert_eq!(found.has_partlabel(label), !label.is_empty());
-        assert!(!found.has_partuuid(&[uuid, b"0"].concat()));
-        assert!(!found.has_partlabel(&[label, b"0"].concat()));
+        assert_eq!(found.label.is(label), !label.is_empty());
+        assert!(!found.uuid.is_uuid(&[uuid, b"0"].concat()));
+        assert!(!found.label.is(&[label, b"0"].concat()));
     }
 
     /// The longest name there can be, 36 units of UTF-16.
@@ -223,7 +229,7 @@ mod tests {
         for ((number, uuid), label) in there.iter().zip(["", "a b", "\u{fc}\u{20ac}", &long()]) {
             let found = partition(&image, 512, *number).unwrap();
             agrees_with_itself(&found);
-            assert!(found.has_partuuid(uuid.as_bytes()));
+            assert!(found.uuid.is_uuid(uuid.as_bytes()));
             assert_eq!(found.label.bytes(), label.as_bytes());
         }
         for number in [0, 3, 129, u32::MAX] {
@@ -241,8 +247,8 @@ mod tests {
         assert_eq!(there.len(), 2);
         for (number, uuid) in &there {
             let found = partition(&image, 4096, *number).unwrap();
-            assert!(found.has_partuuid(uuid.as_bytes()));
-            assert_eq!(found.has_partlabel(b"long blocks"), *number == 2);
+            assert!(found.uuid.is_uuid(uuid.as_bytes()));
+            assert_eq!(found.label.is(b"long blocks"), *number == 2);
         }
         assert_eq!(partition(&image, 512, 1), None);
     }
@@ -260,9 +266,30 @@ mod tests {
             assert_eq!(found.uuid.bytes(), uuid.as_bytes());
         }
         let last = partition(&image, 512, 255).unwrap();
-        assert!(last.has_partuuid(b"0BADCAFE-FF") && !last.has_partlabel(b""));
+        assert!(last.uuid.is_uuid(b"0BADCAFE-FF") && !last.label.is(b""));
         assert_eq!(partition(&image, 512, 0), None);
         assert_eq!(partition(&image, 512, 256), None);
+    }
+
+    /// What the kernel can do too, by the table at the disk's end, if it is told to by `gpt`.
+    #[test]
+    fn a_broken_first_gpt_is_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let good = gpt_of(directory.path());
+        let expected = partition(&good, 512, 2).unwrap();
+        let start = 2 << 20;
+        // The header, where it says that the table is, the entry, the whole start of the disk.
+        for broken in [512..520, 584..592, 1024..2048, 0..2048] {
+            let mut image = good.clone();
+            image[broken.clone()].fill(0);
+            let found = partition_at(&image, 512, 2, start);
+            assert_eq!(found.as_ref(), Some(&expected), "{broken:?}");
+            // Another table than the one that the kernel has read.
+            assert_eq!(partition_at(&image, 512, 2, start + 512), None);
+            let at_end = image.len() - 512;
+            image[at_end..].fill(0);
+            assert_eq!(partition_at(&image, 512, 2, start), None);
+        }
     }
 
     /// As to the kernel: a GPT without its protective MBR is what was there before.
@@ -275,9 +302,11 @@ mod tests {
             let mut image = image.clone();
             image[offset] = byte;
             let found = partition(&image, 512, 1).unwrap();
-            assert!(found.has_partuuid(b"01020304-01"));
+            assert!(found.uuid.is_uuid(b"01020304-01"));
         }
-        image[512] = 0;
+        for header in [512, image.len() - 512] {
+            image[header] = 0;
+        }
         assert_eq!(partition(&image, 512, 1), None);
     }
 
@@ -288,10 +317,12 @@ mod tests {
                 .flat_map(u16::to_le_bytes)
                 .collect::<Vec<u8>>()
         };
-        assert!(name(&utf16("\u{1f980} \u{fc}\0x")).is("\u{1f980} \u{fc}".as_bytes()));
-        assert!(name(&utf16(&"\u{1f980}".repeat(18))).is("\u{1f980}".repeat(18).as_bytes()));
+        assert!(Text::utf_16(&utf16("\u{1f980} \u{fc}\0x")).is("\u{1f980} \u{fc}".as_bytes()));
+        assert!(
+            Text::utf_16(&utf16(&"\u{1f980}".repeat(18))).is("\u{1f980}".repeat(18).as_bytes())
+        );
         // Half a pair.
-        assert!(name(&[0x3e, 0xd8, b'x', 0]).is("\u{fffd}x".as_bytes()));
+        assert!(Text::utf_16(&[0x3e, 0xd8, b'x', 0]).is("\u{fffd}x".as_bytes()));
     }
 
     #[test]

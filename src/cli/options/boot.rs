@@ -21,21 +21,23 @@ pub const ROLE: Role = Role {
                     line: "a block device: its path, UUID=, LABEL=, PARTUUID=, PARTLABEL=, \
                            MAJOR:MINOR; virtiofs:TAG, 9p:TAG; or what a type in rootfstype= takes \
                            that needs no device",
-                    paragraph: "UUID= and LABEL= are read from ext2, ext3, ext4, xfs, btrfs, \
-                                squashfs, erofs and vfat file systems.",
+                    paragraph: "UUID= and LABEL= are read from ext2, ext3, ext4, erofs, f2fs, \
+                                nilfs2, xfs, vfat, bcachefs, jfs, iso9660, btrfs and reiserfs, \
+                                UUID= from exfat and ntfs, LABEL= from romfs and cramfs. Members of \
+                                RAID, LVM, LUKS, bcache, DRBD and ZFS are refused.",
                     ..OPTION
                 },
                 Entry {
                     name: "rootfstype=",
                     value: "TYPE,...",
                     default: "what is found there",
-                    line: "tried in this order",
+                    line: "tried in this order; auto: what is found there",
                     ..OPTION
                 },
                 Entry {
                     name: "rootflags=",
                     value: "OPT,...",
-                    line: "options of the mount",
+                    line: "options of the mount, as mount(8) has them",
                     ..OPTION
                 },
                 Entry {
@@ -49,8 +51,9 @@ pub const ROLE: Role = Role {
                     value: "[=SECONDS]",
                     default: "10 seconds",
                     line: "wait for the device, for ever",
-                    paragraph: "It waits for the kernel's events. When the time is over, all block \
-                                devices that did come are told, with their names.",
+                    paragraph: "It waits for the kernel's events, and for all devices of a btrfs. \
+                                When the time is over, all block devices that did come are told, with \
+                                their names.",
                     ..OPTION
                 },
                 Entry {
@@ -85,13 +88,14 @@ pub const ROLE: Role = Role {
                     name: "rootlet.overlay",
                     value: "[=SIZE]",
                     line: "writes go to memory, of at most SIZE, and are lost",
-                    paragraph: "For a squashfs, or to try something out.",
+                    paragraph: "For a squashfs, or to try something out. No journal is replayed.",
                     ..OPTION
                 },
                 Entry {
                     name: "rootlet.shell",
                     default: "the machine ends",
-                    line: "when something fails, /bin/sh of the initramfs on the console",
+                    line: "when something fails, /bin/sh of the initramfs on the console; reboot, \
+                           halt and poweroff work there",
                     ..OPTION
                 },
                 Entry {
@@ -131,7 +135,8 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "/rootlet/modules",
                     line: "modules to load, in order: a path in each line, and parameters after a \
-                           space; compressed ones as they are",
+                           space; compressed ones as they are. MODULE.NAME=VALUE on the kernel \
+                           command line is for them too",
                     ..OPTION
                 },
                 Entry {

@@ -67,8 +67,9 @@ pub const ROLE: Role = Role {
             below: "SRC is a path, $NAME for a path in the environment, or proc, sysfs, tmpfs, \
                     devpts, mqueue for a new file system. DEST is looked up inside NEWROOT, and made \
                     for the time of the run if it is missing. OPT is ro, rec (with all mounts \
-                    below), optional (leave the mount out if it cannot be had), nosuid, nodev, \
-                    noexec, or data of the file system: 'tmpfs:/tmp:size=64m'. A colon in a path is \
+                    below), optional (leave the mount out if it cannot be had), another word of \
+                    mount(8) such as nosuid or noatime, of which the last counts, or data of the \
+                    file system: 'tmpfs:/tmp:size=64m'. A colon in a path is \
                     '\\:'. A mount takes the place of an earlier or default one with the same DEST.",
         },
         Section {

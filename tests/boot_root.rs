@@ -1,0 +1,485 @@
+//! What `root=` may name and what may be mounted, as people have it: disks of mirrors, names as udev
+//! writes them, file systems on several devices, broken tables and journals.
+
+#![allow(missing_docs)]
+
+mod common;
+#[path = "boot/disk.rs"]
+mod disk;
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::slice;
+
+use common::guest::{Guest, Initramfs, Over};
+use common::succeed;
+use disk::{
+    Disk, FIRST_PARTUUID, FIRST_UUID, SECOND_PARTUUID, SECOND_UUID, disk_modules, make_ext,
+};
+
+/// A drive whose image is written.
+fn drive(image: &Path) -> [String; 2] {
+    let image = image.display();
+    [
+        "-drive".into(),
+        format!("file={image},format=raw,if=virtio"),
+    ]
+}
+
+fn boot(initramfs: &Initramfs, append: &str, images: &[PathBuf]) -> Over {
+    let drives: Vec<String> = images.iter().flat_map(|image| drive(image)).collect();
+    let drives: Vec<&str> = drives.iter().map(String::as_str).collect();
+    Guest::start(initramfs, append, &drives).end()
+}
+
+/// A program with its libraries.
+fn with_program(mut initramfs: Initramfs, program: &str) -> Initramfs {
+    for word in succeed(Command::new("ldd").arg(program)).split_whitespace() {
+        if word.starts_with('/') {
+            initramfs = initramfs.program(word.trim_start_matches('/'), word);
+        }
+    }
+    initramfs.program(program.trim_start_matches('/'), program)
+}
+
+// --- Disks that are a part of something.
+
+/// Makes a mirror of each kind of metadata, two disks each, that holds the image; the disks.
+fn mirrors(directory: &Path, image: &Path, kinds: &[&str]) -> Vec<PathBuf> {
+    let size = fs::metadata(image).unwrap().len() + (2 << 20);
+    let disks: Vec<PathBuf> = (0..kinds.len() * 2)
+        .map(|number| {
+            let path = directory.join(format!("disk{number}"));
+            fs::File::create(&path).unwrap().set_len(size).unwrap();
+            path
+        })
+        .collect();
+    let mut script = String::from("set -e; export MDADM_NO_UDEV=1\n");
+    let letters: Vec<char> = ('b'..).take(disks.len()).collect();
+    for (kind, pair) in kinds.iter().zip(letters.chunks(2)) {
+        let (first, second) = (pair[0], pair[1]);
+        script += &format!(
+            "mdadm --create /dev/md0 --run --quiet --assume-clean --level=1 --raid-devices=2 \
+             --metadata={kind} --bitmap=none --homehost=any --name=mirror \
+             /dev/vd{first} /dev/vd{second} </dev/null\n\
+             cat /dev/vda >/dev/md0\nsync\nmdadm --stop /dev/md0\n"
+        );
+    }
+    let initramfs = with_program(Initramfs::new().busybox(), "/sbin/mdadm")
+        .modules(&["virtio_blk", "raid1"])
+        .command(&["/bin/sh", "-c", &script]);
+    let mut images = vec![image.to_path_buf()];
+    images.extend(disks.iter().cloned());
+    let over = boot(&initramfs, "", &images);
+    assert_eq!(over.outcome(), "exit 0", "{over:?}");
+    disks
+}
+
+/// Where the mirror's mark is at the end, its file system or partition table looks from the start like
+/// one that is the disk's own. Mounting it would make the two disks differ, and nobody would know.
+#[test]
+fn a_disk_of_a_mirror_is_never_mounted() {
+    let disk = Disk::new();
+    let directory = tempfile::tempdir().unwrap();
+    let whole = directory.path().join("whole");
+    let root = Disk::root("1");
+    fs::File::create(&whole).unwrap().set_len(16 << 20).unwrap();
+    make_ext(&root, &whole, "ext4", 0, 16384, &["-U", FIRST_UUID]);
+
+    let initramfs = disk_modules();
+    let refused = |disks: &[PathBuf], root: &str, lines: &[&str]| {
+        let before: Vec<Vec<u8>> = disks.iter().map(|disk| fs::read(disk).unwrap()).collect();
+        let over = boot(&initramfs, &format!("root={root} rw rootwait=1"), disks);
+        over.says(lines);
+        assert!(!over.console.contains("init: "), "{root}: {over:?}");
+        assert!(over.outcome().starts_with("failed cannot find"), "{over:?}");
+        println!("{root}: {}", over.outcome());
+        for (disk, before) in disks.iter().zip(before) {
+            assert!(fs::read(disk).unwrap() == before, "{root}: was written");
+        }
+    };
+    let made = mirrors(directory.path(), &whole, &["0.90", "1.0", "1.1", "1.2"]);
+    let listed: &[&str] = &[
+        "rootlet:   /dev/vda linux_raid_member",
+        "rootlet:   /dev/vdb linux_raid_member",
+        " (no file system)\n",
+        "it did not appear in time",
+    ];
+    for pair in made.chunks(2) {
+        refused(pair, &format!("UUID={FIRST_UUID}"), listed);
+    }
+    let named: &[&str] = &[
+        "rootlet: on /dev/vda is linux_raid_member\n",
+        "it is a member of a RAID",
+    ];
+    for root in ["/dev/vda", "/dev/vda rootfstype=ext4", "fe00"] {
+        refused(&made[2..4], root, named);
+    }
+
+    // A mirror of whole disks, with partitions inside: the kernel finds them on each disk too.
+    let directory = tempfile::tempdir().unwrap();
+    let made = mirrors(directory.path(), &disk.image(), &["0.90", "1.0"]);
+    for pair in made.chunks(2) {
+        refused(
+            pair,
+            &format!("UUID={FIRST_UUID}"),
+            &["rootlet:   /dev/vda1 linux_raid_member"],
+        );
+        let part = "rootlet: on /dev/vda1 is linux_raid_member\n";
+        refused(pair, &format!("PARTUUID={FIRST_PARTUUID}"), &[part]);
+        refused(pair, "/dev/vda1", &[part]);
+    }
+}
+
+/// The last partition's mark is where one of the whole disk could be: its neighbour is its own still.
+#[test]
+fn a_partition_beside_a_part_of_a_mirror_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let small = directory.path().join("small");
+    fs::File::create(&small).unwrap().set_len(4 << 20).unwrap();
+    let part = mirrors(directory.path(), &small, &["0.90"]).remove(0);
+    let disk = Disk::new();
+    let image = fs::OpenOptions::new()
+        .write(true)
+        .open(disk.image())
+        .unwrap();
+    let size = 40 << 20;
+    image.set_len(size).unwrap();
+    let part = fs::read(part).unwrap();
+    let start = size - part.len() as u64;
+    let empty = directory.path().join("empty");
+    fs::File::create(&empty).unwrap().set_len(size).unwrap();
+    let table = directory.path().join("table");
+    let second = start / 512;
+    let text = format!("label: dos\nstart=2048, size=32768\nstart={second}\n");
+    fs::write(&table, text).unwrap();
+    let mut sfdisk = Command::new("sfdisk");
+    let sfdisk = sfdisk.arg("--quiet").arg(&empty);
+    succeed(sfdisk.stdin(fs::File::open(table).unwrap()));
+    image
+        .write_all_at(&fs::read(&empty).unwrap()[..512], 0)
+        .unwrap();
+    image.write_all_at(&part, start).unwrap();
+    let over = disk.boot(&format!("root=UUID={FIRST_UUID}"));
+    over.says(&["root: /dev/vda1 ext4 ro"]);
+}
+
+// --- Names.
+
+#[test]
+fn names_are_read_as_udev_and_the_kernel_write_them() {
+    let disk = Disk::new();
+    let [first, second] = ["root: /dev/vda1 ext4 ro", "root: /dev/vda2 ext2 ro"];
+    let cases = [
+        (format!("root=UUID=\"{FIRST_UUID}\""), first),
+        (format!("\"root=UUID='{SECOND_UUID}'\""), second),
+        ("root=LABEL=\"alpha beta\"".into(), first),
+        ("root=LABEL=alpha\\x20beta".into(), first),
+        ("root=/dev/disk/by-label/alpha\\x20beta".into(), first),
+        ("root=PARTLABEL=\"the second\"".into(), second),
+        ("root=/dev/disk/by-partlabel/the\\x20second".into(), second),
+        (format!("root=PARTUUID=\"{SECOND_PARTUUID}\""), second),
+        (
+            format!("root=/dev/disk/by-partuuid/{FIRST_PARTUUID}"),
+            first,
+        ),
+        ("root=fe01".into(), first),
+        ("root=0xfe02".into(), second),
+        ("root=0254:01".into(), first),
+        ("root=254:2 rootfstype=auto".into(), second),
+        ("root=254:2: rootfstype=xfs,auto".into(), second),
+    ];
+    for (append, root) in cases {
+        disk.boot(&format!("{append} init=/sbin/init"))
+            .says(&[if root == first {
+                root
+            } else {
+                "cannot run /sbin/init"
+            }]);
+    }
+    // The second has its init elsewhere; what was mounted is what is asked for.
+    disk.boot("root=fe02 init=/bin/init").says(&[second]);
+}
+
+#[test]
+fn what_is_on_a_disk_and_is_not_known_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    fs::write(&image, vec![7; 1 << 20]).unwrap();
+    let initramfs = disk_modules();
+    let over = boot(&initramfs, "root=/dev/vda", slice::from_ref(&image));
+    over.says(&[
+        "rootlet: cannot mount /dev/vda as ext3,ext2,ext4,fuseblk: Invalid argument (EINVAL)\n",
+    ]);
+    let over = boot(&initramfs, "root=LABEL=x rootwait=1", &[image]);
+    over.says(&[
+        "rootlet:   /dev/vda\n",
+        "rootlet: these file systems are known: ext2 ext3 ext4 erofs f2fs nilfs2 xfs ",
+    ]);
+}
+
+#[test]
+fn a_root_that_has_only_a_label_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    let root = Disk::root("rom");
+    let init = "#!/bin/sh\ngrep ' / ' /proc/mounts\npoweroff -f\n";
+    root.script("sbin/init", init);
+    let mut genromfs = Command::new("genromfs");
+    genromfs.args(["-V", "LIVE 1", "-d", root.name(), "-f"]);
+    succeed(genromfs.arg(&image));
+    // A whole number of blocks, which QEMU would not make of it.
+    let length = fs::metadata(&image).unwrap().len().next_multiple_of(4096);
+    let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
+    file.set_len(length).unwrap();
+    let initramfs = Initramfs::new().modules(&["virtio_blk", "romfs"]);
+    let over = boot(&initramfs, "root=LABEL=\"LIVE 1\"", &[image]);
+    over.says(&["/dev/vda / romfs ro"]);
+}
+
+/// With `gpt` the kernel takes the second table where the first is broken.
+#[test]
+fn a_partition_is_found_by_the_second_table() {
+    let disk = Disk::new();
+    let image = fs::OpenOptions::new()
+        .write(true)
+        .open(disk.image())
+        .unwrap();
+    // The header, and its entries.
+    image.write_all_at(&[0; 1024], 512).unwrap();
+    let found = ["root: /dev/vda1 ext4 ro"];
+    disk.boot(&format!("gpt root=PARTUUID={FIRST_PARTUUID}"))
+        .says(&found);
+    disk.boot("gpt root=PARTLABEL=first").says(&found);
+}
+
+// --- Options and types.
+
+#[test]
+fn options_are_those_of_mount() {
+    let disk = Disk::new();
+    let all = "exec,suid,dev,atime,diratime,norelatime,nofail,auto,noauto,nouser,_netdev,\
+               x-systemd.device-timeout=9,X-a,defaults,noiversion,nolazytime,loud,async,symfollow";
+    let cases = [
+        (all, "root: /dev/vda1 ext4 ro,relatime\n"),
+        ("noatime", "root: /dev/vda1 ext4 ro,noatime\n"),
+        (
+            "ro,rw,user,exec",
+            "root: /dev/vda1 ext4 ro,nosuid,nodev,relatime\n",
+        ),
+    ];
+    for (flags, line) in cases {
+        disk.boot(&format!("root=/dev/vda1 rootflags={flags}"))
+            .says(&[line]);
+    }
+    let fstab = "tmpfs /a tmpfs ro,rw,nosuid,suid,user,exec,nofail,x-a 0 0\n\
+                 tmpfs /b tmpfs noauto 0 0\n\
+                 tmpfs /c tmpfs rw,ro,noatime,nosymfollow,_netdev,size=64k 0 0\n\
+                 none none swap sw 0 0\n\
+                 /dev/missing /d ext4 nofail 0 0\n";
+    let initramfs = Initramfs::new()
+        .busybox()
+        .file("rootlet/fstab", fstab)
+        .command(&[
+            "/bin/sh",
+            "-c",
+            "/bin/busybox grep ' /[abcd] ' /proc/mounts",
+        ]);
+    let over = Guest::start(&initramfs, "", &[]).end();
+    assert_eq!(over.outcome(), "exit 0", "{over:?}");
+    over.says(&[
+        "tmpfs /a tmpfs rw,nosuid,nodev,relatime",
+        "tmpfs /c tmpfs ro,noatime,nosymfollow,size=64k",
+        "left out: ",
+    ]);
+    assert!(!over.console.contains(" /b "), "{over:?}");
+}
+
+#[test]
+fn a_btrfs_on_two_disks_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let images = ["first", "second"].map(|name| {
+        let path = directory.path().join(name);
+        fs::File::create(&path).unwrap().set_len(130 << 20).unwrap();
+        path
+    });
+    let mut mkfs = Command::new("mkfs.btrfs");
+    mkfs.args(["-q", "-d", "raid1", "-m", "raid1", "-U", FIRST_UUID]);
+    succeed(mkfs.args(&images));
+    let initramfs = Initramfs::new().modules(&["virtio_blk", "btrfs"]);
+    // There is nothing in it: that it is mounted shows in what is missing then.
+    let mounted = "rootlet: cannot run /init: No such file or directory (ENOENT)";
+    for root in [&format!("UUID={FIRST_UUID}"), "/dev/vda", "/dev/vdb"] {
+        let over = boot(&initramfs, &format!("root={root} init=/init"), &images);
+        over.says(&[mounted]);
+    }
+    let alone = &images[..1];
+    let over = boot(
+        &initramfs,
+        &format!("root=UUID={FIRST_UUID} rootwait=1"),
+        alone,
+    );
+    over.says(&["not all devices of its file system appeared in time"]);
+    // Who can do without says so, and has waited all the same.
+    let append = "root=/dev/vda rootflags=degraded rootwait=1 init=/init";
+    let over = boot(&initramfs, append, alone);
+    over.says(&["waiting for the root device", mounted]);
+
+    let first = drive(&images[0]);
+    let late = format!("file={},format=raw,if=none,id=late", images[1].display());
+    let mut guest = Guest::start(
+        &initramfs,
+        &format!("root=UUID={FIRST_UUID} rootwait init=/init"),
+        &[
+            &first[0],
+            &first[1],
+            "-device",
+            "pcie-root-port,id=late-port,chassis=1",
+            "-drive",
+            &late,
+        ],
+    );
+    guest.expect("waiting for the root device");
+    guest.monitor("device_add virtio-blk-pci,drive=late,bus=late-port");
+    guest.end().says(&[mounted]);
+}
+
+/// The journal of one that was not unmounted is replayed by the kernel, also where it is mounted to be
+/// read; and files that were deleted while they were open are removed.
+#[test]
+fn an_overlay_leaves_a_dirty_disk_as_it_is() {
+    let disk = Disk::new();
+    let script = "set -e; mkdir /mnt; mount -t ext4 /dev/vda1 /mnt
+        echo kept >/mnt/kept; sync
+        dd if=/dev/zero of=/mnt/orphan bs=1k count=100 2>/dev/null; exec 7</mnt/orphan
+        rm /mnt/orphan; sync; echo more >/mnt/more; sync
+        reboot -f";
+    let initramfs = disk_modules().command(&["/bin/sh", "-c", script]);
+    let image = disk.image();
+    let over = boot(&initramfs, "", slice::from_ref(&image));
+    over.says(&["reboot: Restarting system"]);
+    let features = || {
+        let mut dumpe2fs = Command::new("sh");
+        let script = "dd if=\"$1\" bs=1M skip=1 status=none >\"$1.part\"; \
+                      dumpe2fs -h \"$1.part\" 2>/dev/null | grep '^Filesystem features'";
+        succeed(dumpe2fs.args(["-c", script, "sh"]).arg(&image))
+    };
+    assert!(features().contains("needs_recovery"), "{}", features());
+
+    let before = fs::read(&image).unwrap();
+    let initramfs = disk_modules().modules(&["overlay"]);
+    let over = boot(
+        &initramfs,
+        &format!("root=UUID={FIRST_UUID} rootlet.overlay"),
+        slice::from_ref(&image),
+    );
+    over.says(&["root: overlay overlay rw", "written", "reboot: Power down"]);
+    assert!(fs::read(&image).unwrap() == before);
+
+    // On a disk that cannot be written it is the only way.
+    let read_only = format!(
+        "{},readonly=on",
+        disk::disk(&image).replace(",snapshot=on", "")
+    );
+    let start = |append: &str| {
+        let append = format!("root=/dev/vda1 {append}");
+        Guest::start(&initramfs, &append, &["-drive", &read_only]).end()
+    };
+    start("rootlet.overlay").says(&["root: overlay overlay rw", "written"]);
+    start("rootflags=noload").says(&["root: /dev/vda1 ext4 ro,relatime,norecovery\n"]);
+    start("").says(&[
+        "rootlet: cannot mount /dev/vda1 as ext4: Read-only file system (EROFS)\n",
+        "hint: its journal cannot be replayed on a read-only device: ",
+    ]);
+    // Without an overlay the kernel repairs it.
+    let over = boot(&disk_modules(), "root=/dev/vda1", slice::from_ref(&image));
+    over.says(&["root: /dev/vda1 ext4 ro"]);
+    assert!(!features().contains("needs_recovery"));
+}
+
+// --- Modules.
+
+#[test]
+fn parameters_of_modules_are_those_of_the_kernel_command_line() {
+    let script = "cd /sys/class/block; echo \"loops: $(ls -d loop* | wc -l)\"; \
+                  echo \"rams: $(ls -d ram* | wc -l), $(cat ram0/size)\"";
+    let initramfs = Initramfs::new()
+        .busybox()
+        .link("bin/ls", "busybox")
+        .link("bin/cat", "busybox")
+        .link("bin/wc", "busybox")
+        .modules(&["loop"])
+        .modules(&["brd"])
+        .command(&["/bin/sh", "-c", script]);
+    let append = "loop.max_loop=3 brd.rd-nr=2 brd.rd_size=64 brdx.rd_nr=7";
+    let over = Guest::start(&initramfs, append, &[]).end();
+    assert_eq!(over.outcome(), "exit 0", "{over:?}");
+    over.says(&["loops: 3\n", "rams: 2, 128\n"]);
+}
+
+#[test]
+fn a_module_that_uses_another_says_so() {
+    let initramfs = Initramfs::new()
+        .busybox()
+        .modules(&["raid1"])
+        .file("rootlet/modules", "/modules/raid1.ko.xz\n")
+        .command(&["/bin/sh", "-c", "exit 3"]);
+    let over = Guest::start(&initramfs, "", &[]).end();
+    assert_eq!(over.outcome(), "exit 3");
+    over.says(&[
+        "rootlet: cannot load the module /modules/raid1.ko.xz: No such file or directory (ENOENT)\n\
+         hint: the file is there: list the module that it uses before it\n",
+    ]);
+}
+
+// --- Waiting, and giving up.
+
+/// It looks at each of 400 disks each second.
+#[test]
+fn waiting_takes_no_memory() {
+    let disks = "/modules/brd.ko.xz rd_nr=400 rd_size=128\n";
+    let initramfs = Initramfs::new()
+        .busybox()
+        .modules(&["brd"])
+        .file("rootlet/modules", disks);
+    let [short, long] = ["2", "20"].map(|seconds| {
+        let append = format!("root=UUID=1234 rootwait={seconds} rootlet.shell");
+        let mut guest = Guest::start(&initramfs, &append, &[]);
+        guest.expect("did not appear in time");
+        guest.enter("grep VmData /proc/1/status; exit\n");
+        let line = guest.expect("kB");
+        guest.end();
+        println!("after {seconds} seconds: {line}");
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+    });
+    assert!(long <= short, "{short} kB, {long} kB");
+}
+
+#[test]
+fn a_rescue_shell_can_end_the_machine_in_each_way() {
+    let initramfs = Initramfs::new()
+        .busybox()
+        .link("bin/reboot", "busybox")
+        .link("bin/poweroff", "busybox")
+        .link("bin/halt", "busybox");
+    for (command, end) in [
+        ("reboot", "reboot: Restarting system"),
+        ("kill -INT 1", "reboot: Restarting system"),
+        ("poweroff", "reboot: Power down"),
+        ("halt", "reboot: System halted"),
+        ("exit", "reboot: Power down"),
+    ] {
+        let append = "root=/dev/nothing rootwait=1 rootlet.shell";
+        let mut guest = Guest::start(&initramfs, append, &[]);
+        guest.expect("did not appear in time");
+        guest.enter(&format!("{command}\n"));
+        guest.expect(end);
+        assert!(guest.over().outcome().starts_with("failed "));
+    }
+}

@@ -1,0 +1,82 @@
+//! Options of mounts, as mount(8) knows them.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{Root, User, end, users};
+
+const EVERY: &str = "rw,ro,suid,nosuid,dev,nodev,exec,noexec,noatime,atime,nodiratime,diratime,\
+    relatime,norelatime,strictatime,nostrictatime,symfollow,nosymfollow,defaults,auto,noauto,\
+    nofail,user,nouser,users,nousers,owner,noowner,group,nogroup,_netdev,x-systemd.a=b,X-c";
+
+/// Of a directory of the host and of a new file system: what /proc/mounts says of each.
+#[test]
+fn the_last_of_two_options_counts() {
+    let cases = [
+        ("ro,rw", "rw,"),
+        ("rw,ro", "ro,"),
+        ("noexec,nosuid,exec", "rw,nosuid,"),
+        ("user", "rw,nosuid,nodev,noexec,"),
+        ("user,exec,dev,suid", "rw,"),
+        ("owner,x-a,_netdev", "rw,nosuid,nodev,"),
+        ("ro,defaults", "ro,"),
+        ("noatime", "rw,noatime,"),
+        ("noatime,atime", "rw,"),
+        ("nodiratime,nosymfollow", "rw,nodiratime,nosymfollow,"),
+        (EVERY, ""),
+    ];
+    for user in users() {
+        let root = Root::busybox(user);
+        root.directory("proc");
+        let source = Root::empty(user);
+        for (options, expected) in cases {
+            // A user namespace may not change how the host's mounts keep times of access.
+            let binds = match user {
+                User::Ordinary => {
+                    !options.starts_with("noatime") && !options.starts_with("nodiratime")
+                }
+                User::Root => true,
+            };
+            let mounts = [
+                format!("{}:/mnt:{options}", source.name()),
+                format!("tmpfs:/mnt:{options},size=64k"),
+            ];
+            for mount in &mounts[usize::from(!binds)..] {
+                let ended =
+                    end(&mut root.run(&["-B", mount, "ROOT", "grep", " /mnt ", "/proc/mounts"]));
+                assert_eq!((ended.status, &ended.stderr[..]), (0, ""), "{mount}");
+                let line = ended.stdout.trim();
+                let shown = line.split(' ').nth(3).unwrap();
+                // What the host's own mount has, a user namespace may not take away.
+                let shown: Vec<&str> = shown
+                    .split(',')
+                    .filter(|word| *word != "relatime")
+                    .collect();
+                for word in expected.split(',').filter(|word| !word.is_empty()) {
+                    assert!(shown.contains(&word), "{user:?} {mount}: {line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_option_of_a_bind_is_refused() {
+    for user in users() {
+        let root = Root::busybox(user);
+        for options in [
+            "size=1m",
+            "sync",
+            "lazytime",
+            "noexecs",
+            "nodefaults",
+            "ro,,ro x",
+        ] {
+            let mount = format!("/:/mnt:{options}");
+            let ended = end(&mut root.run(&["-B", &mount, "ROOT", "true"]));
+            assert_eq!(ended.status, 125, "{ended:?}");
+            assert!(ended.stderr.contains("OPT can be ro, rw,"), "{ended:?}");
+        }
+    }
+}
