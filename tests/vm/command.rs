@@ -488,7 +488,7 @@ fn mistakes_are_told_in_a_line() {
     }
 
     let programs = place.root.directory("programs");
-    for name in ["bash", "uname"] {
+    for name in ["bash", "uname", "realpath"] {
         let found = ["/bin", "/usr/bin"].map(|directory| Path::new(directory).join(name));
         let found = found.iter().find(|path| path.exists()).unwrap();
         place.root.symlink(&format!("programs/{name}"), found);

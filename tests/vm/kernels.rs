@@ -1,23 +1,137 @@
 //! Other kernels and machines.
 
-use std::path::Path;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use crate::common::{self, end, is_left_out};
-use crate::place::{Place, cannot, someone};
+use crate::place::{Place, assert_said, cannot, scripts, someone};
 
 #[test]
-fn an_older_kernel_runs_too() {
+fn debians_kernels_are_at_hand() {
     if cannot() {
         return;
     }
     let place = Place::new(someone());
-    let ended = end(&mut place.vm(&["--kernel=6.1", "uname", "-r"]));
-    assert!(
-        ended.status == 0 && ended.stdout.starts_with("6.1."),
-        "{ended:?}"
-    );
+    let listed = end(&mut place.vm(&["--kernels"]));
+    assert_eq!((listed.status, &*listed.stderr), (0, ""), "{listed:?}");
+    let versions = listed.stdout.lines().skip(1);
+    let versions: Vec<_> = versions
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    for version in ["5.10", "6.1", "6.12"] {
+        assert!(versions.contains(&version), "{listed:?}");
+    }
+    for version in ["5.10", "6.1", "newest"] {
+        let ended = end(&mut place.vm(&["--kernel", version, "uname", "-r"]));
+        let release = ended.stdout.trim_end();
+        let known = |listed: &&str| release.starts_with(&format!("{listed}."));
+        let found = versions.iter().position(known);
+        let found = found.unwrap_or_else(|| panic!("{ended:?} {listed:?}"));
+        assert!(ended.status == 0, "{ended:?}");
+        if version == "newest" {
+            assert!(versions.len() - found <= 2, "{ended:?} {listed:?}");
+        } else {
+            assert_eq!(versions[found], version);
+        }
+    }
+    // What was fetched is there now, and what there is not is told.
+    let listed = end(&mut place.vm(&["--kernels"])).stdout;
+    let line = listed
+        .lines()
+        .find(|line| line.starts_with("5.10 "))
+        .unwrap();
+    assert_eq!(line.matches("5.10.0-").count(), 2, "{line}");
+    let ended = end(&mut place.vm(&["--kernel=5.999", "true"]));
+    assert_said(&ended, 125, "vm: no Linux 5.999 (");
     place.assert_clean();
+}
+
+/// A mirror, as far as it is asked: what is there is 404.
+fn mirror(asked: Arc<Mutex<Vec<String>>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let asked = Arc::clone(&asked);
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                while let Some(Ok(line)) = lines.next() {
+                    if line.starts_with("GET ") {
+                        asked.lock().unwrap().push(line);
+                    } else if line.is_empty() {
+                        let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+                        if stream.write_all(answer).is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn kernels_come_from_the_machines_own_mirror() {
+    let place = Place::new(someone());
+    for deb822 in [false, true] {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let archive = format!("http://127.0.0.1:{}/mine", mirror(Arc::clone(&asked)));
+        let (name, text) = if deb822 {
+            let text = format!("Types: deb\nURIs: {archive}\nSuites: bookworm\nComponents: main\n");
+            ("parts/mine.sources", text)
+        } else {
+            let text = format!("# ours\ndeb [ arch=amd64 ] {archive} bookworm main contrib\n");
+            ("mine.list", text)
+        };
+        place.root.directory("parts");
+        place.root.file(name, text);
+        let list = place.root.path().join("mine.list");
+        let parts = place.root.path().join("parts");
+        let text = format!(
+            "Dir::Etc::sourcelist \"{}\"; Dir::Etc::sourceparts \"{}\"; Acquire::http::Proxy \"DIRECT\";",
+            if deb822 { "-" } else { list.to_str().unwrap() },
+            if deb822 { parts.to_str().unwrap() } else { "-" },
+        );
+        let configuration = place.root.file("apt.conf", text);
+        let mut command = place.vm(&["--kernels"]);
+        command.env("APT_CONFIG", configuration);
+        let ended = end(command.env(
+            "XDG_CACHE_HOME",
+            place.root.directory(&format!("cache-{deb822}")),
+        ));
+        let asked = asked.lock().unwrap();
+        for suite in ["bookworm", "stable", "oldoldstable", "unstable"] {
+            let path = format!("GET /mine/dists/{suite}/InRelease ");
+            assert!(
+                asked.iter().any(|line| line.starts_with(&path)),
+                "{path} {asked:?} {ended:?}"
+            );
+        }
+        assert_eq!((ended.status, ended.stdout.lines().count()), (0, 1));
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn no_script_names_a_mirror() {
+    let mut directories = vec![scripts()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let text = fs::read(&path).unwrap();
+                let text = String::from_utf8_lossy(&text);
+                assert!(!text.contains("deb.debian.org"), "{}", path.display());
+            }
+        }
+    }
 }
 
 #[test]
@@ -25,12 +139,23 @@ fn another_machine_can_be_emulated() {
     if cannot() || is_left_out("aarch64") {
         return;
     }
+    emulate("aarch64");
+}
+
+#[test]
+fn so_can_a_third() {
+    if cannot() || is_left_out("riscv64") {
+        return;
+    }
+    emulate("riscv64");
+}
+
+fn emulate(arch: &str) {
     let place = Place::new(someone());
     // The script itself has rootlet built where that is missing.
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/vm");
-    let mut command = Command::new(script);
+    let mut command = Command::new(scripts().join("vm"));
     command
-        .args(["--arch=aarch64", "--root=none", "/init", "--version"])
+        .args(["--arch", arch, "--root=none", "/init", "--version"])
         .env_remove("ROOTLET")
         .env("TMPDIR", place.temporary())
         .env("XDG_CACHE_HOME", common::kernel_cache());

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::{self, Ended, Root, User, end, is_left_out, processes_with, users, wait_until};
@@ -19,6 +19,14 @@ impl Place {
         let root = Root::empty(user);
         root.directory("tmp");
         root.file("scripts/vm", include_str!("../../scripts/vm"));
+        for directory in ["vm.d", "common"] {
+            for entry in fs::read_dir(scripts().join(directory)).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_str().unwrap();
+                let text = fs::read_to_string(&path).unwrap();
+                root.file(&format!("scripts/{directory}/{name}"), text);
+            }
+        }
         Place { root, user }
     }
 
@@ -56,6 +64,10 @@ impl Place {
             processes_with(mark.to_str().unwrap()).is_empty()
         });
     }
+}
+
+pub fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")
 }
 
 /// Kernels are downloaded.
