@@ -106,7 +106,7 @@ serve() {
 await_servers() {
     local pid socket
     for pid in "${servers[@]}"; do
-        for ((i = 0; i < 1000; i++)); do
+        for ((i = 0; i < 30000; i++)); do
             kill -0 "$pid" 2>/dev/null ||
                 fail "virtiofsd failed: $(cat "$work"/*.log | head -n 1 | printable)"
             for socket in "${sockets[@]}"; do

@@ -195,3 +195,41 @@ fn a_kernel_without_user_namespaces_is_told() {
     }
     place.assert_clean();
 }
+
+#[test]
+fn a_guest_that_counts_instructions_does_not_wait() {
+    if cannot() {
+        return;
+    }
+    let place = Place::new(someone());
+    let mut command = place.vm(&["--count", "--root=none", "--file=/bin/busybox:/bin/sh"]);
+    command.args(["--timeout=600", "/bin/sh", "-c", "sleep 36000; exit 7"]);
+    assert_eq!(end(&mut command).status, 7);
+    let ended = end(&mut place.vm(&["--count", "--accel=kvm", "true"]));
+    assert_said(&ended, 125, "vm: --count is for --accel tcg");
+    place.assert_clean();
+}
+
+/// With a seventh of a processor, and less when there is more to do.
+#[test]
+fn a_busy_host_takes_no_time_from_the_guest() {
+    if cannot() {
+        return;
+    }
+    let place = Place::new(someone());
+    let text = r#"
+        cpu=$(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')
+        taskset -c "$cpu" sh -c 'while :; do :; done' &
+        hog=$!
+        taskset -c "$cpu" nice -n 8 bash scripts/vm --root none --timeout 15 /init --version
+        status=$?
+        kill "$hog"
+        exit "$status""#;
+    let mut command = common::command(place.user, "sh");
+    for (name, value) in place.vm(&[]).get_envs() {
+        command.env(name, value.unwrap());
+    }
+    let ended = end(command.args(["-c", text]).current_dir(place.root.path()));
+    assert_eq!((ended.status, &*ended.stderr), (0, ""), "{ended:?}");
+    place.assert_clean();
+}
