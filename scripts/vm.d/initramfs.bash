@@ -61,9 +61,9 @@ make_archive() {
     printf '%s' "$directory" >"$top/rootlet/directory"
     for index in "${!rw[@]}"; do
         path=$(escaped "${rw[index]}")
-        case $share in
+        case $rw_share in
             virtiofs) echo "rw$index $path virtiofs rw 0 0" ;;
-            9p) echo "rw$index $path 9p trans=virtio,version=9p2000.L,msize=262144,rw 0 0" ;;
+            9p) echo "rw$index $path 9p trans=virtio,version=9p2000.L,msize=262144,cache=mmap,rw 0 0" ;;
         esac
     done >"$top/rootlet/fstab"
     for source in "${files[@]}"; do

@@ -74,7 +74,7 @@ trim() {
 choose_flavour() {
     cache=${XDG_CACHE_HOME:-~/.cache}/rootlet
     flavour=cloud-
-    if [ "$share" = 9p ] || [ "$deb_arch" = riscv64 ]; then flavour=''; fi
+    if [ "$share" = 9p ] || [ "$rw_share" = 9p ] || [ "$deb_arch" = riscv64 ]; then flavour=''; fi
 }
 
 choose_kernel() {
@@ -191,10 +191,8 @@ module_list() {
 
 wanted_modules() {
     local wanted=(virtio_pci virtio_console '?pvpanic-pci')
-    case $share in
-        virtiofs) wanted+=(virtiofs) ;;
-        9p) wanted+=(9pnet_virtio 9p) ;;
-    esac
+    case $share:$rw_share in *virtiofs*) wanted+=(virtiofs) ;; esac
+    case $share:$rw_share in *9p*) wanted+=(9pnet_virtio 9p) ;; esac
     if [ "$image" != none ]; then wanted+=(virtio_blk "$image"); fi
     if [ "$root" != none ]; then wanted+=(overlay); fi
     if $net; then wanted+=(virtio_net); fi

@@ -64,7 +64,7 @@ arguments() {
             -device virtio-blk-pci,drive=root)
         words+=" root=/dev/vda rootfstype=$image ro rootwait rootlet.overlay"
     elif [ "$root" != none ]; then
-        directory root "$root" ro
+        directory root "$root" ro "$share"
         case $share in
             virtiofs) words+=' root=root rootfstype=virtiofs' ;;
             9p) words+=' root=root rootfstype=9p rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose' ;;
@@ -72,7 +72,7 @@ arguments() {
         words+=' ro rootwait rootlet.overlay'
     fi
     for index in "${!rw[@]}"; do
-        directory "rw$index" "${rw[index]}" rw
+        directory "rw$index" "${rw[index]}" rw "$rw_share"
     done
     if $net; then
         # shellcheck disable=SC2054

@@ -17,19 +17,27 @@ type_of() {
     esac
 }
 
-# How directories are shown.
+# How directories are shown: the tree in $share, those that can be written in $rw_share. virtiofsd needs
+# root, or a user namespace in which the user is root. There all that is not the user's seems to be
+# nobody's, which is no matter in a directory of the user's, but is in a tree with programs of root's.
 choose_share() {
-    virtiofsd=
     local program
-    if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
-        for program in /usr/libexec/virtiofsd /usr/lib/qemu/virtiofsd /usr/lib/virtiofsd; do
-            if [ -x $program ]; then
-                virtiofsd=$program
-                break
-            fi
-        done
+    virtiofsd=
+    for program in /usr/libexec/virtiofsd /usr/lib/qemu/virtiofsd /usr/lib/virtiofsd; do
+        if [ -x $program ]; then
+            virtiofsd=$program
+            break
+        fi
+    done
+    share=9p rw_share=9p unshare=(unshare --mount --propagation private)
+    if [ -z "$virtiofsd" ]; then return; fi
+    if [ "$(id -u)" = 0 ]; then
+        if unshare --mount true 2>/dev/null; then share=virtiofs rw_share=virtiofs; fi
+    elif unshare --user --map-root-user --mount true 2>/dev/null; then
+        unshare=(unshare --user --map-root-user --mount --propagation private)
+        # It hides /run, where an old virtiofsd would write.
+        case $(realpath -- "$TMPDIR") in /run | /run/*) ;; *) rw_share=virtiofs ;; esac
     fi
-    if [ -n "$virtiofsd" ]; then share=virtiofs; else share=9p; fi
 }
 
 choose_root() {
@@ -51,10 +59,10 @@ choose_root() {
         [ -d "${rw[index]}" ] || fail "--rw ${rw[index]}: there is no such directory"
         rw[index]=$(realpath -- "${rw[index]}")
     done
-    if [ "$root" = none ] || [ "$image" != none ]; then
-        [ ${#rw[@]} -gt 0 ] || share=none
-    fi
+    if [ "$root" = none ] || [ "$image" != none ]; then share=none; fi
+    if [ ${#rw[@]} = 0 ]; then rw_share=none; fi
     note "root: $root$([ "$share" = none ] || echo ", by $share")$([ "$image" = none ] || echo ", $image")"
+    if [ $rw_share != none ]; then note "directories to be written: ${rw[*]}, by $rw_share"; fi
     case $share:$(id -u) in
         virtiofs:*)
             (ulimit -n 100000) 2>/dev/null ||
@@ -76,7 +84,7 @@ serve() {
     esac
     mkdir "$work/$1"
     # shellcheck disable=SC2016 # the inner shell's
-    setpriv --pdeathsig KILL unshare --mount --propagation private bash -euc '
+    setpriv --pdeathsig KILL "${unshare[@]}" bash -euc '
         source=$1 tree=$2 mode=$3
         shift 3
         if [ "$mode" = ro ]; then
@@ -98,7 +106,12 @@ serve() {
         else
             mount --rbind -- "$source" "$tree"
         fi
-        exec "$@"' vm "$2" "$work/$1" "$3" "${options[@]}" \
+        if [ "$(stat -c %u /proc)" != 0 ]; then
+            mount -t tmpfs virtiofsd /run
+            mkdir /run/virtiofsd
+        fi
+        # A new user namespace has undone it.
+        exec setpriv --pdeathsig KILL "$@"' vm "$2" "$work/$1" "$3" "${options[@]}" \
         <&- >"$work/$1.log" 2>&1 &
     servers+=($!)
 }
@@ -118,11 +131,11 @@ await_servers() {
     done
 }
 
-# directory TAG DIR ro|rw
+# directory TAG DIR ro|rw virtiofs|9p
 directory() {
     local only=off
     if [ "$3" = ro ]; then only=on; fi
-    case $share in
+    case $4 in
         virtiofs)
             sockets+=("$work/$1.socket")
             qemu_words+=(-chardev "socket,id=$1,path=$work/$1.socket"

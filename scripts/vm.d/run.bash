@@ -358,13 +358,13 @@ boot() {
     panic_event=false shutdown='' entered='' started='' stopped='' unread=false sockets=()
     at_entry='' at_command='' at_end=''
     arguments "$accel"
-    if [ "$share" = virtiofs ]; then
-        if [ "$root" != none ] && [ "$image" = none ]; then serve root "$root" ro; fi
+    if [ "$share" = virtiofs ]; then serve root "$root" ro; fi
+    if [ "$rw_share" = virtiofs ]; then
         for index in "${!rw[@]}"; do
             serve "rw$index" "${rw[index]}" rw
         done
-        await_servers
     fi
+    await_servers
     start_qemu
     await_status
 }

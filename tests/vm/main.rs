@@ -9,3 +9,4 @@ mod common;
 mod hostile;
 mod kernels;
 mod place;
+mod shared;
