@@ -9,7 +9,8 @@
 suites=(stable stable-backports oldstable oldstable-backports oldoldstable testing unstable experimental)
 
 # look_up URI SUITE: leaves in $list the kernels of this suite, a line for each package of one:
-# PACKAGE VERSION URI SHA256. It is empty when there is no such suite, or Debian did not sign it.
+# PACKAGE VERSION URI SHA256. It is empty when there is no such suite, or Debian did not sign it, and not
+# there, or old, when the archive did not answer: then apt's reason is in $unasked.
 # Each user has lists of its own, since what is executed here depends on them.
 look_up() {
     local state said index
@@ -28,10 +29,12 @@ look_up() {
         if [ -e "$index" ]; then
             index_to_list "$1" "$index" >"$state/list"
             mv "$state/list" "$list"
-        elif [ ! -s "$list" ]; then
-            note "$(printable <<<"${said%%$'\n'*}")"
-            # It is tried again tomorrow.
-            : >"$list"
+        else
+            case $said in
+                # There is no such suite, or it is not Debian's. It is tried again tomorrow.
+                *'not have a Release file'* | *'not signed'*) [ -s "$list" ] || : >"$list" ;;
+                *) unasked=$(printable <<<"${said%%$'\n'*}") ;;
+            esac
         fi
     done
     rm -rf "$state"
@@ -59,11 +62,13 @@ index_to_list() {
 # each_list COMMAND...: calls it after each list, in order, until it succeeds, or there is no more.
 each_list() {
     local uri suite sources list list_suite
+    unasked=
     sources=$(debian_sources)
-    [ -n "$sources" ] || fail "apt has no sources here: give a kernel with --kernel FILE or --kernel host"
+    if [ -z "$sources" ]; then unasked='apt has no sources'; fi
     while read -r uri suite; do
+        [ -n "$uri" ] || continue
         look_up "$uri" "$suite"
-        if "$@"; then return; fi
+        if [ -s "$list" ] && "$@"; then return; fi
     done <<<"$sources"
     for suite in "${suites[@]}"; do
         while read -r uri _; do
@@ -181,8 +186,10 @@ fetch() {
         unlock_cache
         return
     fi
-    each_list has_wanted ||
+    each_list has_wanted || {
+        [ -z "$unasked" ] || fail "cannot look for Linux $wanted in all of Debian's suites: $unasked"
         fail "no Linux $wanted ($flavour$deb_arch) is in Debian's suites: scripts/vm --kernels lists what is"
+    }
     new=$(mktemp -d "$cache/new.XXXXXX")
     made+=("$new")
     while read -r uri sum; do
@@ -210,7 +217,7 @@ list_kernels() {
     lock_cache
     {
         cached | sed 's/$/ cached/'
-        each_list print_kernels || true
+        each_list print_kernels || [ -z "$unasked" ] || say "not all suites could be asked: $unasked"
     } | sort -V -s -k 1,1 | awk '
         function column(text) { return text == "" ? "-" : text }
         !($1 in newest) { order[++count] = $1; newest[$1] }
