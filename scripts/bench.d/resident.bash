@@ -89,7 +89,7 @@ print_resident() {
         read -ra pids <<<"${processes[$name]}"
         read -ra figures <<<"$(memory "${pids[@]}")"
         printf '%-28s %10d %10d %15d %16d\n' "$name" "${figures[1]}" "${figures[0]}" ${#pids[@]} \
-            $(($(wakeups "${pids[@]}") - before[$name]))
+            $(($(wakeups "${pids[@]}") - ${before[$name]}))
         printf '%s\t%s\t%s\tkB\n' "$panel" "$name" "${figures[1]}" >>"$scratch/points"
     done
     kill_all "${started[@]}"

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Condvar, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::running::Running;
 use super::{Root, User, copy_program, succeed};
 
-/// No machine is silent for so long, except one that hangs.
+/// No machine is silent for so long, except one that hangs: without the time in which it could have
+/// run, and others had the processor.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// What scripts/vm would do here.
@@ -219,6 +220,20 @@ pub struct Over {
     pub record: Vec<String>,
 }
 
+/// How long the threads of a process were ready to run, and did not.
+fn waited_for_processor(pid: i32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let nanoseconds = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            text.split(' ').nth(1)?.parse::<u64>().ok()
+        });
+    Duration::from_nanos(nanoseconds.sum())
+}
+
 impl Guest {
     /// With these words more for the kernel, and for QEMU.
     pub fn start(initramfs: &Initramfs, append: &str, qemu: &[&str]) -> Guest {
@@ -262,15 +277,21 @@ impl Guest {
 
     /// The console's next line; none when the machine has ended.
     fn line(&mut self) -> Option<String> {
-        match self.qemu.try_line(PATIENCE) {
-            Ok(line) => {
-                let line = line.trim_end_matches('\r');
-                self.console.push_str(line);
-                self.console.push('\n');
-                Some(line.into())
+        let (began, waited) = (Instant::now(), waited_for_processor(self.qemu.pid()));
+        loop {
+            match self.qemu.try_line(PATIENCE / 10) {
+                Ok(line) => {
+                    let line = line.trim_end_matches('\r');
+                    self.console.push_str(line);
+                    self.console.push('\n');
+                    return Some(line.into());
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
             }
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("the machine hangs:\n{}", self.console),
+            let waited = waited_for_processor(self.qemu.pid()).saturating_sub(waited);
+            let had = began.elapsed().saturating_sub(waited);
+            assert!(had < PATIENCE, "the machine hangs:\n{}", self.console);
         }
     }
 

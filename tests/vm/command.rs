@@ -1,97 +1,18 @@
-//! `scripts/vm`: what a command in a throwaway kernel gets and gives back, and what is said when
-//! there is no status.
-
-#![allow(missing_docs)]
-
-mod common;
+//! What a command in a throwaway kernel gets and gives back.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::running::Running;
-use common::terminal::Session;
-use common::{
-    Ended, Root, User, can_be_root, children, end, is_left_out, processes_with, send_signal, users,
+use crate::common::running::Running;
+use crate::common::terminal::Session;
+use crate::common::{
+    self, Ended, Root, User, can_be_root, children, end, processes_with, send_signal, users,
     wait_until,
 };
-
-/// A place for one test: a copy of the script that its user can read, and a directory for
-/// temporary files, in which nothing may be left.
-struct Place {
-    root: Root,
-    user: User,
-}
-
-impl Place {
-    fn new(user: User) -> Place {
-        let root = Root::empty(user);
-        root.directory("tmp");
-        root.file("scripts/vm", include_str!("../scripts/vm"));
-        Place { root, user }
-    }
-
-    /// `scripts/vm`, called with these words, in this place.
-    fn vm(&self, words: &[&str]) -> Command {
-        // Read, not executed: a child of another test may still have it open for writing.
-        let mut command = common::command(self.user, "bash");
-        command
-            .arg(self.root.path().join("scripts/vm"))
-            .args(words)
-            .current_dir(self.root.path())
-            .env("ROOTLET", common::rootlet_path())
-            .env("TMPDIR", self.temporary())
-            .env("XDG_CACHE_HOME", common::kernel_cache());
-        command
-    }
-
-    /// `scripts/vm sh -c TEXT`, and how it ended.
-    #[track_caller]
-    fn sh(&self, text: &str) -> Ended {
-        let ended = end(&mut self.vm(&["--", "sh", "-c", text]));
-        self.assert_clean();
-        ended
-    }
-
-    fn temporary(&self) -> PathBuf {
-        self.root.path().join("tmp")
-    }
-
-    #[track_caller]
-    fn assert_clean(&self) {
-        assert_eq!(common::tree(&self.temporary()), [""; 0]);
-        let mark = self.temporary();
-        wait_until("the end of all processes", || {
-            processes_with(mark.to_str().unwrap()).is_empty()
-        });
-    }
-}
-
-/// Kernels are downloaded.
-fn cannot() -> bool {
-    is_left_out("network")
-}
-
-/// The user whose tests are not about users.
-fn someone() -> User {
-    users()[0]
-}
-
-/// The script said this line, and ended so.
-#[track_caller]
-fn assert_said(ended: &Ended, status: i32, line: &str) {
-    let said = ended.stderr.lines().any(|said| said.starts_with(line));
-    assert!(ended.status == status && said, "{status} {line}: {ended:?}");
-}
-
-fn noise(size: usize) -> Vec<u8> {
-    let mut noise = vec![0; size];
-    let mut random = fs::File::open("/dev/urandom").unwrap();
-    random.read_exact(&mut noise).unwrap();
-    noise
-}
+use crate::place::{Place, assert_said, cannot, noise, someone};
 
 #[test]
 fn status_streams_directory_and_environment_are_the_commands() {
@@ -471,20 +392,6 @@ fn an_image_may_be_the_root() {
 }
 
 #[test]
-fn an_older_kernel_runs_too() {
-    if cannot() {
-        return;
-    }
-    let place = Place::new(someone());
-    let ended = end(&mut place.vm(&["--kernel=6.1", "uname", "-r"]));
-    assert!(
-        ended.status == 0 && ended.stdout.starts_with("6.1."),
-        "{ended:?}"
-    );
-    place.assert_clean();
-}
-
-#[test]
 fn the_network_is_this_machines() {
     if cannot() {
         return;
@@ -581,7 +488,7 @@ fn mistakes_are_told_in_a_line() {
     }
 
     let programs = place.root.directory("programs");
-    for name in ["bash", "uname"] {
+    for name in ["bash", "uname", "realpath"] {
         let found = ["/bin", "/usr/bin"].map(|directory| Path::new(directory).join(name));
         let found = found.iter().find(|path| path.exists()).unwrap();
         place.root.symlink(&format!("programs/{name}"), found);
@@ -618,26 +525,6 @@ fn the_command_line_of_qemu_can_be_seen() {
     place.assert_clean();
 }
 
-#[test]
-fn another_machine_can_be_emulated() {
-    if cannot() || is_left_out("aarch64") {
-        return;
-    }
-    let place = Place::new(someone());
-    // The script itself has rootlet built where that is missing.
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/vm");
-    let mut command = Command::new(script);
-    command
-        .args(["--arch=aarch64", "--root=none", "/init", "--version"])
-        .env_remove("ROOTLET")
-        .env("TMPDIR", place.temporary())
-        .env("XDG_CACHE_HOME", common::kernel_cache());
-    let ended = end(&mut command);
-    let version = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!((ended.status, &*ended.stdout), (0, version), "{ended:?}");
-    place.assert_clean();
-}
-
 /// The ports behind them could be opened once only.
 #[test]
 fn the_standard_streams_can_be_opened_again() {
@@ -651,35 +538,4 @@ fn the_standard_streams_can_be_opened_again() {
     let ended = end(&mut vm);
     let printed = (ended.stdout.as_str(), ended.stderr.as_str());
     assert_eq!(printed, ("out\n#!/usr/bin/env bash\n", "err\n"));
-}
-
-/// What a kernel can be told to take away on its command line.
-#[test]
-fn a_kernel_without_user_namespaces_is_told() {
-    if cannot() {
-        return;
-    }
-    let place = Place::new(someone());
-    let rootlet = common::rootlet_path().to_str().unwrap();
-    let run = format!(
-        "setpriv --reuid=54321 --regid=54321 --clear-groups {rootlet} run / true || exit $?"
-    );
-    for (setting, told) in [
-        (
-            "user.max_user_namespaces=0",
-            "rootlet: cannot make new namespaces: No space left on device (ENOSPC)\n\
-             hint: the limit on namespaces is reached: see sysctl user.max_user_namespaces",
-        ),
-        (
-            "kernel.unprivileged_userns_clone=0",
-            "rootlet: cannot make new namespaces: Operation not permitted (EPERM)\n\
-             hint: run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1",
-        ),
-    ] {
-        let append = format!("--append=sysctl.{setting}");
-        let ended = end(&mut place.vm(&[&append, "--", "sh", "-c", &run]));
-        assert_eq!(ended.status, 125, "{ended:?}");
-        assert!(ended.stderr.starts_with(told), "{ended:?}");
-    }
-    place.assert_clean();
 }

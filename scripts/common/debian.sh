@@ -1,0 +1,51 @@
+# shellcheck shell=sh
+# Debian's archive, for what is fetched but not installed: apt with a state of its own, so that the
+# machine's sources stay as they are. No archive is named here: they are those of the machine's sources.
+
+# debian_sources: a line `URI SUITE` for each of this machine's apt sources, in both of their forms.
+debian_sources() {
+    apt-get update --print-uris 2>/dev/null | sed -n "s|^'\(.*\)/dists/\(.*\)/InRelease' .*|\1 \2|p"
+}
+
+# debian_sources_of SUITE: the lines of debian_sources that may have it, and if the machine has no such
+# suite its archives with it. Debian's security suites are in an archive of their own.
+debian_sources_of() {
+    debian_sources | awk -v suite="$1" '
+        function secure(name) { return name ~ /[-\/](security|updates\/security)/ }
+        $2 == suite { print; found = 1 }
+        secure($2) == secure(suite) && !($1 in archives) { archives[$1]; all[++count] = $1 }
+        END {
+            for (i = 1; i <= count && !found; i++)
+                print all[i], suite
+        }'
+}
+
+# debian_state STATE ARCH...: makes STATE/apt.conf, for the lists in STATE/sources.list and packages for
+# these architectures. What the machine's own configuration says, such as of a proxy, still counts.
+debian_state() {
+    state=$1
+    shift
+    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+    : >"$state/status"
+    cat >"$state/apt.conf" <<END
+${APT_CONFIG:+#include "$APT_CONFIG";}
+APT { Architecture "$1"; Architectures { $(printf '"%s"; ' "$@")}; Sandbox::User "root"; };
+Dir { State "$state"; State::status "$state/status"; Cache "$state/cache"; };
+Dir::Etc { sourcelist "$state/sources.list"; sourceparts "-"; };
+Acquire::Languages "none";
+END
+}
+
+# debian_source URI SUITE: a line for a sources.list, of what is signed by Debian's keys.
+debian_source() {
+    for key in /usr/share/keyrings/debian-archive-keyring.gpg /usr/share/keyrings/debian-archive-keyring.pgp; do
+        [ ! -r $key ] || break
+    done
+    echo "deb [target=Packages signed-by=$key] $1 $2 main"
+}
+
+# debian_update STATE: downloads the lists of STATE/sources.list, and prints what apt says. It fails also
+# when hooks of the host do, which may not be for an ordinary user.
+debian_update() {
+    APT_CONFIG=$1/apt.conf apt-get -qq -o APT::Update::Error-Mode=any update 2>&1 </dev/null
+}
