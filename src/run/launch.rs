@@ -40,7 +40,14 @@ impl<'a> Inside<'a> {
             Some(_) => Root::Overlay,
             None => Root::Persistent,
         };
-        let command = |words| Command::new(words, &plan.environment).with_argv0(&chroot.argv0);
+        let command = |words| {
+            let command = Command::new(words, &plan.environment).with_argv0(&chroot.argv0);
+            match chroot.kept_descriptors.is_empty() {
+                true => command,
+                // Sockets among them were handed to us, and are the command's now.
+                false => command.with_what_is_ours(&plan.environment),
+            }
+        };
         Inside {
             plan,
             owner,
