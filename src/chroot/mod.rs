@@ -1,5 +1,7 @@
 //! `Chroot`: the description of a run.
 
+mod check;
+mod command;
 pub(crate) mod plan;
 mod view;
 
@@ -7,15 +9,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
-use crate::error::{Error, Step, Verbose};
+use crate::error::Verbose;
 use crate::mount::{self, Mount, overlay};
 use crate::process::cwd::WorkingDirectory;
 use crate::process::environment::Change;
 use crate::process::namespace::{Namespace, Namespaces};
-use crate::process::stdio::{STANDARD, Standard, Stdio};
+use crate::process::stdio::Stdio;
 use crate::sys::poll::NANOSECONDS;
-use crate::sys::{BorrowedFd, fs, tty};
-use crate::text::line::Line;
 use crate::text::name::Name;
 use crate::user::capability::Capabilities;
 use crate::user::id_map::MapUsers;
@@ -249,120 +249,6 @@ impl Chroot {
         self
     }
 
-    /// Starts the command in this directory of the new root.
-    pub fn current_dir(mut self, path: impl AsRef<[u8]>) -> Chroot {
-        self.directory = WorkingDirectory::Path(Name::new(path.as_ref()));
-        self
-    }
-
-    /// Starts the command in the directory of the new root that the caller is in, if the caller is
-    /// below the new root, else in the one with the same path.
-    pub fn keep_current_dir(mut self) -> Chroot {
-        self.directory = WorkingDirectory::Kept;
-        self
-    }
-
-    /// Sets the command, without arguments. One without a slash is looked for in the PATH that
-    /// [`Chroot::env`] set, inside the new root.
-    pub fn command(mut self, name: impl AsRef<[u8]>) -> Chroot {
-        self.words = Vec::from([Name::new(name.as_ref())]);
-        self
-    }
-
-    /// Adds arguments to the command.
-    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
-        for argument in arguments {
-            self.words.push(Name::new(argument.as_ref()));
-        }
-        self
-    }
-
-    /// Sets what is run instead, with its arguments, where the command is not in the new root.
-    pub fn or_command(mut self, words: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
-        self.fallback.clear();
-        for word in words {
-            self.fallback.push(Name::new(word.as_ref()));
-        }
-        self
-    }
-
-    /// Sets a variable of the command's environment, `NAME=VALUE`.
-    pub fn env(mut self, variable: impl AsRef<[u8]>) -> Chroot {
-        self.changes.push(Change::Set(Name::new(variable.as_ref())));
-        self
-    }
-
-    /// Leaves a variable, `NAME`, out of the command's environment.
-    pub fn env_remove(mut self, name: impl AsRef<[u8]>) -> Chroot {
-        self.changes.push(Change::Unset(Name::new(name.as_ref())));
-        self
-    }
-
-    /// Leaves out all variables that were set before.
-    pub fn env_clear(mut self) -> Chroot {
-        self.changes.push(Change::Clear);
-        self
-    }
-
-    /// Sets the environment that [`Chroot::env`], [`Chroot::env_remove`] and [`Chroot::env_clear`]
-    /// change: `NAME=VALUE` each, by default none.
-    pub fn envs(mut self, variables: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
-        self.environment.clear();
-        for variable in variables {
-            self.environment.push(Name::new(variable.as_ref()));
-        }
-        self
-    }
-
-    /// Tells the command this name for itself, its `argv[0]`, instead of the one it is run by.
-    pub fn arg0(mut self, name: impl AsRef<[u8]>) -> Chroot {
-        self.argv0 = Some(Name::new(name.as_ref()));
-        self
-    }
-
-    /// Gives the command the caller's descriptor of this number, under the same number. It is borrowed,
-    /// as by [`Stdio::fd`].
-    ///
-    /// A directory is a way out of the new root.
-    ///
-    /// ```
-    /// use std::io::Read;
-    /// use std::os::fd::AsRawFd;
-    ///
-    /// use rootlet::Chroot;
-    ///
-    /// let (mut reader, writer) = std::io::pipe()?;
-    /// let number = writer.as_raw_fd() as u32;
-    /// let script = format!("echo done >/proc/self/fd/{number}");
-    /// let chroot = Chroot::new("/").keep_fd(number).command("sh").args(["-c", &script]);
-    /// assert!(chroot.status()?.success());
-    /// drop(writer);
-    /// let mut written = String::new();
-    /// reader.read_to_string(&mut written)?;
-    /// assert_eq!(written, "done\n");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn keep_fd(mut self, number: u32) -> Chroot {
-        self.kept_descriptors.push(number);
-        self
-    }
-
-    /// Has [`Chroot::run`] tell how it goes on the caller's descriptor of this number, in lines of JSON:
-    ///
-    /// - `{"child-pid":N}` when the command was executed, with its pid in the caller's pid namespace;
-    /// - then `{"exit-code":N}` or `{"signal":N}`, when it has ended;
-    /// - or, at any time, as the last,
-    ///   `{"error":{"step":"open the new root","object":"/srv","errno":2,"message":"…"}}`, when rootlet
-    ///   has failed: what it was doing, to what, the kernel's reason or `null`, and all of it in one
-    ///   line of words.
-    ///
-    /// A byte that is not UTF-8 becomes U+FFFD, but `\xff` in the message, which is the line that is
-    /// printed. Without a last line rootlet was killed.
-    pub fn status_fd(mut self, number: u32) -> Chroot {
-        self.status_descriptor = Some(number);
-        self
-    }
-
     /// Runs the command in a session of its own (`setsid(2)`), which no key reaches. Where keys
     /// interrupt this process they interrupt the command too.
     ///
@@ -479,94 +365,4 @@ impl Chroot {
         self.verbose = Verbose::from_now();
         self
     }
-
-    pub(crate) fn check_names(&self) -> Result<(), Error<'static>> {
-        if let Some(size) = &self.overlay_size {
-            if !overlay::is_size(size.bytes()) {
-                let why = "a size is a number, and k, m, g or % after it";
-                return Err(Error::because(Step::TakeName, size.bytes(), why));
-            }
-        }
-        if self.hostname.is_some() && !self.namespaces.has(Namespace::Uts) {
-            let why = "it would be the caller's own name, whose UTS namespace is shared";
-            return Err(Error::because(Step::Hostname, b"", why));
-        }
-        check(Some(&self.new_root))?;
-        for mount in &self.mounts {
-            check(Some(mount.source.name()))?;
-            check(Some(&mount.target))?;
-            check(Some(&mount.data))?;
-            check(mount.device.as_ref())?;
-        }
-        check(self.hostname.as_ref())?;
-        check(self.overlay_size.as_ref())?;
-        if let WorkingDirectory::Path(path) = &self.directory {
-            check(Some(path))?;
-        }
-        for names in [&self.words, &self.fallback, &self.environment] {
-            for name in names {
-                check(Some(name))?;
-            }
-        }
-        for change in &self.changes {
-            check(change.name())?;
-        }
-        check(self.argv0.as_ref())?;
-        check(self.user.as_ref())?;
-        check(self.groups.as_ref())
-    }
-
-    /// Are the descriptors there that the command is to have? To be asked before any of ours is
-    /// opened, which could get the number.
-    pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error<'static>> {
-        for number in &self.kept_descriptors {
-            fs::is_open(*number).map_err(|errno| {
-                let mut line = Line::new();
-                line.push(b"descriptor ");
-                line.push_number(*number);
-                Error::new(Step::StandardDescriptor, line.bytes(), errno).into_owned()
-            })?;
-        }
-        Ok(())
-    }
-
-    /// What the command is to have in the place of the caller's standard descriptors.
-    pub(crate) fn open_standard(&self) -> Result<Standard, Error<'static>> {
-        let mut standard = Standard::with_capacity(3);
-        for (number, stdio) in STANDARD.into_iter().zip(self.standard) {
-            if let Some(given) = stdio.map_or(Ok(None), Stdio::open)? {
-                standard.push((given, number));
-            }
-        }
-        Ok(standard)
-    }
-
-    /// The path of the terminal that is to be /dev/console.
-    pub(crate) fn console_path(&self) -> Option<Name> {
-        self.console.then(terminal_path).flatten()
-    }
-}
-
-fn check(name: Option<&Name>) -> Result<(), Error<'static>> {
-    match name {
-        Some(name) if name.held_nul() => {
-            let why = "it is followed by a NUL byte";
-            Err(Error::because(Step::TakeName, name.bytes(), why))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The path of the terminal that the caller runs in.
-fn terminal_path() -> Option<Name> {
-    let standard = [
-        (BorrowedFd::STDIN, c"/proc/self/fd/0"),
-        (BorrowedFd::STDOUT, c"/proc/self/fd/1"),
-        (BorrowedFd::STDERR, c"/proc/self/fd/2"),
-    ];
-    let is_terminal = |(descriptor, _): &(BorrowedFd, _)| tty::foreground(*descriptor).is_ok();
-    let (_, link) = standard.into_iter().find(is_terminal)?;
-    let mut path = [0; 256];
-    let length = fs::readlink_at(BorrowedFd::CWD, link, &mut path).ok()?;
-    Some(Name::new(&path[..length]))
 }

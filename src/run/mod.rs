@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod child;
+mod command;
 pub(crate) mod inside;
 pub(crate) mod launch;
 pub(crate) mod spawn;

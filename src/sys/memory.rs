@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use linux_raw_sys::general as raw;
 use sc::nr;
 
-use super::{Errno, check};
+use super::fs::{O_RDONLY, openat, read};
+use super::{BorrowedFd, Errno, check, split};
 
 /// `mmap(2)` of `length` bytes that are ours alone, readable and writable, all zero.
 pub fn map(length: usize) -> Result<*mut u8, Errno> {
@@ -202,5 +203,37 @@ pub fn wipe_own_words() {
     if length > 0 {
         // SAFETY: the promise of whoever has set them.
         unsafe { core::ptr::write_bytes(start as *mut u8, 0, length) };
+    }
+}
+
+/// The same in the copy of another program's memory: `/proc/self/stat` says where they are
+/// (proc_pid_stat(5), *arg_start* to *env_end*). Without proc they stay.
+///
+/// # Safety
+///
+/// This process has a memory of its own, and reads neither from now on.
+pub unsafe fn wipe_words_of_copy() {
+    let mut text = [0; 1024];
+    let stat = openat(BorrowedFd::CWD, c"/proc/self/stat", O_RDONLY, 0);
+    let Ok(length) = stat.and_then(|stat| read(stat.borrow(), &mut text)) else {
+        return;
+    };
+    // The name, in parentheses, may hold anything; the third field follows it.
+    let text = text.get(..length).unwrap_or_default();
+    let name = text.iter().rposition(|byte| *byte == b')').unwrap_or(0);
+    let fields = split(text.get(name + 1..).unwrap_or_default(), b' ').skip(1);
+    let mut numbers = [0usize; 4];
+    for (number, field) in numbers.iter_mut().zip(fields.skip(48 - 3)) {
+        let digits = field.iter().filter(|byte| byte.is_ascii_digit());
+        *number = digits.fold(0, |number: usize, digit| {
+            number
+                .wrapping_mul(10)
+                .wrapping_add(usize::from(digit - b'0'))
+        });
+    }
+    let [arguments, _, _, end] = numbers;
+    if arguments != 0 && end > arguments {
+        // SAFETY: the kernel says that this is where they are; the rest is the caller's promise.
+        unsafe { core::ptr::write_bytes(arguments as *mut u8, 0, end - arguments) };
     }
 }

@@ -11,6 +11,7 @@
 mod abi;
 pub mod credentials;
 mod errno;
+mod exit_status;
 mod fd;
 pub mod fs;
 pub mod memory;
@@ -21,6 +22,7 @@ pub mod process;
 pub mod shared;
 pub mod signal;
 mod split;
+mod stat;
 pub mod system;
 pub mod tty;
 

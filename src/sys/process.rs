@@ -11,6 +11,8 @@ use sc::nr;
 use super::signal::clear_handlers;
 use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
 
+pub use super::exit_status::ExitStatus;
+
 pub use linux_raw_sys::general::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
     CLONE_NEWUSER, CLONE_NEWUTS,
@@ -137,73 +139,6 @@ pub fn exit(status: u8) -> ! {
     }
 }
 
-/// How a process ended, as `waitid(2)` tells it.
-///
-/// ```
-/// use rootlet::ExitStatus;
-///
-/// assert_eq!(ExitStatus::exited(3).code(), Some(3));
-/// assert_eq!(ExitStatus::signaled(15).unwrap().shell(), 143);
-/// // There is no such signal.
-/// assert_eq!(ExitStatus::signaled(87), None);
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ExitStatus(Ended);
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Ended {
-    Exited(u8),
-    /// 1 to 64.
-    Signaled(u8),
-}
-
-impl ExitStatus {
-    /// The kernel's last signal.
-    const SIGNAL_MAX: u8 = 64;
-
-    /// Of a process that exited with this status.
-    pub const fn exited(code: u8) -> ExitStatus {
-        ExitStatus(Ended::Exited(code))
-    }
-
-    /// Of a process that this signal killed, 1 to 64; `None` for any other number.
-    pub const fn signaled(signal: u8) -> Option<ExitStatus> {
-        match signal {
-            1..=ExitStatus::SIGNAL_MAX => Some(ExitStatus(Ended::Signaled(signal))),
-            _ => None,
-        }
-    }
-
-    /// The exit status, if it exited.
-    pub fn code(self) -> Option<u8> {
-        match self.0 {
-            Ended::Exited(code) => Some(code),
-            Ended::Signaled(_) => None,
-        }
-    }
-
-    /// The signal that killed it, if one did.
-    pub fn signal(self) -> Option<u8> {
-        match self.0 {
-            Ended::Exited(_) => None,
-            Ended::Signaled(signal) => Some(signal),
-        }
-    }
-
-    /// Did it exit with status 0?
-    pub fn success(self) -> bool {
-        self.code() == Some(0)
-    }
-
-    /// As a shell says it in `$?`: the status itself, or 128 and the signal's number.
-    pub fn shell(self) -> u8 {
-        match self.0 {
-            Ended::Exited(code) => code,
-            Ended::Signaled(signal) => 128 + signal,
-        }
-    }
-}
-
 /// What [`wait`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waited {
@@ -268,10 +203,7 @@ pub fn wait(who: Who) -> Result<Waited, Errno> {
         raw::CLD_EXITED => Waited::Ended(pid, ExitStatus::exited(status as u8)),
         raw::CLD_KILLED | raw::CLD_DUMPED => {
             let signal = status as u8;
-            Waited::Ended(
-                pid,
-                ExitStatus(Ended::Signaled(signal.clamp(1, ExitStatus::SIGNAL_MAX))),
-            )
+            Waited::Ended(pid, ExitStatus::killed_by(signal))
         }
         _ => Waited::Stopped(pid, status as u32),
     })
@@ -314,7 +246,7 @@ pub fn reaped_status(pidfd: BorrowedFd) -> Result<ExitStatus, Errno> {
         0 => ExitStatus::exited((info.exit_code >> 8) as u8),
         signal => {
             let signal = signal as u8;
-            ExitStatus(Ended::Signaled(signal.clamp(1, ExitStatus::SIGNAL_MAX)))
+            ExitStatus::killed_by(signal)
         }
     })
 }

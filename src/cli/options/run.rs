@@ -239,7 +239,8 @@ pub const ROLE: Role = Role {
                                 {\"error\":{\"step\":...,\"object\":...,\"errno\":...,\"message\":...}}, comes \
                                 instead, or after that; errno may be null. A byte that is not UTF-8 \
                                 is U+FFFD, but spelled out in message. Without a last line rootlet \
-                                itself was killed.",
+                                itself was killed. Real root inside can have a false end reported of \
+                                its own run; nobody else can.",
                     ..OPTION
                 },
                 Entry {

@@ -1,0 +1,103 @@
+//! What can be said against a description before its plan is made.
+
+use crate::chroot::Chroot;
+use crate::error::{Error, Step};
+use crate::mount::overlay;
+use crate::process::cwd::WorkingDirectory;
+use crate::process::namespace::Namespace;
+use crate::process::stdio::{STANDARD, Standard, Stdio};
+use crate::sys::{BorrowedFd, fs, tty};
+use crate::text::line::Line;
+use crate::text::name::Name;
+
+impl Chroot {
+    pub(crate) fn check_names(&self) -> Result<(), Error<'static>> {
+        if let Some(size) = &self.overlay_size {
+            if !overlay::is_size(size.bytes()) {
+                let why = "a size is a number, and k, m, g or % after it";
+                return Err(Error::because(Step::TakeName, size.bytes(), why));
+            }
+        }
+        if self.hostname.is_some() && !self.namespaces.has(Namespace::Uts) {
+            let why = "it would be the caller's own name, whose UTS namespace is shared";
+            return Err(Error::because(Step::Hostname, b"", why));
+        }
+        check(Some(&self.new_root))?;
+        for mount in &self.mounts {
+            check(Some(mount.source.name()))?;
+            check(Some(&mount.target))?;
+            check(Some(&mount.data))?;
+            check(mount.device.as_ref())?;
+        }
+        check(self.hostname.as_ref())?;
+        check(self.overlay_size.as_ref())?;
+        if let WorkingDirectory::Path(path) = &self.directory {
+            check(Some(path))?;
+        }
+        for names in [&self.words, &self.fallback, &self.environment] {
+            for name in names {
+                check(Some(name))?;
+            }
+        }
+        for change in &self.changes {
+            check(change.name())?;
+        }
+        check(self.argv0.as_ref())?;
+        check(self.user.as_ref())?;
+        check(self.groups.as_ref())
+    }
+
+    /// Are the descriptors there that the command is to have? To be asked before any of ours is
+    /// opened, which could get the number.
+    pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error<'static>> {
+        for number in &self.kept_descriptors {
+            fs::is_open(*number).map_err(|errno| {
+                let mut line = Line::new();
+                line.push(b"descriptor ");
+                line.push_number(*number);
+                Error::new(Step::StandardDescriptor, line.bytes(), errno).into_owned()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What the command is to have in the place of the caller's standard descriptors.
+    pub(crate) fn open_standard(&self) -> Result<Standard, Error<'static>> {
+        let mut standard = Standard::with_capacity(3);
+        for (number, stdio) in STANDARD.into_iter().zip(self.standard) {
+            if let Some(given) = stdio.map_or(Ok(None), Stdio::open)? {
+                standard.push((given, number));
+            }
+        }
+        Ok(standard)
+    }
+
+    /// The path of the terminal that is to be /dev/console.
+    pub(crate) fn console_path(&self) -> Option<Name> {
+        self.console.then(terminal_path).flatten()
+    }
+}
+
+fn check(name: Option<&Name>) -> Result<(), Error<'static>> {
+    match name {
+        Some(name) if name.held_nul() => {
+            let why = "it is followed by a NUL byte";
+            Err(Error::because(Step::TakeName, name.bytes(), why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The path of the terminal that the caller runs in.
+fn terminal_path() -> Option<Name> {
+    let standard = [
+        (BorrowedFd::STDIN, c"/proc/self/fd/0"),
+        (BorrowedFd::STDOUT, c"/proc/self/fd/1"),
+        (BorrowedFd::STDERR, c"/proc/self/fd/2"),
+    ];
+    let is_terminal = |(descriptor, _): &(BorrowedFd, _)| tty::foreground(*descriptor).is_ok();
+    let (_, link) = standard.into_iter().find(is_terminal)?;
+    let mut path = [0; 256];
+    let length = fs::readlink_at(BorrowedFd::CWD, link, &mut path).ok()?;
+    Some(Name::new(&path[..length]))
+}

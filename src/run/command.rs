@@ -1,0 +1,207 @@
+//! The command inside: started, looked after, and what its process does before it is the command.
+
+use core::convert::Infallible;
+use core::mem::forget;
+
+use crate::chroot::plan::Action;
+use crate::error::{Error, Step};
+use crate::pid1::descendants::end_others;
+use crate::pid1::{Above, End, Orders, Pid1, Reaping};
+use crate::process::channel::{self, Report};
+use crate::process::cwd::WorkingDirectory;
+use crate::process::descriptors::{close_given, close_standard};
+use crate::run::inside::Inside;
+use crate::run::launch::{Owner, prepare};
+use crate::sys::poll::{Poll, poll};
+use crate::sys::process::{
+    become_subreaper, exit, id, lead_group, lead_session, parent, set_open_files_limit,
+    set_parent_death_signal,
+};
+use crate::sys::shared::{Body, start_command};
+use crate::sys::signal::{SIGKILL, SIGPIPE, set_blocked, set_default, set_sigchld};
+use crate::sys::{OwnedFd, fs};
+use crate::text::path::PathBuffer;
+use crate::tty::jobs::Job;
+
+impl<'a> Inside<'a> {
+    /// pid 1.
+    pub(crate) fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error<'a>> {
+        let chroot = self.plan.chroot;
+        self.say(Step::Execute, self.command.name());
+        // Out of the caller's group: its signals, and the terminal's, are not for us. A command with
+        // a group of its own must not be in the caller's for a moment after that: when a process
+        // ends whose parent is in another group, the kernel takes its group for orphaned just then,
+        // and if one of that is stopped, hangs up on them all.
+        let shared = self.jobs.job == Job::Shared;
+        if !shared {
+            let _ = lead_group();
+        }
+        // The caller may ignore it, and the kernel would reap.
+        set_sigchld(false);
+        let reaper = match self.is_pid1() {
+            true => None,
+            false => {
+                become_subreaper().map_err(prepare)?;
+                Some(id())
+            }
+        };
+        let told = self.owner == Owner::Program || chroot.status_descriptor.is_some();
+        let until_executed = match told {
+            true => Some(fs::pipe(fs::O_CLOEXEC).map_err(prepare)?),
+            false => None,
+        };
+        // A process that makes itself a user namespace must not share our memory.
+        let forks = self.jobs.terminal.is_some() || self.locks_mounts();
+        let mut command = || {
+            let error = self.become_command(kept, reaper);
+            channel::send_error(self.supervisor.borrow(), &error);
+            error.status()
+        };
+        // SAFETY: this process has one thread, and the command's drops nothing of ours.
+        let (pid, pidfd) = unsafe { start_command(forks, true, &mut (&mut command as Body)) }
+            .map_err(|errno| Error::new(Step::Fork, self.command.name(), errno))?;
+        self.started = Some(pid);
+        self.proc = None;
+        if shared {
+            let _ = lead_group();
+        }
+        // Whoever reads from the command is to see that it has closed them.
+        self.standard.clear();
+        close_given(&chroot.kept_descriptors);
+        let supervisor = self.supervisor.borrow();
+        let above = match until_executed {
+            Some((executed, writer)) => {
+                drop(writer);
+                if self.owner == Owner::Program {
+                    close_standard();
+                }
+                // The command's execution closes the pipe, and so does its failure. Should the
+                // supervisor go first, the loop sees it.
+                let mut ready = [executed.borrow(), supervisor].map(Poll::for_hangup);
+                poll(&mut ready, None).map_err(prepare)?;
+                drop(executed);
+                self.report(Report::Executed);
+                match self.owner {
+                    Owner::Program => Above::Owner(Some(supervisor)),
+                    _ => Above::Supervisor(supervisor),
+                }
+            }
+            None => Above::Supervisor(supervisor),
+        };
+        let mut pid1 = Pid1 {
+            signals: self.signals.borrow(),
+            above,
+            command: Some(pid),
+            // What the kernel reaps is lost to the caller's times(2) and getrusage(2).
+            reaping: Reaping::ByUs(pidfd.as_ref().map(OwnedFd::borrow)),
+            own_group: !shared,
+            terminal: self.jobs.terminal,
+            orders: Orders {
+                grace: chroot.grace,
+                ..Orders::plain()
+            },
+            has_reported: false,
+        };
+        let end = pid1.run()?;
+        if let (End::Command(_), 1..) = (end, chroot.grace) {
+            end_others(self.signals.borrow(), pid1.socket(), chroot.grace, pid)
+                .map_err(|errno| Error::new(Step::Wait, b"what the command left", errno))?;
+        }
+        // It goes with this process.
+        forget(pidfd);
+        Ok(end)
+    }
+
+    /// Executes the command's part of the plan. Returns only when the command cannot be executed.
+    fn become_command(&mut self, kept: &PathBuffer, reaper: Option<i32>) -> Error<'a> {
+        let Err(error) = self.prepare_command(kept, reaper);
+        if error.status() == 127 && !self.plan.chroot.fallback.is_empty() {
+            return self.fallback.execute();
+        }
+        error
+    }
+
+    fn prepare_command(
+        &mut self,
+        kept: &PathBuffer,
+        reaper: Option<i32>,
+    ) -> Result<Infallible, Error<'a>> {
+        let (plan, chroot) = (self.plan, self.plan.chroot);
+        // On a terminal of its own it is in a session of its own already.
+        match chroot.new_session && self.jobs.terminal.is_none() {
+            // A process just made leads no group, so it may.
+            true => drop(lead_session()),
+            false => self.jobs.lead_command(),
+        }
+        for (given, number) in &self.standard {
+            fs::make_standard(given.borrow(), *number)
+                .map_err(|errno| Error::new(Step::StandardDescriptor, b"", errno))?;
+        }
+        for number in &chroot.kept_descriptors {
+            fs::keep_for_command(*number)
+                .map_err(|errno| Error::new(Step::StandardDescriptor, b"a descriptor", errno))?;
+        }
+        if self.owner == Owner::Program {
+            // Rust's programs ignore it.
+            set_default(SIGPIPE);
+        }
+        if let Some(proc) = &self.proc {
+            chroot
+                .map_users
+                .lock_mounts(proc.borrow(), self.caller, chroot.namespaces)?;
+        }
+        plan.identity.assume(chroot)?;
+        self.change_directory(kept)?;
+        self.give_back()?;
+        if let Some(reaper) = reaper {
+            // No kernel ends us with it. What changes rights has been done, which would undo this.
+            let _ = set_parent_death_signal(SIGKILL);
+            if parent() != reaper {
+                exit(125);
+            }
+        }
+        if chroot.status_descriptor.is_some() {
+            self.report(Report::WillBeCommand);
+        }
+        Err(self.command.execute())
+    }
+
+    /// Gives the command what is the caller's: the limit on open files and the signal mask.
+    pub(crate) fn give_back(&self) -> Result<(), Error<'static>> {
+        if let Some(limit) = self.mounts.open_files {
+            // To lower it is always allowed.
+            let _ = set_open_files_limit(limit);
+        }
+        match set_blocked(self.caller_mask) {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(Error::new(Step::Prepare, b"", errno)),
+        }
+    }
+
+    /// Where the command starts.
+    pub(crate) fn change_directory(&self, kept: &PathBuffer) -> Result<(), Error<'a>> {
+        let directory = match &self.plan.chroot.directory {
+            WorkingDirectory::Path(path) => path.as_c_str(),
+            WorkingDirectory::Kept => kept.as_c_str(),
+        };
+        if directory != c"/" {
+            if let Err(errno) = fs::chdir(directory) {
+                let shown = match &self.plan.chroot.directory {
+                    WorkingDirectory::Path(path) => path.bytes(),
+                    WorkingDirectory::Kept => b"that the caller is in",
+                };
+                return Err(Error::new(Step::ChangeDirectory, shown, errno));
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the command a user namespace of its own, below ours? Then the kernel locks the mounts that
+    /// it inherits (mount_namespaces(7), *Restrictions on mount namespaces*): it cannot make writable
+    /// what is read-only, nor uncover what is masked.
+    pub(crate) fn locks_mounts(&self) -> bool {
+        // A closure shares the caller's memory, which it could not as one of another namespace.
+        let is_command = self.owner != Owner::Caller;
+        is_command && self.new_user_namespace && self.plan.actions.contains(&Action::LockMounts)
+    }
+}
