@@ -11,7 +11,7 @@ use crate::process::descriptors::close_all_but_these;
 use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
 use crate::sys::process::ExitStatus;
 use crate::sys::shared::{Body, start_command};
-use crate::sys::signal::{SignalSet, set_blocked};
+use crate::sys::signal::{SignalSet, sigprocmask};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::line::Line;
 use crate::text::name::Name;
@@ -164,7 +164,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Error<'static>> {
 fn start(uses: [BorrowedFd; 2], does: &dyn Fn()) -> Result<(), Error<'static>> {
     let mut relay = || {
         // Not for it, and SIGPIPE is an error of its call.
-        let _ = set_blocked(SignalSet::ALL);
+        let _ = sigprocmask(SignalSet::ALL);
         let _ = close_all_but_these(uses);
         does();
         0u8

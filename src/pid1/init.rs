@@ -13,13 +13,13 @@ use crate::process::exec::Command;
 use crate::process::stderr;
 use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::process::{
-    answers_for_status, become_subreaper, can_tell_reaped_status, id, is_subreaper, lead_session,
-    session, set_parent_death_signal,
+    answers_for_status, become_subreaper, can_tell_reaped_status, id, is_subreaper, session,
+    set_pdeathsig, setsid,
 };
 use crate::sys::shared::{Body, start_command};
 use crate::sys::signal::{
-    self, SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SignalSet, set_blocked,
-    set_sigchld, signalfd,
+    self, SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SignalSet, set_sigchld,
+    signalfd, sigprocmask,
 };
 use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
 use crate::text::name::Name;
@@ -241,7 +241,7 @@ impl Init {
     ) -> Result<u8, Error<'static>> {
         let failed = |errno| Error::new(Step::Prepare, b"", errno);
         if let Some(signal) = self.parent_death {
-            set_parent_death_signal(signal).map_err(failed)?;
+            set_pdeathsig(signal).map_err(failed)?;
         }
         let is_pid1 = id() == 1;
         let is_reaper = match self.subreaper {
@@ -253,7 +253,7 @@ impl Init {
             habits.event(Event::CannotReap);
         }
         // A fault of our own is not lost by being blocked: it kills all the same.
-        let caller_mask = set_blocked(SignalSet::ALL).map_err(failed)?;
+        let caller_mask = sigprocmask(SignalSet::ALL).map_err(failed)?;
         let mut signals = signalfd(SignalSet::ALL).map_err(failed)?;
         if signals.number() <= 2 {
             drop(signals);
@@ -335,7 +335,7 @@ impl Init {
         if let Above::Nobody(jobs) = &pid1.above {
             if jobs.regain_terminal(status) {
                 // As in `Chroot::run`.
-                set_blocked(caller_mask).map_err(failed)?;
+                sigprocmask(caller_mask).map_err(failed)?;
             }
         }
         let status = status.shell();
@@ -406,7 +406,7 @@ impl Init {
             }
         }
         if self.grouping == Grouping::Session {
-            let _ = lead_session();
+            let _ = setsid();
             let _ = tty::make_controlling(BorrowedFd::STDIN);
             habits.event(Event::LeadsSession);
         } else {
@@ -417,7 +417,7 @@ impl Init {
                 return Error::new(Step::ChangeDirectory, directory.bytes(), errno).into_owned();
             }
         }
-        if let Err(errno) = set_blocked(caller_mask) {
+        if let Err(errno) = sigprocmask(caller_mask) {
             return Error::new(Step::Prepare, b"", errno);
         }
         command.execute().into_owned()

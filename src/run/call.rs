@@ -17,11 +17,11 @@ use crate::run::supervisor::Heard;
 use crate::sys::net::{receive, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    CLONE_NEWUSER, ExitStatus, Fork, Waited, Who, effective_ids, exit, fork, lead_group,
-    let_others_run, set_parent_death_signal, setns, wait,
+    CLONE_NEWUSER, ExitStatus, Fork, Waited, Who, effective_ids, exit, fork, sched_yield,
+    set_pdeathsig, setns, setpgid, wait,
 };
 use crate::sys::shared::{Body, Stack, dumpable, set_dumpable, start};
-use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_blocked, set_sigchld, signalfd};
+use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_sigchld, signalfd, sigprocmask};
 use crate::sys::{Errno, OwnedFd, fs};
 use crate::text::path::PathBuffer;
 use crate::user::capability::Capabilities;
@@ -136,9 +136,9 @@ impl Chroot {
         let (to_supervisor, to_inside) = socketpair().map_err(prepare)?;
         // Whoever handles a signal in this thread would use what the closure uses.
         let user_namespace = Cell::new(false);
-        let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
+        let caller_mask = sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let unblocked = |error| {
-            let _ = set_blocked(caller_mask);
+            let _ = sigprocmask(caller_mask);
             error
         };
         let signals = signalfd(SignalSet::BUT_FAULTS).map_err(|errno| unblocked(prepare(errno)))?;
@@ -151,7 +151,7 @@ impl Chroot {
         let ended = {
             let mut pid1 = || {
                 // Whoever started us waits for us, and has to: we are on a stack of the caller's.
-                let _ = set_parent_death_signal(SIGKILL);
+                let _ = set_pdeathsig(SIGKILL);
                 // SAFETY: this process never uses it; it would not see the caller's end otherwise.
                 let _ = unsafe { fs::close(peer) };
                 // The ids are mapped already where that is to be done.
@@ -186,7 +186,7 @@ impl Chroot {
             }
         };
         unprotect_memory();
-        let _ = set_blocked(caller_mask);
+        let _ = sigprocmask(caller_mask);
         // These numbers are of pid 1's descriptors, not of ours.
         inside.mounts.abandon();
         inside.mounts.points.stubs.abandon();
@@ -356,7 +356,7 @@ impl<'a> Inside<'a> {
         // SAFETY: `body` and the stack stay until this process ends, and that one with it.
         let (pid, _) = unsafe { start(0, SIGCHLD, stack, &mut body) }.map_err(failed)?;
         // As for a command.
-        let _ = lead_group();
+        let _ = setpgid();
         let end = Pid1 {
             signals: self.signals.borrow(),
             above: Above::Supervisor(self.supervisor.borrow()),
@@ -440,7 +440,7 @@ fn locked(with: impl FnOnce()) {
         if !LOCK.swap(true, Ordering::Acquire) {
             break;
         }
-        let_others_run();
+        sched_yield();
     }
     with();
     LOCK.store(false, Ordering::Release);

@@ -14,11 +14,10 @@ use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    become_subreaper, exit, id, lead_group, lead_session, parent, set_open_files_limit,
-    set_parent_death_signal,
+    become_subreaper, exit, id, parent, set_open_files_limit, set_pdeathsig, setpgid, setsid,
 };
 use crate::sys::shared::{Body, start_command};
-use crate::sys::signal::{SIGKILL, SIGPIPE, set_blocked, set_default, set_sigchld};
+use crate::sys::signal::{SIGKILL, SIGPIPE, set_default, set_sigchld, sigprocmask};
 use crate::sys::{OwnedFd, fs};
 use crate::text::path::PathBuffer;
 use crate::tty::jobs::Job;
@@ -34,7 +33,7 @@ impl<'a> Inside<'a> {
         // and if one of that is stopped, hangs up on them all.
         let shared = self.jobs.job == Job::Shared;
         if !shared {
-            let _ = lead_group();
+            let _ = setpgid();
         }
         // The caller may ignore it, and the kernel would reap.
         set_sigchld(false);
@@ -63,7 +62,7 @@ impl<'a> Inside<'a> {
         self.started = Some(pid);
         self.proc = None;
         if shared {
-            let _ = lead_group();
+            let _ = setpgid();
         }
         // Whoever reads from the command is to see that it has closed them.
         self.standard.clear();
@@ -130,7 +129,7 @@ impl<'a> Inside<'a> {
         // On a terminal of its own it is in a session of its own already.
         match chroot.new_session && self.jobs.terminal.is_none() {
             // A process just made leads no group, so it may.
-            true => drop(lead_session()),
+            true => drop(setsid()),
             false => self.jobs.lead_command(),
         }
         for (given, number) in &self.standard {
@@ -155,7 +154,7 @@ impl<'a> Inside<'a> {
         self.give_back()?;
         if let Some(reaper) = reaper {
             // No kernel ends us with it. What changes rights has been done, which would undo this.
-            let _ = set_parent_death_signal(SIGKILL);
+            let _ = set_pdeathsig(SIGKILL);
             if parent() != reaper {
                 exit(125);
             }
@@ -172,7 +171,7 @@ impl<'a> Inside<'a> {
             // To lower it is always allowed.
             let _ = set_open_files_limit(limit);
         }
-        match set_blocked(self.caller_mask) {
+        match sigprocmask(self.caller_mask) {
             Ok(_) => Ok(()),
             Err(errno) => Err(Error::new(Step::Prepare, b"", errno)),
         }

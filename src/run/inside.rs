@@ -28,7 +28,7 @@ use crate::process::stdio::Standard;
 use crate::run::launch::{Owner, prepare};
 use crate::sys::memory::{wipe_own_words, wipe_words_of_copy};
 use crate::sys::mount::{MNT_DETACH, UMOUNT_NOFOLLOW, umount};
-use crate::sys::process::{CLONE_NEWNS, exit, id, lead_session, set_parent_death_signal, unshare};
+use crate::sys::process::{CLONE_NEWNS, exit, id, set_pdeathsig, setsid, unshare};
 use crate::sys::shared::set_dumpable;
 use crate::sys::signal::{SIGCONT, SIGKILL, SignalSet};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
@@ -127,7 +127,7 @@ impl<'a> Inside<'a> {
             fs::open_standard_descriptors().map_err(prepare)?;
         }
         if self.pty.is_some() || self.callers.is_some() {
-            lead_session().map_err(prepare)?;
+            setsid().map_err(prepare)?;
         }
         if let Some(pty) = self.pty.take() {
             self.jobs = pty.enter(self.plan.identity.host_terminal_owner())?;
@@ -141,7 +141,7 @@ impl<'a> Inside<'a> {
         set_dumpable(0).map_err(prepare)?;
         if self.owner == Owner::Supervisor {
             // Also while we are stopped, traced or busy. The socket tells us too.
-            set_parent_death_signal(SIGKILL).map_err(prepare)?;
+            set_pdeathsig(SIGKILL).map_err(prepare)?;
         }
         match self.owner {
             // SAFETY: this process is a copy of the program, and uses nothing of it but the plan.
@@ -340,7 +340,7 @@ impl<'a> Inside<'a> {
         }
         if self.owner == Owner::Supervisor {
             // Who is killed removes nothing. A stopped process that goes on sees that it is alone.
-            set_parent_death_signal(SIGCONT).map_err(prepare)?;
+            set_pdeathsig(SIGCONT).map_err(prepare)?;
         }
         channel::send_records(self.supervisor.borrow(), stubs.records()).map_err(prepare)
     }

@@ -17,7 +17,7 @@ use crate::run::status::Status;
 use crate::run::supervisor::{Heard, Supervisor};
 use crate::sys::process::ExitStatus;
 use crate::sys::shared::set_dumpable;
-use crate::sys::signal::{SignalSet, set_blocked, signalfd};
+use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
 use crate::sys::{fs, net};
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::{Callers, Pty};
@@ -63,7 +63,7 @@ impl Chroot {
         let result = kept.and_then(|()| self.run_telling(&status));
         if let Err(error) = &result {
             // A status descriptor that nobody reads any more must not end us by SIGPIPE.
-            let _ = set_blocked(SignalSet::BUT_FAULTS);
+            let _ = sigprocmask(SignalSet::BUT_FAULTS);
             status.failed(error);
         }
         result
@@ -73,7 +73,7 @@ impl Chroot {
         &'a self,
         status: &Status,
     ) -> Result<(ExitStatus, impl Sized + use<'a>), Error<'static>> {
-        let caller_mask = set_blocked(SignalSet::BUT_FAULTS).map_err(prepare)?;
+        let caller_mask = sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let mut signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         if signals.number() <= 2 {
             // One was closed, and nothing of ours is to land there.
@@ -142,7 +142,7 @@ impl Chroot {
         if ending.interrupted {
             // A shell whose command exits with 130 goes on with its script: it has to see that the
             // signal ended us. If the caller ignores it, we go on.
-            set_blocked(caller_mask).map_err(prepare)?;
+            sigprocmask(caller_mask).map_err(prepare)?;
         }
         let open = (plan, launched, signals, supervisors_end, to_inside);
         Ok((ending.status, open))

@@ -11,7 +11,7 @@ use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::ExitStatus;
-use crate::sys::signal::{SignalSet, set_blocked, signalfd};
+use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net};
 
 /// What [`Chroot::output`] collects.
@@ -140,11 +140,11 @@ impl Chroot {
         inside.standard = standard;
 
         // Until the child reads them from its signalfd.
-        let caller_mask = set_blocked(SignalSet::ALL).map_err(prepare)?;
+        let caller_mask = sigprocmask(SignalSet::ALL).map_err(prepare)?;
         inside.caller_mask = caller_mask;
         // SAFETY: the child allocates nothing; `inside` is all it needs.
         let launched = unsafe { inside.launch(to_inside.borrow()) };
-        let _ = set_blocked(caller_mask);
+        let _ = sigprocmask(caller_mask);
         // The child's alone, and the command's given descriptors with it.
         drop(inside);
         let mut child = Child::new(launched?, to_inside, plan);

@@ -284,7 +284,7 @@ pub fn is_subreaper() -> bool {
 }
 
 /// `prctl(PR_SET_PDEATHSIG)`: the signal that we get when our parent ends.
-pub fn set_parent_death_signal(signal: u32) -> Result<(), Errno> {
+pub fn set_pdeathsig(signal: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe {
         let set = prctl::PR_SET_PDEATHSIG as usize;
@@ -293,13 +293,13 @@ pub fn set_parent_death_signal(signal: u32) -> Result<(), Errno> {
 }
 
 /// `sched_yield(2)`.
-pub fn let_others_run() {
+pub fn sched_yield() {
     // SAFETY: no memory is passed.
     unsafe { sc::syscall0(nr::SCHED_YIELD) };
 }
 
 /// `setsid(2)`.
-pub fn lead_session() -> Result<(), Errno> {
+pub fn setsid() -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall0(nr::SETSID) })
 }
@@ -323,7 +323,7 @@ pub fn unshare(namespaces: u32) -> Result<(), Errno> {
 }
 
 /// `setpgid(2)`: makes the caller the leader of a process group of its own.
-pub fn lead_group() -> Result<(), Errno> {
+pub fn setpgid() -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall2(nr::SETPGID, 0, 0) })
 }

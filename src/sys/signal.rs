@@ -36,7 +36,7 @@ const fn bit(signal: u32) -> u64 {
 }
 
 /// `rt_sigprocmask(2)`: makes `set` the blocked signals of this thread, and gives the set before.
-pub fn set_blocked(set: SignalSet) -> Result<SignalSet, Errno> {
+pub fn sigprocmask(set: SignalSet) -> Result<SignalSet, Errno> {
     let mut before = 0u64;
     // SAFETY: both sets have the size given.
     done(unsafe {

@@ -1,6 +1,6 @@
 //! Job control: what the terminal, and the shell that started us, see of the command.
 
-use crate::sys::process::{ExitStatus, group, id, lead_group, session};
+use crate::sys::process::{ExitStatus, group, id, session, setpgid};
 use crate::sys::signal::{
     SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, Signal, kill,
 };
@@ -79,7 +79,7 @@ impl JobControl {
     /// is to have that. SIGTTOU has to be blocked still, so that it works from the background.
     pub(crate) fn lead_command(&self) {
         if let Job::Own { foreground } = self.job {
-            let _ = lead_group();
+            let _ = setpgid();
             if let (true, Some(terminal)) = (foreground, &self.terminal) {
                 let _ = tty::set_foreground(terminal.descriptor, id());
             }

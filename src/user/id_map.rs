@@ -14,7 +14,7 @@ use crate::sys::process::{
     fork, setns, unshare, wait,
 };
 use crate::sys::shared::set_dumpable;
-use crate::sys::signal::{SIGKILL, SignalSet, send, set_blocked};
+use crate::sys::signal::{SIGKILL, SignalSet, send, sigprocmask};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
 use crate::text::line::Line;
 use crate::text::name::Name;
@@ -303,7 +303,7 @@ fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error<'static>> {
     let child = match unsafe { fork(0) }.map_err(failed)? {
         Fork::Parent(_, child) => child,
         Fork::Child => {
-            let _ = set_blocked(caller_mask);
+            let _ = sigprocmask(caller_mask);
             exit(command.execute().status())
         }
     };
