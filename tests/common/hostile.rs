@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rustix::fs::inotify;
+use rustix::fs::{CWD, FileType, Mode, inotify, makedev, mknodat};
 
 use super::{Ended, Root, User, host_mounts, tree};
 
@@ -19,7 +19,23 @@ pub struct Outside {
 
 impl Outside {
     pub fn new(user: User) -> Outside {
+        Outside::of(user, |_| {})
+    }
+
+    /// One that can stand for the host's `/dev`.
+    pub fn with_devices(user: User) -> Outside {
+        Outside::of(user, |directory| {
+            for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("urandom", 9)] {
+                let path = directory.path().join(name);
+                let (mode, device) = (Mode::from_raw_mode(0o666), makedev(1, minor));
+                mknodat(CWD, &path, FileType::CharacterDevice, mode, device).unwrap();
+            }
+        })
+    }
+
+    fn of(user: User, fill: impl FnOnce(&Root)) -> Outside {
         let directory = Root::empty(user);
+        fill(&directory);
         directory.file("marker", "of the host");
         directory.file("resolv.conf", "of the host");
         directory.directory("shm");
@@ -86,12 +102,12 @@ pub fn end(command: &mut Command) -> Ended {
         .unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     let (sender, receiver) = mpsc::channel();
-    let waiter = std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
     match receiver.recv_timeout(Duration::from_secs(60)) {
         Ok(output) => output.into(),
         Err(_) => {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            let _ = waiter.join();
+            // What hangs with it may hold the pipes, so its output is not waited for.
             panic!("hangs: {command:?}");
         }
     }
