@@ -38,8 +38,10 @@ fn with_dev(outside: &Outside, user: User, words: &[&str]) -> Command {
     outer
 }
 
+type Links = &'static [(&'static str, &'static str)];
+
 /// Options, and the links of a root that lead through what they mount.
-const THROUGH_MOUNTS: &[(&[&str], &[(&str, &str)])] = &[
+const THROUGH_MOUNTS: &[(&[&str], Links)] = &[
     // Where the sysfs hides the link to what becomes the host's /dev.
     (
         &[],
