@@ -78,7 +78,11 @@ impl<'a> Inside<'a> {
         let end = self
             .enter_new_root(&mut kept)
             .and_then(|()| self.leave_caller())
-            .and_then(|()| self.plan.chroot.leave_session_keyring(self.new_user_namespace))
+            .and_then(|()| {
+                self.plan
+                    .chroot
+                    .leave_session_keyring(self.new_user_namespace)
+            })
             .and_then(|()| self.set_up())
             .and_then(|()| self.run_command(&kept));
         exit(self.conclude(end))
@@ -270,8 +274,7 @@ impl<'a> Inside<'a> {
                 self.mounts.find_own(root.borrow());
             }
         }
-        let stubs = &mut self.mounts.points.stubs;
-        stubs.restore_umask();
+        let stubs = &self.mounts.points.stubs;
         if stubs.is_empty() {
             return Ok(());
         }

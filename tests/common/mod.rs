@@ -9,6 +9,7 @@
     reason = "each test file uses a part"
 )]
 
+pub mod fuse;
 pub mod guest;
 pub mod hostile;
 pub mod running;
