@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::fuse::{Behaviour, Locks, mount_fuse};
+use common::guest::{Guest, Initramfs};
 use common::running::Running;
 use common::{Root, User, can_be_root, end, send_signal, state, succeed, users, wait_until};
 use rustix::fs::Mode;
@@ -490,5 +491,85 @@ fn a_full_or_read_only_file_system_is_told() {
                 assert_eq!(place.tree(), before);
             },
         );
+    }
+}
+
+/// What the tests above do, as a script of a guest: its kernel has vfat, which the host's may lack.
+const ON_VFAT: &str = r#"
+    fail() { echo "FAILED: $*"; find /mnt; exit 1; }
+    is_clean() { test "$(ls -A /mnt)" = busybox || fail "something stays after $*"; }
+    run() {
+        exec rootlet run --resolv-conf off -B /bin/busybox:/etc/resolv.conf -B tmpfs:/made/here \
+            -B /meet:/meet /mnt /busybox sh -c "PATH=/; $1"
+    }
+    look='for file in /dev/null /proc/1/stat /etc/resolv.conf /made/here/own; do
+        busybox test -e $file || exit 9; done; exit 3'
+    # A run that goes on when it is let go.
+    start() {
+        run "busybox touch /made/here/own; : >/meet/ready-$1
+            until busybox test -e /meet/go-$1; do busybox usleep 10000; done; $look" &
+        pid=$!
+        until test -e /meet/ready-$1; do usleep 10000; done
+        pid1=$(cat /proc/$pid/task/$pid/children)
+        pid1=${pid1% }
+    }
+    finish() {
+        : >/meet/go-$1
+        wait $2
+        test $? = 3 || fail "run $1 lost a mount"
+    }
+    mount -t vfat -o "$OPTIONS,iocharset=ascii" /dev/vdb /mnt || fail "no vfat"
+    cp /bin/busybox /mnt/busybox || fail "no busybox"
+
+    (run "busybox touch /made/here/own; $look")
+    test $? = 3 || fail "an orderly run"
+    is_clean "an orderly run"
+    start a; kill -TERM $pid; wait $pid; is_clean TERM
+    start b; kill -KILL $pid1; wait $pid; is_clean "KILL of pid 1"
+    start c; kill -KILL $pid; wait $pid
+    while test -e /proc/$pid1; do usleep 10000; done
+    is_clean "KILL of rootlet"
+
+    start d; first=$pid; start e; second=$pid
+    finish d $first; start f; third=$pid
+    finish e $second; finish f $third; is_clean "the first ends first"
+    start g; first=$pid; start h; second=$pid
+    finish h $second; finish g $first; is_clean "the second ends first"
+
+    start i; kill -STOP $pid; kill -KILL $pid1 $pid; wait $pid
+    test "$(ls -A /mnt)" != busybox || fail "nothing was killed"
+    (run "busybox touch /made/here/own; $look"); is_clean "the next run"
+
+    (run "busybox mkdir /etc/mine")
+    test "$(find /mnt/etc /mnt/.*.rootlet 2>/dev/null)" = "/mnt/etc
+/mnt/etc/mine" || fail "what the command made does not stay alone"
+    echo "all is well"
+"#;
+
+#[test]
+fn vfat_keeps_no_modes() {
+    // Not in the root of an initramfs, which cannot be pivoted (pivot_root(2), *NOTES*).
+    let root = Root::busybox(User::Root);
+    for directory in ["dev", "proc", "sys", "mnt", "meet"] {
+        root.directory(directory);
+    }
+    common::copy_program(common::rootlet_path(), root.path().join("bin/rootlet"));
+    for options in ["umask=022", "umask=000,quiet"] {
+        let script = format!("#!/bin/sh\ntrap 'poweroff -f' EXIT; OPTIONS={options}; {ON_VFAT}");
+        root.executable("vfat", script);
+        let directory = tempfile::tempdir().unwrap();
+        let image = |name| directory.path().join(name);
+        let mut make = Command::new("mkfs.vfat");
+        succeed(make.arg("-C").arg(image("vfat")).arg("16384"));
+        let mut make = Command::new("mke2fs");
+        make.args(["-q", "-t", "ext4", "-d", root.name()]);
+        succeed(make.arg(image("root")).arg("64m"));
+        let drive = |name| format!("file={},format=raw,if=virtio", image(name).display());
+        let initramfs =
+            Initramfs::new().modules(&["virtio_blk", "ext4", "vfat", "nls_cp437", "nls_ascii"]);
+        let drives = ["-drive", &drive("root"), "-drive", &drive("vfat")];
+        let append = "root=/dev/vda rw init=/vfat";
+        let over = Guest::start(&initramfs, append, &drives).end();
+        over.says(&["all is well"]);
     }
 }
