@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use crate::chroot::Chroot;
 use crate::chroot::plan::{Action, Plan};
 use crate::error::{Error, Step};
-use crate::mount::point::{Missing, Points, Wanted};
+use crate::mount::find::{Missing, Wanted};
+use crate::mount::point::Points;
 use crate::mount::{Mount, Planned, Source, mask};
 use crate::process::cwd::WorkingDirectory;
 use crate::sys::mount::{

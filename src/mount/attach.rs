@@ -6,8 +6,9 @@ use core::mem::forget;
 
 use crate::error::{Error, Step, Verbose, say_left_out};
 use crate::mount::bind::{self, Bind};
+use crate::mount::find::{Missing, Wanted, make_plain};
 use crate::mount::mask::mask;
-use crate::mount::point::{Missing, Points, Wanted, make_plain};
+use crate::mount::point::Points;
 use crate::mount::resolve::{Bound, CName, Next, Walk, open_landing, openat2};
 use crate::mount::{Planned, Source, copy, devices, file_system};
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};

@@ -1,7 +1,7 @@
 //! Mount points: where each mount of a plan goes, found before anything is mounted.
 //!
 //! All targets are looked up in the pristine tree of NEWROOT, once each, and held as descriptors from
-//! then on. Where one leads below the landing of an earlier mount of the plan, no file of NEWROOT is
+//! then on ([`crate::mount::find`]). Where one leads below the landing of an earlier mount of the plan, no file of NEWROOT is
 //! asked any more: it is looked up inside that mount's own descriptor when that has been attached
 //! ([`crate::mount::attach`]). So no link that a mount hides or uncovers, and nobody who renames
 //! meanwhile, can lead a mount or something that is made for it out of NEWROOT.
@@ -11,25 +11,11 @@ use core::ffi::CStr;
 use core::mem::forget;
 use core::ops::Range;
 
-use crate::error::Step;
-use crate::mount::resolve::{Bound, CName, Next, Walk, openat2, split_first};
-use crate::mount::stub::{Refused, Stubs, is_marked};
-use crate::sys::fs::Stat;
-use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
-
-/// How often a mount point may vanish under us: each time, another run has just removed its stub.
-const ATTEMPTS: usize = 1000;
-
-/// What is done where a mount point is missing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// Nothing: only where it would be is found.
-    Left,
-    /// It is made for the time of the run.
-    Stub,
-    /// It is made as an ordinary directory or file: in an overlay, with which it goes.
-    Made,
-}
+use crate::mount::find::has_dot_dot;
+use crate::mount::mark::Marks;
+use crate::mount::resolve::{Walk, split_first};
+use crate::mount::stub::Stubs;
+use crate::sys::{BorrowedFd, Errno, OwnedFd};
 
 /// Where a mount of the plan goes.
 struct Point {
@@ -42,7 +28,7 @@ struct Point {
     is_made: bool,
 }
 
-enum Place {
+pub(super) enum Place {
     /// In its parent, or nowhere yet.
     Later,
     Descriptor(OwnedFd),
@@ -53,23 +39,10 @@ enum Place {
 pub(crate) struct Points {
     points: Vec<Option<Point>>,
     /// Landings and what is below them, each with a NUL after it.
-    paths: Vec<u8>,
-    walk: Walk,
+    pub(super) paths: Vec<u8>,
+    pub(super) walk: Walk,
+    pub(super) marks: Marks,
     pub(crate) stubs: Stubs,
-}
-
-/// Why a mount point cannot be had: what was being done, and the kernel's reason.
-pub(crate) type NotFound = (Step, Errno);
-
-/// What is to be found.
-#[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) target: &'a CStr,
-    /// Is a directory made where it is missing, or a file? Asked only then.
-    pub(crate) is_directory: &'a dyn Fn() -> Result<bool, Errno>,
-    pub(crate) missing: Missing,
-    /// What ends the wait for somebody else's lock.
-    pub(crate) watched: &'a [BorrowedFd<'a>],
 }
 
 impl Points {
@@ -81,6 +54,7 @@ impl Points {
             points,
             paths: Vec::with_capacity((mounts + 1) * 2 * 4096),
             walk: Walk::new(),
+            marks: Marks::default(),
             stubs: Stubs::with_room_for(mounts),
         }
     }
@@ -140,7 +114,7 @@ impl Points {
     }
 
     /// The last mount that has been found, of those before `mount`, that shows what is at this landing.
-    fn cover_of(&self, mount: usize, landing: &[u8]) -> Option<usize> {
+    pub(super) fn cover_of(&self, mount: usize, landing: &[u8]) -> Option<usize> {
         let earlier = self.points.get(..mount).unwrap_or_default();
         earlier.iter().rposition(|point| {
             point
@@ -149,154 +123,7 @@ impl Points {
         })
     }
 
-    /// Finds where a mount goes, in the pristine tree of `root`, and makes what is missing.
-    pub(crate) fn find(
-        &mut self,
-        root: BorrowedFd,
-        mount: usize,
-        wanted: Wanted,
-    ) -> Result<(), NotFound> {
-        let open = |errno| (Step::OpenTarget, errno);
-        let target = wanted.target.to_bytes();
-        if let Some(plain) = plain(target) {
-            if let Some(parent) = self.cover_of(mount, plain) {
-                return self.set_nested(mount, parent, plain).map_err(open);
-            }
-            if let Some((found, stat)) = open_plain(root, wanted.target).map_err(open)? {
-                let is_stub = is_marked(&stat) || !self.stubs.keeps_modes(found.borrow(), &stat);
-                if !is_stub {
-                    let landing = keep(&mut self.paths, plain).map_err(open)?;
-                    let place = Place::Descriptor(found);
-                    self.set(mount, landing, place, false);
-                    return Ok(());
-                }
-            }
-        }
-        for _ in 0..ATTEMPTS {
-            match self.find_by_walk(root, mount, wanted) {
-                Ok(()) => return Ok(()),
-                Err(Some(not_found)) => return Err(not_found),
-                Err(None) => {}
-            }
-        }
-        Err(open(Errno::ENOENT))
-    }
-
-    /// Fails with `None` where another run has just removed a stub.
-    fn find_by_walk(
-        &mut self,
-        root: BorrowedFd,
-        mount: usize,
-        wanted: Wanted,
-    ) -> Result<(), Option<NotFound>> {
-        let open = |errno| Some((Step::OpenTarget, errno));
-        self.walk
-            .begin(wanted.target.to_bytes(), Bound::InRoot)
-            .map_err(open)?;
-        let (mut stub, mut is_made) = (None, false);
-        loop {
-            let goes_up = split_first(self.walk.rest()).0 == b"..";
-            let cover = match goes_up {
-                true => None,
-                false => self.cover_of(mount, self.walk.landing()),
-            };
-            if let Some(parent) = cover {
-                return self.set_nested_at_walk(mount, parent).map_err(open);
-            }
-            match self.walk.next(root).map_err(open)? {
-                Next::Redirected => {}
-                Next::Entered(stat) => {
-                    let (above, name) = (self.walk.above(root), self.walk.name());
-                    let is_stub =
-                        wanted.missing != Missing::Made && self.stubs.is_stub(above, name, &stat);
-                    stub = None;
-                    is_made = is_stub;
-                    if is_stub && wanted.missing == Missing::Stub {
-                        let landing = parent_of(self.walk.landing());
-                        let shared =
-                            self.stubs
-                                .share_found(above, landing, name, &stat, wanted.watched);
-                        stub = match shared {
-                            Ok(stub) => Some(stub),
-                            // A directory of mode 1715 on the way that is not ours to open: it
-                            // stays, and we may pass.
-                            Err(Refused::Lock(Errno::EACCES)) => None,
-                            Err(refused) => return Err(refused_as(refused)),
-                        };
-                    }
-                }
-                Next::Missing if wanted.missing == Missing::Left => {
-                    let start = self.paths.len();
-                    self.walk.push_missing(&mut self.paths).map_err(open)?;
-                    let landing = start..self.paths.len();
-                    self.set(mount, landing, Place::Later, true);
-                    return Ok(());
-                }
-                Next::Missing => {
-                    // Nothing is known of what is above something missing.
-                    if has_dot_dot(self.walk.rest()) {
-                        return Err(Some((Step::MakeMountPoint, Errno::ENOENT)));
-                    }
-                    is_made = true;
-                    let is_directory = match self.walk.is_last() {
-                        true => (wanted.is_directory)().map_err(open)?,
-                        false => true,
-                    };
-                    stub = self.make(root, is_directory, wanted)?;
-                }
-                Next::End => break,
-            }
-        }
-        if self.walk.landing().is_empty() {
-            // The mount would hide NEWROOT itself.
-            return Err(open(Errno::EBUSY));
-        }
-        let landing = keep(&mut self.paths, self.walk.landing()).map_err(open)?;
-        let place = match stub {
-            Some(stub) => Place::Stub(stub),
-            None => match self.walk.take() {
-                Some(found) => Place::Descriptor(found),
-                None => return Err(open(Errno::EBUSY)),
-            },
-        };
-        self.set(mount, landing, place, is_made);
-        Ok(())
-    }
-
-    /// Makes the name that the walk has met as missing, and lets the walk go on there.
-    fn make(
-        &mut self,
-        root: BorrowedFd,
-        is_directory: bool,
-        wanted: Wanted,
-    ) -> Result<Option<usize>, Option<NotFound>> {
-        let failed = |errno| Some((Step::MakeMountPoint, errno));
-        let (here, name) = (self.walk.here(root), self.walk.name());
-        if wanted.missing == Missing::Made {
-            let made = make_plain(here, name, is_directory).map_err(failed)?;
-            self.walk.enter_made(made).map_err(failed)?;
-            return Ok(None);
-        }
-        let landing = self.walk.landing();
-        let made = self
-            .stubs
-            .make(here, landing, name, is_directory, wanted.watched);
-        let stub = made.map_err(refused_as)?;
-        // Of a stub that is a mount point one descriptor is enough; to go on, the walk needs its own.
-        if !self.walk.is_last() {
-            let again = fs::openat(here, name, fs::O_PATH | fs::O_NOFOLLOW | fs::O_DIRECTORY, 0);
-            let again = again.map_err(|errno| match errno {
-                Errno::ENOENT | Errno::ELOOP | Errno::ENOTDIR => None,
-                errno => failed(errno),
-            })?;
-            self.walk.enter_made(again).map_err(failed)?;
-        } else {
-            self.walk.end_at_made().map_err(failed)?;
-        }
-        Ok(Some(stub))
-    }
-
-    fn set(&mut self, mount: usize, landing: Range<usize>, place: Place, is_made: bool) {
+    pub(super) fn set(&mut self, mount: usize, landing: Range<usize>, place: Place, is_made: bool) {
         self.points[mount] = Some(Point {
             landing,
             parent: None,
@@ -307,7 +134,12 @@ impl Points {
     }
 
     /// For a target that is plain text below the landing of an earlier mount.
-    fn set_nested(&mut self, mount: usize, parent: usize, plain: &[u8]) -> Result<(), Errno> {
+    pub(super) fn set_nested(
+        &mut self,
+        mount: usize,
+        parent: usize,
+        plain: &[u8],
+    ) -> Result<(), Errno> {
         let above = self.points[parent]
             .as_ref()
             .map_or(0, |point| point.landing.len());
@@ -325,7 +157,7 @@ impl Points {
 
     /// For a walk that has come to the landing of an earlier mount, or into it: what is left of the
     /// path belongs to that.
-    fn set_nested_at_walk(&mut self, mount: usize, parent: usize) -> Result<(), Errno> {
+    pub(super) fn set_nested_at_walk(&mut self, mount: usize, parent: usize) -> Result<(), Errno> {
         let top = self.points[parent]
             .as_ref()
             .map_or(0..0, |point| point.landing.clone());
@@ -415,7 +247,7 @@ impl Points {
 }
 
 /// Appends a path, in room that is there already.
-fn keep(paths: &mut Vec<u8>, path: &[u8]) -> Result<Range<usize>, Errno> {
+pub(super) fn keep(paths: &mut Vec<u8>, path: &[u8]) -> Result<Range<usize>, Errno> {
     let start = paths.len();
     if paths.capacity() - start < path.len() + 1 {
         return Err(Errno::ENAMETOOLONG);
@@ -425,76 +257,8 @@ fn keep(paths: &mut Vec<u8>, path: &[u8]) -> Result<Range<usize>, Errno> {
     Ok(start..start + path.len())
 }
 
-fn refused_as(refused: Refused) -> Option<NotFound> {
-    match refused {
-        Refused::Vanished => None,
-        Refused::Make(errno) => Some((Step::MakeMountPoint, errno)),
-        Refused::Lock(errno) => Some((Step::LockMountPoint, errno)),
-    }
-}
-
-/// Makes an ordinary directory or file and opens it; it may be there.
-pub(crate) fn make_plain(
-    parent: BorrowedFd,
-    name: &CStr,
-    is_directory: bool,
-) -> Result<OwnedFd, Errno> {
-    let made = match is_directory {
-        true => fs::mkdirat(parent, name, 0o755),
-        false => {
-            let flags = fs::O_CREAT | fs::O_EXCL | fs::O_NOFOLLOW;
-            fs::openat(parent, name, flags, 0o644).map(drop)
-        }
-    };
-    match made {
-        Ok(()) | Err(Errno::EEXIST) => fs::openat(parent, name, fs::O_PATH | fs::O_NOFOLLOW, 0),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// A target that is a landing if there are no links: absolute, without `.`, `..` and needless slashes.
-fn plain(target: &[u8]) -> Option<&[u8]> {
-    let end = target.iter().rposition(|byte| *byte != b'/')? + 1;
-    let path = target.get(..end)?;
-    let names = path.strip_prefix(b"/")?.split(|byte| *byte == b'/');
-    let mut is_plain = true;
-    for name in names {
-        is_plain &= !matches!(name, b"" | b"." | b"..");
-    }
-    is_plain.then_some(path)
-}
-
-/// Opens a plain target if it is there and no link is on the way; one system call tells both. `None`
-/// is for a walk to find out: only what says that, and ENOSYS, selects it.
-fn open_plain(root: BorrowedFd, target: &CStr) -> Result<Option<(OwnedFd, Stat)>, Errno> {
-    const RESTRICTIONS: u32 = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_SYMLINKS;
-    let (name, after) = split_first(target.to_bytes());
-    let found = match after {
-        // One name needs no more than this.
-        b"" => fs::openat(
-            root,
-            CName::new(name)?.as_c_str(),
-            fs::O_PATH | fs::O_NOFOLLOW,
-            0,
-        ),
-        _ => openat2(root, target, fs::O_PATH, RESTRICTIONS),
-    };
-    let found = match found {
-        Err(Errno::ENOENT | Errno::ELOOP | Errno::ENOTDIR | Errno::ENOSYS | Errno::EAGAIN) => {
-            return Ok(None);
-        }
-        found => found?,
-    };
-    let stat = fs::stat(found.borrow())?;
-    Ok((!stat.is_symlink()).then_some((found, stat)))
-}
-
-fn has_dot_dot(path: &[u8]) -> bool {
-    path.split(|byte| *byte == b'/').any(|name| name == b"..")
-}
-
 /// A landing without its last name.
-fn parent_of(landing: &[u8]) -> &[u8] {
+pub(super) fn parent_of(landing: &[u8]) -> &[u8] {
     let slash = landing.iter().rposition(|byte| *byte == b'/');
     landing.get(..slash.unwrap_or(0)).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 /// As many symbolic links on one path as the kernel follows.
 const SYMLINKS_MAX: usize = 40;
 /// The kernel takes no longer path (with its NUL), and a link holds no longer one.
-const PATH_MAX: usize = 4096;
+pub(crate) const PATH_MAX: usize = 4096;
 /// A path and the links on it, of which each puts its target in front of what is left.
 const PENDING_MAX: usize = 2 * PATH_MAX;
 /// How deep a walk goes. Each directory on the way is a descriptor, for `..`.
@@ -217,12 +217,6 @@ impl Walk {
     pub(crate) fn enter_made(&mut self, made: OwnedFd) -> Result<(), Errno> {
         let length = self.name().count_bytes();
         self.enter(made, length)
-    }
-
-    /// As [`Walk::enter_made`], of the last name, whose descriptor somebody else holds.
-    pub(crate) fn end_at_made(&mut self) -> Result<(), Errno> {
-        let length = self.name().count_bytes();
-        self.push_name(length)
     }
 
     fn enter(&mut self, opened: OwnedFd, length: usize) -> Result<(), Errno> {

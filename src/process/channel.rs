@@ -5,7 +5,7 @@
 //! the other is gone.
 
 use crate::error::{Error, Step};
-use crate::mount::stub::Record;
+use crate::mount::removal::Record;
 use crate::sys::memory::Page;
 use crate::sys::net::{self, receive};
 use crate::sys::{BorrowedFd, Errno};

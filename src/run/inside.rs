@@ -333,8 +333,7 @@ impl<'a> Inside<'a> {
                 self.mounts.find_own(root.borrow());
             }
         }
-        let stubs = &mut self.mounts.points.stubs;
-        stubs.restore_umask();
+        let stubs = &self.mounts.points.stubs;
         if stubs.is_empty() {
             return Ok(());
         }

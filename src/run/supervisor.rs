@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::error::{Error, Step, say};
-use crate::mount::stub::{Record, remove_recorded, sweep};
+use crate::mount::removal::{Record, remove_recorded, sweep};
 use crate::process::channel::{self, Order, Report};
 use crate::run::status::Status;
 use crate::sys::fs::Identity;

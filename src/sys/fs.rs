@@ -115,6 +115,21 @@ pub fn unlinkat(dir: BorrowedFd, name: &CStr, directory: bool) -> Result<(), Err
     })
 }
 
+/// `renameat2(2)` with `RENAME_NOREPLACE`, within a directory.
+pub fn rename_noreplace(dir: BorrowedFd, from: &CStr, to: &CStr) -> Result<(), Errno> {
+    // SAFETY: both are C strings that outlive the call.
+    done(unsafe {
+        sc::syscall5(
+            nr::RENAMEAT2,
+            dir.raw(),
+            from.as_ptr() as usize,
+            dir.raw(),
+            to.as_ptr() as usize,
+            raw::RENAME_NOREPLACE as usize,
+        )
+    })
+}
+
 /// `fchmod(2)`.
 pub fn fchmod(file: BorrowedFd, mode: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed.

@@ -10,6 +10,7 @@
 )]
 
 pub mod filter;
+pub mod fuse;
 pub mod guest;
 pub mod hostile;
 pub mod init;

@@ -184,6 +184,12 @@ static void check(pid_t pid, uint64_t number, const uint64_t *a) {
         kind = &created;
         break;
     }
+    case SYS_renameat2: /* Within one directory. */
+        fd = (int)a[0];
+        text(pid, a[1], name, sizeof name);
+        text(pid, a[3], other, sizeof other);
+        ok = fd == (int)a[2] && is_name(name) && is_name(other) && may_create(pid, fd);
+        break;
     case SYS_fchmod:
     case SYS_fchown:
     case SYS_ftruncate:
@@ -235,7 +241,6 @@ static void check(pid_t pid, uint64_t number, const uint64_t *a) {
         break;
     /* Those by a path alone, or by two, are not made at all. */
     case SYS_linkat:
-    case SYS_renameat2:
     case SYS_truncate:
     case SYS_setxattr:
     case SYS_lsetxattr:
@@ -381,7 +386,9 @@ static void fill(const char *path, int is_top) {
 
 static void *swap(void *seed) {
     uint64_t own = (uintptr_t)seed | 1;
-    int root = open(new_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* A name may lead through a link: in a chroot no link leads to the machine's own files. */
+    if (unshare(CLONE_FS) || chdir(new_root) || chroot(".") || chdir("/")) fail("a chroot for the swaps");
+    int root = AT_FDCWD;
     while (!atomic_load(&stop) && path_count > 1) {
         const char *one = paths[below(&own, path_count)], *two = paths[below(&own, path_count)];
         if (!syscall(SYS_renameat2, root, one, root, two, 2 /* RENAME_EXCHANGE */)) atomic_fetch_add(&swaps, 1);
@@ -391,7 +398,6 @@ static void *swap(void *seed) {
             if (!syscall(SYS_renameat2, root, one, root, new, 2)) atomic_fetch_add(&swaps, 1);
         }
     }
-    close(root);
     return 0;
 }
 

@@ -1,0 +1,202 @@
+//! The mark of a stub: how another run knows a mount point that was made for the time of a run.
+//!
+//! The mark is the stub's mode, because nobody else makes an empty directory with mode 1715 or an
+//! empty file with mode 1404. Where a file system does not keep modes (vfat, some FUSE servers), the
+//! mark is a *companion*: for `dev` an empty file `.dev.rootlet` beside it.
+
+use core::ffi::CStr;
+
+use crate::mount::lock::{lock_exclusive, open_to_lock};
+use crate::sys::fs::Stat;
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+
+pub(crate) const DIRECTORY_MODE: u32 = 0o1715;
+pub(crate) const FILE_MODE: u32 = 0o1404;
+
+/// Has it the mode of a stub, of ours or of another run?
+pub(crate) fn is_marked(stat: &Stat) -> bool {
+    let permissions = stat.permissions();
+    // A directory made in a set-group-id directory inherits that bit; `lock_exclusive` may have to
+    // make a file writable.
+    (stat.is_directory() && permissions & !0o2000 == DIRECTORY_MODE)
+        || (stat.is_file() && permissions & !0o200 == FILE_MODE && stat.size == 0)
+}
+
+/// May it be one whose mark is a companion? Whether a directory is empty rmdir(2) finds out.
+pub(crate) fn is_bare(stat: &Stat) -> bool {
+    stat.is_directory() || stat.is_file() && stat.size == 0
+}
+
+/// Tells stubs from what else is in a root. It knows of the last device that it was asked about
+/// whether files keep their modes there.
+#[derive(Default)]
+pub(crate) struct Marks {
+    keeps_modes: Option<(u64, bool)>,
+}
+
+impl Marks {
+    /// Is what was found in `above` a stub, of another run or of an earlier one? Where modes are not
+    /// kept, its companion tells. Fails with ENOENT where it is not there any more.
+    pub(crate) fn is_stub(
+        &mut self,
+        above: BorrowedFd,
+        name: &CStr,
+        here: BorrowedFd,
+        found: &Stat,
+    ) -> Result<bool, Errno> {
+        if is_marked(found) || self.keeps_modes(here, found) {
+            return Ok(is_marked(found));
+        }
+        if Companion::of(name).is_there(above)? {
+            return Ok(true);
+        }
+        // The companion goes last, so the stub may have gone between the two looks.
+        match fs::stat_at(above, name)?.identity() == found.identity() {
+            true => Ok(false),
+            false => Err(Errno::ENOENT),
+        }
+    }
+
+    /// Is a file of this file system no stub if it has not the mode of one?
+    pub(crate) fn keeps_modes(&mut self, file: BorrowedFd, found: &Stat) -> bool {
+        let device = found.identity()[1];
+        match self.keeps_modes {
+            Some((known, keeps_modes)) if known == device => keeps_modes,
+            _ => {
+                let keeps_modes = keeps_modes(file);
+                self.keeps_modes = Some((device, keeps_modes));
+                keeps_modes
+            }
+        }
+    }
+}
+
+/// Does this file system keep modes, whoever serves it? Of any other a companion is looked for. The
+/// numbers are from `<linux/magic.h>` and the kernel's `fs/`.
+fn keeps_modes(file: BorrowedFd) -> bool {
+    const EXT: u64 = 0xef53;
+    const XFS: u64 = 0x5846_5342;
+    const BTRFS: u64 = 0x9123_683e;
+    const F2FS: u64 = 0xf2f5_2010;
+    const TMPFS: u64 = 0x0102_1994;
+    const RAMFS: u64 = 0x8584_58f6;
+    const OVERLAYFS: u64 = 0x794c_7630;
+    const SQUASHFS: u64 = 0x7371_7368;
+    const EROFS: u64 = 0xe0f5_e1e2;
+    const SURE: [u64; 9] = [
+        EXT, XFS, BTRFS, F2FS, TMPFS, RAMFS, OVERLAYFS, SQUASHFS, EROFS,
+    ];
+    fs::statfs(file).is_ok_and(|(kind, _)| SURE.contains(&kind))
+}
+
+/// The name beside a stub's. Under it a stub is made before it gets its own; and where a mode cannot be
+/// the mark, an empty file of this name is.
+///
+/// Whoever makes a stub holds a shared lock on its companion; whoever removes a companion an exclusive
+/// one, and only when there is no stub, or it has the stub's exclusive lock too.
+pub(crate) struct Companion([u8; 1 + LONGEST + 9]);
+
+/// Of a longer name the end is cut: ecryptfs allows 143 bytes.
+const LONGEST: usize = 130;
+
+/// A companion that was found.
+pub(crate) enum Held {
+    /// There is none.
+    Gone,
+    /// Somebody is making or removing its stub.
+    Used,
+    /// Locked, where there are locks.
+    Ours {
+        is_directory: bool,
+        _locks: [Option<OwnedFd>; 2],
+    },
+}
+
+impl Companion {
+    pub(crate) fn of(name: &CStr) -> Companion {
+        let name = name.to_bytes();
+        let name = name.get(..LONGEST).unwrap_or(name);
+        let all = b".".iter().chain(name).chain(b".rootlet");
+        let mut text = [0; 1 + LONGEST + 9];
+        text.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
+        Companion(text)
+    }
+
+    /// Is this the name of one?
+    pub(crate) fn is_name(name: &[u8]) -> bool {
+        name.starts_with(b".") && name.ends_with(b".rootlet")
+    }
+
+    pub(crate) fn name(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+
+    /// Is it the mark of a stub?
+    pub(crate) fn is_there(&self, parent: BorrowedFd) -> Result<bool, Errno> {
+        match fs::stat_at(parent, self.name()) {
+            Ok(stat) => Ok(stat.is_file() && stat.size == 0),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Takes it, with its exclusive lock if there are locks.
+    pub(crate) fn hold(&self, parent: BorrowedFd, has_locks: bool) -> Result<Held, Errno> {
+        let found = match fs::stat_at(parent, self.name()) {
+            Err(Errno::ENOENT) => return Ok(Held::Gone),
+            found => found?,
+        };
+        if !is_bare(&found) {
+            return Err(Errno::EEXIST);
+        }
+        let is_directory = found.is_directory();
+        if !has_locks {
+            return Ok(Held::Ours {
+                is_directory,
+                _locks: [None, None],
+            });
+        }
+        let file = match open_to_lock(parent, self.name(), is_directory) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Held::Used),
+            file => file?,
+        };
+        let writable = match lock_exclusive(parent, self.name(), file.borrow()) {
+            Err(Errno::EAGAIN) => return Ok(Held::Used),
+            writable => writable?,
+        };
+        // Between the look and the lock another may have taken its place.
+        let now = fs::stat_at(parent, self.name());
+        let is_same = now.is_ok_and(|now| {
+            fs::stat(file.borrow()).is_ok_and(|file| file.identity() == now.identity())
+        });
+        match is_same {
+            false => Ok(Held::Used),
+            true => Ok(Held::Ours {
+                is_directory,
+                _locks: [Some(file), writable],
+            }),
+        }
+    }
+
+    /// Removes the mark of a stub.
+    pub(crate) fn remove(&self, parent: BorrowedFd) -> Result<(), Errno> {
+        match fs::unlinkat(parent, self.name(), false) {
+            Err(Errno::ENOENT) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Removes one that a run left which was killed as it made the stub: that is not there, and
+    /// nobody holds a lock.
+    pub(crate) fn remove_stale(&self, parent: BorrowedFd, name: &CStr) -> Result<(), Errno> {
+        let is_missing = || matches!(fs::stat_at(parent, name), Err(Errno::ENOENT));
+        if is_missing() {
+            if let Held::Ours { is_directory, .. } = &self.hold(parent, true)? {
+                if is_missing() {
+                    return fs::unlinkat(parent, self.name(), *is_directory);
+                }
+            }
+        }
+        Ok(())
+    }
+}
