@@ -202,7 +202,7 @@ fn the_library_maps_users_too() {
 }
 
 #[test]
-fn a_directory_on_the_way_that_is_closed_to_the_range_is_told() {
+fn a_directory_on_the_way_may_be_closed_to_the_range() {
     if !can_be_root() {
         return;
     }
@@ -218,8 +218,5 @@ fn a_directory_on_the_way_that_is_closed_to_the_range_is_told() {
     words[4] = &inner;
     let lines = format!("54321:{START}:1000\n");
     let ended = end(&mut with_ranges(&place, &lines, &setup, &words));
-    assert_eq!(ended.status, 125, "{ended:?}");
-    let hint = "(EACCES)\nhint: every directory on the way to NEWROOT must be open to this user, and \
-                with --map-users auto to others (chmod o+x)\n";
-    assert!(ended.stderr.ends_with(hint), "{ended:?}");
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
 }

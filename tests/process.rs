@@ -147,7 +147,7 @@ fn descriptors_that_are_asked_for_reach_the_command_and_no_others() {
             "exec 7<\"$1/in\" 8<\"$1/in\" 40>\"$1/out\" 41<\"$1/in\"
              \"$0\" run --keep-fd 40 --keep-fd=7 --keep-fd 1 --keep-fd 7 \"$1\" sh -c '
                 cat <&7; echo written >/proc/self/fd/40
-                (cd /proc/$$/fd; echo *; cd /proc/1/fd 2>/dev/null && echo *)'",
+                (cd /proc/$$/fd; echo *; cd /proc/1/fd 2>/dev/null && echo *); true'",
         );
         assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
         let mut lines = ended.stdout.lines();

@@ -184,7 +184,7 @@ impl Chroot {
         for mount in 0..mounts {
             add(true, Action::FindMountPoint(mount));
         }
-        add(!has_overlay, Action::RecordMountPoints);
+        add(true, Action::RecordMountPoints);
         for mount in (0..mounts).filter(|mount| !is_terminal(mount)) {
             add(true, Action::Attach(mount));
         }

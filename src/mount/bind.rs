@@ -12,7 +12,7 @@ use crate::mount::pivot::ON_TOP_OF_ROOT;
 use crate::mount::remount::{attributes, remount};
 use crate::sys::mount::{
     MNT_DETACH, MOUNT_ATTR_RDONLY, MS_BIND, MS_MOVE, MS_REC, mount, mount_setattr, move_mount,
-    open_tree, open_tree_attr, umount,
+    open_tree, umount,
 };
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::short::Short;
@@ -36,15 +36,6 @@ pub(crate) fn take(
     flags: u32,
 ) -> Result<Bind, (Step, Errno)> {
     let open = |errno| (Step::OpenSource, errno);
-    if flags != 0 {
-        // In one call where there is one; what it refuses, the others tell more of.
-        if let Ok(tree) = open_tree_attr(directory, path, recursive, attributes(flags)) {
-            return Ok(Bind::Tree {
-                tree,
-                flags_are_set: true,
-            });
-        }
-    }
     match open_tree(directory, path, recursive) {
         Ok(tree) => {
             let flags_are_set = match flags {

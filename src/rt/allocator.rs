@@ -3,7 +3,7 @@
 //! it waits gives it back by itself, all since a mark.
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
 
 use rootlet::sys::memory::{Marked, map, unmap};
 
@@ -31,6 +31,15 @@ pub(crate) static ALLOCATOR: Bump = Bump {
     piece: Cell::new(Piece { start: 0, end: 0 }),
 };
 
+/// Enough for most runs: pages that are not touched cost nothing, and no call is needed for them.
+#[repr(align(64))]
+struct First(UnsafeCell<[u8; 256 * 1024]>);
+
+// SAFETY: the binary has one thread.
+unsafe impl Sync for First {}
+
+static FIRST: First = First(UnsafeCell::new([0; 256 * 1024]));
+
 /// How much is asked of the kernel at once; pages that are not touched cost nothing.
 const CHUNK: usize = 256 * 1024;
 
@@ -38,6 +47,12 @@ const CHUNK: usize = 256 * 1024;
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let aligned = |address: usize| address.next_multiple_of(layout.align());
+        if self.next.get() == 0 {
+            let start = FIRST.0.get() as usize;
+            let end = start + size_of::<First>();
+            self.piece.set(Piece { start, end });
+            self.next.set(start);
+        }
         let mut start = aligned(self.next.get());
         if start + layout.size() > self.piece.get().end {
             let length = CHUNK.max(size_of::<Piece>() + layout.size() + layout.align());

@@ -139,10 +139,6 @@ impl<'a> Inside<'a> {
             map.map(self.caller, self.supervisor.borrow())?;
         }
         set_dumpable(0).map_err(prepare)?;
-        if self.owner == Owner::Supervisor {
-            // Also while we are stopped, traced or busy. The socket tells us too.
-            set_pdeathsig(SIGKILL).map_err(prepare)?;
-        }
         match self.owner {
             // SAFETY: this process is a copy of the program, and uses nothing of it but the plan.
             Owner::Program => unsafe { wipe_words_of_copy() },
@@ -334,12 +330,15 @@ impl<'a> Inside<'a> {
             }
         }
         let stubs = &self.mounts.points.stubs;
+        if self.owner == Owner::Supervisor {
+            // We end with the supervisor, also while we are stopped, traced or busy; the socket tells
+            // us too. But who is killed removes nothing: with stubs, a stopped process that goes on
+            // sees that it is alone.
+            let signal = if stubs.is_empty() { SIGKILL } else { SIGCONT };
+            set_pdeathsig(signal).map_err(prepare)?;
+        }
         if stubs.is_empty() {
             return Ok(());
-        }
-        if self.owner == Owner::Supervisor {
-            // Who is killed removes nothing. A stopped process that goes on sees that it is alone.
-            set_pdeathsig(SIGCONT).map_err(prepare)?;
         }
         channel::send_records(self.supervisor.borrow(), stubs.records()).map_err(prepare)
     }

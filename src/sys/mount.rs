@@ -24,29 +24,6 @@ pub fn open_tree(dir: BorrowedFd, path: &CStr, recursive: bool) -> Result<OwnedF
     check(fd).map(OwnedFd::new)
 }
 
-/// `open_tree_attr(2)`, Linux 6.15: as [`open_tree`] and then [`mount_setattr`].
-pub fn open_tree_attr(
-    dir: BorrowedFd,
-    path: &CStr,
-    recursive: bool,
-    attributes: Attributes,
-) -> Result<OwnedFd, Errno> {
-    let flags = tree_flags(path, recursive);
-    let attributes = attributes.raw();
-    // SAFETY: the path is a C string, the struct has the size given; both outlive the call.
-    let fd = unsafe {
-        sc::syscall5(
-            raw::__NR_open_tree_attr as usize,
-            dir.raw(),
-            path.as_ptr() as usize,
-            flags,
-            &raw const attributes as usize,
-            size_of::<raw::mount_attr>(),
-        )
-    };
-    check(fd).map(OwnedFd::new)
-}
-
 fn tree_flags(path: &CStr, recursive: bool) -> usize {
     let mut flags = raw::OPEN_TREE_CLONE | raw::O_CLOEXEC;
     if recursive {
