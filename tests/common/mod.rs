@@ -12,6 +12,7 @@
 pub mod fuse;
 pub mod guest;
 pub mod hostile;
+pub mod place;
 pub mod running;
 pub mod terminal;
 
