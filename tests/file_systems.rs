@@ -6,155 +6,15 @@
 mod common;
 
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::fuse::{Behaviour, Locks, mount_fuse};
+use common::fuse::{Behaviour, Locks};
 use common::guest::{Guest, Initramfs};
+use common::place::{LOOK, ORDINARY, Place, finish, mount_ext4, on, on_fuse, wait_for_end};
 use common::running::Running;
-use common::{Root, User, can_be_root, end, send_signal, state, succeed, users, wait_until};
-use rustix::fs::Mode;
-use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change, mount_remount};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
-
-/// Mounts in a mount namespace of one thread, makes a root there, and tests it.
-fn on(user: User, make: impl FnOnce(&Path) + Send, test: impl FnOnce(&Place) + Send) {
-    let root = Root::empty(user);
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            // SAFETY: no descriptor table is unshared.
-            unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
-            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-            mount_change("/", private).unwrap();
-            make(root.path());
-            fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
-            root.own("");
-            fs::create_dir(root.path().join("bin")).unwrap();
-            common::copy_program("/bin/busybox", root.path().join("bin/busybox"));
-            test(&Place {
-                root: &root,
-                filter: None,
-                umask: 0o022,
-            });
-        });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
-}
-
-/// A root, and what flock(2) fails with there.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    root: &'a Root,
-    filter: Option<u32>,
-    umask: u32,
-}
-
-/// What every run sees all the while.
-const LOOK: &str = "for file in /dev/null /proc/1/stat /sys/class /etc/resolv.conf /made/here/own; do \
-     test -e $file || { echo $file is lost; exit 9; }; done; grep -q /etc/resolv.conf /proc/mounts || \
-     { echo resolv.conf is not mounted; exit 9; }; exit 3";
-
-impl Place<'_> {
-    fn tree(&self) -> Vec<String> {
-        self.root.tree()
-    }
-
-    /// The default mounts, with a file that does not depend on the host's, and one more, for a script
-    /// of busybox.
-    fn run(&self, script: &str) -> Command {
-        let script = script
-            .replace("test ", "busybox test ")
-            .replace("grep ", "busybox grep ")
-            .replace("touch ", "busybox touch ");
-        let words = "--resolv-conf off -B /bin/busybox:/etc/resolv.conf -B tmpfs:/made/here ROOT \
-             /bin/busybox sh -c";
-        let words: Vec<&str> = words.split_whitespace().collect();
-        let mut command = self.root.run(&[&words[..], &[&script]].concat());
-        command.stderr(Stdio::piped());
-        let (filter, umask) = (self.filter, Mode::from_raw_mode(self.umask));
-        let prepare = move || {
-            rustix::process::umask(umask);
-            filter.map_or(Ok(()), refuse_flock)
-        };
-        // SAFETY: only system calls are made.
-        unsafe { command.pre_exec(prepare) };
-        command
-    }
-
-    /// A run that has made a file in its tmpfs, and waits for a line.
-    fn start(&self) -> Running {
-        let script = format!("touch /made/here/own; echo ready; read line; {LOOK}");
-        let running = Running::start(self.run(&script).stdin(Stdio::piped()));
-        if let Ok(line) = running.try_line(std::time::Duration::from_secs(60)) {
-            assert_eq!(line, "ready");
-        } else {
-            panic!("{:?}", errors(running));
-        }
-        running
-    }
-}
-
-fn errors(mut running: Running) -> String {
-    let mut text = String::new();
-    let mut errors = running.child.stderr.take().unwrap();
-    std::io::Read::read_to_string(&mut errors, &mut text).unwrap();
-    text
-}
-
-/// Lets it go on, and finds that all its mounts are still there.
-#[track_caller]
-fn finish(mut running: Running) {
-    let mut input = running.child.stdin.take().unwrap();
-    input.write_all(b"go on\n").unwrap();
-    let status = running.status();
-    assert_eq!((status, errors(running).as_str()), (3, ""));
-}
-
-/// A seccomp filter that fails flock(2).
-fn refuse_flock(errno: u32) -> std::io::Result<()> {
-    #[repr(C)]
-    struct Program {
-        length: u16,
-        filter: *const u64,
-    }
-    // struct sock_filter is a u16, two u8 and a u32; each of these is one.
-    let instruction = |code: u16, if_true: u8, if_false: u8, value: u32| {
-        let [low, high] = code.to_ne_bytes();
-        let [a, b, c, d] = value.to_ne_bytes();
-        u64::from_ne_bytes([low, high, if_true, if_false, a, b, c, d])
-    };
-    let filter = [
-        // The number of the call: equal to that of flock? Then SECCOMP_RET_ERRNO, else _ALLOW.
-        instruction(0x20, 0, 0, 0),
-        instruction(0x15, 0, 1, sc::nr::FLOCK as u32),
-        instruction(0x06, 0, 0, 0x0005_0000 | errno),
-        instruction(0x06, 0, 0, 0x7fff_0000),
-    ];
-    let program = Program {
-        length: 4,
-        filter: filter.as_ptr(),
-    };
-    // SAFETY: no memory is passed to the first; the second reads the program.
-    let results = unsafe {
-        [
-            sc::syscall5(sc::nr::PRCTL, 38, 1, 0, 0, 0),
-            sc::syscall3(sc::nr::PRCTL, 22, 2, &raw const program as usize),
-        ]
-    };
-    match results {
-        [0, 0] => Ok(()),
-        _ => Err(std::io::Error::other("no seccomp filter")),
-    }
-}
-
-fn wait_for_end(pid1: i32) {
-    wait_until("pid 1 is gone", || matches!(state(pid1), None | Some('Z')));
-}
+use common::{Root, User, can_be_root, end, send_signal, succeed, users, wait_until};
+use rustix::mount::{MountFlags, mount_bind, mount_remount};
 
 /// Nothing stays after a run that ends by itself, is ended, or of which one process is killed.
 fn nothing_stays(place: &Place) {
@@ -264,21 +124,6 @@ fn all(place: &Place, mode: u32) {
     what_the_command_made_stays(place, mode);
 }
 
-/// An ext4 file system in a file; where there are no loop devices, what temporary files are on.
-fn mount_ext4(at: &Path) {
-    let image = tempfile::NamedTempFile::new().unwrap();
-    image.as_file().set_len(32 << 20).unwrap();
-    let mut make = Command::new("mkfs.ext4");
-    succeed(make.args(["-q", "-O", "^has_journal"]).arg(image.path()));
-    let mut mount = Command::new("mount");
-    let mounted = end(mount.args(["-o", "loop"]).arg(image.path()).arg(at));
-    if mounted.status == 0 {
-        fs::remove_dir(at.join("lost+found")).unwrap();
-    } else {
-        eprintln!("not on ext4 for certain: {mounted:?}");
-    }
-}
-
 #[test]
 fn default_acls_take_bits_from_what_is_made() {
     if !can_be_root() {
@@ -328,20 +173,6 @@ fn a_set_group_id_directory_gives_its_bit_to_what_is_made() {
         });
     }
 }
-
-fn on_fuse(user: User, behaviour: Behaviour, test: impl FnOnce(&Place) + Send) {
-    let behind = tempfile::tempdir().unwrap();
-    let make = |at: &Path| mount_fuse(behind.path(), at, behaviour);
-    on(user, make, test);
-}
-
-const ORDINARY: Behaviour = Behaviour {
-    mode: None,
-    loses_sticky: false,
-    locks: Locks::Local,
-    no_rename_flags: false,
-    full_at: None,
-};
 
 #[test]
 fn file_systems_that_keep_no_modes() {
@@ -491,6 +322,113 @@ fn a_full_or_read_only_file_system_is_told() {
                 assert_eq!(place.tree(), before);
             },
         );
+    }
+}
+
+/// The same run, where strace does this to a system call.
+fn with_injection(place: &Place, call: &str, injection: &str, script: &str) -> Command {
+    let run = place.run(script);
+    let mut strace = common::command(place.user, "strace");
+    strace
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .args([&format!("trace={call}"), "-e"])
+        .arg(format!("inject={call}:{injection}"))
+        .arg(run.get_program())
+        .args(run.get_args());
+    strace
+}
+
+fn with_default_acl(place: &Place) {
+    let mut setfacl = Command::new("setfacl");
+    let acl = "u::rwx,g::r-x,o::---";
+    succeed(setfacl.args(["-d", "-m", acl]).arg(place.root.path()));
+}
+
+/// A run begins while another has made its mount points and has not yet marked them.
+#[test]
+fn no_mount_point_is_seen_without_its_mark() {
+    if !can_be_root() {
+        return;
+    }
+    for user in users() {
+        on(user, mount_ext4, |place| {
+            with_default_acl(place);
+            let before = place.tree();
+            let script = format!("touch /made/here/own; echo ready; read line; {LOOK}");
+            let mut slow = with_injection(place, "fchmod", "delay_enter=300000", &script);
+            let slow = slow.stdin(Stdio::piped()).stderr(Stdio::piped());
+            let first = Running::start(slow);
+            wait_until("something is made", || place.tree() != before);
+            let second = place.start();
+            first.expect("ready");
+            finish(first);
+            finish(second);
+            assert_eq!(place.tree(), before);
+        });
+    }
+}
+
+/// Whatever pid 1 was about to do to a mount point when it was killed.
+#[test]
+fn a_pid_1_that_is_killed_at_a_mount_point_leaves_nothing() {
+    if !can_be_root() {
+        return;
+    }
+    let killed_everywhere = |place: &Place| {
+        let before = place.tree();
+        for call in ["mkdirat", "renameat2", "flock", "fchmod", "unlinkat"] {
+            let mut killed = 0;
+            for when in 1..=3 {
+                let injection = format!("signal=KILL:when={when}");
+                let ended = end(&mut with_injection(place, call, &injection, "exit 3"));
+                assert!([3, 125, 137].contains(&ended.status), "{ended:?}");
+                killed += u32::from(ended.status != 3);
+                // These the process outside calls too, and is killed as well.
+                if ["flock", "unlinkat"].contains(&call) {
+                    finish(place.start());
+                }
+                assert_eq!(place.tree(), before, "{call} {when} {ended:?}");
+            }
+            assert!(killed > 0 || call == "renameat2", "{call}");
+        }
+    };
+    for user in users() {
+        on(user, mount_ext4, |place| {
+            with_default_acl(place);
+            killed_everywhere(place);
+        });
+        let mode = Some(0o755);
+        on_fuse(user, Behaviour { mode, ..ORDINARY }, killed_everywhere);
+    }
+}
+
+/// Both of that name: where modes are kept, and where they are not.
+#[test]
+fn what_was_left_beside_a_mount_point_goes() {
+    if !can_be_root() {
+        return;
+    }
+    let stale = |place: &Place| {
+        let before = place.tree();
+        let name = place.root.path().join(".dev.rootlet");
+        fs::create_dir(&name).unwrap();
+        place.root.own(".dev.rootlet");
+        finish(place.start());
+        assert_eq!(place.tree(), before);
+        place.root.file(".dev.rootlet", "");
+        finish(place.start());
+        assert_eq!(place.tree(), before);
+        // But not what is somebody's.
+        place.root.file(".dev.rootlet", "contents");
+        let kept = place.tree();
+        let ended = end(&mut place.run("exit 3"));
+        common::hostile::assert_refused(&ended, "cannot make the mount point /dev: File exists");
+        assert_eq!(place.tree(), kept);
+    };
+    for user in users() {
+        on(user, |_| (), stale);
+        let mode = Some(0o755);
+        on_fuse(user, Behaviour { mode, ..ORDINARY }, stale);
     }
 }
 

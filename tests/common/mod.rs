@@ -14,6 +14,7 @@ pub mod fuse;
 pub mod guest;
 pub mod hostile;
 pub mod init;
+pub mod place;
 pub mod running;
 pub mod terminal;
 
