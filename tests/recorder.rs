@@ -35,7 +35,7 @@ fn every_call_names_what_is_of_the_root_or_of_the_run() {
 
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     let seed = number("ROOTLET_RECORDER_SEED").unwrap_or(now);
-    let roots = number("ROOTLET_RECORDER_ROOTS").unwrap_or(common::rounds(300) as u64);
+    let roots = number("ROOTLET_RECORDER_ROOTS").unwrap_or(common::rounds(250) as u64);
     println!("ROOTLET_RECORDER_SEED={seed}");
     let place = Root::empty(User::Root);
     let mut run = command(User::Root, &recorder);

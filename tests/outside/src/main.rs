@@ -62,6 +62,8 @@ fn main() {
         "detach-ended" => detach_ended(&root),
         "pychroot" => pychroot(&root),
         "call" => call(&root),
+        "look" => look(),
+        "beside" => beside(&root),
         case => panic!("there is no case {case}"),
     }
     if !["closed-stdio", "run-stdio", "detach"].contains(&case.as_str()) {
@@ -674,6 +676,61 @@ fn call(root: &str) {
                 let count = unsafe { Chroot::new(root).call(list) }.unwrap();
                 assert_eq!(count, names.len());
                 assert!(names.iter().any(|name| name == "busybox"));
+            });
+        }
+    });
+}
+
+/// What `ATTACK` gets of those above it, and in a closure also where the caller's /proc is shown.
+fn look() {
+    let attack = std::env::var("ATTACK").unwrap();
+    let user = std::env::var("AS").ok();
+    let attacked = || {
+        let chroot = Chroot::new("/").command(&attack).args(["look", "outside"]);
+        match &user {
+            Some(user) => chroot.user(user),
+            None => chroot,
+        }
+    };
+    print!("{}", text(&attacked()));
+    let (mut reader, writer) = pipe().unwrap();
+    let spawned = attacked().stdout(Stdio::fd(writer.as_raw_fd()));
+    let mut child = spawned.spawn().unwrap();
+    drop(writer);
+    let mut shown = String::new();
+    reader.read_to_string(&mut shown).unwrap();
+    assert!(child.wait().unwrap().success());
+    print!("{shown}");
+    if user.is_some() {
+        // A closure keeps the rights of its caller.
+        return;
+    }
+    let caller = std::process::id().to_string();
+    for (chroot, words) in [
+        (Chroot::new("/"), ["look", "outside"]),
+        (Chroot::new("/").no_mounts(), ["below", &caller]),
+    ] {
+        let run = || Command::new(&attack).args(words).output().unwrap().stdout;
+        // SAFETY: it leaves no descriptor and no lock behind.
+        let shown = unsafe { chroot.call(run) }.unwrap();
+        print!("{}", String::from_utf8(shown).unwrap());
+    }
+}
+
+/// Closures in one thread, commands in others.
+fn beside(root: &str) {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..100 {
+                // SAFETY: it does nothing.
+                assert_eq!(unsafe { Chroot::new(root).call(|| 7) }.unwrap(), 7);
+            }
+        });
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    assert_eq!(text(&shell(root, "echo here")), "here\n");
+                }
             });
         }
     });
