@@ -389,7 +389,11 @@ fn a_pid_1_that_is_killed_at_a_mount_point_leaves_nothing() {
                 }
                 assert_eq!(place.tree(), before, "{call} {when} {ended:?}");
             }
-            assert!(killed > 0 || call == "renameat2", "{call}");
+            // These are not called everywhere.
+            assert!(
+                killed > 0 || ["renameat2", "fchmod"].contains(&call),
+                "{call}"
+            );
         }
     };
     for user in users() {
