@@ -80,7 +80,7 @@ impl Chroot {
     }
 
     /// Gives the command the caller's descriptor of this number, under the same number. It is borrowed,
-    /// as by [`Stdio::fd`].
+    /// as by [`Stdio::fd`](crate::Stdio::fd).
     ///
     /// A directory is a way out of the new root.
     ///
