@@ -35,8 +35,8 @@ choose_share() {
         if unshare --mount true 2>/dev/null; then share=virtiofs rw_share=virtiofs; fi
     elif unshare --user --map-root-user --mount true 2>/dev/null; then
         unshare=(unshare --user --map-root-user --mount --propagation private)
-        # It hides /run, where an old virtiofsd would write.
-        case $(realpath -- "$TMPDIR") in /run | /run/*) ;; *) rw_share=virtiofs ;; esac
+        # /var/run is hidden from it.
+        case $(realpath -- "$TMPDIR")/ in "$(realpath /var/run)"/*) ;; *) rw_share=virtiofs ;; esac
     fi
 }
 
@@ -106,10 +106,11 @@ serve() {
         else
             mount --rbind -- "$source" "$tree"
         fi
-        if [ "$(stat -c %u /proc)" != 0 ]; then
-            mount -t tmpfs virtiofsd /run
-            mkdir /run/virtiofsd
-        fi
+        # An old virtiofsd leaves a file there, which only root can make.
+        case $tree in
+            "$(realpath /var/run)"/*) ;;
+            *) mount -t tmpfs virtiofsd /var/run && mkdir /var/run/virtiofsd ;;
+        esac
         # A new user namespace has undone it.
         exec setpriv --pdeathsig KILL "$@"' vm "$2" "$work/$1" "$3" "${options[@]}" \
         <&- >"$work/$1.log" 2>&1 &

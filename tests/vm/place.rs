@@ -59,6 +59,12 @@ impl Place {
     #[track_caller]
     pub fn assert_clean(&self) {
         assert_eq!(common::tree(&self.temporary()), [""; 0]);
+        // The files of virtiofsd have the name of its socket in theirs.
+        let place = self.root.path().file_name().unwrap().to_str().unwrap();
+        for entry in fs::read_dir("/run/virtiofsd").into_iter().flatten() {
+            let name = entry.unwrap().file_name();
+            assert!(!name.to_string_lossy().contains(place), "{name:?}");
+        }
         let mark = self.temporary();
         wait_until("the end of all processes", || {
             processes_with(mark.to_str().unwrap()).is_empty()
