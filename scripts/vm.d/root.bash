@@ -62,7 +62,7 @@ choose_root() {
     if [ "$root" = none ] || [ "$image" != none ]; then share=none; fi
     if [ ${#rw[@]} = 0 ]; then rw_share=none; fi
     note "root: $root$([ "$share" = none ] || echo ", by $share")$([ "$image" = none ] || echo ", $image")"
-    if [ $rw_share != none ]; then note "directories to be written: ${rw[*]}, by $rw_share"; fi
+    if [ "$rw_share" != none ]; then note "directories to be written: ${rw[*]}, by $rw_share"; fi
     case $share:$(id -u) in
         virtiofs:*)
             (ulimit -n 100000) 2>/dev/null ||

@@ -92,7 +92,7 @@ end_guest() {
 look_at_guest() {
     local thread wait sum=0
     look_at_clock
-    for thread in /proc/${qemu_pid:-none}/task/*/schedstat; do
+    for thread in "/proc/${qemu_pid:-none}/task"/*/schedstat; do
         # Nanoseconds on a processor, and waiting for one.
         { read -r _ wait _ <"$thread"; } 2>/dev/null || continue
         sum=$((sum + wait / 1000000))
