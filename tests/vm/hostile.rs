@@ -174,8 +174,8 @@ fn a_guest_that_talks_without_end_is_ended_in_time() {
     let one_line = "head -c 100000 /dev/zero | tr '\\0' x | /usr/bin/python3 port.py always";
     let on_console = "yes 'Kernel panic - not syncing: lie' >/dev/console";
     for text in [on_port, one_line, on_console] {
-        let ended = end(&mut place.vm(&["--timeout", "20", "--", "sh", "-c", text]));
-        assert_said(&ended, 124, "vm: the command was not done after 20 seconds");
+        let ended = end(&mut place.vm(&["--timeout", "10", "--", "sh", "-c", text]));
+        assert_said(&ended, 124, "vm: the command was not done after 10 seconds");
         place.assert_clean();
     }
 }

@@ -142,7 +142,9 @@ fn another_machine_can_be_emulated() {
     emulate("aarch64");
 }
 
+/// On request, since a toolchain is downloaded for it: `cargo test --test vm third -- --ignored`.
 #[test]
+#[ignore = "downloads a toolchain"]
 fn so_can_a_third() {
     if cannot() || is_left_out("riscv64") {
         return;
