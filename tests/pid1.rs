@@ -7,8 +7,6 @@
 
 mod common;
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -25,16 +23,15 @@ use common::{
 fn attack() -> &'static str {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| {
-        let directory = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o755))
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-            .unwrap()
-            .keep();
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let program = directory.join("attack");
+        let built = directory.join(format!("attack-{}", std::process::id()));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pid1/attack.c");
         let mut cc = Command::new("cc");
-        cc.args(["-O1", "-static", "-o"]).arg(&program).arg(source);
+        cc.args(["-O1", "-static", "-o"]).arg(&built).arg(source);
         assert!(cc.status().unwrap().success(), "{cc:?}");
+        // Another run of the tests may use it.
+        std::fs::rename(built, &program).unwrap();
         common::for_every_user(&program)
     });
     program.to_str().unwrap()

@@ -98,8 +98,14 @@ impl Points {
             if let Some(parent) = cover {
                 return self.set_nested_at_walk(mount, parent).map_err(open);
             }
+            let before = self.walk.landing().len();
             match self.walk.next(root).map_err(open)? {
-                Next::Redirected => {}
+                Next::Redirected => {
+                    // By `..` or an absolute link the walk has left the stub again.
+                    if self.walk.landing().len() != before {
+                        (stub, is_made) = (None, false);
+                    }
+                }
                 Next::Entered(stat) => {
                     let (above, name) = (self.walk.above(root), self.walk.name());
                     let here = self.walk.here(root);

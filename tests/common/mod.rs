@@ -20,11 +20,12 @@ pub mod terminal;
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -44,19 +45,37 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Was the run told, by name, to leave out what this machine cannot do?
-/// `ROOTLET_TEST_WITHOUT=root,network` is what `scripts/test --without` sets.
+/// Is something that this machine cannot do left out? `scripts/test` names what is in
+/// `ROOTLET_TEST_WITHOUT`, as in `root,network`, and all else has to work then. A plain `cargo test`
+/// leaves out what root alone can do where it is not root.
 pub fn is_left_out(capability: &str) -> bool {
-    let without = std::env::var("ROOTLET_TEST_WITHOUT").unwrap_or_default();
-    let left_out = without.split(',').any(|name| name == capability);
+    let left_out = match std::env::var("ROOTLET_TEST_WITHOUT") {
+        Ok(without) => without.split(',').any(|name| name == capability),
+        Err(_) => capability == "root" && !is_root(),
+    };
     if left_out {
-        eprintln!("left out: {capability}");
+        say_left_out(capability);
     }
     left_out
 }
 
-/// The users to test as: both when the tests run as root. Without root, that one is a failure
-/// unless it was left out by name.
+/// One line for each program of tests, which cargo shows though the test succeeds.
+fn say_left_out(capability: &str) {
+    static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut said = SAID.lock().unwrap();
+    if said.iter().all(|said| said != capability) {
+        let how = match capability {
+            "root" => " (run as root, or scripts/test)",
+            _ => "",
+        };
+        // Of what the macros print, cargo shows that of failures alone.
+        let line = format!("left out: {capability}{how}\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        said.push(capability.to_owned());
+    }
+}
+
+/// The users to test as: both when the tests run as root. Without root, that one has to be left out.
 pub fn users() -> Vec<User> {
     if is_root() {
         vec![User::Root, User::Ordinary]

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -185,6 +186,7 @@ static void forge(int count, char **messages) {
 }
 
 int main(int count, char **arguments) {
+    prctl(PR_SET_NAME, "attack");
     const char *what = count > 1 ? arguments[1] : "";
     if (!strcmp(what, "look")) look(count - 2, arguments + 2);
     else if (!strcmp(what, "below")) printf("looked at %d\n", below(atoi(arguments[2])));
