@@ -91,6 +91,37 @@ fn fifty_runs_in_a_root_without_mount_points() {
 }
 
 #[test]
+fn a_path_that_leaves_the_mount_point_of_another_run() {
+    for user in users() {
+        let root = Root::busybox(user);
+        root.directory("real");
+        let before = root.tree();
+        let data = Root::empty(user);
+        data.file("inner", "");
+        let at = |target: &str| format!("{}:{target}", data.name());
+        let (stub, back) = (at("/real/stub"), at("/real/stub/.."));
+        let first = [
+            "-B",
+            &stub,
+            "ROOT",
+            "sh",
+            "-c",
+            "until test -e /real/stub/end; do usleep 5000; done",
+        ];
+        let first = start(&mut root.run(&first));
+        wait_until("the first has its mount point", || {
+            root.path().join("real/stub").exists()
+        });
+        let look = "test -f /real/inner && ! test -e /real/stub";
+        succeed(&mut root.run(&["-B", &back, "ROOT", "sh", "-c", look]));
+        data.file("end", "");
+        let ended = wait(first);
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{user:?}");
+        assert_eq!(root.tree(), before, "{user:?}");
+    }
+}
+
+#[test]
 fn fifty_runs_with_different_mounts() {
     for user in users() {
         let root = Root::busybox(user);
