@@ -108,9 +108,11 @@ fn real_root_reads_no_variable_and_no_argument_that_pid_1_was_started_with() {
         return;
     }
     let root = Root::busybox(User::Root);
+    root.executable("attack", std::fs::read(attack()).unwrap());
     for options in [
         &["--clear-env"][..],
         &["--unset-env", "SECRET"],
+        &["--env", "SECRET=1"],
         &["--clear-env", "--overlay"],
     ] {
         let look = "cat /proc/1/environ /proc/1/cmdline | tr '\\0' '\\n'";
@@ -120,6 +122,13 @@ fn real_root_reads_no_variable_and_no_argument_that_pid_1_was_started_with() {
         for text in ["swordfish", "SECRET", "--", root.name(), "sh"] {
             assert!(!ended.stdout.contains(text), "{text}: {ended:?}");
         }
+        let find = |wanted| {
+            let words = [options, &["ROOT", "/attack", "find", wanted]].concat();
+            end(root.run(&words).env("SECRET", "swordfish")).stdout
+        };
+        assert_eq!(find("hsifdrows"), "not found\n", "{options:?}");
+        // What is there is found.
+        assert!(find("=HTAP").starts_with("found in "), "{options:?}");
     }
 }
 

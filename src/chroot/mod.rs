@@ -204,7 +204,7 @@ impl Chroot {
     /// Makes read-only what in `/proc` changes the whole machine (`/proc/sys`, `/proc/sysrq-trigger`
     /// and others), and covers what tells of it (`/proc/kcore`, `/proc/keys`, `/sys/firmware` and
     /// others). Real root can undo it by an unmount, unless
-    /// [`drop_capabilities`](Chroot::drop_capabilities) takes `sys_admin`.
+    /// [`drop_capabilities`](Chroot::drop_capabilities) takes `sys_admin` and `sys_ptrace`.
     pub fn mask_proc(mut self) -> Chroot {
         self.mask_proc = true;
         self
@@ -215,7 +215,7 @@ impl Chroot {
     ///
     /// `mount_setattr(2)` with `AT_RECURSIVE` (Linux 5.12), or a remount of each mount. Real root can
     /// undo it by a remount, unless [`drop_capabilities`](Chroot::drop_capabilities) takes
-    /// `sys_admin`.
+    /// `sys_admin` and `sys_ptrace`.
     pub fn read_only(mut self) -> Chroot {
         self.read_only = true;
         self

@@ -1,5 +1,7 @@
 //! `rootlet run`: options into a `Chroot`.
 
+use alloc::vec::Vec;
+
 use rootlet::sys::split;
 use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, Step};
 
@@ -27,7 +29,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     // First the options of which it does not matter where they stand among the others.
     let (mut no_mounts, mut minimal_dev, mut resolv_conf) = (false, 0, 0);
     let (mut overlay, mut skip_chdir, mut clear_env) = (false, false, false);
-    let mut dry_run = None;
+    let (mut dry_run, mut changed) = (None, Vec::new());
     let mut options = Options::new(NAMES, words);
     while let Some((index, value)) = options.next()? {
         match IDS[index] {
@@ -37,6 +39,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Overlay => overlay = true,
             Id::SkipChdir => skip_chdir = true,
             Id::ClearEnv => clear_env = true,
+            Id::Env | Id::UnsetEnv => changed.extend(split(value, b'=').next()),
             Id::DryRun => dry_run = Some(options.one_of(b"|json", value)?),
             Id::Help => return help(),
             Id::Version => return print(VERSION.as_bytes()),
@@ -47,7 +50,12 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
         let why = "it needs the directory NEWROOT, such as: rootlet run root ls /";
         return Err(Error::because(Step::Usage, b"run", why));
     };
-    let mut chroot = Chroot::new(new_root).envs(environment);
+    // What the command is not to see has no copy in pid 1 either, where real root could read it.
+    let kept = |variable: &&&[u8]| {
+        let name = split(variable, b'=').next().unwrap_or_default();
+        !clear_env && !changed.contains(&name)
+    };
+    let mut chroot = Chroot::new(new_root).envs(environment.iter().filter(kept));
     if no_mounts {
         chroot = chroot.no_mounts();
     }

@@ -184,7 +184,7 @@ impl Mount {
 
     /// Makes it read-only; with [`Mount::recursive`] the mounts below too. Real root inside can undo
     /// it by a remount, unless [`drop_capabilities`](crate::Chroot::drop_capabilities) takes
-    /// `sys_admin`.
+    /// `sys_admin` and `sys_ptrace`.
     pub fn read_only(mut self) -> Mount {
         self.flags |= MOUNT_ATTR_RDONLY;
         self

@@ -130,8 +130,13 @@ static int below(int pid) {
     return looked;
 }
 
-/* As real root: is this text in the memory of pid 1? */
-static void find(const char *wanted) {
+/* As real root: is this text, here written backwards, in the memory of pid 1? */
+static void find(char *wanted) {
+    for (char *first = wanted, *last = wanted + strlen(wanted) - 1; first < last; first++, last--) {
+        char byte = *first;
+        *first = *last;
+        *last = byte;
+    }
     char line[512];
     static char memory[1 << 20];
     FILE *maps = fopen("/proc/1/maps", "r");

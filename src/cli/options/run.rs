@@ -45,7 +45,7 @@ pub const ROLE: Role = Role {
                     alias: "readonly",
                     value: "SRC[:DEST[:OPT,...]]",
                     default: "DEST is SRC",
-                    line: "like --bind, read-only; against real root add --drop-caps sys_admin",
+                    line: "like --bind, read-only; against real root add --drop-caps sys_admin,sys_ptrace",
                     paragraph: "With the option rec the mounts below it are read-only too. Mounts that \
                                 the host makes there later do not appear. Real root can undo it by a \
                                 remount. Without root's rights it cannot be undone: the command runs in \
@@ -80,7 +80,7 @@ pub const ROLE: Role = Role {
                     name: "read-only-root",
                     default: "let",
                     line: "make NEWROOT and what is mounted below it read-only, but not other mounts; \
-                           against real root add --drop-caps sys_admin",
+                           against real root add --drop-caps sys_admin,sys_ptrace",
                     paragraph: "A mount point that is missing is made before. Mounts that the host \
                                 makes there later do not appear. Real root can undo it by a remount; \
                                 without root's rights it cannot be undone, as with --ro.",
@@ -130,7 +130,7 @@ pub const ROLE: Role = Role {
                     name: "mask-proc",
                     default: "not",
                     line: "make read-only or cover what in /proc, and /sys/firmware, is the whole \
-                           machine's; against real root add --drop-caps sys_admin",
+                           machine's; against real root add --drop-caps sys_admin,sys_ptrace",
                     paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys, in \
                                 each proc and sysfs that the run shows. Real root can undo it by an \
                                 unmount; without root's rights it cannot be undone, as with --ro.",
