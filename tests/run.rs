@@ -685,7 +685,9 @@ fn runs_can_be_nested() {
 fn memory_that_cannot_be_had_is_told() {
     let user = users()[0];
     let root = Root::busybox(user);
-    let run = root.run(&["ROOT", "true"]);
+    // More than the memory that the program begins with.
+    let long = "x".repeat(100_000);
+    let run = root.run(&["ROOT", "true", &long, &long, &long, &long]);
     let mut strace = common::command(user, "strace");
     strace.args(["-qq", "-o", "/dev/null", "-e", "inject=mmap:error=ENOMEM"]);
     let ended = end(strace.arg(run.get_program()).args(run.get_args()));
