@@ -371,3 +371,22 @@ fn a_child_of_the_library_is_killed_with_its_descendants() {
         "cannot finish the closure: a closure needs a pid namespace of its own"
     );
 }
+
+#[test]
+fn user_0_of_a_user_namespace_without_mounts_of_its_own_can_run() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        let mut outer = common::command(user, "unshare");
+        outer
+            .args(["--user", "--map-root-user"])
+            .arg(common::rootlet_path());
+        let ended = end(outer.args(["run", root.name(), "sh", "-c", "test -d /proc/1; echo $?"]));
+        assert_eq!(
+            (ended.status, ended.stdout.as_str()),
+            (0, "0\n"),
+            "{ended:?}"
+        );
+        assert_eq!(root.tree(), before);
+    }
+}

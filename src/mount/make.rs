@@ -52,7 +52,7 @@ pub(crate) enum Refused {
 /// Makes a stub where modes are kept: it has its mark at once.
 pub(crate) fn make_marked(parent: BorrowedFd, place: &Place) -> Result<Shared, Refused> {
     let file = create(parent, place.name, place.is_directory).map_err(vanished_or_not)?;
-    let is_locked = lock_made(file.borrow(), place.watched)?;
+    let is_locked = lock_made(parent, place.name, file.borrow(), place)?;
     let stat = fs::stat(file.borrow()).map_err(gone)?;
     // Another run has removed it before we had the lock.
     if stat.links == 0 {
@@ -144,7 +144,7 @@ fn create_aside(
         }
         file => file.map_err(vanished_or_not)?,
     };
-    let is_locked = lock_made(file.borrow(), place.watched)?;
+    let is_locked = lock_made(parent, companion.name(), file.borrow(), place)?;
     let stat = fs::stat(file.borrow()).map_err(gone)?;
     // Another run took it for one that was left behind.
     match stat.links {
@@ -165,7 +165,7 @@ fn make_beside(
         let _ = companion.remove(parent);
         vanished_or_not(errno)
     })?;
-    let is_locked = lock_made(file.borrow(), place.watched)?;
+    let is_locked = lock_made(parent, place.name, file.borrow(), place)?;
     let identity = fs::stat(file.borrow()).map_err(gone)?.identity();
     let now = fs::stat_at(parent, place.name).map_err(gone)?;
     // Another run has removed it before we had the lock.
@@ -197,16 +197,35 @@ fn create(parent: BorrowedFd, name: &CStr, is_directory: bool) -> Result<OwnedFd
             fs::umask(umask);
             made.and_then(|()| open_to_lock(parent, name, true))
         }
+        Err(errno) if !matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {
+            // Nobody would remove it.
+            let _ = fs::unlinkat(parent, name, true);
+            Err(errno)
+        }
         opened => opened,
     }
 }
 
 /// Takes the share of the run that made it; false without locks, when it removes it in any case.
-fn lock_made(file: BorrowedFd, watched: &[BorrowedFd]) -> Result<bool, Refused> {
-    match lock_shared(file, watched) {
+fn lock_made(
+    parent: BorrowedFd,
+    name: &CStr,
+    file: BorrowedFd,
+    place: &Place,
+) -> Result<bool, Refused> {
+    match lock_shared(file, place.watched) {
         Ok(()) => Ok(true),
         Err(errno) if has_no_locks(errno) => Ok(false),
-        Err(errno) => Err(Refused::Lock(errno)),
+        Err(errno) => {
+            // Nobody would remove it.
+            let ours = fs::stat(file).map(|stat| stat.identity());
+            if let (Ok(now), Ok(ours)) = (fs::stat_at(parent, name), ours) {
+                if now.identity() == ours {
+                    let _ = fs::unlinkat(parent, name, now.is_directory());
+                }
+            }
+            Err(Refused::Lock(errno))
+        }
     }
 }
 

@@ -111,11 +111,32 @@ impl<'a> Inside<'a> {
         if !self.new_user_namespace {
             // The kernel makes no user namespace in a chroot.
             let pid = if self.is_pid1() { 1 } else { id() };
-            let (outside, needed) = find_outside(pid)?;
+            let found = find_outside(pid);
+            if found
+                .as_ref()
+                .is_err_and(|error| error.errno() == Some(Errno::EPERM.number()))
+            {
+                // The mount namespace is of another user namespace than ours: only a new one is ours
+                // to enter.
+                self.enter_and_unshare()?;
+                let here = fs::openat(BorrowedFd::CWD, c".", fs::O_PATH | fs::O_DIRECTORY, 0);
+                let here = here.map_err(prepare)?;
+                let (outside, needed) = find_outside(pid)?;
+                self.outside = outside;
+                self.needed = Some(needed);
+                return fs::fchdir(here.borrow()).map_err(prepare);
+            }
+            let (outside, needed) = found?;
             self.outside = outside;
             self.needed = Some(needed);
         }
-        fs::fchdir(new_root)
+        self.enter_and_unshare()
+    }
+
+    /// The current directory goes over into the new mount namespace, a descriptor does not.
+    fn enter_and_unshare(&self) -> Result<(), Error<'a>> {
+        let (plan, chroot) = (self.plan, self.plan.chroot);
+        fs::fchdir(plan.new_root.borrow())
             .map_err(|errno| Error::new(Step::OpenRoot, chroot.new_root.bytes(), errno))?;
         unshare(CLONE_NEWNS).map_err(|errno| Error::new(Step::Namespaces, b"", errno))
     }

@@ -51,6 +51,10 @@ fn assert_nothing_left(place: &Place, stubs_may_stay: bool, mounts: &str, what: 
         host_mounts_are(mounts),
         "{what}: the host's mounts have changed"
     );
+    // pid 1 has overwritten its arguments, by which processes are found, and may still be at it.
+    if !stubs_may_stay {
+        wait_until("the removal of mount points", || place.is_bare());
+    }
     let left = place.left();
     if !stubs_may_stay {
         assert_eq!(left, [""; 0], "{what}");

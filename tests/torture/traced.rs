@@ -210,6 +210,13 @@ impl Place {
         left
     }
 
+    /// Is there nothing at the top of the root but what was there before?
+    pub fn is_bare(&self) -> bool {
+        let is_at_top = |line: &&String| !line.split(' ').next().unwrap_or_default().contains('/');
+        let before = self.before.iter().filter(is_at_top).count();
+        fs::read_dir(self.root.path()).unwrap().count() <= before
+    }
+
     /// The same after one more run, which removes the stubs that one was kept from removing.
     pub fn left_after_another(&self) -> Vec<String> {
         let processes = processes_with(self.root.name());
