@@ -213,7 +213,8 @@ impl Place {
     /// Is there nothing at the top of the root but what was there before?
     pub fn is_bare(&self) -> bool {
         let is_at_top = |line: &&String| !line.split(' ').next().unwrap_or_default().contains('/');
-        let before = self.before.iter().filter(is_at_top).count();
+        // The tree has no programs.
+        let before = self.before.iter().filter(is_at_top).count() + 1;
         fs::read_dir(self.root.path()).unwrap().count() <= before
     }
 

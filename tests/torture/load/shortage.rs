@@ -46,7 +46,7 @@ fn few_descriptors() {
         let root = Root::busybox(user);
         let before = root.tree();
         let (mut refused, mut left_out) = (Vec::new(), Vec::new());
-        for number in (3..=16).rev() {
+        for number in (3..=32).rev() {
             let limit = format!("-n {number}");
             let ended = end(&mut limited(user, &limit, &[root.name(), "true"]));
             assert_eq!(root.tree(), before, "{number}: {ended:?}");
@@ -60,7 +60,7 @@ fn few_descriptors() {
                 left_out.push(number);
             }
         }
-        assert!(!refused.contains(&16) && !left_out.contains(&16));
+        assert!(!refused.contains(&32) && !left_out.contains(&32));
         assert!(refused.contains(&3));
         assert_eq!(processes_with(root.name()), []);
         summary(
