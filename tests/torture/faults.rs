@@ -191,7 +191,7 @@ fn faults<'a>(scenario: &Scenario, positions: &'a [Position]) -> Vec<Fault<'a>> 
 
 /// Is it a status that fits what was said, with nothing left? Gives what was said.
 fn check(place: &Place, fault: &Fault, traced: &Traced, before: &str) -> Result<String, String> {
-    let Fault { position, error } = fault;
+    let Fault { error, .. } = fault;
     let Scenario { ran, failed, .. } = place.scenario;
     let said: Vec<&str> = traced.stderr.lines().collect();
     let said: Vec<&str> = said
