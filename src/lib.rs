@@ -107,8 +107,8 @@
 //!
 //! # Kernel calls
 //!
-//! Linux 5.10 is enough for everything. A newer call that is missing is done without: where it
-//! protects, only after ENOSYS, never after EPERM; where it is a comfort, after any error.
+//! Every feature works from Linux 5.10 on. Each newer call has a fallback: a call that protects falls
+//! back only after ENOSYS, never after EPERM; other calls fall back after any error.
 //!
 //! | call | since | for | without it |
 //! | --- | --- | --- | --- |

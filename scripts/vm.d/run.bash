@@ -247,7 +247,7 @@ record() {
 # Reads the status lines until one decides, or QEMU has ended or stopped the guest.
 await_status() {
     local line part='' code looked='' patience=300
-    # QEMU with a broken KVM may wait for ever.
+    # QEMU with a broken KVM may wait indefinitely.
     if $guessed; then patience=30; fi
     while :; do
         line=

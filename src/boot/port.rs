@@ -93,8 +93,8 @@ impl Record {
     }
 }
 
-// Between a command and a port: one can be open once only, and a command, or the shell in it, may well
-// open `/dev/stderr`. So it gets pipes, and processes of ours pass on.
+// A port can be open only once, but a command, or the shell in it, may open `/dev/stderr` again. The
+// command therefore gets pipes, and relay processes copy between the pipes and the ports.
 
 /// What the command writes goes to a port.
 pub(super) struct Output {
@@ -163,13 +163,13 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Error<'static>> {
 /// Starts a process that does this and ends.
 fn start(uses: [BorrowedFd; 2], does: &dyn Fn()) -> Result<(), Error<'static>> {
     let mut relay = || {
-        // Not for it, and SIGPIPE is an error of its call.
+        // Signals are meant for the command. With SIGPIPE blocked, write(2) fails with EPIPE.
         let _ = sigprocmask(SignalSet::ALL);
         let _ = close_all_but_these(uses);
         does();
         0u8
     };
-    // SAFETY: this process has one thread; with a copy of the memory nothing of ours is dropped.
+    // SAFETY: this process has one thread; the child has a copy of the memory and drops nothing of its parent's.
     match unsafe { start_command(true, false, &mut (&mut relay as Body)) } {
         Ok(_) => Ok(()),
         Err(errno) => Err(Error::new(Step::Fork, b"a stream", errno)),

@@ -47,8 +47,8 @@ impl Chroot {
         check(self.groups.as_ref())
     }
 
-    /// Are the descriptors there that the command is to have? To be asked before any of ours is
-    /// opened, which could get the number.
+    /// Checks that the descriptors of `--keep-fd` are open. Call it before opening anything else, which
+    /// could get one of the numbers.
     pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error<'static>> {
         for number in &self.kept_descriptors {
             fs::is_open(*number).map_err(|errno| {

@@ -161,10 +161,10 @@ impl Chroot {
     ///
     /// Without a pid namespace of its own the run has no pid 1. The process in its place still reaps
     /// what is orphaned, passes on signals and removes mount points, and when the command or the
-    /// caller ends it kills what it finds running of the command's descendants, by `/proc` in the
-    /// new root, or where there is none in the command's process group. But the kernel does not do
-    /// that for it: a process that has hidden among the others stays, and when it is itself killed,
-    /// only the command is. The command sees all processes in `/proc`, and a restart or power off is
+    /// caller ends it kills the command's descendants: those in `/proc` of the new root, or without
+    /// `/proc` those in the command's process group. The kernel gives no guarantee here: a descendant
+    /// that is missed keeps running, and if the process in pid 1's place is killed, only the command
+    /// ends with it. The command sees all processes in `/proc`, and a restart or power off is
     /// the machine's.
     ///
     /// [`Chroot::call`] needs a pid namespace.
@@ -173,7 +173,7 @@ impl Chroot {
         self
     }
 
-    /// Whom a new user namespace knows, where there is one: the caller as user 0 by default.
+    /// Sets how users are mapped in a new user namespace. By default the caller is user 0 there.
     pub fn map_users(mut self, map: MapUsers) -> Chroot {
         self.map_users = map;
         self

@@ -19,9 +19,9 @@ pub(crate) use verbose::Verbose;
 /// What went wrong: the step, the objects it was about, and the reason.
 ///
 /// Shown, it is one line without a program's name in front and without a newline at the end:
-/// `cannot mount proc on /proc: Operation not permitted (EPERM)`. What a terminal would obey in a
-/// path (control characters, also those of C1, and overrides of the direction of text) and bytes
-/// that are not UTF-8 are written as `\x1b`.
+/// `cannot mount proc on /proc: Operation not permitted (EPERM)`. Control characters (C0 and
+/// C1), overrides of the text direction and bytes that are not UTF-8 are escaped in paths, such as
+/// `\x1b`.
 ///
 /// ```
 /// use rootlet::Chroot;
@@ -141,7 +141,7 @@ impl<'a> Error<'a> {
     }
 
     /// The exit status that says it: 127 for a command that is not there, 126 for one that cannot
-    /// be run, 125 for everything else.
+    /// be run, 125 for any other error.
     pub fn status(&self) -> u8 {
         match (self.0.step, self.0.why) {
             (Step::Execute | Step::ExecuteWithoutInterpreter, Why::Errno(Errno::ENOENT)) => 127,

@@ -82,8 +82,8 @@ pub(crate) fn make_aside(parent: BorrowedFd, place: &Place) -> Result<Shared, Re
             true => DIRECTORY_MODE,
             false => FILE_MODE,
         };
-        // A default ACL took bits from the mode that we asked for. It takes no sticky bit; what lacks
-        // that may be somebody's own that was put in the place of ours.
+        // A default ACL took bits from the mode that we asked for. It never takes the
+        // sticky bit: an inode without it may be another program's, swapped in after our mkdir(2).
         let permissions = stat.permissions() & !0o2000;
         if permissions & !mode == 0 && permissions & 0o1000 == mode & 0o1000 {
             let _ = fs::fchmod(file.borrow(), mode);

@@ -13,7 +13,7 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 pub(crate) const DIRECTORY_MODE: u32 = 0o1715;
 pub(crate) const FILE_MODE: u32 = 0o1404;
 
-/// Has it the mode of a stub, of ours or of another run?
+/// Returns whether the mode is that of a stub, whichever run made it.
 pub(crate) fn is_marked(stat: &Stat) -> bool {
     let permissions = stat.permissions();
     // A directory made in a set-group-id directory inherits that bit; `lock_exclusive` may have to
