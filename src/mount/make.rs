@@ -52,14 +52,9 @@ pub(crate) enum Refused {
 /// Makes a stub where modes are kept: it has its mark at once.
 pub(crate) fn make_marked(parent: BorrowedFd, place: &Place) -> Result<Shared, Refused> {
     let file = create(parent, place.name, place.is_directory).map_err(vanished_or_not)?;
-    let is_locked = lock_made(parent, place.name, file.borrow(), place)?;
-    let stat = fs::stat(file.borrow()).map_err(gone)?;
-    // Another run has removed it before we had the lock.
-    if stat.links == 0 {
-        return Err(Refused::Vanished);
-    }
+    let (is_locked, stat) = lock_made(parent, place.name, file.borrow(), place)?;
     if !is_marked(&stat) {
-        let _ = fs::unlinkat(parent, place.name, place.is_directory);
+        remove_made(parent, place.name, file.borrow());
         return Err(Refused::Vanished);
     }
     Ok(Shared {
@@ -88,7 +83,10 @@ pub(crate) fn make_aside(parent: BorrowedFd, place: &Place) -> Result<Shared, Re
         if permissions & !mode == 0 && permissions & 0o1000 == mode & 0o1000 {
             let _ = fs::fchmod(file.borrow(), mode);
         }
-        stat = fs::stat(file.borrow()).map_err(gone)?;
+        stat = fs::stat(file.borrow()).map_err(|errno| {
+            remove_made(parent, companion.name(), file.borrow());
+            gone(errno)
+        })?;
     }
     if is_marked(&stat) {
         match fs::rename_noreplace(parent, companion.name(), place.name) {
@@ -144,13 +142,8 @@ fn create_aside(
         }
         file => file.map_err(vanished_or_not)?,
     };
-    let is_locked = lock_made(parent, companion.name(), file.borrow(), place)?;
-    let stat = fs::stat(file.borrow()).map_err(gone)?;
-    // Another run took it for one that was left behind.
-    match stat.links {
-        0 => Err(Refused::Vanished),
-        _ => Ok((file, is_locked, stat)),
-    }
+    let (is_locked, stat) = lock_made(parent, companion.name(), file.borrow(), place)?;
+    Ok((file, is_locked, stat))
 }
 
 /// Makes a stub whose mark is its companion, which this run has made and holds until then.
@@ -165,13 +158,23 @@ fn make_beside(
         let _ = companion.remove(parent);
         vanished_or_not(errno)
     })?;
-    let is_locked = lock_made(parent, place.name, file.borrow(), place)?;
-    let identity = fs::stat(file.borrow()).map_err(gone)?.identity();
-    let now = fs::stat_at(parent, place.name).map_err(gone)?;
-    // Another run has removed it before we had the lock.
-    if now.identity() != identity || !companion.is_there(parent).map_err(gone)? {
-        return Err(Refused::Vanished);
-    }
+    let made = lock_made(parent, place.name, file.borrow(), place).and_then(|(is_locked, stat)| {
+        let (identity, now) = (
+            stat.identity(),
+            fs::stat_at(parent, place.name).map_err(gone)?,
+        );
+        // Another run has removed it before we had the lock.
+        match now.identity() == identity && companion.is_there(parent).map_err(gone)? {
+            true => Ok((is_locked, identity)),
+            false => Err(Refused::Vanished),
+        }
+    });
+    let (is_locked, identity) = made.inspect_err(|refused| {
+        if !matches!(refused, Refused::Vanished) {
+            remove_made(parent, place.name, file.borrow());
+            let _ = companion.remove(parent);
+        }
+    })?;
     Ok(Shared {
         file,
         identity,
@@ -206,25 +209,35 @@ fn create(parent: BorrowedFd, name: &CStr, is_directory: bool) -> Result<OwnedFd
     }
 }
 
-/// Takes the share of the run that made it; false without locks, when it removes it in any case.
+/// Takes the share of the run that made it, and says what was made; false without locks, when this
+/// run removes it in any case. Where that fails nothing is left.
 fn lock_made(
     parent: BorrowedFd,
     name: &CStr,
     file: BorrowedFd,
     place: &Place,
-) -> Result<bool, Refused> {
-    match lock_shared(file, place.watched) {
+) -> Result<(bool, Stat), Refused> {
+    let is_locked = match lock_shared(file, place.watched) {
         Ok(()) => Ok(true),
         Err(errno) if has_no_locks(errno) => Ok(false),
-        Err(errno) => {
-            // Nobody would remove it.
-            let ours = fs::stat(file).map(|stat| stat.identity());
-            if let (Ok(now), Ok(ours)) = (fs::stat_at(parent, name), ours) {
-                if now.identity() == ours {
-                    let _ = fs::unlinkat(parent, name, now.is_directory());
-                }
-            }
-            Err(Refused::Lock(errno))
+        Err(errno) => Err(Refused::Lock(errno)),
+    };
+    let made = is_locked.and_then(|is_locked| {
+        let stat = fs::stat(file).map_err(gone)?;
+        match stat.links {
+            // Another run took it for one that was left behind before we had the lock.
+            0 => Err(Refused::Vanished),
+            _ => Ok((is_locked, stat)),
+        }
+    });
+    made.inspect_err(|_| remove_made(parent, name, file))
+}
+
+/// Removes what was made and is not yet remembered, unless something else has its name by now.
+fn remove_made(parent: BorrowedFd, name: &CStr, file: BorrowedFd) {
+    if let (Ok(now), Ok(made)) = (fs::stat_at(parent, name), fs::stat(file)) {
+        if now.identity() == made.identity() {
+            let _ = fs::unlinkat(parent, name, now.is_directory());
         }
     }
 }

@@ -126,7 +126,11 @@ pub(crate) fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> R
             false => is_marked(&now),
         };
         if now.identity() != record.identity {
-            return Ok(());
+            // A mount that could not be detached covers it in this mount namespace.
+            return match now.mount_id == fs::stat(file)?.mount_id {
+                true => Ok(()),
+                false => Err(Errno::EBUSY),
+            };
         }
         // With another mode, or with something in it, somebody has made it their own.
         if !is_stub {

@@ -191,7 +191,7 @@ fn faults<'a>(scenario: &Scenario, positions: &'a [Position]) -> Vec<Fault<'a>> 
 
 /// Is it a status that fits what was said, with nothing left? Gives what was said.
 fn check(place: &Place, fault: &Fault, traced: &Traced, before: &str) -> Result<String, String> {
-    let Fault { error, .. } = fault;
+    let Fault { position, error } = fault;
     let Scenario { ran, failed, .. } = place.scenario;
     let said: Vec<&str> = traced.stderr.lines().collect();
     let said: Vec<&str> = said
@@ -216,10 +216,8 @@ fn check(place: &Place, fault: &Fault, traced: &Traced, before: &str) -> Result<
         return Err("no clear end".into());
     }
     // A kernel has closed the file whatever it says, but strace keeps it from that: it is locked until
-    // the end. And what could not be looked at, locked or removed just when it was made is as a killed
-    // run leaves it. Such stubs are for the next run to remove.
-    let is_stub = |line: &String| line.contains(" 41715 ") || line.contains(" 101404 ");
-    let left = match place.left().iter().all(is_stub) {
+    // the end, so that its stub stays for the next run.
+    let left = match position.call == "close" {
         true => place.left_after_another(),
         false => place.left(),
     };
