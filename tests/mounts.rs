@@ -697,3 +697,17 @@ fn a_plan_for_programs_keeps_every_byte() {
     let line = "rootlet: cannot use --dry-run=yaml: there is no such value for it\n";
     assert!(ended.stderr.starts_with(line), "{ended:?}");
 }
+
+#[test]
+fn the_hosts_root_can_be_bound_with_all_below_it() {
+    for user in users() {
+        let root = Root::busybox(user);
+        for source in ["/", "/..", "/usr/.."] {
+            let bind = format!("{source}:/host");
+            let script =
+                "test -d /host/proc/self && test -c /host/dev/null && ! test -e /host/host";
+            succeed(&mut root.run(&["-R", &bind, "ROOT", "sh", "-c", script]));
+        }
+        assert_eq!(root.tree(), [""; 0]);
+    }
+}

@@ -203,7 +203,7 @@ impl Chroot {
 
     /// Makes read-only what in `/proc` changes the whole machine (`/proc/sys`, `/proc/sysrq-trigger`
     /// and others), and covers what tells of it (`/proc/kcore`, `/proc/keys`, `/sys/firmware` and
-    /// others). Real root can undo it by an unmount, unless
+    /// others); not in a proc below a recursive bind, nor in a bind of a part of one. Real root can undo it by an unmount, unless
     /// [`drop_capabilities`](Chroot::drop_capabilities) takes `sys_admin` and `sys_ptrace`.
     pub fn mask_proc(mut self) -> Chroot {
         self.mask_proc = true;

@@ -175,12 +175,14 @@ impl Chroot {
         let has_overlay = self.overlay.is_some();
         add(self.namespaces.has(Namespace::Network), Action::LoopbackUp);
         add(true, Action::Propagation);
-        add(true, Action::NewRoot);
-        add(has_overlay, Action::Overlay);
-        add(self.read_only, Action::ReadOnlyBelow);
+        // Before the new root lies on top of the old one, where `/..` and a recursive bind of `/` would
+        // meet it.
         for mount in 0..mounts {
             add(true, Action::TakeSource(mount));
         }
+        add(true, Action::NewRoot);
+        add(has_overlay, Action::Overlay);
+        add(self.read_only, Action::ReadOnlyBelow);
         for mount in 0..mounts {
             add(true, Action::FindMountPoint(mount));
         }

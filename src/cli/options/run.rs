@@ -132,7 +132,8 @@ pub const ROLE: Role = Role {
                     line: "make read-only or cover what in /proc, and /sys/firmware, is the whole \
                            machine's; against real root add --drop-caps sys_admin,sys_ptrace",
                     paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys, in \
-                                each proc and sysfs that the run shows. Real root can undo it by an \
+                                each proc and sysfs that is NEWROOT's own, mounted or bound; not in \
+                                one below a recursive bind, nor in a bind of a part. Real root can undo it by an \
                                 unmount; without root's rights it cannot be undone, as with --ro.",
                     ..OPTION
                 },
