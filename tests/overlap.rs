@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 
+use common::running::Running;
 use common::{Ended, Root, User, end, succeed, users, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -100,23 +101,13 @@ fn a_path_that_leaves_the_mount_point_of_another_run() {
         data.file("inner", "");
         let at = |target: &str| format!("{}:{target}", data.name());
         let (stub, back) = (at("/real/stub"), at("/real/stub/.."));
-        let first = [
-            "-B",
-            &stub,
-            "ROOT",
-            "sh",
-            "-c",
-            "until test -e /real/stub/end; do usleep 5000; done",
-        ];
-        let first = start(&mut root.run(&first));
-        wait_until("the first has its mount point", || {
-            root.path().join("real/stub").exists()
-        });
+        let hold = "echo ready; until test -e /real/stub/end; do usleep 5000; done";
+        let mut first =
+            Running::start_ready(&mut root.run(&["-B", &stub, "ROOT", "sh", "-c", hold]));
         let look = "test -f /real/inner && ! test -e /real/stub";
         succeed(&mut root.run(&["-B", &back, "ROOT", "sh", "-c", look]));
         data.file("end", "");
-        let ended = wait(first);
-        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{user:?}");
+        assert_eq!(first.status(), 0, "{user:?}");
         assert_eq!(root.tree(), before, "{user:?}");
     }
 }
