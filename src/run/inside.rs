@@ -99,41 +99,40 @@ impl<'a> Inside<'a> {
         (self.signals, self.supervisor, self.pty)
     }
 
-    /// Goes to NEWROOT by its descriptor, then into a mount namespace of our own: the kernel makes
-    /// the current directory one of the new namespace, but no descriptor. Gives the caller's directory
-    /// where it is to be kept.
+    /// Goes to NEWROOT by its descriptor, then into a mount namespace of our own. Gives the caller's
+    /// directory where it is to be kept.
     pub(crate) fn enter_new_root(&mut self, kept: &mut PathBuffer) -> Result<(), Error<'a>> {
-        let (plan, chroot) = (self.plan, self.plan.chroot);
-        let new_root = plan.new_root.borrow();
-        if chroot.directory == WorkingDirectory::Kept {
-            keep_current_directory(new_root, kept)?;
+        if self.plan.chroot.directory == WorkingDirectory::Kept {
+            keep_current_directory(self.plan.new_root.borrow(), kept)?;
         }
-        if !self.new_user_namespace {
+        if self.new_user_namespace {
             // The kernel makes no user namespace in a chroot.
-            let pid = if self.is_pid1() { 1 } else { id() };
-            let found = find_outside(pid);
-            if found
-                .as_ref()
-                .is_err_and(|error| error.errno() == Some(Errno::EPERM.number()))
-            {
-                // The mount namespace is of another user namespace than ours: only a new one is ours
-                // to enter.
+            return self.enter_and_unshare();
+        }
+        let pid = if self.is_pid1() { 1 } else { id() };
+        let (outside, needed) = match find_outside(pid) {
+            Err(error) if error.errno() == Some(Errno::EPERM.number()) => {
+                // Our user namespace does not own the mount namespace, so setns(2) works only in a
+                // new one.
                 self.enter_and_unshare()?;
                 let here = fs::openat(BorrowedFd::CWD, c".", fs::O_PATH | fs::O_DIRECTORY, 0);
                 let here = here.map_err(prepare)?;
-                let (outside, needed) = find_outside(pid)?;
-                self.outside = outside;
-                self.needed = Some(needed);
-                return fs::fchdir(here.borrow()).map_err(prepare);
+                let found = find_outside(pid)?;
+                fs::fchdir(here.borrow()).map_err(prepare)?;
+                found
             }
-            let (outside, needed) = found?;
-            self.outside = outside;
-            self.needed = Some(needed);
-        }
-        self.enter_and_unshare()
+            found => {
+                let found = found?;
+                self.enter_and_unshare()?;
+                found
+            }
+        };
+        self.outside = outside;
+        self.needed = Some(needed);
+        Ok(())
     }
 
-    /// The current directory goes over into the new mount namespace, a descriptor does not.
+    /// `unshare(2)` moves the current directory into the new mount namespace, but no descriptor.
     fn enter_and_unshare(&self) -> Result<(), Error<'a>> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         fs::fchdir(plan.new_root.borrow())
