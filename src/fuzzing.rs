@@ -317,15 +317,21 @@ pub fn disk(data: &[u8]) {
     };
     let found = limited(byte, 5, disk_size, |read| Partition::read(read, known));
     if let Some(found) = found {
-        let (uuid, label) = (found.uuid.bytes(), found.label.bytes());
-        assert!(std::str::from_utf8(label).is_ok());
-        assert_eq!(
-            found.uuid.is_uuid(&uuid.to_ascii_uppercase()),
-            !uuid.is_empty()
-        );
-        assert_eq!(found.label.is(label), !label.is_empty());
-        assert!(!found.uuid.is_uuid(&[uuid, b"0"].concat()));
+        agrees_with_itself(&found);
     }
+}
+
+/// What a partition table says of a partition is text, and is found by itself alone.
+pub(crate) fn agrees_with_itself(found: &Partition) {
+    let (uuid, label) = (found.uuid.bytes(), found.label.bytes());
+    assert!(std::str::from_utf8(label).is_ok());
+    assert_eq!(
+        found.uuid.is_uuid(&uuid.to_ascii_uppercase()),
+        !uuid.is_empty()
+    );
+    assert_eq!(found.label.is(label), !label.is_empty());
+    assert!(!found.uuid.is_uuid(&[uuid, b"0"].concat()));
+    assert!(!found.label.is(&[label, b"0"].concat()));
 }
 
 #[cfg(test)]

@@ -129,6 +129,7 @@ mod tests {
 
     use super::*;
     use crate::boot::disk::tests::{output, reading, sparse};
+    use crate::fuzzing::agrees_with_itself;
 
     /// Where the kernel would say that it starts: what the first table says.
     fn partition(image: &[u8], block_size: u32, number: u32) -> Option<Partition> {
@@ -184,18 +185,6 @@ mod tests {
         words
             .map(|(number, uuid)| (number.parse().unwrap(), uuid.to_owned()))
             .collect()
-    }
-
-    fn agrees_with_itself(found: &Partition) {
-        let (uuid, label) = (found.uuid.bytes(), found.label.bytes());
-        assert!(std::str::from_utf8(label).is_ok());
-        assert_eq!(
-            found.uuid.is_uuid(&uuid.to_ascii_uppercase()),
-            !uuid.is_empty()
-        );
-        assert_eq!(found.label.is(label), !label.is_empty());
-        assert!(!found.uuid.is_uuid(&[uuid, b"0"].concat()));
-        assert!(!found.label.is(&[label, b"0"].concat()));
     }
 
     /// The longest name there can be, 36 units of UTF-16.
