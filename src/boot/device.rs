@@ -59,7 +59,7 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
     say(&[b"waiting for the root device ", root]);
     let seconds = match line.value(b"rootwait") {
         None => Some(PATIENCE),
-        // As the kernel has it: without a number it waits for ever.
+        // As in the kernel, `rootwait` without a number waits indefinitely.
         Some(value) => number(value).map(u64::from),
     };
     let until = seconds.map(|seconds| clock() + seconds * NANOSECONDS);

@@ -277,7 +277,7 @@ impl Init {
                     habits.failed(&error)
                 };
                 // SAFETY: a program that calls this has one thread, as its description asks, and
-                // the command's process drops nothing of ours.
+                // the command's process drops none of this process's values.
                 let started =
                     unsafe { start_command(may_stop, may_auto_reap, &mut (&mut body as Body)) };
                 let (pid, pidfd) = started.map_err(failed)?;

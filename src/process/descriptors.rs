@@ -12,7 +12,7 @@ const NONE: u32 = 1 << 31;
 /// a billion; to try as many numbers takes minutes.
 const MOST: u64 = 1 << 20;
 
-/// As many descriptors of ours are kept.
+/// The number of our own descriptors that are kept.
 const MOST_OURS: usize = 16;
 
 /// Closes every descriptor but the standard ones and `ours`.

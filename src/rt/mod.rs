@@ -29,14 +29,14 @@ pub(crate) fn end_the_machine_on_panic() {
     ENDS_THE_MACHINE.store(true, Ordering::Relaxed);
 }
 
-/// A panic is an error of ours.
+/// Reports a panic as an internal error.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     let file = info.location().map_or("", |location| location.file());
     end(&["internal error in ", file, "\n"])
 }
 
-/// One line, and the status for a failure of ours.
+/// Prints one line and exits with the status for rootlet's own failures.
 fn end(line: &[&str]) -> ! {
     use rootlet::sys::process::{exit, id};
     use rootlet::sys::system::{Ending, reboot};

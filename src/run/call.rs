@@ -75,7 +75,7 @@ impl Chroot {
     /// The caller holds to this:
     ///
     /// - After an `Err`, what the closure could change is as it was at that moment: a `Vec` may have
-    ///   been half way through growing, a lock may be held for ever, the allocator's included. Where
+    ///   been half way through growing, a lock may be held indefinitely, the allocator's included. Where
     ///   a closure can be killed, the program is best ended after that.
     /// - The closure has the thread-local storage of the calling thread, but is another process:
     ///   `getpid(2)` and `gettid(2)` differ. It must not end the process in a way that runs
@@ -187,7 +187,7 @@ impl Chroot {
         };
         unprotect_memory();
         let _ = sigprocmask(caller_mask);
-        // These numbers are of pid 1's descriptors, not of ours.
+        // These are the numbers of pid 1's descriptors, not our own.
         inside.mounts.abandon();
         inside.mounts.points.stubs.abandon();
         forget(inside.root.take());
@@ -435,7 +435,7 @@ fn unprotect_memory() {
 }
 
 fn locked(with: impl FnOnce()) {
-    // Not for ever: a process with a closure that calls in turn may have been killed in here.
+    // Wait for a limited time: a process with a closure that calls in turn may have been killed in here.
     for _ in 0..1_000_000 {
         if !LOCK.swap(true, Ordering::Acquire) {
             break;

@@ -56,7 +56,7 @@ impl<'a> Inside<'a> {
             channel::send_error(self.supervisor.borrow(), &error);
             error.status()
         };
-        // SAFETY: this process has one thread, and the command's drops nothing of ours.
+        // SAFETY: this process has one thread, and the command's process drops none of its values.
         let (pid, pidfd) = unsafe { start_command(forks, true, &mut (&mut command as Body)) }
             .map_err(|errno| Error::new(Step::Fork, self.command.name(), errno))?;
         self.started = Some(pid);

@@ -73,8 +73,8 @@ impl<'a> Inside<'a> {
     /// The whole life of pid 1. `to_inside` is the number of the supervisor's end of the socket, which
     /// this process must not keep open.
     pub(crate) fn run(&mut self, to_inside: BorrowedFd) -> ! {
-        // While it is open here too, nobody sees that the supervisor has gone. One that is a parent
-        // of ours for as long as it lives takes us with it.
+        // While it is open here too, the socket does not report the end of the supervisor. A
+        // supervisor that is our parent until it ends is reported by PR_SET_PDEATHSIG instead.
         if self.owner != Owner::Supervisor || self.plan.chroot.map_users == MapUsers::Auto {
             // SAFETY: this process never uses it; the supervisor has its own.
             let _ = unsafe { fs::close(to_inside.number() as u32) };
@@ -143,7 +143,7 @@ impl<'a> Inside<'a> {
     /// Becomes user 0 where there is a new user namespace, and lets nobody inside look at us.
     fn leave_caller(&mut self) -> Result<(), Error<'a>> {
         if self.owner == Owner::Program {
-            // Open 0, 1 and 2 first, so that no descriptor of ours can land there.
+            // Open 0, 1 and 2 first, so that ours cannot land there.
             fs::open_standard_descriptors().map_err(prepare)?;
         }
         if self.pty.is_some() || self.callers.is_some() {

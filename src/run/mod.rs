@@ -76,7 +76,7 @@ impl Chroot {
         let caller_mask = sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let mut signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         if signals.number() <= 2 {
-            // One was closed, and nothing of ours is to land there.
+            // One was closed; open it so that ours cannot land there.
             drop(signals);
             fs::open_standard_descriptors().map_err(prepare)?;
             signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;

@@ -69,7 +69,7 @@ impl BorrowedFd<'_> {
     }
 }
 
-/// Sees to it that descriptors 0, 1 and 2 are open, so that none of ours takes their place.
+/// Opens descriptors 0, 1 and 2 where they are closed, so that ours cannot land there.
 ///
 /// A closed one becomes the reading end of a pipe that nobody writes to: reading it meets the end
 /// at once, and writing to it fails with EBADF, as it did before. No path is needed for that.

@@ -96,7 +96,7 @@ impl<T> Page<T> {
     }
 }
 
-/// What does not begin where a page does is no mapping of ours.
+/// The offset of an allocation in a page. It tells allocations from mappings, which begin at a page.
 const OFFSET: usize = 64;
 
 /// Memory of the allocator's that does not begin where a page does.

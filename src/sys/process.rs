@@ -152,7 +152,7 @@ pub enum Waited {
     Stopped(i32, u32),
 }
 
-/// Whom [`wait`] waits for.
+/// Selects the processes that [`wait`] waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
     /// Whatever child has something to tell: it ended, or a signal stopped it. Does not wait.

@@ -26,7 +26,8 @@ pub(crate) fn read(root: BorrowedFd, path: &'static CStr) -> Result<Vec<u8>, Err
     }
 }
 
-/// Opens a plain file. Opening anything else could wait for ever, or do something.
+/// Opens a plain file. Opening a FIFO could block indefinitely, and opening a device could act
+/// on it.
 fn open(root: BorrowedFd, path: &CStr) -> Result<OwnedFd, Errno> {
     let walk = walk_to_end(root, path.to_bytes())?;
     let found = fs::stat(walk.here(root))?;

@@ -21,7 +21,7 @@ use crate::text::name::Name;
 use crate::text::number::number;
 use crate::text::short::Short;
 
-/// Whom a new user namespace knows, and by what number. All others are nobody there.
+/// How users are mapped in a new user namespace. Users outside the map appear as nobody.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum MapUsers {

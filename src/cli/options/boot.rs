@@ -50,7 +50,7 @@ pub const ROLE: Role = Role {
                     name: "rootwait",
                     value: "[=SECONDS]",
                     default: "10 seconds",
-                    line: "wait for the device, for ever",
+                    line: "wait for the device indefinitely",
                     paragraph: "It waits for the kernel's events, and for all devices of a btrfs. \
                                 When the time is over, all block devices that did come are told, with \
                                 their names.",
