@@ -376,8 +376,8 @@ fn eperm_selects_no_fallback() {
         let name = root.name();
         for (calls, which, step) in [
             ("openat2", "1+", "find the mount point /data/in"),
-            ("open_tree", "1", &format!("take the mounts of {name}")),
-            ("open_tree", "2", &format!("open {}", source.name())),
+            ("open_tree", "1", &format!("open {}", source.name())),
+            ("open_tree", "2", &format!("take the mounts of {name}")),
             ("move_mount", "1", &format!("take the mounts of {name}")),
             (
                 "move_mount",

@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -188,6 +189,46 @@ fn a_pid_1_that_is_traced_does_not_keep_the_run_from_ending() {
         assert!(took < Duration::from_secs(20), "{took:?}");
         wait_until("the end of the tracer", || state(command).is_none());
         assert_eq!(root.tree(), ["attack 100755 "]);
+    }
+}
+
+#[test]
+fn a_pid_1_that_is_traced_ends_with_its_supervisor() {
+    if !can_be_root() {
+        return;
+    }
+    // There is no mount point that pid 1 would have to remove first.
+    let (_root, mut running) = traced(&["--no-mounts"]);
+    let (pid1, command) = (running.pid1(), running.command());
+    running.signal(9);
+    assert_eq!(running.wait().code(), None);
+    wait_until("the end of pid 1", || {
+        state(pid1).is_none_or(|state| state == 'Z')
+    });
+    wait_until("the end of the tracer", || state(command).is_none());
+}
+
+#[test]
+fn no_process_of_a_run_is_dumpable() {
+    let user = User::Ordinary;
+    let root = Root::busybox(user);
+    for options in [&[][..], &["--share", "pid"], &["--pty"]] {
+        let words = [
+            options,
+            &["ROOT", "sh", "-c", "echo ready; exec sleep 1000"],
+        ]
+        .concat();
+        let running = Running::start_ready(&mut root.run(&words));
+        let command = running.command();
+        let owner = |pid: i32| {
+            std::fs::metadata(format!("/proc/{pid}/environ"))
+                .unwrap()
+                .uid()
+        };
+        // The files in /proc/PID belong to root where the process is not dumpable: proc(5).
+        assert_ne!(owner(command), 0, "{options:?}");
+        let ours = [running.pid(), running.pid1()];
+        assert_eq!(ours.map(owner), [0, 0], "{options:?}");
     }
 }
 
