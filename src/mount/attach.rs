@@ -6,18 +6,20 @@ use core::mem::forget;
 
 use crate::error::{Error, Step, Verbose, say_left_out};
 use crate::mount::bind::{self, Bind};
-use crate::mount::find::{Missing, Wanted, make_plain};
+use crate::mount::find::{Missing, Wanted};
 use crate::mount::mask::mask;
 use crate::mount::point::Points;
-use crate::mount::resolve::{Bound, CName, Next, Walk, open_landing, openat2};
+use crate::mount::remount::attributes;
+use crate::mount::resolve::{CName, Walk, open_landing};
 use crate::mount::{Planned, Source, copy, devices, file_system};
+use crate::sys::mount::MS_SLAVE;
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
-use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::sys::{BorrowedFd, Errno, OwnedFd};
 use crate::text::path::split_last;
 use crate::text::short::Short;
 
 /// What is known of a mount of the plan as the run goes on.
-enum State {
+pub(super) enum State {
     /// Its source has not been taken.
     Planned,
     Taken(Option<Bind>),
@@ -38,14 +40,28 @@ pub(crate) enum Root {
     Initial,
 }
 
+/// Where the host's files are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// Below our root: this mount namespace began as a copy of the host's, and is its slave.
+    Copied,
+    /// The same, but the mount namespace is the host's own.
+    Here,
+    /// No path leads there any more.
+    Left,
+}
+
 /// The mounts of a plan, as far as they are done.
 ///
 /// Nothing is allocated after [`Mounts::with_room_for`], since they are mounted after a fork.
 pub(crate) struct Mounts {
-    states: Vec<State>,
+    pub(super) states: Vec<State>,
     pub(crate) points: Points,
-    walk: Walk,
-    root: Root,
+    pub(super) walk: Walk,
+    pub(super) root: Root,
+    pub(crate) host: Host,
+    /// Something failed that would not in a copy of the host's mount namespace.
+    pub(crate) needs_copy: bool,
     masks: bool,
     /// The number of the terminal's descriptor.
     terminal: i32,
@@ -63,6 +79,8 @@ impl Mounts {
             points: Points::with_room_for(mounts + OWN.len()),
             walk: Walk::new(),
             root,
+            host: Host::Copied,
+            needs_copy: false,
             masks,
             terminal: -1,
             open_files: None,
@@ -77,6 +95,7 @@ impl Mounts {
         verbose: Verbose,
     ) -> Result<(), Error<'a>> {
         let mount = &planned.mount;
+        let host = self.host;
         let take = || match &mount.source {
             Source::FileSystem(_) | Source::Terminal(_) => Ok(None),
             Source::Copy(_) => match &planned.contents {
@@ -85,17 +104,32 @@ impl Mounts {
             },
             Source::Path(_) => {
                 let path = planned.source().as_c_str();
-                bind::take(BorrowedFd::CWD, path, mount.recursive, mount.flags).map(Some)
+                let mut attributes = attributes(mount.flags);
+                if host == Host::Here && attributes.propagation == 0 {
+                    // It is a peer of the host's: what is mounted in it would appear there.
+                    attributes.propagation = MS_SLAVE;
+                }
+                let bind = bind::take(BorrowedFd::CWD, path, mount.recursive, attributes)?;
+                match host == Host::Here && !bind.has_attributes() {
+                    true => Err((Step::MountOptions, Errno::ENOSYS)),
+                    false => Ok(Some(bind)),
+                }
             }
         };
         let taken = match take() {
             Err((_, Errno::EMFILE)) if self.allow_more_files() => take(),
             taken => taken,
         };
+        if let (Host::Here, Err((_, Errno::ENOSYS))) = (host, &taken) {
+            self.needs_copy = true;
+        }
         let taken = taken
             .map(State::Taken)
             .map_err(|(step, errno)| Error::new(step, planned.source().bytes(), errno));
-        self.states[index] = left_out(planned, taken, verbose)?;
+        self.states[index] = match self.needs_copy {
+            true => taken?,
+            false => left_out(planned, taken, verbose)?,
+        };
         Ok(())
     }
 
@@ -108,7 +142,7 @@ impl Mounts {
         self.terminal = terminal.number();
         for (state, planned) in self.states.iter_mut().zip(mounts) {
             if let (State::Taken(None), Source::Terminal(name)) = (&state, &planned.mount.source) {
-                let taken = bind::take(terminal, c"", false, 0);
+                let taken = bind::take(terminal, c"", false, attributes(0));
                 *state = State::Taken(Some(
                     taken.map_err(|(step, errno)| Error::new(step, name.bytes(), errno))?,
                 ));
@@ -232,13 +266,19 @@ impl Mounts {
             return Ok(());
         }
         let (source, target) = (planned.source().bytes(), planned.target().bytes());
+        let is_bind = bind.is_some();
         let attached = match self.point_inside(index, mounts, bind.as_ref()) {
             Ok(point) => {
                 verbose.say(Step::Mount, source, target);
                 if let Some(point) = point {
                     self.points.set_place(index, point);
                 }
-                self.put(index, planned, bind, verbose)
+                let attached = self.put(index, planned, bind, verbose);
+                if is_bind && self.host == Host::Left && attached.as_ref().is_err_and(needs_copy) {
+                    self.needs_copy = true;
+                    return attached.map(drop);
+                }
+                attached
             }
             Err((step, errno)) => Err(Error::new(step, target, errno)),
         };
@@ -262,11 +302,14 @@ impl Mounts {
         let attached = match (bind, &mount.source) {
             (Some(bind), Source::Terminal(_)) => {
                 let path = Short::in_number(self.terminal);
-                bind.attach(path.as_c_str(), false, 0, place).map(Some)
+                bind.attach(Some(path.as_c_str()), false, 0, place)
+                    .map(Some)
             }
-            (Some(bind), _) => bind
-                .attach(source.as_c_str(), mount.recursive, mount.flags, place)
-                .map(Some),
+            (Some(bind), _) => {
+                let path = (self.host != Host::Left).then_some(source.as_c_str());
+                bind.attach(path, mount.recursive, mount.flags, place)
+                    .map(Some)
+            }
             (None, Source::Copy(_)) => {
                 let contents = planned.contents.as_deref().unwrap_or_default();
                 copy::attach(contents, mount.flags, place).map(Some)
@@ -276,7 +319,7 @@ impl Mounts {
                 let is_devpts = source.bytes() == b"devpts";
                 let is_needed =
                     mount.devices || is_masked || is_devpts || self.points.is_parent(index);
-                file_system::attach(planned, place, is_needed, verbose)
+                file_system::attach(planned, place, is_needed, self.host, verbose)
             }
         };
         let attached = attached.map_err(failed)?;
@@ -285,67 +328,6 @@ impl Mounts {
                 .map_err(|errno| Error::new(Step::MakeDevices, target, errno))?;
         }
         Ok(attached)
-    }
-
-    /// The mount point inside an earlier mount; `None` where it is in NEWROOT itself.
-    ///
-    /// What is missing is made only in memory of this run: never in what the host shows.
-    fn point_inside(
-        &mut self,
-        index: usize,
-        mounts: &[Planned],
-        bind: Option<&Bind>,
-    ) -> Result<Option<OwnedFd>, (Step, Errno)> {
-        let Some(parent) = self.points.parent(index) else {
-            return Ok(None);
-        };
-        let open = |errno| (Step::OpenTarget, errno);
-        let State::Attached(Some(top)) = &self.states[parent] else {
-            return Err(open(Errno::ENOENT));
-        };
-        let rest = self.points.rest(index);
-        if rest.is_empty() {
-            return fs::duplicate(top.number()).map(Some).map_err(open);
-        }
-        const RESTRICTIONS: u32 = fs::RESOLVE_BENEATH | fs::RESOLVE_NO_MAGICLINKS;
-        match openat2(top.borrow(), rest, fs::O_PATH, RESTRICTIONS) {
-            Err(Errno::ENOSYS | Errno::ENOENT) => {}
-            found => return found.map(Some).map_err(open),
-        }
-        let is_memory = match &mounts[parent].mount.source {
-            Source::FileSystem(kind) => matches!(kind.bytes(), b"tmpfs" | b"ramfs"),
-            _ => false,
-        };
-        self.walk
-            .begin(rest.to_bytes(), Bound::Beneath)
-            .map_err(open)?;
-        loop {
-            match self.walk.next(top.borrow()).map_err(open)? {
-                Next::End => return Ok(self.walk.take()),
-                Next::Entered(_) | Next::Redirected => {}
-                Next::Missing if self.may_make(top.borrow(), is_memory).map_err(open)? => {
-                    let is_directory = match self.walk.is_last() {
-                        true => shows_directory(&mounts[index], bind).map_err(open)?,
-                        false => true,
-                    };
-                    let (here, name) = (self.walk.here(top.borrow()), self.walk.name());
-                    let made = make_plain(here, name, is_directory);
-                    made.and_then(|made| self.walk.enter_made(made))
-                        .map_err(|errno| (Step::MakeMountPoint, errno))?;
-                }
-                Next::Missing => return Err((Step::MakeOutside, Errno::EXDEV)),
-            }
-        }
-    }
-
-    /// May the walk make what is missing where it has come to? In memory of this run, but not in what
-    /// else is mounted there.
-    fn may_make(&self, top: BorrowedFd, is_memory: bool) -> Result<bool, Errno> {
-        if self.root == Root::Initial {
-            return Ok(true);
-        }
-        let here = fs::stat(self.walk.here(top))?;
-        Ok(is_memory && here.mount_id == fs::stat(top)?.mount_id)
     }
 
     /// Masks what is dangerous in each proc and sysfs that the run shows.
@@ -372,6 +354,18 @@ impl Mounts {
         }
     }
 
+    /// Forgets all that was done but what was left out, for another run of the plan.
+    pub(crate) fn start_over(&mut self) {
+        self.host = Host::Copied;
+        self.needs_copy = false;
+        self.points.start_over();
+        for state in &mut self.states {
+            if !matches!(state, State::LeftOut) {
+                *state = State::Planned;
+            }
+        }
+    }
+
     /// Closes all descriptors but those of the stubs.
     pub(crate) fn close(&mut self) {
         self.states.clear();
@@ -394,11 +388,19 @@ impl Mounts {
 }
 
 /// Does a mount go on a directory?
-fn shows_directory(planned: &Planned, bind: Option<&Bind>) -> Result<bool, Errno> {
+pub(super) fn shows_directory(planned: &Planned, bind: Option<&Bind>) -> Result<bool, Errno> {
     match bind {
         Some(bind) => bind.is_directory(),
         None => Ok(matches!(planned.mount.source, Source::FileSystem(_))),
     }
+}
+
+/// Could a tree that was not attached in NEWROOT's own mount namespace be attached in a copy of the
+/// host's? The kernel may lack the call, and it attaches no tree in which a mount namespace is pinned
+/// that is older than ours (`unshare --mount=FILE`, snapd). A copy of the host's has left that out.
+fn needs_copy(error: &Error) -> bool {
+    let errors = [Errno::ENOSYS, Errno::ELOOP].map(Errno::number);
+    error.errno().is_some_and(|errno| errors.contains(&errno))
 }
 
 /// What NEWROOT may show itself, and is to be masked.

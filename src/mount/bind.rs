@@ -11,8 +11,8 @@ use crate::mount::copy::{COPY, Memory};
 use crate::mount::pivot::ON_TOP_OF_ROOT;
 use crate::mount::remount::{attributes, remount};
 use crate::sys::mount::{
-    MNT_DETACH, MOUNT_ATTR_RDONLY, MS_BIND, MS_MOVE, MS_REC, mount, mount_setattr, move_mount,
-    open_tree, umount,
+    Attributes, MNT_DETACH, MOUNT_ATTR_RDONLY, MS_BIND, MS_MOVE, MS_REC, mount, mount_setattr,
+    move_mount, open_tree, umount,
 };
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::short::Short;
@@ -33,14 +33,14 @@ pub(crate) fn take(
     directory: BorrowedFd,
     path: &CStr,
     recursive: bool,
-    flags: u32,
+    attributes: Attributes,
 ) -> Result<Bind, (Step, Errno)> {
     let open = |errno| (Step::OpenSource, errno);
     match open_tree(directory, path, recursive) {
         Ok(tree) => {
-            let flags_are_set = match flags {
-                0 => true,
-                flags => match mount_setattr(tree.borrow(), attributes(flags), recursive) {
+            let flags_are_set = match attributes == Attributes::default() {
+                true => true,
+                false => match mount_setattr(tree.borrow(), attributes, recursive) {
                     Err(Errno::ENOSYS) => false,
                     result => result
                         .map(|()| true)
@@ -67,6 +67,17 @@ pub(crate) fn take(
 }
 
 impl Bind {
+    /// Has it the attributes that it was to be taken with?
+    pub(crate) fn has_attributes(&self) -> bool {
+        matches!(
+            self,
+            Bind::Tree {
+                flags_are_set: true,
+                ..
+            }
+        )
+    }
+
     pub(crate) fn is_directory(&self) -> Result<bool, Errno> {
         match self {
             Bind::Tree { tree, .. } => Ok(fs::stat(tree.borrow())?.is_directory()),
@@ -75,10 +86,10 @@ impl Bind {
     }
 
     /// Attaches it to a mount point, and gives its own descriptor. `source`, `recursive` and `flags`
-    /// are those that it was taken with.
+    /// are those that it was taken with; there is no `source` where no path leads to it any more.
     pub(crate) fn attach(
         self,
-        source: &CStr,
+        source: Option<&CStr>,
         recursive: bool,
         flags: u32,
         point: BorrowedFd,
@@ -91,7 +102,7 @@ impl Bind {
             return self.attach_classic(source, recursive, flags, point);
         };
         match move_mount(tree.borrow(), point) {
-            Err(Errno::ENOSYS) => {
+            Err(Errno::ENOSYS) if source.is_some() => {
                 let is_directory = fs::stat(tree.borrow())?.is_directory();
                 let classic = Bind::Classic { is_directory };
                 return classic.attach_classic(source, recursive, flags, point);
@@ -112,11 +123,12 @@ impl Bind {
 
     fn attach_classic(
         &self,
-        source: &CStr,
+        source: Option<&CStr>,
         recursive: bool,
         flags: u32,
         point: BorrowedFd,
     ) -> Result<OwnedFd, Errno> {
+        let source = source.ok_or(Errno::ENOSYS)?;
         if self.is_directory()? != fs::stat(point)?.is_directory() {
             return Err(Errno::ENOTDIR);
         }
@@ -160,14 +172,15 @@ pub(crate) fn move_classic(
 
 /// Binds a file of the host.
 pub(crate) fn bind_file(source: &CStr, point: BorrowedFd) -> Result<(), Errno> {
-    let taken = take(BorrowedFd::CWD, source, false, 0).map_err(|(_, errno)| errno)?;
-    taken.attach(source, false, 0, point).map(drop)
+    let taken = take(BorrowedFd::CWD, source, false, attributes(0)).map_err(|(_, errno)| errno)?;
+    taken.attach(Some(source), false, 0, point).map(drop)
 }
 
 /// Binds what is behind a descriptor on itself, read-only, with all below it.
 pub(crate) fn bind_read_only(found: BorrowedFd) -> Result<(), Errno> {
     let source = Short::in_proc(found);
-    let taken = take(found, c"", true, MOUNT_ATTR_RDONLY).map_err(|(_, errno)| errno)?;
-    let attached = taken.attach(source.as_c_str(), true, MOUNT_ATTR_RDONLY, found);
+    let flags = MOUNT_ATTR_RDONLY;
+    let taken = take(found, c"", true, attributes(flags)).map_err(|(_, errno)| errno)?;
+    let attached = taken.attach(Some(source.as_c_str()), true, flags, found);
     attached.map(drop)
 }

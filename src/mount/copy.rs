@@ -5,6 +5,7 @@ use core::ffi::CStr;
 use crate::mount::bind::{self, Bind, move_classic};
 use crate::mount::overlay::{MEMORY, MEMORY_FLAGS};
 use crate::mount::pivot::ON_TOP_OF_ROOT;
+use crate::mount::remount::attributes;
 use crate::sys::mount::{MNT_DETACH, mount, umount};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
@@ -33,8 +34,9 @@ impl Drop for Memory {
 /// Attaches a copy to a mount point.
 pub(crate) fn attach(contents: &[u8], flags: u32, point: BorrowedFd) -> Result<OwnedFd, Errno> {
     let _memory = Memory::holding(contents)?;
-    match bind::take(BorrowedFd::CWD, COPY, false, flags).map_err(|(_, errno)| errno)? {
-        tree @ Bind::Tree { .. } => tree.attach(COPY, false, flags, point),
+    let taken = bind::take(BorrowedFd::CWD, COPY, false, attributes(flags));
+    match taken.map_err(|(_, errno)| errno)? {
+        tree @ Bind::Tree { .. } => tree.attach(Some(COPY), false, flags, point),
         Bind::Classic { .. } => move_classic(COPY, (COPY, COPY), false, flags, point),
     }
 }

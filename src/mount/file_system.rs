@@ -7,9 +7,10 @@
 
 use crate::error::{Step, Verbose};
 use crate::mount::Planned;
+use crate::mount::attach::Host;
 use crate::mount::bind;
 use crate::mount::pivot::ON_TOP_OF_ROOT;
-use crate::mount::remount::change_flags;
+use crate::mount::remount::{attributes, change_flags};
 use crate::sys::mount::{MNT_DETACH, MOUNT_ATTR_RDONLY, MS_MOVE, mount, umount};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
@@ -18,6 +19,7 @@ pub(crate) fn attach(
     new: &Planned,
     point: BorrowedFd,
     is_needed: bool,
+    host: Host,
     verbose: Verbose,
 ) -> Result<Option<OwnedFd>, Errno> {
     let attached = match is_needed {
@@ -25,7 +27,9 @@ pub(crate) fn attach(
         false => fs::fchdir(point).and_then(|()| mount_at(new, c".").map(|()| None)),
     };
     match attached {
-        Err(Errno::EPERM) if new.mount.host_instead => hosts_instead(new, point, verbose).map(Some),
+        Err(Errno::EPERM) if new.mount.host_instead && host != Host::Left => {
+            hosts_instead(new, point, verbose).map(Some)
+        }
         // The very same file system is mounted there already: the host's sysfs, in a run whose root
         // is the host's. Only the flags are missing.
         Err(Errno::EBUSY) => {
@@ -69,6 +73,7 @@ fn hosts_instead(new: &Planned, point: BorrowedFd, verbose: Verbose) -> Result<O
     };
     let flags = new.mount.flags | read_only;
     let source = new.target().as_c_str();
-    let taken = bind::take(BorrowedFd::CWD, source, true, flags).map_err(|(_, errno)| errno)?;
-    taken.attach(source, true, flags, point)
+    let taken = bind::take(BorrowedFd::CWD, source, true, attributes(flags));
+    let taken = taken.map_err(|(_, errno)| errno)?;
+    taken.attach(Some(source), true, flags, point)
 }

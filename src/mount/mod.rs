@@ -1,5 +1,6 @@
 //! What the new root shows: the description of a mount, and the default set.
 
+pub(crate) mod alone;
 pub(crate) mod attach;
 mod bind;
 mod copy;
@@ -10,6 +11,7 @@ mod lock;
 mod make;
 mod mark;
 pub(crate) mod mask;
+mod nested;
 pub(crate) mod overlay;
 pub(crate) mod pivot;
 pub(crate) mod point;

@@ -41,16 +41,22 @@ pub(crate) fn find_outside(pid: i32) -> Result<(Outside, [OwnedFd; 2]), Error<'s
 pub(crate) fn make_slave(outside: Outside) -> Result<(), Error<'static>> {
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     if outside == Outside::NamespaceRoot {
-        return mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(failed);
+        return make_all_slaves();
     }
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
     let root = root.map_err(failed)?;
     let current = fs::openat(BorrowedFd::CWD, c".", fs::O_PATH, 0).map_err(failed)?;
     climb(root.borrow(), process::id()).map_err(failed)?;
-    mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(failed)?;
+    make_all_slaves()?;
     fs::fchdir(root.borrow()).map_err(failed)?;
     fs::chroot(c".").map_err(failed)?;
     fs::fchdir(current.borrow()).map_err(failed)
+}
+
+/// Makes our root, and all that is mounted below it, slaves of what they are copies of.
+pub(crate) fn make_all_slaves() -> Result<(), Error<'static>> {
+    mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"")
+        .map_err(|errno| Error::new(Step::Propagation, b"", errno))
 }
 
 /// Makes the namespace's root our root and current directory, and says whether `root`, which

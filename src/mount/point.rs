@@ -235,6 +235,13 @@ impl Points {
         self.points.clear();
     }
 
+    /// Forgets all mount points, for another run of the plan.
+    pub(crate) fn start_over(&mut self) {
+        self.points.iter_mut().for_each(|point| *point = None);
+        self.paths.clear();
+        self.stubs.start_over();
+    }
+
     /// Forgets the descriptors, but not those of the stubs.
     pub(crate) fn abandon(&mut self) {
         self.walk.abandon();

@@ -278,6 +278,12 @@ impl Stubs {
         numbers.flatten().filter(|number| *number >= first).min()
     }
 
+    /// Forgets those that were made, and removed again, for another run of the plan.
+    pub(crate) fn start_over(&mut self) {
+        self.stubs.clear();
+        self.text.clear();
+    }
+
     /// Forgets the descriptors, which are another process's.
     pub(crate) fn abandon(&mut self) {
         for stub in self.stubs.drain(..) {

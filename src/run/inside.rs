@@ -9,16 +9,16 @@ use core::mem::forget;
 
 use crate::chroot::plan::{Action, Plan};
 use crate::error::{Error, Step};
-use crate::mount::attach::Mounts;
+use crate::mount::alone::Alone;
+use crate::mount::attach::{Host, Mounts};
 use crate::mount::overlay::attach_overlay;
 use crate::mount::pivot::{
-    ON_TOP_OF_ROOT, Outside, attach_new_root, detach_old_root, enter, find_outside, make_slave,
+    ON_TOP_OF_ROOT, Outside, attach_new_root, detach_old_root, enter, make_slave,
 };
 use crate::mount::remount;
 use crate::pid1::End;
 use crate::pid1::descendants::{end_others, kill_all};
 use crate::process::channel::{self, Report};
-use crate::process::cwd::{WorkingDirectory, keep_current_directory};
 use crate::process::descriptors::close_all_but;
 use crate::process::exec::Command;
 use crate::process::namespace::{
@@ -28,7 +28,7 @@ use crate::process::stdio::Standard;
 use crate::run::launch::{Owner, prepare};
 use crate::sys::memory::{wipe_own_words, wipe_words_of_copy};
 use crate::sys::mount::{MNT_DETACH, UMOUNT_NOFOLLOW, umount};
-use crate::sys::process::{CLONE_NEWNS, exit, id, set_pdeathsig, setsid, unshare};
+use crate::sys::process::{exit, set_pdeathsig, setsid};
 use crate::sys::shared::set_dumpable;
 use crate::sys::signal::{SIGCONT, SIGKILL, SignalSet};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
@@ -58,6 +58,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) outside: Outside,
     /// What was opened to find that out.
     pub(crate) needed: Option<[OwnedFd; 2]>,
+    /// NEWROOT's mounts in a mount namespace that holds nothing else.
+    pub(crate) alone: Option<Alone>,
     pub(crate) standard: Standard,
     pub(crate) supervisor: OwnedFd,
     pub(crate) signals: OwnedFd,
@@ -99,49 +101,9 @@ impl<'a> Inside<'a> {
         (self.signals, self.supervisor, self.pty)
     }
 
-    /// Goes to NEWROOT by its descriptor, then into a mount namespace of our own. Gives the caller's
-    /// directory where it is to be kept.
-    pub(crate) fn enter_new_root(&mut self, kept: &mut PathBuffer) -> Result<(), Error<'a>> {
-        if self.plan.chroot.directory == WorkingDirectory::Kept {
-            keep_current_directory(self.plan.new_root.borrow(), kept)?;
-        }
-        if self.new_user_namespace {
-            // The kernel makes no user namespace in a chroot.
-            return self.enter_and_unshare();
-        }
-        let pid = if self.is_pid1() { 1 } else { id() };
-        let (outside, needed) = match find_outside(pid) {
-            Err(error) if error.errno() == Some(Errno::EPERM.number()) => {
-                // Our user namespace does not own the mount namespace, so setns(2) works only in a
-                // new one.
-                self.enter_and_unshare()?;
-                let here = fs::openat(BorrowedFd::CWD, c".", fs::O_PATH | fs::O_DIRECTORY, 0);
-                let here = here.map_err(prepare)?;
-                let found = find_outside(pid)?;
-                fs::fchdir(here.borrow()).map_err(prepare)?;
-                found
-            }
-            found => {
-                let found = found?;
-                self.enter_and_unshare()?;
-                found
-            }
-        };
-        self.outside = outside;
-        self.needed = Some(needed);
-        Ok(())
-    }
-
-    /// `unshare(2)` moves the current directory into the new mount namespace, but no descriptor.
-    fn enter_and_unshare(&self) -> Result<(), Error<'a>> {
-        let (plan, chroot) = (self.plan, self.plan.chroot);
-        fs::fchdir(plan.new_root.borrow())
-            .map_err(|errno| Error::new(Step::OpenRoot, chroot.new_root.bytes(), errno))?;
-        unshare(CLONE_NEWNS).map_err(|errno| Error::new(Step::Namespaces, b"", errno))
-    }
-
     /// Becomes user 0 where there is a new user namespace, and lets nobody inside look at us.
     fn leave_caller(&mut self) -> Result<(), Error<'a>> {
+        let chroot = self.plan.chroot;
         if self.owner == Owner::Program {
             // Open 0, 1 and 2 first, so that ours cannot land there.
             fs::open_standard_descriptors().map_err(prepare)?;
@@ -155,10 +117,13 @@ impl<'a> Inside<'a> {
         if self.new_user_namespace {
             // The maps of a process that is not dumpable are root's to write.
             set_dumpable(1).map_err(prepare)?;
-            let map = self.plan.chroot.map_users;
+            let map = chroot.map_users;
             map.map(self.caller, self.supervisor.borrow())?;
         }
-        set_dumpable(0).map_err(prepare)?;
+        let inherits_it = self.owner == Owner::Supervisor && chroot.map_users != MapUsers::Auto;
+        if self.new_user_namespace || !inherits_it {
+            set_dumpable(0).map_err(prepare)?;
+        }
         match self.owner {
             // SAFETY: this process is a copy of the program, and uses nothing of it but the plan.
             Owner::Program => unsafe { wipe_words_of_copy() },
@@ -175,10 +140,12 @@ impl<'a> Inside<'a> {
             // The closure has the caller's descriptors.
             self.mounts.close();
             self.needed = None;
+            self.alone = None;
             return Ok(());
         }
         self.mounts.abandon();
         forget(self.needed.take());
+        forget(self.alone.take());
         let is_needed = self.outside == Outside::Chroot || !self.mounts.points.stubs.is_empty();
         if !is_needed {
             forget(self.root.take());
@@ -233,18 +200,31 @@ impl<'a> Inside<'a> {
 
     /// Executes pid 1's part of the plan: mounts, enter.
     pub(crate) fn set_up(&mut self) -> Result<(), Error<'a>> {
-        let (plan, chroot) = (self.plan, self.plan.chroot);
-        let new_root = &chroot.new_root;
-        let protect = |errno| Error::new(Step::ReadOnlyRoot, new_root.bytes(), errno);
         if !self.new_user_namespace {
             // In a new one they are empty.
             clear_inheritable().map_err(prepare)?;
         }
+        match self.execute_plan() {
+            Err(_) if self.mounts.needs_copy => {
+                self.go_back()?;
+                self.execute_plan()
+            }
+            done => done,
+        }
+    }
+
+    fn execute_plan(&mut self) -> Result<(), Error<'a>> {
+        let (plan, chroot) = (self.plan, self.plan.chroot);
+        let new_root = &chroot.new_root;
+        let protect = |errno| Error::new(Step::ReadOnlyRoot, new_root.bytes(), errno);
         for action in &plan.actions {
             match action {
                 Action::LoopbackUp => bring_loopback_up()?,
+                // What is taken from the host is made a slave one by one.
+                Action::Propagation if self.mounts.host == Host::Here => {}
                 Action::Propagation => make_slave(self.outside)?,
                 Action::NewRoot if chroot.overlay.is_some() => {}
+                Action::NewRoot if self.mounts.host == Host::Here => self.enter_alone()?,
                 Action::NewRoot => {
                     let root = attach_new_root();
                     self.set_root(
@@ -290,9 +270,12 @@ impl<'a> Inside<'a> {
                     fs::fchdir(self.root()?)
                         .map_err(|errno| Error::new(Step::PivotRoot, b"", errno))?;
                     self.close_others()?;
-                    enter(self.root.get().map(OwnedFd::borrow), self.outside)?;
-                    self.entered = true;
+                    if !self.entered {
+                        enter(self.root.get().map(OwnedFd::borrow), self.outside)?;
+                        self.entered = true;
+                    }
                 }
+                Action::DetachOldRoot if self.mounts.host == Host::Left => {}
                 Action::DetachOldRoot => {
                     detach_old_root(self.outside, chroot.overlay.is_some())?;
                 }
@@ -323,7 +306,7 @@ impl<'a> Inside<'a> {
         Ok(())
     }
 
-    fn set_root(&mut self, root: OwnedFd) {
+    pub(super) fn set_root(&mut self, root: OwnedFd) {
         let _ = self.root.set(root);
     }
 
@@ -378,7 +361,7 @@ impl<'a> Inside<'a> {
 
     /// Removes the stubs, whether or not the supervisor still lives. It does the same when this
     /// process is killed first.
-    fn clean_up(&mut self) {
+    pub(super) fn clean_up(&mut self) {
         let Some(root) = self.root.get() else { return };
         let stubs = &self.mounts.points.stubs;
         if stubs.is_empty() || self.plan.chroot.overlay.is_some() {

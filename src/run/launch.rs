@@ -61,6 +61,7 @@ impl<'a> Inside<'a> {
             new_user_namespace: false,
             outside: Outside::NamespaceRoot,
             needed: None,
+            alone: None,
             standard: Standard::new(),
             supervisor,
             signals,

@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod child;
 mod command;
+mod enter;
 pub(crate) mod inside;
 pub(crate) mod launch;
 pub(crate) mod spawn;
@@ -21,6 +22,7 @@ use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
 use crate::sys::{fs, net};
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::{Callers, Pty};
+use crate::user::id_map::MapUsers;
 
 impl Chroot {
     /// Runs the command and waits for it, for a program whose purpose that is, as `rootlet run`
@@ -109,10 +111,17 @@ impl Chroot {
         inside.jobs = jobs;
         inside.pty = pty;
         inside.callers = callers;
+        // Nothing that sees us inside may trace us, nor the child, which inherits it. Who maps a range
+        // of ids has to look at the child first.
+        let maps_range = self.map_users == MapUsers::Auto;
+        if !maps_range {
+            set_dumpable(0).map_err(prepare)?;
+        }
         // SAFETY: this process has one thread, or only this one uses what `inside` holds.
         let launched = unsafe { inside.launch(to_inside.borrow()) }?;
-        // Nothing that sees us inside may trace us. The child needed its own maps first.
-        let _ = set_dumpable(0);
+        if maps_range {
+            set_dumpable(0).map_err(prepare)?;
+        }
         let (signals, supervisors_end, pty) = inside.leave_to_the_child();
 
         let ending = Supervisor {

@@ -24,6 +24,19 @@ pub fn open_tree(dir: BorrowedFd, path: &CStr, recursive: bool) -> Result<OwnedF
     check(fd).map(OwnedFd::new)
 }
 
+/// `open_tree(2)` with `OPEN_TREE_NAMESPACE`, Linux 7.0: a new mount namespace (`setns(2)` enters it)
+/// that holds a copy of the mounts at `directory` alone, as its root. Mount namespaces that are pinned
+/// there are left out.
+pub fn open_tree_namespace(directory: BorrowedFd) -> Result<OwnedFd, Errno> {
+    // include/uapi/linux/mount.h
+    const OPEN_TREE_NAMESPACE: u32 = 2;
+    let flags = OPEN_TREE_NAMESPACE | raw::O_CLOEXEC | raw::AT_RECURSIVE | raw::AT_EMPTY_PATH;
+    let path = c"".as_ptr() as usize;
+    // SAFETY: the path is a C string that outlives the call.
+    let fd = unsafe { sc::syscall3(nr::OPEN_TREE, directory.raw(), path, flags as usize) };
+    check(fd).map(OwnedFd::new)
+}
+
 fn tree_flags(path: &CStr, recursive: bool) -> usize {
     let mut flags = raw::OPEN_TREE_CLONE | raw::O_CLOEXEC;
     if recursive {
@@ -95,7 +108,7 @@ fn attributes(flags: u32) -> u64 {
 }
 
 /// What [`mount_setattr`] changes of a mount.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Attributes {
     /// `MS_*` flags to set.
     pub set: u32,

@@ -1,0 +1,46 @@
+//! NEWROOT's mounts in a mount namespace that holds nothing else (Linux 7.0).
+//!
+//! Neither the host's mount table nor a `pivot_root(2)` costs anything then, and there is no old root
+//! to detach.
+
+use crate::error::{Error, Step};
+use crate::mount::pivot::make_all_slaves;
+use crate::sys::mount::open_tree_namespace;
+use crate::sys::process::{CLONE_NEWNS, setns};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+
+/// The new namespace, and the way back to the host's.
+pub(crate) struct Alone {
+    namespace: OwnedFd,
+    host: OwnedFd,
+    host_root: OwnedFd,
+}
+
+impl Alone {
+    /// `None` where the kernel is older, a filter refuses the call, or there is no `/proc`.
+    pub(crate) fn of(new_root: BorrowedFd) -> Option<Alone> {
+        let open = |path, flags| fs::openat(BorrowedFd::CWD, path, flags, 0).ok();
+        Some(Alone {
+            namespace: open_tree_namespace(new_root).ok()?,
+            host: open(c"/proc/self/ns/mnt", fs::O_RDONLY)?,
+            host_root: open(c"/", fs::O_PATH | fs::O_DIRECTORY)?,
+        })
+    }
+
+    /// Makes it our mount namespace, and gives its root. Its mounts are peers of the host's until
+    /// they are slaves: what is mounted here would appear there.
+    pub(crate) fn enter(&self) -> Result<OwnedFd, Error<'static>> {
+        setns(self.namespace.borrow(), CLONE_NEWNS)
+            .map_err(|errno| Error::new(Step::Namespaces, b"", errno))?;
+        make_all_slaves()?;
+        fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0)
+            .map_err(|errno| Error::new(Step::PivotRoot, b"", errno))
+    }
+
+    /// Makes the host's our mount namespace again, and the caller's root ours.
+    pub(crate) fn leave(&self) -> Result<(), Errno> {
+        setns(self.host.borrow(), CLONE_NEWNS)?;
+        fs::fchdir(self.host_root.borrow())?;
+        fs::chroot(c".")
+    }
+}

@@ -1,0 +1,100 @@
+//! The way to NEWROOT's mounts.
+//!
+//! From Linux 7.0 the kernel makes a mount namespace of them alone. Before that, and where that does
+//! not do, the caller's is copied whole; the old root is detached from it later.
+
+use crate::error::{Error, Step};
+use crate::mount::alone::Alone;
+use crate::mount::attach::Host;
+use crate::mount::pivot::find_outside;
+use crate::process::cwd::{WorkingDirectory, keep_current_directory};
+use crate::process::namespace::in_user_namespace;
+use crate::run::inside::Inside;
+use crate::run::launch::prepare;
+use crate::sys::process::{CLONE_NEWNS, id, unshare};
+use crate::sys::{BorrowedFd, Errno, fs};
+use crate::text::path::PathBuffer;
+
+impl<'a> Inside<'a> {
+    /// Goes to NEWROOT by its descriptor, then into a mount namespace of our own. Gives the caller's
+    /// directory where it is to be kept.
+    pub(crate) fn enter_new_root(&mut self, kept: &mut PathBuffer) -> Result<(), Error<'a>> {
+        if self.plan.chroot.directory == WorkingDirectory::Kept {
+            keep_current_directory(self.plan.new_root.borrow(), kept)?;
+        }
+        if self.new_user_namespace {
+            // The kernel makes no user namespace in a chroot.
+            return self.enter_and_unshare();
+        }
+        if !self.plan.needs_host_to_the_end() {
+            let alone = Alone::of(self.plan.new_root.borrow());
+            // The kernel refuses a new proc or sysfs of a user namespace where none is shown yet.
+            self.alone = alone.filter(|_| !in_user_namespace());
+        }
+        if self.alone.is_some() {
+            self.mounts.host = Host::Here;
+            return Ok(());
+        }
+        self.enter_copy()
+    }
+
+    /// Copies the caller's mount namespace, with NEWROOT as the current directory.
+    fn enter_copy(&mut self) -> Result<(), Error<'a>> {
+        let pid = if self.is_pid1() { 1 } else { id() };
+        let (outside, needed) = match find_outside(pid) {
+            Err(error) if error.errno() == Some(Errno::EPERM.number()) => {
+                // Our user namespace does not own the mount namespace, so setns(2) works only in a
+                // new one.
+                self.enter_and_unshare()?;
+                let here = fs::openat(BorrowedFd::CWD, c".", fs::O_PATH | fs::O_DIRECTORY, 0);
+                let here = here.map_err(prepare)?;
+                let found = find_outside(pid)?;
+                fs::fchdir(here.borrow()).map_err(prepare)?;
+                found
+            }
+            found => {
+                let found = found?;
+                self.enter_and_unshare()?;
+                found
+            }
+        };
+        self.outside = outside;
+        self.needed = Some(needed);
+        Ok(())
+    }
+
+    /// `unshare(2)` moves the current directory into the new mount namespace, but no descriptor.
+    fn enter_and_unshare(&self) -> Result<(), Error<'a>> {
+        let (plan, chroot) = (self.plan, self.plan.chroot);
+        fs::fchdir(plan.new_root.borrow())
+            .map_err(|errno| Error::new(Step::OpenRoot, chroot.new_root.bytes(), errno))?;
+        unshare(CLONE_NEWNS).map_err(|errno| Error::new(Step::Namespaces, b"", errno))
+    }
+
+    /// Enters NEWROOT's own mount namespace, once all that is wanted of the host has been taken.
+    pub(super) fn enter_alone(&mut self) -> Result<(), Error<'a>> {
+        let alone = self.alone.as_ref().ok_or_else(|| prepare(Errno::EBADF))?;
+        match alone.enter() {
+            Ok(root) => self.set_root(root),
+            Err(error) => {
+                self.mounts.needs_copy = true;
+                return Err(error);
+            }
+        }
+        self.mounts.host = Host::Left;
+        self.entered = true;
+        Ok(())
+    }
+
+    /// Leaves NEWROOT's own mount namespace as if it had never been, for a copy of the host's.
+    pub(super) fn go_back(&mut self) -> Result<(), Error<'a>> {
+        self.clean_up();
+        self.mounts.start_over();
+        self.root.take();
+        if let (Some(alone), true) = (self.alone.take(), self.entered) {
+            alone.leave().map_err(prepare)?;
+        }
+        self.entered = false;
+        self.enter_copy()
+    }
+}

@@ -1,0 +1,312 @@
+//! NEWROOT in a mount namespace that holds nothing else, as Linux 7.0 makes one. What a run promises
+//! is the same in every kernel, so all but what the calls show is tested in each.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::path::Path;
+
+use common::hostile::outer_namespace;
+use common::{Root, User, can_be_root, end, rootlet_path, succeed, users};
+
+/// Does this kernel make such a namespace?
+fn has_it() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    release.split('.').next().unwrap().parse::<u32>().unwrap() >= 7
+}
+
+/// The result of `rootlet run WORDS` in a mount namespace of its own, where `script` has been run
+/// before with the directories of both roots as `$root` and `$host`. Nothing of it stays.
+fn run_after(script: &str, root: &Root, host: &Root, words: &str, after: &str) -> common::Ended {
+    let rootlet = rootlet_path().display();
+    let (root, host) = (root.name(), host.name());
+    end(&mut outer_namespace(&format!(
+        "root={root} host={host}; {{ {script}; }} || exit 99; {rootlet} run {words}; status=$?; {after}; exit $status"
+    )))
+}
+
+const PIN: &str = "mount --bind $host $host && mount --make-private $host && touch $host/pin &&
+    for try in {1..99}; do unshare --mount=$host/pin true 2>/dev/null && break; done && mkdir -p $host/below && mount -t tmpfs below $host/below &&
+    touch $host/below/file";
+
+/// `unshare --mount=FILE`, and snapd with it, pin mount namespaces in files. A copy of such a mount
+/// cannot be attached in a namespace that is newer (ELOOP). Which is, the kernel tells by numbers that
+/// each processor gives out by itself: so it is tried again where the kernel takes ours for the newer.
+#[test]
+fn a_source_in_which_a_mount_namespace_is_pinned_is_bound_without_that() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, host) = (Root::busybox(User::Root), Root::empty(User::Root));
+    let before = root.tree();
+    for options in [
+        "",
+        "--read-only-root",
+        "--overlay",
+        "--mask-proc",
+        "--dev minimal",
+    ] {
+        for bind in ["-R $host:/in", "-R $host:/in:ro -B $host:/other"] {
+            let words = format!(
+                "{options} {bind} $root sh -c 'ls /in/below; test -s /in/pin; echo $?; cat /proc/self/comm'"
+            );
+            if options == "--read-only-root" {
+                root.directory("in");
+                root.directory("other");
+            }
+            let ended = run_after(PIN, &root, &host, &words, ":");
+            assert_eq!(ended.stdout, "file\n1\ncat\n", "{words}: {ended:?}");
+            assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{words}");
+            if options == "--read-only-root" {
+                std::fs::remove_dir(root.path().join("in")).unwrap();
+                std::fs::remove_dir(root.path().join("other")).unwrap();
+            }
+            assert_eq!(root.tree(), before, "{words}");
+        }
+    }
+}
+
+#[test]
+fn a_root_in_which_a_mount_namespace_is_pinned_is_a_root_like_others() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, host) = (Root::busybox(User::Root), Root::busybox(User::Root));
+    let words = "$host sh -c 'ls /below; test -s /pin; echo $?'";
+    let ended = run_after(PIN, &root, &host, words, ":");
+    assert_eq!(
+        (ended.status, ended.stdout.as_str()),
+        (0, "file\n1\n"),
+        "{ended:?}"
+    );
+}
+
+/// Also what is left out because a source cannot be attached must not be left out for good.
+#[test]
+fn an_optional_bind_in_which_a_mount_namespace_is_pinned_is_not_left_out() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, host) = (Root::busybox(User::Root), Root::empty(User::Root));
+    // The host's /dev is a default, which is left out where it cannot be had.
+    let pin = format!(
+        "host=/dev; {}",
+        "mount -t tmpfs dev $host && mknod $host/null c 1 3 &&
+        mount --make-private $host && mkdir $host/pts $host/shm && touch $host/pin &&
+        for try in {1..99}; do unshare --mount=$host/pin true 2>/dev/null && break; done"
+    );
+    let words = "$root sh -c 'ls /dev'";
+    let ended = run_after(&pin, &root, &host, words, ":");
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    assert_eq!(ended.stdout, "null\npin\npts\nshm\n");
+}
+
+/// What is taken from the host is a peer of it until it is made a slave.
+#[test]
+fn what_is_mounted_inside_appears_nowhere_outside() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, host) = (Root::busybox(User::Root), Root::empty(User::Root));
+    let prepare = "mount -t tmpfs one $host && mkdir $host/a $host/b && touch $host/f &&
+        mount -t tmpfs two $host/b && mkdir $host/b/c && mount --make-rshared / &&
+        mount --bind $root $root && mkdir -p $root/own && mount -t tmpfs own $root/own";
+    for options in [
+        "",
+        "--overlay",
+        "--dev minimal",
+        "--mask-proc",
+        "--read-only-root",
+    ] {
+        if options == "--read-only-root" {
+            for name in ["r", "in", "own"] {
+                root.directory(name);
+            }
+            root.file("file", "");
+        }
+        // In binds, in what is mounted below them, on a file, on nodes of /dev, and in NEWROOT.
+        let inside = "for place in /r/a /r/b/c /in/a /file /r/f /dev/null /dev/shm /own /bin; do
+            test -d $place && mount -t tmpfs inner $place || mount --bind /bin/busybox $place || echo no $place
+        done; grep -c ' inner \\|busybox' /proc/self/mountinfo";
+        let words = format!(
+            "{options} -R $host:/r -B $host:/in -B $host/f:/file $root sh -c {}",
+            shell_word(inside)
+        );
+        let after = "grep 'inner\\|busybox' /proc/self/mountinfo";
+        let ended = run_after(prepare, &root, &host, &words, after);
+        assert_eq!(
+            (ended.status, ended.stdout.as_str()),
+            (0, "9\n"),
+            "{words}: {ended:?}"
+        );
+        let outer =
+            end(common::command(User::Root, "grep").args([" inner ", "/proc/self/mountinfo"]));
+        assert_eq!(outer.stdout, "");
+    }
+}
+
+fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The other direction is open: what the host mounts later is seen.
+#[test]
+fn what_the_host_mounts_below_a_source_later_appears_inside() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, host) = (Root::busybox(User::Root), Root::empty(User::Root));
+    root.directory("later");
+    // `timeout` ends both where one of them has failed.
+    let prepare = "mount -t tmpfs one $host && mkdir $host/a && mount --make-rshared / &&
+        mount --bind $root $root && { timeout 100 bash -c 'until [ -e $1/go ]; do sleep 0.01; done
+            mount -t tmpfs late $1/a; touch $1/a/late; mount -t tmpfs late $2/later
+            touch $2/later/root $1/gone' later $host $root & }";
+    let words = "-R $host:/r $root timeout 100 \
+        sh -c 'touch /r/go; until [ -e /r/gone ]; do sleep 0.01; done; ls /r/a /later'";
+    let ended = run_after(prepare, &root, &host, words, "wait");
+    assert_eq!(ended.stdout, "/later:\nroot\n\n/r/a:\nlate\n", "{ended:?}");
+}
+
+/// Which calls a run makes, where the kernel has the new one and where it does not.
+#[test]
+fn a_run_copies_no_mount_table_where_the_kernel_can_do_without() {
+    let strace = |user: User, root: &Root, words: &[&str]| {
+        let log = Root::empty(user);
+        let mut traced = common::command(user, "strace");
+        traced.args([
+            "-fqq",
+            "-e",
+            "trace=unshare,setns,pivot_root,open_tree",
+            "-o",
+        ]);
+        traced.arg(log.path().join("log"));
+        traced
+            .arg(rootlet_path())
+            .arg("run")
+            .args(words)
+            .arg(root.path())
+            .arg("true");
+        let ended = end(&mut traced);
+        assert_eq!(ended.status, 0, "{ended:?}");
+        std::fs::read_to_string(log.path().join("log")).unwrap()
+    };
+    for user in users() {
+        let root = Root::busybox(user);
+        for (words, may_do_without) in [
+            (&[][..], true),
+            (&["--pty"], true),
+            (&["--read-only-root"], true),
+            (&["--share", "pid,ipc,uts"], true),
+            (&["--unshare", "net"], true),
+            (&["--overlay"], false),
+            (&["--mask-proc"], false),
+            (&["--dev", "minimal"], false),
+            (&["--unshare", "user"], false),
+        ] {
+            if words == ["--read-only-root"] {
+                for name in ["dev", "proc", "sys"] {
+                    root.directory(name);
+                }
+            }
+            let log = strace(user, &root, words);
+            let copies = log.contains("unshare(CLONE_NEWNS)") && log.contains("pivot_root(");
+            let does_without = has_it() && user == User::Root && may_do_without;
+            assert_eq!(copies, !does_without, "{user:?} {words:?}: {log}");
+        }
+    }
+}
+
+/// Where the way in is refused half-way, the old one is taken.
+#[test]
+fn a_filter_that_lets_no_namespace_be_entered_is_no_obstacle() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let host = Root::empty(User::Root);
+    host.file("file", "bound\n");
+    let bind = format!("{}:/in", host.name());
+    for calls in [
+        "open_tree:error=EPERM:when=1",
+        "open_tree:error=EINVAL:when=1",
+        "open_tree:error=ELOOP:when=1",
+        "open_tree:error=ENOSYS:when=2+",
+        "setns:error=EPERM:when=1",
+        "setns:error=EINVAL:when=1",
+        "mount_setattr:error=ENOSYS",
+        "move_mount:error=ENOSYS",
+        "move_mount:error=ENOSYS:when=2+",
+        "move_mount:error=ELOOP:when=2",
+    ] {
+        // Before Linux 7.0 the first setns is for something else.
+        if calls.starts_with("setns") && !has_it() {
+            continue;
+        }
+        // The second is that of a bind, and before Linux 7.0 would not fail like this.
+        if calls.contains("move_mount:error=ELOOP") && !has_it() {
+            continue;
+        }
+        let mut traced = common::command(User::Root, "strace");
+        traced.args(["-fqq", "-o", "/dev/null", "-e", &format!("inject={calls}")]);
+        traced
+            .arg(rootlet_path())
+            .args(["run", "-B", &bind, "-R", &format!("{}:/r", host.name())]);
+        traced.arg(root.path()).args([
+            "sh",
+            "-c",
+            "cat /in/file /r/file; echo $$; ls /dev/null; exit 7",
+        ]);
+        let ended = end(&mut traced);
+        assert_eq!(
+            (ended.status, ended.stderr.as_str()),
+            (7, ""),
+            "{calls}: {ended:?}"
+        );
+        assert_eq!(ended.stdout, "bound\nbound\n2\n/dev/null\n", "{calls}");
+        assert_eq!(root.tree(), Root::busybox(User::Root).tree(), "{calls}");
+    }
+}
+
+/// A caller in a chroot has a root of its own, and keeps it where the first way does not do.
+#[test]
+fn it_works_in_a_chroot_with_a_pinned_mount_namespace() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, host) = (Root::busybox(User::Root), Root::busybox(User::Root));
+    std::fs::copy(rootlet_path(), host.path().join("bin/rootlet")).unwrap();
+    let script = format!(
+        "host={host} root={root}; {PIN}; cp -r $root $host/below/root; mkdir -p $host/proc $host/dev; \
+         mount -t proc proc $host/proc; mount --bind /dev $host/dev; \
+         exec chroot $host /bin/rootlet run -R /:/in /below/root sh -c 'ls /in/below; test -s /in/pin; echo $?; ls /..'",
+        host = host.name(),
+        root = root.name()
+    );
+    let ended = end(&mut outer_namespace(&script));
+    assert!(
+        ended.stdout.starts_with("file\nroot\n1\nbin\n"),
+        "{ended:?}"
+    );
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+}
+
+/// Root of a user namespace, as in a container: new proc and sysfs there need one that is shown.
+#[test]
+fn root_of_a_user_namespace_has_a_proc_of_its_own_run() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let mut outer = common::command(User::Root, "unshare");
+    outer
+        .args(["-Urmpf", "--mount-proc"])
+        .arg(rootlet_path())
+        .args(["run"])
+        .arg(root.path());
+    outer.args(["sh", "-c", "echo $$; ls -d /proc/[0-9]*"]);
+    let stdout = succeed(&mut outer);
+    assert!(stdout.starts_with("2\n/proc/1\n/proc/2\n"), "{stdout}");
+    assert!(Path::new(root.name()).exists());
+}
