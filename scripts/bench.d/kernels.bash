@@ -28,7 +28,7 @@ bench_kernels() {
     title "rootlet run in other kernels, a million instructions, medians of $rounds"
     printf '%-28s %8s %10s %10s %10s\n' '' mounts rootlet floor 'x floor'
     for kernel in "${kernels[@]}"; do
-        for mounts in 0 1000; do
+        for mounts in 0 10 100 1000 5000; do
             # shellcheck disable=SC2046 # no words where there are no more mounts
             if ! count_in "$kernel" "$rounds" \
                 $([ $mounts = 0 ] || echo "/many-mounts $mounts /many") >"$scratch/counted"; then

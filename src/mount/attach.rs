@@ -10,7 +10,7 @@ use crate::mount::find::{Missing, Wanted};
 use crate::mount::mask::mask;
 use crate::mount::point::Points;
 use crate::mount::remount::attributes;
-use crate::mount::resolve::{CName, Walk, open_landing};
+use crate::mount::resolve::{CName, open_landing};
 use crate::mount::{Planned, Source, copy, devices, file_system};
 use crate::sys::mount::MS_SLAVE;
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
@@ -57,7 +57,6 @@ pub(crate) enum Host {
 pub(crate) struct Mounts {
     pub(super) states: Vec<State>,
     pub(crate) points: Points,
-    pub(super) walk: Walk,
     pub(super) root: Root,
     pub(crate) host: Host,
     /// Something failed that would not in a copy of the host's mount namespace.
@@ -77,7 +76,6 @@ impl Mounts {
             states,
             // And for the proc and the sysfs that NEWROOT has itself.
             points: Points::with_room_for(mounts + OWN.len()),
-            walk: Walk::new(),
             root,
             host: Host::Copied,
             needs_copy: false,
@@ -375,7 +373,6 @@ impl Mounts {
     /// Forgets all descriptors but those of the stubs: they are another process's, or have been
     /// closed by number.
     pub(crate) fn abandon(&mut self) {
-        self.walk.abandon();
         self.points.abandon();
         for state in self.states.drain(..) {
             match state {

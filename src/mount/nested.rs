@@ -4,7 +4,7 @@ use crate::error::Step;
 use crate::mount::attach::{Mounts, Root, State, shows_directory};
 use crate::mount::bind::Bind;
 use crate::mount::find::make_plain;
-use crate::mount::resolve::{Bound, Next, openat2};
+use crate::mount::resolve::{Next, openat2};
 use crate::mount::{Planned, Source};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
@@ -38,21 +38,20 @@ impl Mounts {
             Source::FileSystem(kind) => matches!(kind.bytes(), b"tmpfs" | b"ramfs"),
             _ => false,
         };
-        self.walk
-            .begin(rest.to_bytes(), Bound::Beneath)
-            .map_err(open)?;
+        self.points.begin_walk(index).map_err(open)?;
         loop {
-            match self.walk.next(top.borrow()).map_err(open)? {
-                Next::End => return Ok(self.walk.take()),
+            match self.points.walk.next(top.borrow()).map_err(open)? {
+                Next::End => return Ok(self.points.walk.take()),
                 Next::Entered(_) | Next::Redirected => {}
                 Next::Missing if self.may_make(top.borrow(), is_memory).map_err(open)? => {
-                    let is_directory = match self.walk.is_last() {
+                    let is_directory = match self.points.walk.is_last() {
                         true => shows_directory(&mounts[index], bind).map_err(open)?,
                         false => true,
                     };
-                    let (here, name) = (self.walk.here(top.borrow()), self.walk.name());
+                    let (here, name) =
+                        (self.points.walk.here(top.borrow()), self.points.walk.name());
                     let made = make_plain(here, name, is_directory);
-                    made.and_then(|made| self.walk.enter_made(made))
+                    made.and_then(|made| self.points.walk.enter_made(made))
                         .map_err(|errno| (Step::MakeMountPoint, errno))?;
                 }
                 Next::Missing => return Err((Step::MakeOutside, Errno::EXDEV)),
@@ -66,7 +65,7 @@ impl Mounts {
         if self.root == Root::Initial {
             return Ok(true);
         }
-        let here = fs::stat(self.walk.here(top))?;
+        let here = fs::stat(self.points.walk.here(top))?;
         Ok(is_memory && here.mount_id == fs::stat(top)?.mount_id)
     }
 }

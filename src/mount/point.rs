@@ -13,7 +13,7 @@ use core::ops::Range;
 
 use crate::mount::find::has_dot_dot;
 use crate::mount::mark::Marks;
-use crate::mount::resolve::{Walk, split_first};
+use crate::mount::resolve::{Bound, Walk, split_first};
 use crate::mount::stub::Stubs;
 use crate::sys::{BorrowedFd, Errno, OwnedFd};
 
@@ -84,6 +84,13 @@ impl Points {
         let start = self.get(mount).map_or(0, |point| point.rest.start);
         let rest = self.paths.get(start..).unwrap_or_default();
         CStr::from_bytes_until_nul(rest).unwrap_or_default()
+    }
+
+    /// Begins the walk from its parent's top to where a mount goes.
+    pub(super) fn begin_walk(&mut self, mount: usize) -> Result<(), Errno> {
+        let rest = self.get(mount).map_or(0..0, |point| point.rest.clone());
+        let rest = self.paths.get(rest).unwrap_or_default();
+        self.walk.begin(rest, Bound::Beneath)
     }
 
     /// The descriptor of a mount point in NEWROOT itself.

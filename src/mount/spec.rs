@@ -9,7 +9,7 @@ use crate::sys::mount::{
     MS_NOEXEC, MS_NOSUID, MS_NOSYMFOLLOW, MS_RDONLY, MS_RELATIME, MS_SILENT, MS_STRICTATIME,
     MS_SYNCHRONOUS,
 };
-use crate::sys::{line, split};
+use crate::sys::split;
 
 /// File systems that can stand as SRC, where they go when DEST is left out, and the flags that
 /// they always get because a user namespace may not have them without.
@@ -180,18 +180,20 @@ fn effect(option: &[u8]) -> Option<Effect> {
     if option.is_empty() || option.starts_with(b"x-") || option.starts_with(b"X-") {
         return Some(Effect { set: 0, clear: 0 });
     }
-    FLAGS.iter().enumerate().find_map(|(index, flags)| {
-        let (sets, clears) = line(WORDS, index, b' ');
-        if sets.as_bytes() == option {
-            return Some(Effect {
+    let mut lines = split(WORDS.as_bytes(), b'\n').zip(FLAGS);
+    lines.find_map(|(words, flags)| {
+        let mut words = split(words, b' ').map(|word| word == option);
+        match (words.next(), words.next()) {
+            (Some(true), _) => Some(Effect {
                 set: *flags,
                 clear: 0,
-            });
+            }),
+            (_, Some(true)) => Some(Effect {
+                set: 0,
+                clear: *flags,
+            }),
+            _ => None,
         }
-        (clears.as_bytes() == option).then_some(Effect {
-            set: 0,
-            clear: *flags,
-        })
     })
 }
 

@@ -13,6 +13,11 @@ pub(crate) struct Bump {
     next: Cell<usize>,
     /// The piece that is being used.
     piece: Cell<Piece>,
+    /// Memory is used again, and may hold anything.
+    was_given_back: Cell<bool>,
+    /// Enough for most runs: pages that are not touched cost nothing, and no call is needed for them.
+    /// The first page is that of the fields above.
+    first: UnsafeCell<[u8; 256 * 1024]>,
 }
 
 /// A mapping, which begins with the piece that was used before it.
@@ -29,16 +34,9 @@ unsafe impl Sync for Bump {}
 pub(crate) static ALLOCATOR: Bump = Bump {
     next: Cell::new(0),
     piece: Cell::new(Piece { start: 0, end: 0 }),
+    was_given_back: Cell::new(false),
+    first: UnsafeCell::new([0; 256 * 1024]),
 };
-
-/// Enough for most runs: pages that are not touched cost nothing, and no call is needed for them.
-#[repr(align(64))]
-struct First(UnsafeCell<[u8; 256 * 1024]>);
-
-// SAFETY: the binary has one thread.
-unsafe impl Sync for First {}
-
-static FIRST: First = First(UnsafeCell::new([0; 256 * 1024]));
 
 /// How much is asked of the kernel at once; pages that are not touched cost nothing.
 const CHUNK: usize = 256 * 1024;
@@ -48,8 +46,8 @@ unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let aligned = |address: usize| address.next_multiple_of(layout.align());
         if self.next.get() == 0 {
-            let start = FIRST.0.get() as usize;
-            let end = start + size_of::<First>();
+            let start = self.first.get() as usize;
+            let end = start + size_of_val(&self.first);
             self.piece.set(Piece { start, end });
             self.next.set(start);
         }
@@ -77,6 +75,35 @@ unsafe impl GlobalAlloc for Bump {
     }
 
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        let block = unsafe { self.alloc(layout) };
+        if self.was_given_back.get() {
+            // SAFETY: the block is new and as large as that.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        // Else it is as the kernel gave it: zeros, in pages that nobody has touched.
+        block
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if size <= layout.size() {
+            return block;
+        }
+        let end = block as usize + layout.size();
+        if end == self.next.get() && block as usize + size <= self.piece.get().end {
+            // The last block grows where it is.
+            self.next.set(block as usize + size);
+            return block;
+        }
+        // SAFETY: the caller's promise; the new block overlaps no other.
+        unsafe {
+            let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+            new.copy_from_nonoverlapping(block, layout.size());
+            new
+        }
+    }
 }
 
 impl Marked for Bump {
@@ -96,5 +123,6 @@ impl Marked for Bump {
         }
         self.piece.set(piece);
         self.next.set(mark);
+        self.was_given_back.set(true);
     }
 }
