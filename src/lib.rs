@@ -5,8 +5,9 @@
 //! one mount, [`Error`] what could not be done, [`ExitStatus`] how the command ended.
 //!
 //! The library needs no std and no libc; it allocates with the program's allocator. A new root is
-//! entered with `pivot_root(2)`, the old one is detached, and every mount point is looked up by
-//! file descriptor inside the new root, so that no symbolic link leads out of it.
+//! entered with `pivot_root(2)`, and the old one is detached; from Linux 7.0 root enters a mount
+//! namespace that never had an old one. Every mount point is looked up by file descriptor inside the
+//! new root, so that no symbolic link leads out of it.
 //!
 //! # Examples
 //!
@@ -117,6 +118,7 @@
 //! | `mount_setattr(2)` | 5.12 | flags of binds | a remount of each mount, by `/proc/self/mountinfo` |
 //! | `mount(2)` | | file systems, propagation | |
 //! | `openat2(2)` with `RESOLVE_IN_ROOT` | 5.6 | mount points | a walk, name by name |
+//! | `open_tree(2)` with `OPEN_TREE_NAMESPACE`, `setns(2)` | 7.0 | root's mount namespace, with NEWROOT's mounts alone | a copy of the caller's, `pivot_root(2)`, `umount2(2)` |
 //! | `pivot_root(2)`, `umount2(2)` | | entering the root | |
 //! | `setns(2)` with a pidfd | 5.8 | leaving a chroot that the caller is in | `/proc/self/ns/mnt`, where `pidfd_open(2)` is missing |
 //! | `keyctl(2)` | | a command with fewer rights than the caller | no keys: nothing to leave |

@@ -310,3 +310,49 @@ fn root_of_a_user_namespace_has_a_proc_of_its_own_run() {
     assert!(stdout.starts_with("2\n/proc/1\n/proc/2\n"), "{stdout}");
     assert!(Path::new(root.name()).exists());
 }
+
+/// What stands in for missing calls reads /proc, and in NEWROOT alone that may be anything.
+#[test]
+fn a_false_proc_is_not_asked_what_is_open_or_mounted() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    for name in ["0", "1", "2"] {
+        root.file(&format!("proc/self/fd/{name}"), "");
+    }
+    root.file("proc/self/mountinfo", "");
+    root.directory("own");
+    let below = format!("{}/own", root.name());
+    let look = "exec 2>&-; for n in 3 4 5 6 7 8 9 10 11 12 13 14 15; do (: <&$n) && echo $n; done
+        touch /new /own/new && echo written; exit 7";
+    for (calls, options) in [
+        ("close_range", ""),
+        ("mount_setattr", "--read-only-root"),
+        (
+            "mount_setattr,close_range,move_mount,open_tree",
+            "--read-only-root",
+        ),
+        ("move_mount", "--resolv-conf copy"),
+    ] {
+        let script = format!(
+            "mount -t tmpfs own {below}; exec strace -fqq -o /dev/null -e inject={calls}:error=ENOSYS \
+             {} run --no-mounts {options} {} sh -c {}",
+            rootlet_path().display(),
+            root.name(),
+            shell_word(look)
+        );
+        let ended = end(&mut outer_namespace(&script));
+        assert_eq!(
+            (ended.status, ended.stderr.as_str()),
+            (7, ""),
+            "{calls}: {ended:?}"
+        );
+        let written = if options.contains("read-only") {
+            ""
+        } else {
+            "written\n"
+        };
+        assert_eq!(ended.stdout, written, "{calls} {options}");
+    }
+}

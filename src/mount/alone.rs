@@ -3,9 +3,7 @@
 //! Neither the host's mount table nor a `pivot_root(2)` costs anything then, and there is no old root
 //! to detach.
 
-use crate::error::{Error, Step};
-use crate::mount::pivot::make_all_slaves;
-use crate::sys::mount::open_tree_namespace;
+use crate::sys::mount::{Attributes, MS_SLAVE, mount_setattr, open_tree_namespace};
 use crate::sys::process::{CLONE_NEWNS, setns};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
@@ -27,14 +25,23 @@ impl Alone {
         })
     }
 
-    /// Makes it our mount namespace, and gives its root. Its mounts are peers of the host's until
-    /// they are slaves: what is mounted here would appear there.
-    pub(crate) fn enter(&self) -> Result<OwnedFd, Error<'static>> {
+    /// Makes it our mount namespace.
+    pub(crate) fn enter(&self) -> Result<(), Errno> {
         setns(self.namespace.borrow(), CLONE_NEWNS)
-            .map_err(|errno| Error::new(Step::Namespaces, b"", errno))?;
-        make_all_slaves()?;
-        fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0)
-            .map_err(|errno| Error::new(Step::PivotRoot, b"", errno))
+    }
+
+    /// Its root, once it was entered. The mounts are peers of the host's until they are slaves: what is
+    /// mounted here would appear there.
+    pub(crate) fn root(&self) -> Result<OwnedFd, Errno> {
+        let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0)?;
+        // Not by mount(2), so that it is known that there is this call: what stands in for it needs
+        // the host's /proc.
+        let slave = Attributes {
+            propagation: MS_SLAVE,
+            ..Attributes::default()
+        };
+        mount_setattr(root.borrow(), slave, true)?;
+        Ok(root)
     }
 
     /// Makes the host's our mount namespace again, and the caller's root ours.

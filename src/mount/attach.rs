@@ -264,7 +264,10 @@ impl Mounts {
             return Ok(());
         }
         let (source, target) = (planned.source().bytes(), planned.target().bytes());
-        let is_bind = bind.is_some();
+        let is_tree = !matches!(
+            planned.mount.source,
+            Source::FileSystem(_) | Source::Terminal(_)
+        );
         let attached = match self.point_inside(index, mounts, bind.as_ref()) {
             Ok(point) => {
                 verbose.say(Step::Mount, source, target);
@@ -272,7 +275,7 @@ impl Mounts {
                     self.points.set_place(index, point);
                 }
                 let attached = self.put(index, planned, bind, verbose);
-                if is_bind && self.host == Host::Left && attached.as_ref().is_err_and(needs_copy) {
+                if is_tree && self.host == Host::Left && attached.as_ref().is_err_and(needs_copy) {
                     self.needs_copy = true;
                     return attached.map(drop);
                 }
@@ -297,6 +300,7 @@ impl Mounts {
         let failed = |errno| Error::between(Step::Mount, source.bytes(), target, errno);
         let place = self.points.place(index);
         let place = place.ok_or_else(|| failed(Errno::ENOENT))?;
+        let has_host = self.host != Host::Left;
         let attached = match (bind, &mount.source) {
             (Some(bind), Source::Terminal(_)) => {
                 let path = Short::in_number(self.terminal);
@@ -304,13 +308,13 @@ impl Mounts {
                     .map(Some)
             }
             (Some(bind), _) => {
-                let path = (self.host != Host::Left).then_some(source.as_c_str());
+                let path = has_host.then_some(source.as_c_str());
                 bind.attach(path, mount.recursive, mount.flags, place)
                     .map(Some)
             }
             (None, Source::Copy(_)) => {
                 let contents = planned.contents.as_deref().unwrap_or_default();
-                copy::attach(contents, mount.flags, place).map(Some)
+                copy::attach(contents, mount.flags, place, has_host).map(Some)
             }
             (None, _) => {
                 let is_masked = self.masks && matches!(source.bytes(), b"proc" | b"sysfs");

@@ -31,12 +31,20 @@ impl Drop for Memory {
     }
 }
 
-/// Attaches a copy to a mount point.
-pub(crate) fn attach(contents: &[u8], flags: u32, point: BorrowedFd) -> Result<OwnedFd, Errno> {
+/// Attaches a copy to a mount point; the classic way only where the `/proc` is the host's.
+pub(crate) fn attach(
+    contents: &[u8],
+    flags: u32,
+    point: BorrowedFd,
+    has_hosts_proc: bool,
+) -> Result<OwnedFd, Errno> {
     let _memory = Memory::holding(contents)?;
     let taken = bind::take(BorrowedFd::CWD, COPY, false, attributes(flags));
     match taken.map_err(|(_, errno)| errno)? {
-        tree @ Bind::Tree { .. } => tree.attach(Some(COPY), false, flags, point),
+        tree @ Bind::Tree { .. } => {
+            tree.attach(has_hosts_proc.then_some(COPY), false, flags, point)
+        }
+        Bind::Classic { .. } if !has_hosts_proc => Err(Errno::ENOSYS),
         Bind::Classic { .. } => move_classic(COPY, (COPY, COPY), false, flags, point),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn make_slave(outside: Outside) -> Result<(), Error<'static>> {
 }
 
 /// Makes our root, and all that is mounted below it, slaves of what they are copies of.
-pub(crate) fn make_all_slaves() -> Result<(), Error<'static>> {
+fn make_all_slaves() -> Result<(), Error<'static>> {
     mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"")
         .map_err(|errno| Error::new(Step::Propagation, b"", errno))
 }

@@ -32,28 +32,35 @@ pub(crate) fn close_from<'a>(
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
     }
-    close_others(first, &|first| {
+    close_others(first, true, &|first| {
         let kept = kept.iter().chain(given).copied();
         kept.filter(|number| *number >= first).min()
     })
 }
 
 /// Closes every descriptor but the standard ones and those that are kept: `next` gives the smallest of
-/// them that is not below a number.
-pub(crate) fn close_all_but(next: &dyn Fn(u32) -> Option<u32>) -> Result<(), Error<'static>> {
-    close_others(3, next)
+/// them that is not below a number. What is open is asked of `/proc` only where that is the host's.
+pub(crate) fn close_all_but(
+    has_hosts_proc: bool,
+    next: &dyn Fn(u32) -> Option<u32>,
+) -> Result<(), Error<'static>> {
+    close_others(3, has_hosts_proc, next)
 }
 
 /// Whatever `close_range(2)` answers (EPERM from a seccomp profile that is older, EINVAL), they are
 /// closed one by one then, which is as strict.
-fn close_others(mut first: u32, next: &dyn Fn(u32) -> Option<u32>) -> Result<(), Error<'static>> {
+fn close_others(
+    mut first: u32,
+    has_hosts_proc: bool,
+    next: &dyn Fn(u32) -> Option<u32>,
+) -> Result<(), Error<'static>> {
     while first < NONE {
         let kept = next(first).unwrap_or(NONE).min(NONE);
         if first < kept {
             // SAFETY: of what this process owns, only what is kept is used from now on.
             let closed = unsafe { fs::close_range(first, kept - 1) };
             if closed.is_err() {
-                return close_one_by_one(first, next)
+                return close_one_by_one(first, has_hosts_proc, next)
                     .map_err(|errno| Error::new(Step::CloseFiles, b"", errno));
             }
         }
@@ -63,7 +70,11 @@ fn close_others(mut first: u32, next: &dyn Fn(u32) -> Option<u32>) -> Result<(),
 }
 
 /// Without `close_range(2)`.
-fn close_one_by_one(first: u32, next: &dyn Fn(u32) -> Option<u32>) -> Result<(), Errno> {
+fn close_one_by_one(
+    first: u32,
+    has_hosts_proc: bool,
+    next: &dyn Fn(u32) -> Option<u32>,
+) -> Result<(), Errno> {
     let close = |number: u32| {
         if number >= first && next(number) != Some(number) {
             // SAFETY: of what this process owns, only what is kept is used from now on.
@@ -71,7 +82,11 @@ fn close_one_by_one(first: u32, next: &dyn Fn(u32) -> Option<u32>) -> Result<(),
         }
     };
     let flags = fs::O_RDONLY | fs::O_DIRECTORY;
-    let Ok(open) = fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0) else {
+    let open = match has_hosts_proc {
+        true => fs::openat(BorrowedFd::CWD, c"/proc/self/fd", flags, 0),
+        false => Err(Errno::ENOENT),
+    };
+    let Ok(open) = open else {
         // Without a limit, or where it cannot be read, as many as there can be.
         let limit = match process::open_files_limit()[1] {
             0 => MOST,

@@ -74,15 +74,13 @@ impl<'a> Inside<'a> {
     /// Enters NEWROOT's own mount namespace, once all that is wanted of the host has been taken.
     pub(super) fn enter_alone(&mut self) -> Result<(), Error<'a>> {
         let alone = self.alone.as_ref().ok_or_else(|| prepare(Errno::EBADF))?;
-        match alone.enter() {
-            Ok(root) => self.set_root(root),
-            Err(error) => {
-                self.mounts.needs_copy = true;
-                return Err(error);
-            }
-        }
-        self.mounts.host = Host::Left;
+        self.mounts.needs_copy = true;
+        alone.enter().map_err(prepare)?;
         self.entered = true;
+        self.mounts.host = Host::Left;
+        let root = alone.root().map_err(prepare)?;
+        self.mounts.needs_copy = false;
+        self.set_root(root);
         Ok(())
     }
 

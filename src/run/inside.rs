@@ -150,7 +150,8 @@ impl<'a> Inside<'a> {
         if !is_needed {
             forget(self.root.take());
         }
-        close_all_but(&|first| self.next_kept(first))
+        let has_hosts_proc = self.mounts.host != Host::Left;
+        close_all_but(has_hosts_proc, &|first| self.next_kept(first))
     }
 
     /// The smallest descriptor that pid 1 or the command needs, and that is not below `first`.

@@ -440,8 +440,8 @@ pub const ROLE: Role = Role {
          host's, read-only.",
         EXIT_STATUS,
     ],
-    paragraph: "NEWROOT becomes the root by pivot_root(2) and the old root is detached: it is not \
-                hidden, it is gone. All mount points are looked up by file descriptor inside \
+    paragraph: "NEWROOT becomes the root by pivot_root(2) and the old root is unmounted, not just \
+                hidden; from Linux 7.0 root enters a mount namespace that holds NEWROOT alone. All mount points are looked up by file descriptor inside \
                 NEWROOT before anything is mounted, so that no symbolic link leads out of it. rootlet is pid 1 inside; the \
                 command is its child, and has descriptors 0, 1 and 2 and no others. Mount points \
                 that were made for the run are removed at its end.",
