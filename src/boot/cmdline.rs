@@ -98,6 +98,7 @@ impl Parameter {
     }
 }
 
+#[inline(never)]
 fn is_same(name: &[u8], other: &[u8]) -> bool {
     let plain = |byte: &u8| if *byte == b'-' { b'_' } else { *byte };
     name.iter().map(plain).eq(other.iter().map(plain))

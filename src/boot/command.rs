@@ -144,7 +144,7 @@ fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>,
     let Some(name) = line.value(b"rootlet.terminal") else {
         return Ok(None);
     };
-    let path = Name::new(&[b"/dev/", name].concat());
+    let path = Name::joined(&[b"/dev/", name]);
     let errno = Cell::new(Errno::ENOENT);
     let terminal = events.wait(Some(clock() + PATIENCE), || {
         let flags = fs::O_RDWR | fs::O_NOCTTY;

@@ -40,7 +40,7 @@ fn open_console() -> Option<OwnedFd> {
 pub(super) fn open_terminal() -> Option<OwnedFd> {
     let active = read_attribute(&[b"/sys/class/tty/console/active"]);
     let last = active.split(|byte| *byte == b' ').next_back()?;
-    let path = Name::new(&[b"/dev/", last].concat());
+    let path = Name::joined(&[b"/dev/", last]);
     let flags = fs::O_RDWR | fs::O_NOCTTY;
     fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0).ok()
 }

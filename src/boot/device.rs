@@ -345,7 +345,7 @@ fn partition_number(name: &[u8]) -> Option<u32> {
 
 /// The directory of a partition is in that of its disk.
 fn disk_of(name: &[u8]) -> Vec<u8> {
-    let link = Name::new(&[b"/sys/class/block/", name].concat());
+    let link = Name::joined(&[b"/sys/class/block/", name]);
     let mut buffer = [0; 1024];
     let length = fs::readlink_at(BorrowedFd::CWD, link.as_c_str(), &mut buffer).unwrap_or(0);
     let (directory, _) = split_last(buffer.get(..length).unwrap_or_default());

@@ -43,7 +43,7 @@ fn path_of(name: &[u8]) -> Option<Name> {
     let port = ports
         .iter()
         .find(|port| read_attribute(&[b"/sys/class/virtio-ports/", port, b"/name"]) == name)?;
-    Some(Name::new(&[b"/dev/", &port[..]].concat()))
+    Some(Name::joined(&[b"/dev/", &port[..]]))
 }
 
 /// What the host is told, a line each: `entered MICROSECONDS`, `started MICROSECONDS`, by the

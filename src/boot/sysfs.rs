@@ -19,7 +19,7 @@ pub(super) fn read_optional(path: &CStr) -> Result<Option<Vec<u8>>, Error<'stati
 /// All of a file in a directory of sysfs, without the newline at its end; empty where there is
 /// none.
 pub(super) fn read_attribute(path: &[&[u8]]) -> Vec<u8> {
-    let mut text = fs::read_all(Name::new(&path.concat()).as_c_str()).unwrap_or_default();
+    let mut text = fs::read_all(Name::joined(path).as_c_str()).unwrap_or_default();
     if text.last() == Some(&b'\n') {
         text.pop();
     }

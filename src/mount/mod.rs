@@ -84,11 +84,13 @@ impl<'a> Planned<'a> {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn source(&self) -> &Name {
         let source = self.source.as_ref();
         source.unwrap_or_else(|| self.mount.source.name())
     }
 
+    #[inline(never)]
     pub(crate) fn target(&self) -> &Name {
         self.target.as_ref().unwrap_or(&self.mount.target)
     }

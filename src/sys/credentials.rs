@@ -61,6 +61,7 @@ pub fn set_capabilities(sets: CapabilitySets) -> Result<(), Errno> {
 }
 
 /// `prctl(2)` with two arguments after the option.
+#[inline(never)]
 fn control(option: u32, second: usize, third: usize) -> Result<usize, Errno> {
     // SAFETY: the options used here take no memory.
     check(unsafe { sc::syscall5(nr::PRCTL, option as usize, second, third, 0, 0) })
@@ -116,6 +117,7 @@ pub enum Kind {
 }
 
 /// Makes it the real, effective, saved and file-system id.
+#[inline(never)]
 pub fn set_ids(kind: Kind, id: u32) -> Result<(), Errno> {
     let number = match kind {
         Kind::Group => nr::SETRESGID,

@@ -102,6 +102,7 @@ pub fn symlinkat(target: &CStr, dir: BorrowedFd, name: &CStr) -> Result<(), Errn
 }
 
 /// `unlinkat(2)`: of a directory (which must be empty) or of anything else.
+#[inline(never)]
 pub fn unlinkat(dir: BorrowedFd, name: &CStr, directory: bool) -> Result<(), Errno> {
     let flags = if directory { raw::AT_REMOVEDIR } else { 0 };
     // SAFETY: the name is a C string that outlives the call.
@@ -131,6 +132,7 @@ pub fn rename_noreplace(dir: BorrowedFd, from: &CStr, to: &CStr) -> Result<(), E
 }
 
 /// `fchmod(2)`.
+#[inline(never)]
 pub fn fchmod(file: BorrowedFd, mode: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall2(nr::FCHMOD, file.raw(), mode as usize) })
@@ -187,6 +189,7 @@ pub enum Lock {
 }
 
 /// `flock(2)`.
+#[inline(never)]
 pub fn flock(fd: BorrowedFd, lock: Lock) -> Result<(), Errno> {
     let operation = match lock {
         Lock::TryShared => raw::LOCK_SH | raw::LOCK_NB,

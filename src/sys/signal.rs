@@ -155,6 +155,7 @@ pub fn read(signals: BorrowedFd) -> Result<Signal, Errno> {
 
 /// `kill(2)`: sends a signal to a process, to a group (negative), or to all but us (-1). Signal 0
 /// only asks whether someone is there.
+#[inline(never)]
 pub fn kill(pid: i32, signal: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall2(nr::KILL, pid as usize, signal as usize) })

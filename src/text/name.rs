@@ -1,6 +1,7 @@
 //! A path or name as the kernel takes it: any bytes but NUL.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// A C string that remembers whether what it was made from held a NUL, so that builders need not
@@ -15,12 +16,22 @@ pub(crate) struct Name {
 impl Name {
     /// Takes the bytes up to the first NUL.
     pub(crate) fn new(bytes: &[u8]) -> Name {
-        let end = bytes.iter().position(|byte| *byte == 0);
-        let until_nul = bytes.get(..end.unwrap_or(bytes.len()));
+        Name::joined(&[bytes])
+    }
+
+    /// Takes the bytes of all parts up to the first NUL.
+    #[inline(never)]
+    pub(crate) fn joined(parts: &[&[u8]]) -> Name {
+        let length = parts.iter().map(|part| part.len()).sum();
+        let mut text = Vec::with_capacity(length + 1);
+        for part in parts {
+            text.extend_from_slice(part);
+        }
+        let end = text.iter().position(|byte| *byte == 0);
+        text.truncate(end.unwrap_or(length));
+        text.push(0);
         Name {
-            text: [until_nul.unwrap_or_default(), b"\0"]
-                .concat()
-                .into_boxed_slice(),
+            text: text.into_boxed_slice(),
             held_nul: end.is_some(),
         }
     }

@@ -139,7 +139,7 @@ fn set_variables(environment: &mut Vec<Name>, account: Option<&User>) {
     ] {
         let change = match if value.is_empty() { other } else { value } {
             b"" => Change::Unset(Name::new(variable)),
-            value => Change::Set(Name::new(&[variable, b"=", value].concat())),
+            value => Change::Set(Name::joined(&[variable, b"=", value])),
         };
         change.apply(environment);
     }
