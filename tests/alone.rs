@@ -202,7 +202,7 @@ fn a_run_copies_no_mount_table_where_the_kernel_can_do_without() {
             (&["--unshare", "net"], true),
             (&["--overlay"], false),
             (&["--mask-proc"], false),
-            (&["--dev", "minimal"], false),
+            (&["--dev", "minimal"], true),
             (&["--unshare", "user"], false),
         ] {
             if words == ["--read-only-root"] {
@@ -267,6 +267,27 @@ fn a_filter_that_lets_no_namespace_be_entered_is_no_obstacle() {
         assert_eq!(ended.stdout, "bound\nbound\n2\n/dev/null\n", "{calls}");
         assert_eq!(root.tree(), Root::busybox(User::Root).tree(), "{calls}");
     }
+}
+
+/// Nodes that may not be made are the host's.
+#[test]
+fn a_minimal_dev_has_the_hosts_nodes_where_none_can_be_made() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let mut command = common::command(User::Root, "setpriv");
+    command.args(["--bounding-set", "-mknod", "--inh-caps", "-mknod"]);
+    command
+        .arg(rootlet_path())
+        .args(["run", "--dev", "minimal"]);
+    command.arg(root.path()).args([
+        "sh",
+        "-c",
+        "head -c 3 /dev/zero | wc -c; echo >/dev/null; ls /dev/tty",
+    ]);
+    assert_eq!(succeed(&mut command), "3\n/dev/tty\n");
+    assert_eq!(root.tree(), Root::busybox(User::Root).tree());
 }
 
 /// A caller in a chroot has a root of its own, and keeps it where the first way does not do.

@@ -86,12 +86,10 @@ impl Plan<'_> {
         self.actions.iter().any(opens)
     }
 
-    /// Is a file of the host needed when NEWROOT has been entered? An overlay is made of both roots; masks
-    /// and devices are the host's `/dev` where they cannot be made.
+    /// Is a file of the host needed when NEWROOT has been entered? An overlay is made of both roots, and
+    /// masks are the host's `/dev/null`.
     pub(crate) fn needs_host_to_the_end(&self) -> bool {
-        let has_devices = |planned: &Planned| planned.mount.devices;
-        let chroot = self.chroot;
-        chroot.overlay.is_some() || chroot.mask_proc || self.mounts.iter().any(has_devices)
+        self.chroot.overlay.is_some() || self.chroot.mask_proc
     }
 
     /// Where the mounts go, for who has to look for what was made for them; none in an overlay.

@@ -264,10 +264,6 @@ impl Mounts {
             return Ok(());
         }
         let (source, target) = (planned.source().bytes(), planned.target().bytes());
-        let is_tree = !matches!(
-            planned.mount.source,
-            Source::FileSystem(_) | Source::Terminal(_)
-        );
         let attached = match self.point_inside(index, mounts, bind.as_ref()) {
             Ok(point) => {
                 verbose.say(Step::Mount, source, target);
@@ -275,7 +271,9 @@ impl Mounts {
                     self.points.set_place(index, point);
                 }
                 let attached = self.put(index, planned, bind, verbose);
-                if is_tree && self.host == Host::Left && attached.as_ref().is_err_and(needs_copy) {
+                let failed = attached.as_ref().err();
+                if self.host == Host::Left && failed.is_some_and(|error| needs_copy(planned, error))
+                {
                     self.needs_copy = true;
                     return attached.map(drop);
                 }
@@ -326,7 +324,7 @@ impl Mounts {
         };
         let attached = attached.map_err(failed)?;
         if let (true, Some(dev)) = (mount.devices, &attached) {
-            devices::make(dev.borrow())
+            devices::make(dev.borrow(), has_host)
                 .map_err(|errno| Error::new(Step::MakeDevices, target, errno))?;
         }
         Ok(attached)
@@ -396,12 +394,18 @@ pub(super) fn shows_directory(planned: &Planned, bind: Option<&Bind>) -> Result<
     }
 }
 
-/// Could a tree that was not attached in NEWROOT's own mount namespace be attached in a copy of the
-/// host's? The kernel may lack the call, and it attaches no tree in which a mount namespace is pinned
-/// that is older than ours (`unshare --mount=FILE`, snapd). A copy of the host's has left that out.
-fn needs_copy(error: &Error) -> bool {
-    let errors = [Errno::ENOSYS, Errno::ELOOP].map(Errno::number);
-    error.errno().is_some_and(|errno| errors.contains(&errno))
+/// Could what was not mounted in NEWROOT's own mount namespace be mounted in a copy of the host's? The
+/// kernel may lack the call, and it attaches no tree in which a mount namespace is pinned that is older
+/// than ours (`unshare --mount=FILE`, snapd): a copy of the host's has left that out. Nodes in /dev that
+/// we may not make are the host's.
+fn needs_copy(planned: &Planned, error: &Error) -> bool {
+    let may_change: &[Errno] = match &planned.mount.source {
+        Source::FileSystem(_) if planned.mount.devices => &[Errno::EPERM],
+        Source::FileSystem(_) | Source::Terminal(_) => &[],
+        Source::Path(_) | Source::Copy(_) => &[Errno::ENOSYS, Errno::ELOOP],
+    };
+    let changes = |errno: &Errno| error.errno() == Some(errno.number());
+    may_change.iter().any(changes)
 }
 
 /// What NEWROOT may show itself, and is to be masked.

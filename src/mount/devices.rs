@@ -25,15 +25,16 @@ const LINKS: [(&CStr, &CStr); 5] = [
 
 /// Makes them in an empty file system, and what is to be mounted on there.
 ///
-/// Who may make no nodes (an ordinary user, a container without `CAP_MKNOD`) gets the host's.
-pub(crate) fn make(dev: BorrowedFd) -> Result<(), Errno> {
+/// Who may make no nodes (an ordinary user, a container without `CAP_MKNOD`) gets the host's, where a
+/// path still leads there.
+pub(crate) fn make(dev: BorrowedFd, has_host: bool) -> Result<(), Errno> {
     let umask = fs::umask(0);
-    let made = make_all(dev);
+    let made = make_all(dev, has_host);
     fs::umask(umask);
     made
 }
 
-fn make_all(dev: BorrowedFd) -> Result<(), Errno> {
+fn make_all(dev: BorrowedFd, has_host: bool) -> Result<(), Errno> {
     for name in [c"pts", c"shm"] {
         fs::mkdirat(dev, name, 0o755)?;
     }
@@ -42,7 +43,7 @@ fn make_all(dev: BorrowedFd) -> Result<(), Errno> {
     }
     for (name, host, major, minor) in NODES {
         match fs::mknodat(dev, name, 0o666, major, minor) {
-            Err(Errno::EPERM) => {
+            Err(Errno::EPERM) if has_host => {
                 let flags = fs::O_CREAT | fs::O_EXCL | fs::O_NOFOLLOW;
                 let point = fs::openat(dev, name, flags, 0o666)?;
                 bind_file(host, point.borrow())?;
