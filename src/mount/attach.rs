@@ -302,8 +302,8 @@ impl Mounts {
         let attached = match (bind, &mount.source) {
             (Some(bind), Source::Terminal(_)) => {
                 let path = Short::in_number(self.terminal);
-                bind.attach(Some(path.as_c_str()), false, 0, place)
-                    .map(Some)
+                let path = has_host.then_some(path.as_c_str());
+                bind.attach(path, false, 0, place).map(Some)
             }
             (Some(bind), _) => {
                 let path = has_host.then_some(source.as_c_str());
