@@ -66,7 +66,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) new_root: OwnedFd,
     pub(crate) mounts: Vec<Planned<'a>>,
     pub(crate) identity: Identity,
-    pub(crate) environment: Vec<Name>,
+    pub(crate) environment: Cow<'a, [Name]>,
     pub(crate) actions: Vec<Action>,
 }
 
@@ -109,7 +109,7 @@ impl Chroot {
         self.check_names()?;
         let new_root = self.open_new_root()?;
         let mounts = self.planned_mounts()?;
-        let mut environment = self.environment.clone();
+        let mut environment = Cow::Borrowed(&self.environment[..]);
         let identity = self.identify(new_root.borrow(), &mut environment)?;
         let actions = self.actions(&mounts, &identity);
         Ok(Plan {

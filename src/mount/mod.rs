@@ -235,17 +235,21 @@ impl Mount {
     /// with all below it, new `/proc` and `/sys` (where an ordinary user may not have new ones,
     /// the host's), a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`, read-only.
     pub fn defaults() -> Vec<Mount> {
-        let options = b"nosuid,nodev,noexec";
-        let mut proc = Mount::file_system("proc", "/proc").options(options);
-        let mut sys = Mount::file_system("sysfs", "/sys").options(options);
-        proc.host_instead = true;
-        sys.host_instead = true;
-        let shm = Mount::file_system("tmpfs", "/dev/shm");
+        let restricted = |kind: &str, target: &str| Mount {
+            flags: MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+            ..Mount::file_system(kind, target)
+        };
+        let kernels = |kind, target| {
+            let mut mount = restricted(kind, target);
+            mount.flags |= MOUNT_ATTR_NOEXEC;
+            mount.host_instead = true;
+            mount
+        };
         let mut defaults = Vec::from([
             Mount::bind("/dev").recursive(),
-            proc,
-            sys,
-            shm.options(b"optional,nosuid,nodev,mode=1777"),
+            kernels("proc", "/proc"),
+            kernels("sysfs", "/sys"),
+            restricted("tmpfs", "/dev/shm").data("mode=1777").optional(),
             Mount::bind("/etc/resolv.conf").read_only().optional(),
         ]);
         defaults

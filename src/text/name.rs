@@ -1,6 +1,6 @@
 //! A path or name as the kernel takes it: any bytes but NUL.
 
-use alloc::boxed::Box;
+use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -8,8 +8,7 @@ use core::ffi::CStr;
 /// fail: the run does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Name {
-    /// With the NUL at its end.
-    text: Box<[u8]>,
+    text: CString,
     held_nul: bool,
 }
 
@@ -22,31 +21,30 @@ impl Name {
     /// Takes the bytes of all parts up to the first NUL.
     #[inline(never)]
     pub(crate) fn joined(parts: &[&[u8]]) -> Name {
-        let length = parts.iter().map(|part| part.len()).sum();
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        // And for the NUL at the end.
         let mut text = Vec::with_capacity(length + 1);
         for part in parts {
             text.extend_from_slice(part);
         }
-        let end = text.iter().position(|byte| *byte == 0);
-        text.truncate(end.unwrap_or(length));
-        text.push(0);
-        Name {
-            text: text.into_boxed_slice(),
-            held_nul: end.is_some(),
-        }
+        let (text, held_nul) = match CString::new(text) {
+            Ok(text) => (text, false),
+            Err(error) => {
+                let end = error.nul_position();
+                let mut text = error.into_vec();
+                text.truncate(end);
+                (CString::new(text).unwrap_or_default(), true)
+            }
+        };
+        Name { text, held_nul }
     }
 
-    #[inline(never)]
     pub(crate) fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.text).unwrap_or(c"")
+        &self.text
     }
 
-    #[inline(never)]
     pub(crate) fn bytes(&self) -> &[u8] {
-        match &self.text[..] {
-            [bytes @ .., _] => bytes,
-            [] => b"",
-        }
+        self.text.as_bytes()
     }
 
     pub(crate) fn held_nul(&self) -> bool {

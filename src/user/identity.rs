@@ -1,5 +1,6 @@
 //! Who the command is, and what it may.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cell::{OnceCell, RefCell};
 
@@ -29,7 +30,7 @@ impl Chroot {
     pub(crate) fn identify(
         &self,
         root: BorrowedFd,
-        environment: &mut Vec<Name>,
+        environment: &mut Cow<[Name]>,
     ) -> Result<Identity, Error<'static>> {
         let mut identity = Identity::default();
         let group_file = OnceCell::new();
@@ -90,7 +91,7 @@ impl Chroot {
                     .find(|(name, ..)| *name == b"tty")
                     .map(|(_, id, _)| id);
             }
-            set_variables(environment, account.as_ref());
+            set_variables(environment.to_mut(), account.as_ref());
         }
         if let Some(list) = &self.groups {
             let mut given = Vec::new();
@@ -109,7 +110,7 @@ impl Chroot {
             (groups, RefCell::new(found))
         });
         for change in &self.changes {
-            change.apply(environment);
+            change.apply(environment.to_mut());
         }
         Ok(identity)
     }
