@@ -7,13 +7,13 @@ use std::string::String;
 
 use crate::boot::cmdline::CommandLine;
 use crate::boot::command::strings;
-use crate::boot::device::device_number;
 use crate::boot::disk::Read;
 use crate::boot::disk::partition::{Known, Partition, partuuid_and_offset};
 use crate::boot::disk::superblock::Superblock;
 use crate::boot::fstab;
 use crate::boot::modules;
 use crate::boot::network::address;
+use crate::boot::wanted::device_number;
 use crate::mount::remount::Lines;
 use crate::mount::{Mount, Source};
 use crate::sys::fs::{pipe, write_all};
