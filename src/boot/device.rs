@@ -38,7 +38,9 @@ pub(super) fn find(
     name: &[u8],
     events: &Events,
 ) -> Result<Device, Error<'static>> {
-    search(line, name, events)?.refuse_member(name)
+    let device = search(line, name, events)?;
+    device.refuse_member(name)?;
+    Ok(device)
 }
 
 /// Puts the device in place of what a line of fstab names it by, and what is on it in place of `auto`.
@@ -57,12 +59,13 @@ pub(super) fn find_for(
         return Ok(());
     }
     let device = match mount.optional {
-        false => find(line, name, events)?,
+        false => search(line, name, events)?,
         true => match wanted.look() {
-            Some(device) => device.refuse_member(name)?,
+            Some(device) => device,
             None => return Ok(()),
         },
     };
+    device.refuse_member(name)?;
     if let (b"auto", Some(superblock)) = (mount.source.name().bytes(), device.superblock) {
         mount.source = Source::FileSystem(Name::new(superblock.kind.as_bytes()));
     }
@@ -189,7 +192,7 @@ impl Tag {
 
 impl Device {
     /// Is it one that can be mounted, as far as is known?
-    fn refuse_member(self, name: &[u8]) -> Result<Device, Error<'static>> {
+    fn refuse_member(&self, name: &[u8]) -> Result<(), Error<'static>> {
         match &self.superblock {
             Some(on) if !on.is_file_system => {
                 say(&[b"on ", self.path.bytes(), b" is ", on.kind.as_bytes()]);
@@ -197,7 +200,7 @@ impl Device {
                            (wipefs removes an old mark)";
                 Err(Error::because(Step::FindDevice, name, why))
             }
-            _ => Ok(self),
+            _ => Ok(()),
         }
     }
 

@@ -42,13 +42,9 @@ impl Check {
             Check::Bcache => number(block, 16, 8) <= 6,
             Check::Bcachefs => number(block, 16, 8) > 6,
             // Checksums, since little else tells these from anything else.
-            Check::Jmicron => words(block, 128) <= 1 && block[512 + 48] <= 5,
-            Check::Silicon => words(block, 320) == 0 && block[512 + 278] < 8,
-            Check::Via => {
-                let (bytes, rest) = block[512..].split_at(50);
-                let sum = bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-                sum == rest[0] && bytes[2] <= 2
-            }
+            Check::Jmicron => sum(block, 128, 2) as u16 <= 1 && block[512 + 48] <= 5,
+            Check::Silicon => sum(block, 320, 2) as u16 == 0 && block[512 + 278] < 8,
+            Check::Via => sum(block, 50, 1) as u8 == block[512 + 50] && block[512 + 2] <= 2,
             Check::Promise => part(block, 8, 16) == b"Technology, Inc.",
             // Its own offset.
             Check::Btrfs => number(block, 48, 8) == 65536,
@@ -56,12 +52,10 @@ impl Check {
     }
 }
 
-/// The sum of the numbers of two bytes in so many bytes of the last sector.
-fn words(block: &Block, bytes: usize) -> u16 {
-    let places = (512..512 + bytes).step_by(2);
-    places.fold(0, |sum: u16, at| {
-        sum.wrapping_add(number(block, at, 2) as u16)
-    })
+/// The sum of the numbers of this width in so many bytes of the last sector.
+fn sum(block: &Block, bytes: usize, width: usize) -> u64 {
+    let places = (512..512 + bytes).step_by(width);
+    places.map(|at| number(block, at, width)).sum()
 }
 
 /// ext4 is what has a feature that ext3 does not know, ext3 what has a journal.
