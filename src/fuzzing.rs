@@ -292,7 +292,7 @@ pub fn disk(data: &[u8]) {
         })
     }
     let disk_size = 1 << (parameter(0) % 64);
-    if let Some(found) = limited(byte, 200, disk_size, |read| {
+    if let Some(found) = limited(byte, 400, disk_size, |read| {
         Superblock::read(read, disk_size)
     }) {
         let (uuid, label) = (found.uuid.bytes(), found.label.bytes());

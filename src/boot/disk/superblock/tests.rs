@@ -14,8 +14,8 @@ use crate::boot::disk::tests::{output, reading, sparse};
 
 /// Everything that is read of the images made here lies in the first mebibyte.
 const READ_OF_IMAGE: usize = 1 << 20;
-/// The superblocks and a root directory.
-const READS_MAX: usize = FORMATS.len() + 256;
+/// The superblocks, and a root directory or the devices of a bcachefs.
+const READS_MAX: usize = FORMATS.len() + 320;
 
 /// Options of mkfs.vfat, and sizes that suit them.
 const FATS: [(&str, u64); 5] = [
