@@ -7,13 +7,13 @@ use std::string::String;
 
 use crate::boot::cmdline::CommandLine;
 use crate::boot::command::strings;
-use crate::boot::device::device_number;
 use crate::boot::disk::Read;
 use crate::boot::disk::partition::{Known, Partition, partuuid_and_offset};
 use crate::boot::disk::superblock::Superblock;
 use crate::boot::fstab;
 use crate::boot::modules;
 use crate::boot::network::address;
+use crate::boot::wanted::device_number;
 use crate::mount::remount::Lines;
 use crate::mount::{Mount, Source};
 use crate::sys::fs::{pipe, write_all};
@@ -292,7 +292,7 @@ pub fn disk(data: &[u8]) {
         })
     }
     let disk_size = 1 << (parameter(0) % 64);
-    if let Some(found) = limited(byte, 200, disk_size, |read| {
+    if let Some(found) = limited(byte, 400, disk_size, |read| {
         Superblock::read(read, disk_size)
     }) {
         let (uuid, label) = (found.uuid.bytes(), found.label.bytes());

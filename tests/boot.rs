@@ -293,14 +293,14 @@ fn a_root_that_is_not_there_is_told_with_what_is() {
     let disk = Disk::new();
     let over = disk.boot("root=UUID=0a0b0c0d-0000-0000-0000-000000000000 rootwait=2");
     let list = format!(
-        "rootlet: waiting for the root device UUID=0a0b0c0d-0000-0000-0000-000000000000\n\
+        "rootlet: waiting for the device UUID=0a0b0c0d-0000-0000-0000-000000000000\n\
          rootlet: 1 s\rrootlet: these block devices are there:\n\
          rootlet:   /dev/vda\n\
          rootlet:   /dev/vda1 ext4 UUID={FIRST_UUID} LABEL=alpha beta PARTUUID={} PARTLABEL=first\n\
          rootlet:   /dev/vda2 ext2 UUID={SECOND_UUID} LABEL=gamma PARTUUID={} PARTLABEL=the second\n\
          rootlet: these file systems are known: ext2 ext3 ext4 erofs f2fs nilfs2 xfs squashfs vfat \
          exfat ntfs romfs cramfs bcachefs jfs iso9660 udf btrfs reiserfs\n\
-         rootlet: cannot find the root device UUID=0a0b0c0d-0000-0000-0000-000000000000: \
+         rootlet: cannot find the device UUID=0a0b0c0d-0000-0000-0000-000000000000: \
          it did not appear in time\n",
         FIRST_PARTUUID.to_lowercase(),
         SECOND_PARTUUID.to_lowercase(),
@@ -308,7 +308,7 @@ fn a_root_that_is_not_there_is_told_with_what_is() {
     over.says(&[&list, "reboot: Power down"]);
     assert_eq!(
         over.outcome(),
-        "failed cannot find the root device UUID=0a0b0c0d-0000-0000-0000-000000000000: it did not appear in time"
+        "failed cannot find the device UUID=0a0b0c0d-0000-0000-0000-000000000000: it did not appear in time"
     );
 
     // What is there, and cannot be a root.
@@ -359,7 +359,7 @@ fn a_disk_that_comes_late_is_waited_for() {
             &drive,
         ],
     );
-    guest.expect("waiting for the root device LABEL=gamma");
+    guest.expect("waiting for the device LABEL=gamma");
     guest.monitor("device_add virtio-blk-pci,drive=late,bus=late-port");
     let over = guest.end();
     over.says(&["partition 2, ", "reboot: Power down"]);

@@ -118,6 +118,18 @@ fn a_disk_of_a_mirror_is_never_mounted() {
         refused(&made[2..4], root, named);
     }
 
+    // Nor for a command.
+    let fstab = "/dev/vda /mnt ext4 defaults,nofail 0 0\n";
+    let initramfs = disk_modules()
+        .file("rootlet/fstab", fstab)
+        .command(&["/bin/sh", "-c", "exit 0"]);
+    let over = boot(&initramfs, "", &made[2..4]);
+    over.says(&["rootlet: on /dev/vda is linux_raid_member\n"]);
+    assert!(
+        over.outcome().starts_with("failed cannot find the device"),
+        "{over:?}"
+    );
+
     // A mirror of whole disks, with partitions inside: the kernel finds them on each disk too.
     let directory = tempfile::tempdir().unwrap();
     let made = mirrors(directory.path(), &disk.image(), &["0.90", "1.0"]);
@@ -130,6 +142,30 @@ fn a_disk_of_a_mirror_is_never_mounted() {
         let part = "rootlet: on /dev/vda1 is linux_raid_member\n";
         refused(pair, &format!("PARTUUID={FIRST_PARTUUID}"), &[part]);
         refused(pair, "/dev/vda1", &[part]);
+    }
+}
+
+/// RAID of a PC's firmware, in front of all partitions or behind them.
+#[test]
+fn a_partition_of_a_mirror_of_firmware_is_never_mounted() {
+    let disk = Disk::new();
+    let size = fs::metadata(disk.image()).unwrap().len();
+    let image = fs::OpenOptions::new()
+        .write(true)
+        .open(disk.image())
+        .unwrap();
+    for (kind, place, mark) in [
+        ("nvidia_raid_member", size - 1024, &b"NVIDIA  "[..]),
+        ("hpt37x_raid_member", 4640, b"\xf0\x16\x78\x5a"),
+    ] {
+        image.write_all_at(mark, place).unwrap();
+        // The second mark is in the first table.
+        disk.boot(&format!("gpt root=UUID={FIRST_UUID} rootwait=1"))
+            .says(&[
+                &format!("rootlet:   /dev/vda1 {kind} (no file system) PARTUUID="),
+                "it did not appear in time",
+            ]);
+        image.write_all_at(&[0; 8], place).unwrap();
     }
 }
 
@@ -298,6 +334,39 @@ fn options_are_those_of_mount() {
 }
 
 #[test]
+fn a_line_of_fstab_names_a_device_as_root_does() {
+    let disk = Disk::new();
+    let fstab = format!(
+        "UUID={FIRST_UUID} /a auto ro 0 2\n\
+         LABEL=\"gamma\" /b ext2 ro 0 2\n\
+         PARTLABEL=first /c auto ro,noatime 0 0\n\
+         UUID=1234-5678 /d vfat nofail 0 0\n"
+    );
+    let script = "/bin/busybox grep ' /[abcd] ' /proc/mounts";
+    let initramfs = disk_modules()
+        .file("rootlet/fstab", fstab)
+        .command(&["/bin/sh", "-c", script]);
+    let over = disk.boot_with(&initramfs, "");
+    assert_eq!(over.outcome(), "exit 0", "{over:?}");
+    over.says(&[
+        "left out: ",
+        "/dev/vda1 /a ext4 ro,relatime",
+        "/dev/vda2 /b ext2 ro,relatime",
+        "/dev/vda1 /c ext4 ro,noatime",
+    ]);
+    assert!(!over.console.contains("waiting for"), "{over:?}");
+    // One that is not optional is waited for, and missed.
+    let initramfs = disk_modules()
+        .file("rootlet/fstab", "LABEL=delta /a ext4")
+        .command(&["/bin/true"]);
+    let over = disk.boot_with(&initramfs, "rootwait=1");
+    assert_eq!(
+        over.outcome(),
+        "failed cannot find the device LABEL=delta: it did not appear in time"
+    );
+}
+
+#[test]
 fn a_btrfs_on_two_disks_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let images = ["first", "second"].map(|name| {
@@ -325,7 +394,7 @@ fn a_btrfs_on_two_disks_is_waited_for() {
     // Who can do without says so, and has waited all the same.
     let append = "root=/dev/vda rootflags=degraded rootwait=1 init=/init";
     let over = boot(&initramfs, append, alone);
-    over.says(&["waiting for the root device", mounted]);
+    over.says(&["waiting for the device", mounted]);
 
     let first = drive(&images[0]);
     let late = format!("file={},format=raw,if=none,id=late", images[1].display());
@@ -341,9 +410,49 @@ fn a_btrfs_on_two_disks_is_waited_for() {
             &late,
         ],
     );
-    guest.expect("waiting for the root device");
+    guest.expect("waiting for the device");
     guest.monitor("device_add virtio-blk-pci,drive=late,bus=late-port");
     guest.end().says(&[mounted]);
+}
+
+/// What bcachefs is told of its devices is their names, with colons between. What only has a
+/// superblock shows that in the error.
+#[test]
+fn a_bcachefs_on_two_disks_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let images = [0_u8, 1].map(|index| {
+        let mut block = vec![0; 16 << 20];
+        let mut put = |at: usize, bytes: &[u8]| {
+            block[4096 + at..][..bytes.len()].copy_from_slice(bytes);
+        };
+        put(16, b"\x01\x04\x01\x04");
+        put(24, b"\xc6\x85\x73\xf6\x66\xce\x90\xa9");
+        put(56, b"\x0f\x0e\x0d\x0c\x11\x11\x42\x22\x83\x33DDUUff");
+        // A third was removed. The list of devices: its length, its kind, and how long each is.
+        put(122, &[index, 3]);
+        put(124, &[50, 0]);
+        put(752, b"\x32\0\0\0\x0b\0\0\0\x40");
+        put(768, b"first");
+        put(768 + 2 * 64, b"second");
+        let path = directory.path().join(index.to_string());
+        fs::write(&path, block).unwrap();
+        path
+    });
+    let initramfs = Initramfs::new().modules(&["virtio_blk"]);
+    let told = "rootlet: cannot mount /dev/vda:/dev/vdb as bcachefs: ";
+    for root in [
+        &format!("UUID={FIRST_UUID}"),
+        "/dev/vdb",
+        "/dev/vda:/dev/vdb",
+    ] {
+        boot(&initramfs, &format!("root={root}"), &images).says(&[told]);
+    }
+    let append = format!("root=UUID={FIRST_UUID} rootwait=1");
+    let alone = boot(&initramfs, &append, &images[1..]);
+    alone.says(&["not all devices of its file system appeared in time"]);
+    let degraded = format!("{append} rootflags=very_degraded");
+    let alone = boot(&initramfs, &degraded, &images[1..]);
+    alone.says(&["rootlet: cannot mount /dev/vda as bcachefs: "]);
 }
 
 /// The journal of one that was not unmounted is replayed by the kernel, also where it is mounted to be

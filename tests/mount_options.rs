@@ -24,6 +24,8 @@ fn the_last_of_two_options_counts() {
         ("noatime", "rw,noatime,"),
         ("noatime,atime", "rw,"),
         ("nodiratime,nosymfollow", "rw,nodiratime,nosymfollow,"),
+        ("ro=recursive,noexec=vfs", "ro,noexec,"),
+        ("comment=a,helper=b,uhelper=c,X-mount.mkdir=755", "rw,"),
         (EVERY, ""),
     ];
     for user in users() {

@@ -4,11 +4,13 @@ use alloc::vec::Vec;
 
 use crate::boot::cmdline::CommandLine;
 use crate::boot::disk::format;
-use crate::boot::disk::partition::{Known, Partition, partuuid_and_offset};
+use crate::boot::disk::partition::{Known, Partition};
 use crate::boot::disk::superblock::Superblock;
 use crate::boot::events::Events;
 use crate::boot::sysfs::{names_in, read_attribute};
+use crate::boot::wanted::{Tag, Wanted, device_number};
 use crate::error::{Error, Step};
+use crate::mount::{Mount, Source};
 use crate::sys::fs::write_all;
 use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::tty::settings;
@@ -19,6 +21,7 @@ use crate::text::path::split_last;
 
 /// A device that is there.
 pub(super) struct Device {
+    /// With the others of its file system, where mount(2) wants them, and colons between.
     pub(super) path: Name,
     pub(super) superblock: Option<Superblock>,
     /// So are the others of its file system.
@@ -32,22 +35,42 @@ const PATIENCE: u64 = 10;
 /// system, if it is anything that is known.
 pub(super) fn find(
     line: &CommandLine,
-    root: &[u8],
+    name: &[u8],
     events: &Events,
 ) -> Result<Device, Error<'static>> {
-    let device = search(line, root, events)?;
-    if let Some(Superblock {
-        kind,
-        is_file_system: false,
-        ..
-    }) = device.superblock
-    {
-        say(&[b"on ", device.path.bytes(), b" is ", kind.as_bytes()]);
-        let why = "it is a member of a RAID, a volume group or the like, and no file system \
-                   (wipefs removes an old mark)";
-        return Err(Error::because(Step::FindRoot, root, why));
-    }
+    let device = search(line, name, events)?;
+    device.refuse_member(name)?;
     Ok(device)
+}
+
+/// Puts the device in place of what a line of fstab names it by, and what is on it in place of `auto`.
+/// A mount that is optional is not waited for.
+pub(super) fn find_for(
+    mount: &mut Mount,
+    line: &CommandLine,
+    events: &Events,
+) -> Result<(), Error<'static>> {
+    let Some(name) = &mount.device else {
+        return Ok(());
+    };
+    let name = name.bytes();
+    let wanted = Wanted::new(name);
+    if !name.starts_with(b"/dev/") && !matches!(wanted, Wanted::Tag { .. }) {
+        return Ok(());
+    }
+    let device = match mount.optional {
+        false => search(line, name, events)?,
+        true => match wanted.look() {
+            Some(device) => device,
+            None => return Ok(()),
+        },
+    };
+    device.refuse_member(name)?;
+    if let (b"auto", Some(superblock)) = (mount.source.name().bytes(), device.superblock) {
+        mount.source = Source::FileSystem(Name::new(superblock.kind.as_bytes()));
+    }
+    mount.device = Some(device.path);
+    Ok(())
 }
 
 fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Error<'static>> {
@@ -56,7 +79,7 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
     if let Some(device) = look() {
         return Ok(device);
     }
-    say(&[b"waiting for the root device ", root]);
+    say(&[b"waiting for the device ", root]);
     let seconds = match line.value(b"rootwait") {
         None => Some(PATIENCE),
         // As in the kernel, `rootwait` without a number waits indefinitely.
@@ -80,7 +103,8 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
     let mut why = "it did not appear in time";
     if let Some(device) = wanted.look() {
         let flags = line.value(b"rootflags").unwrap_or_default();
-        if split(flags, b',').any(|flag| flag == b"degraded") {
+        // Those of btrfs and bcachefs.
+        if split(flags, b',').any(|flag| flag.ends_with(b"degraded")) {
             return Ok(device);
         }
         why = "not all devices of its file system appeared in time";
@@ -101,7 +125,7 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
     {
         say(&[b"these file systems are known:", format::KNOWN.as_bytes()]);
     }
-    Err(Error::because(Step::FindRoot, root, why))
+    Err(Error::because(Step::FindDevice, root, why))
 }
 
 /// The names of all block devices.
@@ -109,107 +133,7 @@ fn devices() -> Vec<Vec<u8>> {
     names_in(c"/sys/class/block")
 }
 
-/// What `root=` says, in the kernel's words and those of other initramfs programs.
-enum Wanted {
-    Path(Name),
-    Number((u32, u32)),
-    Tag {
-        tag: Tag,
-        value: Vec<u8>,
-        /// How much further in the table the partition is.
-        offset: i32,
-    },
-}
-
-/// What a device is named by.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tag {
-    Uuid,
-    Label,
-    PartUuid,
-    PartLabel,
-}
-
-const TAGS: [(Tag, &[u8]); 4] = [
-    (Tag::Uuid, b"uuid"),
-    (Tag::Label, b"label"),
-    (Tag::PartUuid, b"partuuid"),
-    (Tag::PartLabel, b"partlabel"),
-];
-
-/// `\xHH` is a byte: so udev writes what cannot stand in its links' names.
-fn unescape(mut text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::new();
-    while let [byte, rest @ ..] = text {
-        text = rest;
-        let mut byte = *byte;
-        if let [b'x', high, low, rest @ ..] = rest {
-            if let (b'\\', Some(high), Some(low)) = (byte, digit(*high), digit(*low)) {
-                byte = (high << 4 | low) as u8;
-                text = rest;
-            }
-        }
-        plain.push(byte);
-    }
-    plain
-}
-
-fn digit(byte: u8) -> Option<u32> {
-    char::from(byte).to_digit(16)
-}
-
-/// A device's number as the kernel reads it: MAJOR:MINOR, or both in hexadecimal digits, as in
-/// `fe01`.
-pub(crate) fn device_number(text: &[u8]) -> Option<(u32, u32)> {
-    let mut parts = split(text, b':').map(number);
-    match (parts.next().flatten(), parts.next()) {
-        (Some(major), Some(minor)) => Some((major, minor?)),
-        (None, Some(_)) => None,
-        (_, None) => {
-            let digits = text.strip_prefix(b"0x").unwrap_or(text);
-            let number = digits.iter().try_fold(0u32, |number, byte| {
-                Some(number.checked_mul(16)? | digit(*byte)?)
-            })?;
-            let minor = number & 0xff | number >> 12 & 0xfff00;
-            Some((number >> 8 & 0xfff, minor))
-        }
-    }
-}
-
 impl Wanted {
-    fn new(root: &[u8]) -> Wanted {
-        let (text, separator) = match root.strip_prefix(b"/dev/disk/by-") {
-            Some(link) => (link, b'/'),
-            None => (root, b'='),
-        };
-        let name = split(text, separator).next().unwrap_or_default();
-        for (tag, of_tag) in TAGS {
-            let Some(mut value) = text.get(name.len() + 1..) else {
-                continue;
-            };
-            if !name.eq_ignore_ascii_case(of_tag) {
-                continue;
-            }
-            let mut offset = 0;
-            if let (Tag::PartUuid, Some(parts)) = (tag, partuuid_and_offset(value)) {
-                (value, offset) = parts;
-            }
-            // As in fstab(5).
-            if let [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] = value {
-                value = inner;
-            }
-            return Wanted::Tag {
-                tag,
-                value: unescape(value),
-                offset,
-            };
-        }
-        match device_number(root) {
-            Some(number) => Wanted::Number(number),
-            None => Wanted::Path(Name::new(root)),
-        }
-    }
-
     fn look(&self) -> Option<Device> {
         let names = devices();
         let number = match self {
@@ -236,13 +160,13 @@ impl Wanted {
             })?;
         }
         let superblock = superblock_of(name, &names);
-        Some(Device {
+        let mut device = Device {
             path: path_of(name),
-            is_complete: superblock
-                .as_ref()
-                .is_none_or(|superblock| is_complete(superblock, &names)),
+            is_complete: true,
             superblock,
-        })
+        };
+        device.find_others(&names);
+        Some(device)
     }
 }
 
@@ -266,17 +190,43 @@ impl Tag {
     }
 }
 
-/// Are all devices of the file system there? btrfs mounts what it was told of: so it is told.
-fn is_complete(superblock: &Superblock, names: &[Vec<u8>]) -> bool {
-    let mut is_complete = superblock.devices <= 1;
-    if !is_complete {
-        for name in names {
-            if superblock_of(name, names).is_some_and(|other| other.uuid == superblock.uuid) {
-                is_complete = system::btrfs_is_complete(path_of(name).bytes()).unwrap_or(true);
+impl Device {
+    /// Is it one that can be mounted, as far as is known?
+    fn refuse_member(&self, name: &[u8]) -> Result<(), Error<'static>> {
+        match &self.superblock {
+            Some(on) if !on.is_file_system => {
+                say(&[b"on ", self.path.bytes(), b" is ", on.kind.as_bytes()]);
+                let why = "it is a member of a RAID, a volume group or the like, and no file system \
+                           (wipefs removes an old mark)";
+                Err(Error::because(Step::FindDevice, name, why))
             }
+            _ => Ok(()),
         }
     }
-    is_complete
+
+    /// Are all devices of the file system there? btrfs mounts what it was told of: so it is told.
+    /// bcachefs is told at the mount.
+    fn find_others(&mut self, names: &[Vec<u8>]) {
+        let Some(superblock) = self.superblock.as_ref().filter(|on| on.devices > 1) else {
+            return;
+        };
+        let (mut count, mut paths) = (0, Vec::new());
+        for name in names {
+            let other = superblock_of(name, names);
+            if !other.is_some_and(|on| on.kind == superblock.kind && on.uuid == superblock.uuid) {
+                continue;
+            }
+            let path = path_of(name);
+            self.is_complete = system::btrfs_is_complete(path.bytes()).unwrap_or(true);
+            paths.extend_from_slice(if count == 0 { b"" } else { b":" });
+            paths.extend_from_slice(path.bytes());
+            count += 1;
+        }
+        if superblock.kind == "bcachefs" {
+            self.path = Name::new(&paths);
+            self.is_complete = count >= superblock.devices;
+        }
+    }
 }
 
 /// In `/dev`; a slash in a device's name is `!` in sysfs.
@@ -296,7 +246,8 @@ fn open(path: &Name) -> Option<OwnedFd> {
 }
 
 /// What is on a device. A partition of a disk that is part of a mirror is a part of it too: the mark
-/// is behind all partitions then, and not in the last one, which would be the part itself.
+/// is behind all partitions then, and not in the last one, which would be the part itself. In front of
+/// them is that of one kind of firmware; md's there is what was on the disk before the partitions.
 fn superblock_of(name: &[u8], names: &[Vec<u8>]) -> Option<Superblock> {
     let found = read_superblock(name);
     if partition_number(name).is_some() {
@@ -305,7 +256,9 @@ fn superblock_of(name: &[u8], names: &[Vec<u8>]) -> Option<Superblock> {
             let mut partitions = names
                 .iter()
                 .filter(|other| partition_number(other).is_some() && disk_of(other) == disk);
-            !mark.is_file_system && partitions.all(|other| mark.offset >= end_of(other))
+            !mark.is_file_system
+                && (mark.kind == "hpt37x_raid_member"
+                    || partitions.all(|other| mark.offset >= end_of(other)))
         });
         return mark.or(found);
     }

@@ -3,7 +3,7 @@
 pub(crate) mod cmdline;
 pub(crate) mod command;
 mod console;
-pub(crate) mod device;
+mod device;
 pub(crate) mod disk;
 mod end;
 mod events;
@@ -13,6 +13,7 @@ mod port;
 mod real_root;
 mod switch_root;
 mod sysfs;
+pub(crate) mod wanted;
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -200,6 +201,9 @@ fn go_on(
     let mut command = GuestCommand::read(line, environment)?;
     if let Some(command) = &mut command {
         command::mount_more()?;
+        for mount in &mut command.mounts {
+            device::find_for(mount, line, events)?;
+        }
         let resolv_conf = network::set_up_network(line, events)?;
         command.mounts.extend(resolv_conf);
     }

@@ -153,7 +153,7 @@ steps! {
     /// The terminal for a guest's command.
     OpenTerminal: "open the terminal";
     /// What `root=` names.
-    FindRoot: "find the root device";
+    FindDevice: "find the device";
     /// A file system of a device.
     MountAs: "mount", "as";
     /// One of /dev, /proc, /sys and /run.

@@ -172,17 +172,21 @@ words! {
     "nousers noowner" 0;
     "nogroup _netdev" 0;
     "auto noauto" 0;
+    // With a value.
+    "comment helper" 0;
+    "uhelper " 0;
 }
 
 /// None for an option of the file system.
 fn effect(option: &[u8]) -> Option<Effect> {
-    // Words for other programs.
-    if option.is_empty() || option.starts_with(b"x-") || option.starts_with(b"X-") {
+    let name = split(option, b'=').next().unwrap_or_default();
+    // Words for other programs. What mount(8) would have to do itself, the file system refuses.
+    if name.is_empty() || matches!(name, [b'x' | b'X', b'-', ..] if name != b"X-mount.subdir") {
         return Some(Effect { set: 0, clear: 0 });
     }
     let mut lines = split(WORDS.as_bytes(), b'\n').zip(FLAGS);
-    lines.find_map(|(words, flags)| {
-        let mut words = split(words, b' ').map(|word| word == option);
+    let effect = lines.find_map(|(words, flags)| {
+        let mut words = split(words, b' ').map(|word| word == name);
         match (words.next(), words.next()) {
             (Some(true), _) => Some(Effect {
                 set: *flags,
@@ -194,6 +198,11 @@ fn effect(option: &[u8]) -> Option<Effect> {
             }),
             _ => None,
         }
+    });
+    effect.filter(|effect| match option.get(name.len()..) {
+        // Which of the two that have a flag is meant: here both have it.
+        Some(b"" | b"=recursive" | b"=vfs" | b"=fs") => true,
+        _ => effect.set | effect.clear == 0,
     })
 }
 

@@ -8,8 +8,8 @@ use crate::common::{User, end, users};
 use crate::place::{Place, cannot};
 
 /// What programs do with files, each of which fails on some network file system.
-const USE: &str = r"
-import fcntl, mmap, os, socket, stat, subprocess, sys
+const USE_MEMORY: &str = r"
+import fcntl, mmap, os, socket, sqlite3, stat, sys
 os.chdir(sys.argv[1])
 
 with open('mapped', 'w+b') as file:
@@ -20,6 +20,22 @@ with open('mapped', 'w+b') as file:
     assert os.pread(file.fileno(), 6, 4096) == b'mapped'
 print('mmap')
 
+# In WAL mode processes share memory that is mapped from a file.
+first = sqlite3.connect('database')
+assert first.execute('PRAGMA journal_mode=WAL').fetchone() == ('wal',)
+with first:
+    first.execute('CREATE TABLE t (x)')
+if os.fork() == 0:
+    second = sqlite3.connect('database')
+    with second:
+        second.execute('INSERT INTO t VALUES (1)')
+    os._exit(0)
+os.wait()
+assert first.execute('SELECT count(*) FROM t').fetchone() == (1,)
+print('sqlite')
+";
+
+const USE_ALL: &str = r"
 # Locks of both kinds do not know of each other, and each keeps another process out.
 with open('locked', 'w+b') as file, open('locked', 'r+b') as other:
     fcntl.flock(file, fcntl.LOCK_EX)
@@ -78,7 +94,7 @@ fn programs_find_a_real_file_system_in_a_directory_that_can_be_written() {
     for user in users() {
         let place = Place::new(user);
         let directory = place.root.directory("written");
-        place.root.file("use.py", USE);
+        place.root.file("use.py", [USE_MEMORY, USE_ALL].concat());
         let name = directory.to_str().unwrap();
         let mut command = place.vm(&["--rw", name, "--", "/usr/bin/python3", "use.py", name]);
         if user == User::Root {
@@ -86,7 +102,7 @@ fn programs_find_a_real_file_system_in_a_directory_that_can_be_written() {
             std::os::unix::fs::chown(&directory, Some(0), Some(0)).unwrap();
         }
         let ended = end(&mut command);
-        let expected = "mmap\nflock\nlockf\nfifo\nsocket\nnames and owner\n";
+        let expected = "mmap\nsqlite\nflock\nlockf\nfifo\nsocket\nnames and owner\n";
         assert_eq!((ended.status, &*ended.stdout), (0, expected), "{ended:?}");
         let mapped = fs::read(directory.join("mapped")).unwrap();
         assert_eq!(&mapped[4096..4102], b"mapped");
@@ -100,6 +116,43 @@ fn programs_find_a_real_file_system_in_a_directory_that_can_be_written() {
         assert_eq!(owners, [whose; 3]);
         place.assert_clean();
     }
+}
+
+/// Where virtiofs cannot be had, since the user may not make user namespaces.
+#[test]
+fn what_9p_cannot_do_in_a_directory_is_as_the_help_says() {
+    if cannot() || !users().contains(&User::Ordinary) {
+        return;
+    }
+    let place = Place::new(User::Ordinary);
+    let directory = place.root.directory("written");
+    let rest = "
+for make in (os.mkfifo, lambda name: socket.socket(socket.AF_UNIX).bind(name)):
+    try:
+        make('special')
+    except OSError as error:
+        print(error.strerror)
+print(os.stat('.').st_uid == 0)
+";
+    place.root.file("use.py", [USE_MEMORY, rest].concat());
+    place.root.script("without/unshare", "#!/bin/sh\nexit 1\n");
+    let name = directory.to_str().unwrap();
+    let mut command = place.vm(&["--rw", name, "--", "/usr/bin/python3", "use.py", name]);
+    let path = std::env::var("PATH").unwrap();
+    let without = place.root.path().join("without");
+    command.env("PATH", format!("{}:{path}", without.display()));
+    let ended = end(&mut command);
+    let refused = "No such device or address\n";
+    let expected = format!("mmap\nsqlite\n{refused}{refused}False\n");
+    assert_eq!(
+        (ended.status, ended.stdout),
+        (0, expected),
+        "{}",
+        ended.stderr
+    );
+    let mapped = fs::read(directory.join("mapped")).unwrap();
+    assert_eq!(&mapped[4096..4102], b"mapped");
+    place.assert_clean();
 }
 
 /// As the help says: the guest may see an old file, or none, until it drops its caches.

@@ -70,7 +70,15 @@ pub(super) enum Check {
     Xfs,
     Squashfs,
     Fat,
+    Exfat,
+    Ntfs,
+    Bcache,
+    Bcachefs,
     Btrfs,
+    Jmicron,
+    Silicon,
+    Via,
+    Promise,
 }
 
 /// How a UUID is written.
@@ -156,7 +164,8 @@ macro_rules! formats {
         file_systems { $($file_system:literal $format:expr;)* }
         others { $($other:literal $other_format:expr;)* }
     ) => {
-        // One text, since a table of references would be larger than it.
+        // One text, since a table of references would be larger than it. A name that is empty is the
+        // one before it.
         pub(super) const NAMES: &str = concat!($($part, "\n",)* $($file_system, "\n",)* $($other, "\n"),*);
         pub(super) const FORMATS: &[Format] = &[$($part_format,)* $($format,)* $($other_format),*];
         /// The names of file systems.
@@ -175,6 +184,11 @@ const fn md(place: Place) -> Format {
         .label(32, 32)
 }
 
+/// One of the places that the firmware may choose, so many sectors before the end.
+const fn promise(sectors: u32) -> Format {
+    Format::new(Place::end(sectors * 512, 9), 0, b"Promise ").check(Check::Promise)
+}
+
 const fn ext(check: Check) -> Format {
     Format::new(Place::start(1024), 56, b"\x53\xef")
         .check(check)
@@ -191,23 +205,46 @@ formats! {
     parts {
         // md(4): metadata 0.90, also of a big-endian machine, 1.0, 1.1 and 1.2.
         "linux_raid_member" Format::new(Place::end(65536, 16), 0, b"\xfc\x4e\x2b\xa9\0\0\0\0");
-        "linux_raid_member" Format::new(Place::end(65536, 16), 0, b"\xa9\x2b\x4e\xfc\0\0\0\0");
-        "linux_raid_member" md(Place::end(8192, 12));
-        "linux_raid_member" md(Place::FIRST);
+        "" Format::new(Place::end(65536, 16), 0, b"\xa9\x2b\x4e\xfc\0\0\0\0");
+        "" md(Place::end(8192, 12));
+        "" md(Place::FIRST);
         "LVM2_member" Format::new(Place::FIRST, 24, b"LVM2 001");
-        "LVM2_member" Format::new(Place::FIRST, 536, b"LVM2 001");
+        "" Format::new(Place::FIRST, 536, b"LVM2 001");
         "crypto_LUKS" Format::new(Place::FIRST, 0, b"LUKS\xba\xbe\0").uuid(Uuid::Text, 168).label(24, 48);
         "LVM2_member" Format::new(Place::start(1024), 24, b"LVM2 001");
-        "LVM2_member" Format::new(Place::start(1024), 536, b"LVM2 001");
+        "" Format::new(Place::start(1024), 536, b"LVM2 001");
         "linux_raid_member" md(Place::start(4096));
-        "bcache" Format::new(Place::start(4096), 24, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca").uuid(Uuid::Plain, 40);
+        "hpt37x_raid_member" Format::new(Place::start(4096), 544, b"\xf0\x16\x78\x5a");
+        "" Format::new(Place::start(4096), 544, b"\xfd\x16\x78\x5a");
+        "bcache" Format::new(Place::start(4096), 24, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca").check(Check::Bcache).uuid(Uuid::Plain, 40);
         "zfs_member" Format::new(Place::start(16384), 20, b"\0\0\0\x07vers");
         "drbd" Format::new(Place::end(4096, 12), 60, b"\x83\x74\x02\x6b");
-        "drbd" Format::new(Place::end(4096, 12), 60, b"\x83\x74\x02\x6c");
-        "drbd" Format::new(Place::end(4096, 12), 60, b"\x83\x74\x02\x6d");
-        // The metadata of RAID in a PC's firmware that md(4) knows.
+        "" Format::new(Place::end(4096, 12), 60, b"\x83\x74\x02\x6c");
+        "" Format::new(Place::end(4096, 12), 60, b"\x83\x74\x02\x6d");
+        // The metadata of RAID in a PC's firmware, which md(4) knows, or dmraid(8).
         "isw_raid_member" Format::new(Place::LAST, 0, b"Intel Ra");
+        "nvidia_raid_member" Format::new(Place::LAST, 0, b"NVIDIA  ");
         "ddf_raid_member" Format::new(Place::LAST, 512, b"\xde\x11\xde\x11");
+        "lsi_mega_raid_member" Format::new(Place::LAST, 512, b"$XIDE$");
+        "adaptec_raid_member" Format::new(Place::LAST, 512, b"\x37\xfc\x4d\x1e");
+        "jmicron_raid_member" Format::new(Place::LAST, 512, b"JM").check(Check::Jmicron);
+        "silicon_medley_raid_member" Format::new(Place::LAST, 608, b"\0\0\0\x2f").check(Check::Silicon);
+        "via_raid_member" Format::new(Place::LAST, 512, b"\x55\xaa").check(Check::Via);
+        "hpt45x_raid_member" Format::new(Place::end(5632, 9), 0, b"\xf3\x16\x78\x5a");
+        "" Format::new(Place::end(5632, 9), 0, b"\xfd\x16\x78\x5a");
+        "promise_fasttrack_raid_member" promise(63);
+        "" promise(255);
+        "" promise(256);
+        "" promise(16);
+        "" promise(399);
+        "" promise(591);
+        "" promise(675);
+        "" promise(735);
+        "" promise(911);
+        "" promise(974);
+        "" promise(991);
+        "" promise(951);
+        "" promise(3087);
     }
     file_systems {
         "ext2" ext(Check::Ext2);
@@ -219,11 +256,12 @@ formats! {
         "xfs" Format::new(Place::FIRST, 0, b"XFSB").check(Check::Xfs).uuid(Uuid::Plain, 32).label(108, 12);
         "squashfs" Format::new(Place::FIRST, 0, b"hsqs").check(Check::Squashfs);
         "vfat" Format::new(Place::FIRST, 510, b"\x55\xaa").check(Check::Fat).uuid(Uuid::Fat, 0);
-        "exfat" Format::new(Place::FIRST, 3, b"EXFAT   ").uuid(Uuid::Serial, 100);
-        "ntfs" Format::new(Place::FIRST, 3, b"NTFS    ").uuid(Uuid::LongSerial, 72);
+        "exfat" Format::new(Place::FIRST, 3, b"EXFAT   ").check(Check::Exfat).uuid(Uuid::Serial, 100);
+        "ntfs" Format::new(Place::FIRST, 3, b"NTFS    ").check(Check::Ntfs).uuid(Uuid::LongSerial, 72);
         "romfs" Format::new(Place::FIRST, 0, b"-rom1fs-").label(16, 256);
         "cramfs" Format::new(Place::FIRST, 0, b"\x45\x3d\xcd\x28").label(48, 16);
-        "bcachefs" Format::new(Place::start(4096), 24, b"\xc6\x85\x73\xf6\x66\xce\x90\xa9").uuid(Uuid::Plain, 56).label(72, 32);
+        // The first half of the magic, which it has had in common with bcache in its first years.
+        "bcachefs" Format::new(Place::start(4096), 24, b"\xc6\x85\x73\xf6").check(Check::Bcachefs).uuid(Uuid::Plain, 56).label(72, 32);
         "jfs" Format::new(Place::start(32768), 0, b"JFS1").uuid(Uuid::Plain, 136).label(152, 16);
         "iso9660" Format::new(Place::start(32768), 1, b"CD001").uuid(Uuid::Date, 813).label(40, 32);
         "udf" Format::new(Place::start(32768), 1, b"BEA01");

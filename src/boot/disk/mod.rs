@@ -1,6 +1,7 @@
 //! What file systems and partition tables have in common on a disk: numbers, labels, identifiers.
 
 pub(crate) mod format;
+mod label;
 pub(crate) mod partition;
 pub(crate) mod superblock;
 

@@ -2,7 +2,7 @@
 //! looked up by. blkid(8) says the same of the same device.
 
 use crate::boot::disk::format::{Block, Check, FILE_SYSTEMS, FORMATS, Format, NAMES, Uuid};
-use crate::boot::disk::{Read, Text, number};
+use crate::boot::disk::{Read, Text, label, number};
 use crate::sys;
 
 /// What a superblock says.
@@ -32,10 +32,30 @@ impl Check {
             Check::Squashfs => number(block, 28, 4) == 4,
             // The length of a FAT, which FAT32 has elsewhere.
             Check::Fat => is_fat(block) && (is_fat16(block) || number(block, 36, 4) != 0),
+            // How long sectors and clusters are, as powers of two.
+            Check::Exfat => {
+                let [sector, cluster] = [block[108], block[109]];
+                (9..=12).contains(&sector) && cluster <= 25 - sector
+            }
+            Check::Ntfs => true,
+            // The version, of eight bytes, where bcachefs has two of two bytes, and no small ones.
+            Check::Bcache => number(block, 16, 8) <= 6,
+            Check::Bcachefs => number(block, 16, 8) > 6,
+            // Checksums, since little else tells these from anything else.
+            Check::Jmicron => sum(block, 128, 2) as u16 <= 1 && block[512 + 48] <= 5,
+            Check::Silicon => sum(block, 320, 2) as u16 == 0 && block[512 + 278] < 8,
+            Check::Via => sum(block, 50, 1) as u8 == block[512 + 50] && block[512 + 2] <= 2,
+            Check::Promise => part(block, 8, 16) == b"Technology, Inc.",
             // Its own offset.
             Check::Btrfs => number(block, 48, 8) == 65536,
         }
     }
+}
+
+/// The sum of the numbers of this width in so many bytes of the last sector.
+fn sum(block: &Block, bytes: usize, width: usize) -> u64 {
+    let places = (512..512 + bytes).step_by(width);
+    places.map(|at| number(block, at, width)).sum()
 }
 
 /// ext4 is what has a feature that ext3 does not know, ext3 what has a journal.
@@ -79,51 +99,36 @@ fn is_fat(block: &Block) -> bool {
         && (media == 0xf0 || media >= 0xf8)
 }
 
-fn is_fat16(block: &Block) -> bool {
+pub(super) fn is_fat16(block: &Block) -> bool {
     number(block, 22, 2) != 0
 }
 
-/// FAT's label is an entry of the root directory; the one in the boot sector may be stale. Of
-/// FAT32's directory, which can grow, this looks into the first cluster.
-fn fat_label(read: &mut Read, boot: &Block) -> Option<[u8; 11]> {
-    const VOLUME: u8 = 0x08;
-    const DIRECTORY: u8 = 0x10;
-    const LONG_NAME: u8 = 0x0f;
-    let sector = number(boot, 11, 2);
-    let cluster = number(boot, 13, 1) * sector;
-    let (reserved, fats) = (number(boot, 14, 2), number(boot, 16, 1));
-    let (fat16, fat32) = (number(boot, 22, 2), number(boot, 36, 4));
-    let after_fats = |fat| (reserved + fats * fat) * sector;
-    let (start, length) = if fat16 != 0 {
-        (after_fats(fat16), number(boot, 17, 2) * 32)
-    } else {
-        let root = number(boot, 44, 4).checked_sub(2)?;
-        (after_fats(fat32) + root * cluster, cluster)
-    };
-    for offset in (0..length.min(65536)).step_by(512) {
-        let mut entries = [0; 512];
-        if !read(start + offset, &mut entries) {
-            return None;
+/// How many are in use: one that was removed leaves its place. The list of them is a field behind the
+/// superblock, as long as there is no older one instead.
+fn devices_of_bcachefs(read: &mut Read, block: &Block, start: u64) -> u64 {
+    const FIELDS: u64 = 752;
+    const MEMBERS: u64 = 11;
+    let places = u64::from(block[123]);
+    let end = FIELDS + number(block, 124, 4) * 8;
+    let mut at = FIELDS;
+    // There are fewer kinds of fields.
+    for _ in 0..64 {
+        let mut field = [0; 16];
+        if at >= end || !read(start + at, &mut field) {
+            break;
         }
-        for entry in entries.chunks_exact(32) {
-            let (name, attributes) = (entry.first_chunk::<11>()?, entry[11]);
-            let no_cluster = number(entry, 20, 2) == 0 && number(entry, 26, 2) == 0;
-            if name[0] == 0 {
-                return None;
-            }
-            // 0xe5 is a deleted one; for a name that begins like this there is 5.
-            if name[0] != 0xe5
-                && attributes & (VOLUME | DIRECTORY) == VOLUME
-                && attributes & LONG_NAME != LONG_NAME
-                && no_cluster
-            {
-                let mut name = *name;
-                name[0] = if name[0] == 5 { 0xe5 } else { name[0] };
-                return Some(name);
-            }
+        if number(&field, 4, 4) == MEMBERS {
+            let length = number(&field, 8, 2);
+            let mut is_used = |place| {
+                let mut uuid = [0; 8];
+                read(start + at + 16 + place * length, &mut uuid)
+                    && !matches!(number(&uuid, 0, 8), 0 | u64::MAX)
+            };
+            return (0..places).filter(|place| is_used(*place)).count() as u64;
         }
+        at += number(&field, 0, 4) * 8;
     }
-    None
+    places
 }
 
 /// Nothing where the block ends before it.
@@ -163,7 +168,9 @@ impl Format {
     fn label_in(&self, block: &Block, read: &mut Read) -> Text {
         let label = part(block, self.label_at, u16::from(self.label_length) * 4);
         match self.check {
-            Check::Fat => Text::label(&fat_label(read, block).unwrap_or_default()),
+            Check::Fat => label::of_fat(read, block).unwrap_or_default(),
+            Check::Exfat => label::of_exfat(read, block).unwrap_or_default(),
+            Check::Ntfs => label::of_ntfs(read, block).unwrap_or_default(),
             _ if self.wide_label => Text::utf_16(label),
             _ => Text::label(label),
         }
@@ -171,8 +178,9 @@ impl Format {
 }
 
 impl Superblock {
-    /// Finds what is on a block device of this size. A kilobyte is read in each of a dozen places,
-    /// and of FAT the root directory: 64 KiB of it at most, in steps of 512 bytes.
+    /// Finds what is on a block device of this size. A kilobyte is read in each of two dozen
+    /// places, of FAT and exFAT the root directory, 64 KiB of it at most, in steps of 512 bytes, and of
+    /// bcachefs a few bytes for each of its devices.
     pub(crate) fn read(read: &mut Read, size: u64) -> Option<Superblock> {
         let mut block: Block = [0; 1024];
         let mut block_at = None;
@@ -183,14 +191,18 @@ impl Superblock {
             }
             let Some(offset) = block_at else { continue };
             if format.is_in(&block) {
+                let mut names = (0..=index)
+                    .rev()
+                    .map(|index| sys::line(NAMES, index, b'\0').0);
                 return Some(Superblock {
-                    kind: sys::line(NAMES, index, b'\0').0,
+                    kind: names.find(|name| !name.is_empty()).unwrap_or_default(),
                     is_file_system: FILE_SYSTEMS.contains(&index),
                     uuid: format.uuid_in(&block),
                     label: format.label_in(&block, read),
                     offset,
                     devices: match format.check {
                         Check::Btrfs => number(&block, 136, 8),
+                        Check::Bcachefs => devices_of_bcachefs(read, &block, offset),
                         _ => 1,
                     },
                 });
@@ -200,5 +212,7 @@ impl Superblock {
     }
 }
 
+#[cfg(test)]
+mod images;
 #[cfg(test)]
 mod tests;

@@ -22,9 +22,9 @@ pub const ROLE: Role = Role {
                            MAJOR:MINOR; virtiofs:TAG, 9p:TAG; or what a type in rootfstype= takes \
                            that needs no device",
                     paragraph: "UUID= and LABEL= are read from ext2, ext3, ext4, erofs, f2fs, \
-                                nilfs2, xfs, vfat, bcachefs, jfs, iso9660, btrfs and reiserfs, \
-                                UUID= from exfat and ntfs, LABEL= from romfs and cramfs. Members of \
-                                RAID, LVM, LUKS, bcache, DRBD and ZFS are refused.",
+                                nilfs2, xfs, vfat, exfat, ntfs, bcachefs, jfs, iso9660, btrfs and \
+                                reiserfs, LABEL= from romfs and cramfs. Members of RAID (md and \
+                                firmware), LVM, LUKS, bcache, DRBD and ZFS are refused.",
                     ..OPTION
                 },
                 Entry {
@@ -51,8 +51,8 @@ pub const ROLE: Role = Role {
                     value: "[=SECONDS]",
                     default: "10 seconds",
                     line: "wait for the device indefinitely",
-                    paragraph: "It waits for the kernel's events, and for all devices of a btrfs. \
-                                When the time is over, all block devices that did come are told, with \
+                    paragraph: "It waits for the kernel's events, and for all devices of a btrfs \
+                                or bcachefs. When the time is over, all block devices that did come are told, with \
                                 their names.",
                     ..OPTION
                 },
@@ -158,7 +158,7 @@ pub const ROLE: Role = Role {
                 },
                 Entry {
                     name: "/rootlet/fstab",
-                    line: "more mounts for it, as in fstab(5)",
+                    line: "more mounts for it, as in fstab(5); UUID= and the like are as in root=",
                     ..OPTION
                 },
             ],
