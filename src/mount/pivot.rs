@@ -57,10 +57,8 @@ pub(crate) fn make_slave(outside: Outside) -> Result<(), Error<'static>> {
 /// was ours, is another. `pid` is ours.
 fn climb(root: BorrowedFd, pid: i32) -> Result<(Outside, OwnedFd), Errno> {
     let before = fs::stat(root)?;
-    let namespace = match pidfd_open(pid) {
-        Err(Errno::ENOSYS) => fs::openat(BorrowedFd::CWD, c"/proc/self/ns/mnt", fs::O_RDONLY, 0),
-        this_process => this_process,
-    }?;
+    let proc = || fs::openat(BorrowedFd::CWD, c"/proc/self/ns/mnt", fs::O_RDONLY, 0);
+    let namespace = pidfd_open(pid).or_else(|_| proc())?;
     setns(namespace.borrow(), CLONE_NEWNS)?;
     let outside = match fs::stat_at(BorrowedFd::CWD, c"/")? == before {
         true => Outside::NamespaceRoot,

@@ -40,12 +40,13 @@ impl<'a> Inside<'a> {
         let reaper = match self.is_pid1() {
             true => None,
             false => {
-                become_subreaper().map_err(prepare)?;
+                if let Err(errno) = become_subreaper() {
+                    Error::new(Step::Subreaper, b"", errno).print();
+                }
                 Some(id())
             }
         };
-        let told = self.owner == Owner::Program || chroot.status_descriptor.is_some();
-        let until_executed = match told {
+        let until_executed = match self.tells_execution {
             true => Some(fs::pipe(fs::O_CLOEXEC).map_err(prepare)?),
             false => None,
         };
@@ -66,14 +67,12 @@ impl<'a> Inside<'a> {
         }
         // Whoever reads from the command is to see that it has closed them.
         self.standard.clear();
+        close_standard(&self.to_close);
         close_given(&chroot.kept_descriptors);
         let supervisor = self.supervisor.borrow();
         let above = match until_executed {
             Some((executed, writer)) => {
                 drop(writer);
-                if self.owner == Owner::Program {
-                    close_standard();
-                }
                 // The command's execution closes the pipe, and so does its failure. Should the
                 // supervisor go first, the loop sees it.
                 let mut ready = [executed.borrow(), supervisor].map(Poll::for_hangup);
