@@ -74,13 +74,14 @@ impl Hints {
         MapUsers ENOENT =>
             "the program is in the package uidmap of Debian, else in shadow or shadow-utils";
         Namespace _ =>
-            "this kernel was built without that type";
+            "the kernel, or the engine that stands for one (gVisor), has none, or /proc is not \
+                 mounted";
         Namespaces EINVAL =>
             "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces, as emulators \
                  do (qemu-user)";
         MapIds EPERM, MapIds EACCES, Propagation EPERM, Propagation EACCES =>
             "AppArmor may forbid user namespaces to unknown programs: see sysctl \
-                 kernel.apparmor_restrict_unprivileged_userns, or run as root";
+                 kernel.apparmor_restrict_unprivileged_userns, or run as root, with CAP_SETFCAP";
         MapIds ENOENT =>
             "/proc must be mounted to map users";
         CloneRoot EPERM, Mount EPERM, PivotRoot EPERM =>

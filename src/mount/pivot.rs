@@ -25,7 +25,10 @@ pub(crate) fn find_outside(pid: i32) -> Result<(Outside, [OwnedFd; 2]), Error<'s
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
     let root = root.map_err(failed)?;
-    let (outside, namespace) = climb(root.borrow(), pid).map_err(failed)?;
+    let (outside, namespace) = climb(root.borrow(), pid).map_err(|errno| match errno {
+        Errno::ENOENT => Error::new(Step::Namespace, b"mnt", errno),
+        errno => failed(errno),
+    })?;
     if outside == Outside::Chroot {
         fs::fchdir(root.borrow()).map_err(failed)?;
         fs::chroot(c".").map_err(failed)?;

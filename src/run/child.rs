@@ -63,9 +63,16 @@ impl Child {
         }
     }
 
-    /// Waits until all that was running inside has ended.
+    /// Waits until all that was running inside has ended, or may have: see [`Child::has_ended`].
     pub(crate) fn poll(&self) -> Poll {
-        self.pid1.poll(self.inside.borrow())
+        Poll::new(self.pid1.pidfd().unwrap_or(self.inside.borrow()))
+    }
+
+    /// Has it, now that [`Child::poll`] is ready? Without a pidfd it has when pid 1 has closed its end
+    /// of the socket.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let nothing_comes = self.heard.listen(self.inside.borrow());
+        self.pid1.pidfd().is_some() || nothing_comes
     }
 
     /// Waits until the command was executed, or for the error that kept it from that.
@@ -73,8 +80,8 @@ impl Child {
         loop {
             let mut ready = [self.poll(), Poll::new(self.inside.borrow())];
             poll(&mut ready, None).map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))?;
-            let [pid1_ended, _] = ready.map(|poll| poll.is_ready());
-            self.heard.listen(self.inside.borrow());
+            let [may_have_ended, _] = ready.map(|poll| poll.is_ready());
+            let pid1_ended = self.has_ended() && may_have_ended;
             // Of a command that could not be executed pid 1 says the same, but the error first.
             if self.heard.executed && self.heard.error.is_none() {
                 return Ok(());
@@ -127,8 +134,9 @@ impl Child {
     /// As for [`Child::wait`].
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error<'static>> {
         if self.ended.is_none() {
-            let ended = poll(&mut [self.poll()], Some(0));
-            if !ended.map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))? {
+            let ready = poll(&mut [self.poll()], Some(0));
+            let ready = ready.map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))?;
+            if !ready || !self.has_ended() {
                 return Ok(None);
             }
         }

@@ -116,14 +116,19 @@ impl Heard {
         }
     }
 
-    /// Takes what has come, without waiting.
-    pub(crate) fn listen(&mut self, inside: BorrowedFd) {
+    /// Takes what has come, without waiting. True where nothing more comes, since pid 1 has ended.
+    pub(crate) fn listen(&mut self, inside: BorrowedFd) -> bool {
         let Ok(mut buffer) = channel::Buffer::zeros() else {
-            return;
+            return false;
         };
-        while let Ok(length @ 1..) = receive(inside, &mut *buffer) {
-            if let Some(report) = Report::parse(&buffer[..length]) {
-                self.take(report);
+        loop {
+            match receive(inside, &mut *buffer) {
+                Ok(length @ 1..) => {
+                    if let Some(report) = Report::parse(&buffer[..length]) {
+                        self.take(report);
+                    }
+                }
+                end => return end != Err(Errno::EAGAIN),
             }
         }
     }
@@ -193,8 +198,8 @@ impl Supervisor<'_> {
             };
             let mut ready = [
                 Poll::new(self.signals),
-                self.pid1.poll(self.inside),
-                // When pid 1 has closed its end there is nothing more to hear: its own end is next.
+                self.pid1.pidfd().map_or(Poll::none(), Poll::new),
+                // When pid 1 has closed its end there is nothing more to hear: its pidfd is next.
                 match listening {
                     true => Poll::new(self.inside),
                     false => Poll::none(),
@@ -257,7 +262,8 @@ impl Supervisor<'_> {
                     self.forward(signal.number);
                 }
             }
-            if pid1_ended {
+            // Without a pidfd it has ended when it has closed its end.
+            if pid1_ended || !listening && self.pid1.pidfd().is_none() {
                 let ended = self.pid1.wait().map_err(failed)?;
                 let status = self.heard.status(ended);
                 if let Some(relay) = &mut self.relay {

@@ -1,6 +1,5 @@
 //! A child process, by its pidfd or by its pid.
 
-use super::poll::Poll;
 use super::process::{Waited, Who, pidfd_open, wait};
 use super::{BorrowedFd, Errno, ExitStatus, OwnedFd, signal};
 
@@ -30,15 +29,6 @@ impl Process {
     /// Its pidfd, where there is one.
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(OwnedFd::borrow)
-    }
-
-    /// Waits for its end: by its pidfd or, without one, until nobody has the other end of this socket,
-    /// which the child keeps.
-    pub fn poll(&self, socket: BorrowedFd) -> Poll {
-        match self.pidfd() {
-            Some(pidfd) => Poll::new(pidfd),
-            None => Poll::for_hangup(socket),
-        }
     }
 
     /// `pidfd_send_signal(2)`, Linux 5.1, else `kill(2)`. ESRCH when somebody else has waited for it.
