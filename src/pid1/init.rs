@@ -307,7 +307,7 @@ impl Init {
             Some(_) => 0,
             None => 3,
         };
-        if command.is_some() && !habits.is_verbose() && inherited.has_pipe_for_errors() {
+        if command.is_some() && !habits.is_verbose() && inherited.has_pipe_for_errors {
             stderr::release();
         }
         // A file that is kept busy is no reason to end.
@@ -372,7 +372,7 @@ impl Init {
 
     /// How the command is to be run. For a session of its own the terminal is given up first.
     fn jobs(&self, inherited: &Inherited, habits: &dyn Habits) -> JobControl {
-        let mut jobs = JobControl::look(inherited.may_be_terminals());
+        let mut jobs = JobControl::look(inherited.may_be_terminals);
         match self.grouping {
             Grouping::ByTerminal => {}
             Grouping::Own => {

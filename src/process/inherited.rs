@@ -1,39 +1,46 @@
 //! The caller's standard descriptors, which are the command's once it has them.
 
 use crate::process::stdio::STANDARD;
-use crate::sys::fs::{self, Stat};
+use crate::sys::fs;
 
-/// What they are, each where that can be told.
+/// What they are. What cannot be looked at may be a terminal.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Inherited([Option<Stat>; 3]);
+pub(crate) struct Inherited {
+    /// Which may be terminals: devices, but for `/dev/null` and its like.
+    pub(crate) may_be_terminals: [bool; 3],
+    /// Which are to be closed once the command has them, since somebody may wait for that: the other
+    /// end of a pipe or a socket. Not devices: a terminal is needed for job control.
+    pub(crate) to_close: [bool; 3],
+    /// Standard error is a pipe.
+    pub(crate) has_pipe_for_errors: bool,
+    /// It is that of standard output too, as with `2>&1 |`.
+    pub(crate) has_one_pipe: bool,
+}
 
 impl Inherited {
+    // Once, for both roles.
+    #[inline(never)]
     pub(crate) fn look() -> Inherited {
-        Inherited(STANDARD.map(|standard| fs::stat(standard).ok()))
-    }
-
-    /// May each be a terminal? `/dev/null` is a device, but none that can.
-    pub(crate) fn may_be_terminals(&self) -> [bool; 3] {
-        let may_be = |stat: Stat| stat.is_character_device() && stat.special.0 != fs::MEM_MAJOR;
-        self.0.map(|stat| stat.is_none_or(may_be))
-    }
-
-    /// Which of them are to be closed once the command has them, since somebody may wait for that: the
-    /// other end of a pipe or a socket. Not devices: a terminal is needed for job control.
-    pub(crate) fn to_close(&self) -> [bool; 3] {
-        self.0
-            .map(|stat| stat.is_some_and(|stat| !stat.is_character_device()))
-    }
-
-    /// Is standard error a pipe?
-    pub(crate) fn has_pipe_for_errors(&self) -> bool {
-        self.0[2].is_some_and(|stat| stat.is_pipe())
-    }
-
-    /// Do standard output and standard error lead into one pipe, as with `2>&1 |`?
-    pub(crate) fn has_one_pipe(&self) -> bool {
-        let [_, output, errors] = self.0;
-        let is_output = |errors| output.is_some_and(|output| output.is_same_file(errors));
-        self.has_pipe_for_errors() && errors.as_ref().is_some_and(is_output)
+        let mut inherited = Inherited {
+            may_be_terminals: [true; 3],
+            to_close: [false; 3],
+            has_pipe_for_errors: false,
+            has_one_pipe: false,
+        };
+        let mut before = None;
+        for (index, standard) in STANDARD.into_iter().enumerate() {
+            let stat = fs::stat(standard).ok();
+            // The last is standard error, and the one before it standard output.
+            let identity = stat.as_ref().map(|stat| stat.identity());
+            inherited.has_pipe_for_errors = stat.as_ref().is_some_and(|stat| stat.is_pipe());
+            inherited.has_one_pipe = inherited.has_pipe_for_errors && identity == before;
+            before = identity;
+            if let Some(stat) = stat {
+                let is_device = stat.is_character_device();
+                inherited.may_be_terminals[index] = is_device && stat.special.0 != fs::MEM_MAJOR;
+                inherited.to_close[index] = !is_device;
+            }
+        }
+        inherited
     }
 }

@@ -45,7 +45,7 @@ impl Chroot {
     /// The command has the standard descriptors and no others, and ends when this process does.
     /// What it leaves running is killed. Mount points that were made for the run are removed.
     ///
-    /// The process inside is made by `clone3(2)` (Linux 5.3), in new namespaces
+    /// The process inside is made by `clone3(2)` (Linux 5.3) or `clone(2)`, in new namespaces
     /// (`namespaces(7)`); the [front page](crate) lists the calls it makes there. Waiting is one
     /// `ppoll(2)` without a limit of time.
     ///
@@ -114,7 +114,7 @@ impl Chroot {
         let inherited = Inherited::look();
         let mut jobs = match self.new_session {
             true => JobControl::without_terminal(),
-            false => JobControl::look(inherited.may_be_terminals()),
+            false => JobControl::look(inherited.may_be_terminals),
         };
         if pty.is_some() || callers.is_some() {
             // The keys are the command's, but the foreground stays with us.
@@ -122,10 +122,10 @@ impl Chroot {
         }
         let mut inside = Inside::new(&plan, Owner::Supervisor, to_supervisor, signals);
         inside.standard = standard;
-        inside.to_close = inherited.to_close();
+        inside.to_close = inherited.to_close;
         // The reader of the output waits for the end of the errors too. Where these go elsewhere,
         // they stay with us: at the end there may be one to report.
-        let releases_errors = afterwards == Afterwards::Ends && inherited.has_one_pipe();
+        let releases_errors = afterwards == Afterwards::Ends && inherited.has_one_pipe;
         inside.tells_execution |= releases_errors;
         inside.caller_mask = caller_mask;
         inside.jobs = jobs;
@@ -139,7 +139,7 @@ impl Chroot {
         // Without a pidfd the end of pid 1 is that of its socket.
         let childs_end = launched.pid1.pidfd().is_some().then_some(childs_end);
         if afterwards == Afterwards::Ends {
-            close_standard(&inherited.to_close()[..2]);
+            close_standard(&inherited.to_close[..2]);
             close_given(&self.kept_descriptors);
         }
 

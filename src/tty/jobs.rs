@@ -39,11 +39,12 @@ impl JobControl {
     /// How a command is to be run, as things stand. Only those of the standard descriptors that
     /// `may_be_terminals` are asked.
     pub(crate) fn look(may_be_terminals: [bool; 3]) -> JobControl {
-        let standard = [0, 1, 2].map(|index| (STANDARD[index], may_be_terminals[index]));
-        let foregrounds = standard.map(|(descriptor, may_be)| match may_be {
-            true => (descriptor, tty::foreground(descriptor)),
-            false => (descriptor, Err(Errno::ENOTTY)),
-        });
+        let mut foregrounds = STANDARD.map(|descriptor| (descriptor, Err(Errno::ENOTTY)));
+        for ((descriptor, foreground), may_be) in foregrounds.iter_mut().zip(may_be_terminals) {
+            if may_be {
+                *foreground = tty::foreground(*descriptor);
+            }
+        }
         let Some((descriptor, Ok(foreground))) = foregrounds
             .into_iter()
             .find(|(_, foreground)| foreground.is_ok())
