@@ -257,6 +257,10 @@ fn a_signal_that_could_not_be_sent_is_told_and_not_as_sent() {
         );
         assert_eq!(status, 7, "{name}");
     }
+    // In a run pid 1 reports it to the supervisor, which has standard error.
+    let (said, status) = without_the_right(rootlet_path(), &["run", "--no-mounts", "/"]);
+    let line = "rootlet: cannot send a signal to the command: Operation not permitted (EPERM)";
+    assert_eq!((said, status), (vec![line.to_owned()], 7));
     let (said, _) = without_the_right(rootlet_path(), &["init", "-v"]);
     let not_sent = |line: &&String| line.contains(why);
     assert_eq!(said.iter().filter(not_sent).count(), 3, "{said:?}");
