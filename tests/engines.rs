@@ -138,7 +138,7 @@ fn in_crun_with_a_list_from_before_the_newer_calls() {
                 let program = format!("/bin/{prefix}{name}");
                 let words = [&[&program[..]], words, &["sh", "-c", COMMAND]].concat();
                 let bundle = bundle(&words, "CAP_KILL", Some((errno, NEWER)));
-                let mut running = Running::start(&mut crun(&bundle));
+                let mut running = Running::start(crun(&bundle).stderr(Stdio::null()));
                 let ready = running.try_line(Duration::from_secs(60));
                 assert_eq!(ready.as_deref(), Ok("ready"), "{context}");
                 // The supervisor, pid 1, crun, and the container's first process.
@@ -200,7 +200,7 @@ fn in_gvisor() {
         let words = [&[&program[..]], words, &["sh", "-c", COMMAND]].concat();
         let bundle = bundle(&words, "CAP_KILL", None);
         let container = format!("rootlet-test-{}-{index}", std::process::id());
-        let mut running = Running::start(&mut runsc(&bundle, &container));
+        let mut running = Running::start(runsc(&bundle, &container).stderr(Stdio::null()));
         let ready = running.try_line(Duration::from_secs(60));
         assert_eq!(ready.as_deref(), Ok("ready"), "{name}");
         let send = |number: i32| {

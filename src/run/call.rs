@@ -18,7 +18,7 @@ use crate::sys::net::{receive, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
     CLONE_NEWUSER, Cloning, ExitStatus, Fork, effective_ids, exit, fork, sched_yield,
-    set_pdeathsig, setns, setpgid,
+    set_pdeathsig, setpgid,
 };
 use crate::sys::shared::{Body, Stack, dumpable, set_dumpable, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_sigchld, signalfd, sigprocmask};
@@ -289,7 +289,7 @@ unsafe fn start_in_user_namespace(
             let mut enter = || {
                 // SAFETY: this process does not use it, and must not keep it open.
                 let _ = unsafe { fs::close(peer) };
-                let entered = enter_user_namespace(&holder);
+                let entered = UserNamespace::enter_that_of(&holder);
                 Report::Took.send(ours.borrow());
                 // The holder closes its end as it ends.
                 let _ = poll(&mut [Poll::for_hangup(ours.borrow())], None);
@@ -325,14 +325,6 @@ unsafe fn start_in_user_namespace(
         forget(stack);
     }
     started
-}
-
-/// By its pidfd (Linux 5.8), else by proc.
-fn enter_user_namespace(of: &Process) -> Result<(), Errno> {
-    match of.pidfd().map(|pidfd| setns(pidfd, CLONE_NEWUSER)) {
-        Some(Ok(())) => Ok(()),
-        _ => UserNamespace::of(of.id).and_then(|namespace| namespace.enter()),
-    }
 }
 
 const ENDED_EARLY: &str = "it ended its process";

@@ -186,7 +186,15 @@ fn mapped_ids(process: BorrowedFd, file: &CStr) -> Result<u32, Errno> {
 pub(crate) struct UserNamespace(OwnedFd);
 
 impl UserNamespace {
-    pub(crate) fn of(pid: i32) -> Result<UserNamespace, Errno> {
+    /// By the process's pidfd (Linux 5.8), else by proc.
+    pub(crate) fn enter_that_of(process: &Process) -> Result<(), Errno> {
+        match process.pidfd().map(|pidfd| setns(pidfd, CLONE_NEWUSER)) {
+            Some(Ok(())) => Ok(()),
+            _ => UserNamespace::of(process.id).and_then(|namespace| namespace.enter()),
+        }
+    }
+
+    fn of(pid: i32) -> Result<UserNamespace, Errno> {
         let mut path = Short::new();
         path.push(b"/proc/");
         path.push_number(pid as u32);
@@ -194,7 +202,7 @@ impl UserNamespace {
         fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_RDONLY, 0).map(UserNamespace)
     }
 
-    pub(crate) fn enter(&self) -> Result<(), Errno> {
+    fn enter(&self) -> Result<(), Errno> {
         setns(self.0.borrow(), CLONE_NEWUSER)
     }
 
