@@ -113,7 +113,7 @@
 //!
 //! | call | since | for | without it |
 //! | --- | --- | --- | --- |
-//! | `clone3(2)` with `CLONE_NEW*`, `CLONE_PIDFD` | 5.3 | the process inside | `clone(2)` |
+//! | `clone3(2)` with `CLONE_NEW*`, `CLONE_PIDFD` | 5.3 | the process inside | `clone(2)`; without a pidfd, its pid and its socket |
 //! | `open_tree(2)`, `move_mount(2)` | 5.2 | binds | `mount(2)` on `/proc/self/fd/N` |
 //! | `mount_setattr(2)` | 5.12 | flags of binds | a remount of each mount, by `/proc/self/mountinfo` |
 //! | `mount(2)` | | file systems, propagation | |
@@ -127,9 +127,10 @@
 //! | `move_mount(2)` of `/dev`, `/proc`, `/sys` and `/run` | 5.2 | entering the real root from an initramfs | `MS_MOVE` |
 //! | `pivot_root(2)` in an initramfs | 7.0 | the same | its files deleted, `MS_MOVE`, `chroot(2)` |
 //! | `finit_module(2)`, compressed | 5.17 | modules of an initramfs | only uncompressed ones |
-//! | `signalfd4(2)`, `ppoll(2)`, `waitid(2)`, `pidfd_send_signal(2)` | 5.1 | signals and ends | |
+//! | `signalfd4(2)`, `ppoll(2)` | | signals and ends | |
+//! | `waitid(2)` of a pidfd, `pidfd_send_signal(2)` | 5.4 | the process inside | `waitid(2)` and `kill(2)` by its pid |
 //! | `clone(2)` with `CLONE_PIDFD`, `ioctl(PIDFD_GET_INFO)` | 6.15 | orphans of an [`Init`] that is pid 1 | `waitid(2)` |
-//! | `prctl(PR_SET_CHILD_SUBREAPER)` | 3.4 | orphans of an [`Init`] that is not | they go to others |
+//! | `prctl(PR_SET_CHILD_SUBREAPER)` | 3.4 | orphans of an [`Init`] that is not, and of a run that shares its caller's pid namespace | they go to others |
 //!
 //! Each is described in its page of the Linux manual, section 2; `mount_namespaces(7)`,
 //! `pid_namespaces(7)` and `user_namespaces(7)` say what they do to each other.

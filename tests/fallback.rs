@@ -28,7 +28,7 @@ fn with_error(user: User, calls: &str, error: &str, command: &Command) -> Traced
     let log = Root::empty(user);
     let mut strace = common::command(user, "strace");
     let traced = "trace=openat,openat2,open_tree,move_mount,mount_setattr,clone3,clone,\
-        close_range,close,mount";
+        close_range,close,mount,pidfd_open,waitid";
     strace
         .args(["-f", "--seccomp-bpf", "-s", "300", "-o"])
         .arg(log.path().join("log"))
@@ -412,9 +412,10 @@ fn eperm_selects_no_fallback() {
     }
 }
 
-/// clone3's EPERM is how the kernel says that this user has to take a user namespace.
+/// clone3's EPERM is how the kernel says that this user has to take a user namespace. Where clone3 is
+/// refused that as well, it may be a filter, and clone(2) is tried.
 #[test]
-fn eperm_of_clone3_asks_for_a_user_namespace_and_nothing_else() {
+fn eperm_of_clone3_asks_for_a_user_namespace_and_then_for_clone() {
     for user in users() {
         let root = Root::busybox(user);
         let run = root.run(&["ROOT", "sh", "-c", "id -u; cat /proc/self/setgroups"]);
@@ -425,11 +426,46 @@ fn eperm_of_clone3_asks_for_a_user_namespace_and_nothing_else() {
         assert_eq!(ended.stdout, "0\ndeny\n", "{user:?}");
 
         let mut traced = with_error(user, "clone3", "EPERM", &run);
+        let ended = end(&mut traced.command);
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+        // root keeps its rights.
+        let setgroups = match user {
+            User::Root => "allow",
+            User::Ordinary => "deny",
+        };
+        assert_eq!(ended.stdout, format!("0\n{setgroups}\n"), "{user:?}");
+
+        let mut traced = with_error(user, "clone3,clone", "EPERM", &run);
         assert_refused(&end(&mut traced.command), "make new namespaces");
-        let log = traced.log();
-        assert_eq!(log.matches("clone3(").count(), 2, "{log}");
-        assert!(!log.contains(" clone("), "{log}");
         assert_eq!(root.tree(), [""; 0]);
+    }
+}
+
+/// As of a kernel or an emulator that does not know `CLONE_PIDFD`, and takes no notice of it.
+#[test]
+fn a_clone_that_gives_no_pidfd_is_no_reason_to_wait() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let run = root.run(&["ROOT", "sh", "-c", "echo text; exit 37"]);
+        for missing in ["clone3", "clone3,pidfd_open"] {
+            let mut traced = with_error(user, missing, "ENOSYS", &run);
+            let no_pidfd = "inject=clone:poke_exit=@arg3=ffffffff";
+            let mut strace = common::command(user, "strace");
+            strace
+                .args(["-e", no_pidfd])
+                .args(traced.command.get_args());
+            traced.command = strace;
+            let ended = end(&mut traced.command);
+            let told = (ended.status, ended.stdout.as_str());
+            assert_eq!(told, (37, "text\n"), "{user:?} {missing} {ended:?}");
+            // strace may write to no memory of pid 1.
+            let own = |line: &&str| !line.starts_with("strace: ");
+            assert_eq!(ended.stderr.lines().find(own), None, "{ended:?}");
+            let by_pid = missing.contains("pidfd_open");
+            let log = traced.log();
+            assert_eq!(log.contains("waitid(P_PID,"), by_pid, "{log}");
+            assert_eq!(log.contains("waitid(P_PIDFD,"), !by_pid, "{log}");
+        }
     }
 }
 

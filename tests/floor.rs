@@ -1,5 +1,6 @@
 //! `rootlet init` where nothing newer than signalfd(2) can be had: a filter answers the newer calls
-//! with an error, as old profiles of engines do. The program whose name it has is run beside it.
+//! with an error, as old profiles of engines do. The program whose name it has is run beside it. And
+//! `rootlet run` without what protects nothing.
 
 #![allow(missing_docs)]
 
@@ -10,8 +11,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::filter::{
-    self, CLONE_PIDFD, CLOSE_RANGE, Call, PIDFD_GET_INFO, PIDFD_OPEN, PIDFD_SEND_SIGNAL,
-    PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER, PRLIMIT64,
+    self, CLONE, CLONE_PIDFD, CLONE3, CLOSE_RANGE, Call, MOUNT, MOVE_MOUNT, PIDFD_GET_INFO,
+    PIDFD_OPEN, PIDFD_SEND_SIGNAL, PIVOT_ROOT, PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER,
+    PRLIMIT64, UNSHARE, WAITID_PIDFD,
 };
 use common::init::{PLACES, Place, Started, descriptors};
 use common::running::Running;
@@ -255,6 +257,10 @@ fn a_signal_that_could_not_be_sent_is_told_and_not_as_sent() {
         );
         assert_eq!(status, 7, "{name}");
     }
+    // In a run pid 1 reports it to the supervisor, which has standard error.
+    let (said, status) = without_the_right(rootlet_path(), &["run", "--no-mounts", "/"]);
+    let line = "rootlet: cannot send a signal to the command: Operation not permitted (EPERM)";
+    assert_eq!((said, status), (vec![line.to_owned()], 7));
     let (said, _) = without_the_right(rootlet_path(), &["init", "-v"]);
     let not_sent = |line: &&String| line.contains(why);
     assert_eq!(said.iter().filter(not_sent).count(), 3, "{said:?}");
@@ -291,21 +297,181 @@ fn without_a_subreaper_init_says_so_when_asked() {
     }
 }
 
+/// Says how much it has used itself.
+const BURN: &str = "1 while (times)[0] < 0.5; printf qq(own %.3f end\\n), (times)[0]";
+
+const ROLES: [&str; 4] = [
+    "init --",
+    "init --grace=1 --",
+    "run --no-mounts /",
+    "run --no-mounts --share=pid /",
+];
+
+/// bash's `time` and the command differ by less than a twentieth.
+#[track_caller]
+fn assert_times_agree(told: &str, context: &str) {
+    let number = |name: &str| -> f64 {
+        let (_, after) = told.rsplit_once(name).expect(told);
+        after.split_once(" end").unwrap().0.parse().unwrap()
+    };
+    let (own, time) = (number("own "), number("time "));
+    assert!((own - time).abs() < 0.05 * own, "{context}: {told}");
+}
+
 #[test]
 fn the_commands_cpu_time_is_for_the_caller_to_read() {
-    let burn = "1 while (times)[0] < 0.3";
     for user in users() {
-        for words in [
-            &["init", "--"][..],
-            &["init", "--grace=1", "--"],
-            &["run", "--no-mounts", "/"],
-        ] {
+        for role in ROLES {
             let mut bash = command(user, "bash");
-            bash.args(["-c", "TIMEFORMAT=%U; time \"$@\"", "bash"]);
-            bash.arg(rootlet_path()).args(words);
-            let told = end(bash.args(["perl", "-e", burn])).stderr;
-            let seconds: f64 = told.trim().parse().unwrap();
-            assert!(seconds >= 0.29, "{words:?} {user:?}: {told}");
+            let script = format!(
+                "TIMEFORMAT='time %U end'; time {} {role} perl -e '{BURN}'",
+                rootlet_path().display()
+            );
+            let ended = end(bash.args(["-c", &script]));
+            assert_times_agree(&(ended.stdout + &ended.stderr), &format!("{role} {user:?}"));
+
+            let mut session = common::terminal::Session::bash(user);
+            session.ask("TIMEFORMAT=\"time %U end\"");
+            let told = session.ask(&format!("time $rootlet {role} perl -e '{BURN}'"));
+            assert_times_agree(&told, &format!("{role} {user:?} on a terminal"));
+            session.exit();
         }
+    }
+}
+
+/// What a run does without, whatever the answer.
+const COMFORTS_OF_RUN: [(&str, &[Call]); 7] = [
+    ("clone3", &[CLONE3]),
+    ("clone3, CLONE_PIDFD", &[CLONE3, CLONE_PIDFD]),
+    (
+        "clone3, CLONE_PIDFD, pidfd_open",
+        &[CLONE3, CLONE_PIDFD, PIDFD_OPEN],
+    ),
+    ("pidfd_send_signal", &[PIDFD_SEND_SIGNAL]),
+    ("waitid of a pidfd", &[WAITID_PIDFD]),
+    ("close_range", &[CLOSE_RANGE]),
+    (
+        "all",
+        &[
+            CLONE3,
+            CLONE_PIDFD,
+            PIDFD_OPEN,
+            PIDFD_SEND_SIGNAL,
+            WAITID_PIDFD,
+            CLOSE_RANGE,
+            PRLIMIT64,
+        ],
+    ),
+];
+
+/// `rootlet run` of this command under a filter.
+fn filtered_run(user: User, errno: i32, calls: &[Call], words: &[&str]) -> Command {
+    let mut run = command(user, rootlet_path());
+    run.args(["run", "--no-mounts"]).args(words);
+    filter::answer(&mut run, errno, calls);
+    run
+}
+
+#[test]
+fn whatever_answers_what_does_not_protect_a_run_works() {
+    let signals = [(15, "TERM"), (1, "HUP"), (10, "USR1"), (40, "NUM40")];
+    for user in users() {
+        for (calls, filtered) in COMFORTS_OF_RUN {
+            for errno in [EPERM, ENOSYS, EINVAL] {
+                let context = format!("{calls}: {errno}, {user:?}");
+                let words = ["/", "perl", "-e", COMMAND];
+                let mut run = filtered_run(user, errno, filtered, &words);
+                let mut running = Running::start(run.stderr(Stdio::piped()));
+                let ready = running.try_line(Duration::from_secs(60));
+                assert_eq!(ready.as_deref(), Ok("ready"), "{context}");
+                wait_until("the orphan to be reaped", || {
+                    children(running.pid1()).len() == 1
+                });
+                for (number, name) in signals {
+                    running.signal(number);
+                    assert_eq!(running.line(), format!("got {name}"), "{context}");
+                }
+                running.signal(12);
+                assert_eq!(running.status(), 42, "{context}");
+                let mut said = String::new();
+                let mut stderr = running.child.stderr.take().unwrap();
+                std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+                assert_eq!(said, "", "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_pidfd_the_end_of_pid_1_is_seen() {
+    let (_, all) = COMFORTS_OF_RUN[6];
+    for user in users() {
+        for options in [&[][..], &["--unshare=user"], &["--status-fd=2"]] {
+            let words = [options, &["/", "sh", "-c", "echo ready; exec sleep 1000"]].concat();
+            let mut run = filtered_run(user, EPERM, all, &words);
+            let mut running = Running::start_ready(run.stderr(Stdio::null()));
+            common::send_signal(running.pid1(), 9);
+            assert_eq!(running.status(), 137, "{options:?} {user:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_without_a_subreaper_works_and_says_what_that_weakens() {
+    for user in users() {
+        for errno in [EPERM, ENOSYS, EINVAL] {
+            let run = |options: &[&str]| {
+                let words = [options, &["/", "sh", "-c", "exit 7"]].concat();
+                let ended = end(&mut filtered_run(
+                    user,
+                    errno,
+                    &[PR_SET_CHILD_SUBREAPER],
+                    &words,
+                ));
+                assert_eq!(ended.status, 7, "{ended:?}");
+                ended.stderr
+            };
+            // With a pid namespace of its own it needs none.
+            assert_eq!(run(&[]), "");
+            let said = run(&["--share=pid"]);
+            assert!(
+                said.starts_with("rootlet: cannot adopt orphans: "),
+                "{said}"
+            );
+            assert!(said.contains("may outlive the run"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_a_filter_forbids_says_so() {
+    for user in users() {
+        for (calls, step) in [
+            (&[CLONE3, CLONE][..], "make new namespaces"),
+            (&[UNSHARE], "make new namespaces"),
+            (&[MOUNT], "make the new mount namespace a slave of"),
+            (&[MOVE_MOUNT], "take the mounts of"),
+            (&[PIVOT_ROOT], "enter the new root"),
+        ] {
+            let ended = end(&mut filtered_run(user, EPERM, calls, &["/", "true"]));
+            let context = format!("{user:?} {step}: {ended:?}");
+            assert_eq!(
+                (ended.status, ended.stdout.as_str()),
+                (125, ""),
+                "{context}"
+            );
+            let lines: Vec<&str> = ended.stderr.lines().collect();
+            assert!(lines[0].contains(step), "{context}");
+            assert!(lines[1].starts_with("hint: a seccomp filter"), "{context}");
+        }
+        // Without one it is not claimed.
+        let mut run = command(User::Ordinary, rootlet_path());
+        let ended = end(run.args(["run", "--no-mounts", "--share=user", "/", "true"]));
+        let unfiltered = common::init::status_field(std::process::id() as i32, "Seccomp") == "0";
+        assert_eq!(ended.status, 125, "{ended:?}");
+        assert!(
+            !(unfiltered && ended.stderr.contains("seccomp")),
+            "{ended:?}"
+        );
     }
 }

@@ -1,18 +1,26 @@
-//! The standard descriptors of a `rootlet init`: the command's alone, once it has them.
+//! The standard descriptors of `rootlet init` and `rootlet run`: the command's alone, once it has
+//! them.
 
 #![allow(missing_docs)]
 
 mod common;
 
 use std::fs;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use common::init::{Place, cases};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use common::init::{Place, cases, descriptors};
 use common::running::Running;
-use common::{Root, User, command, rootlet_path, succeed};
+use common::{Root, User, command, end, rootlet, rootlet_path, succeed, users, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is read from a pipe with a name, when its end has come.
 fn to_its_end(pipe: &Path) -> Receiver<String> {
@@ -42,7 +50,6 @@ fn shell(place: Place, user: User, script: &str) -> Command {
 
 #[test]
 fn a_reader_sees_the_end_when_the_command_has_closed_its_output() {
-    const PATIENCE: Duration = Duration::from_secs(60);
     let closes = "echo text; echo more >&2; exec >&- 2>&-; read line; exit 7";
     for (place, user) in cases() {
         for (streams, options, stdout, stderr) in [
@@ -97,14 +104,151 @@ fn what_a_verbose_init_says_at_the_end_is_read() {
 fn the_terminal_stays_for_job_control_and_pipes_go() {
     // cat ends while init and its command still run.
     let closes = "exec >&-; read line; exit 7";
-    for user in common::users() {
-        let mut session = common::terminal::Session::bash(user);
-        session.enter(&format!(
-            "$rootlet init sh -c '{closes}' | {{ cat; echo ended; }}"
-        ));
-        session.expect("ended\n");
-        session.enter("");
-        session.expect("outer> ");
-        session.exit();
+    for user in users() {
+        for role in ["init", "run --no-mounts /", "run --no-mounts --pty /"] {
+            let mut session = common::terminal::Session::bash(user);
+            session.enter(&format!(
+                "$rootlet {role} sh -c '{closes}' | {{ cat; echo ended; }}"
+            ));
+            session.expect("ended\n");
+            session.enter("");
+            session.expect("outer> ");
+            session.exit();
+        }
+    }
+}
+
+/// Without the pipes of a shell: `rootlet run` itself is what has them.
+fn run(user: User, options: &[&str], script: &str) -> Command {
+    let mut run = rootlet(user);
+    run.args(["run", "--no-mounts"]).args(options);
+    run.args(["/", "sh", "-c", script]);
+    run
+}
+
+/// Some of these have the command executed by a process that does not share the memory of pid 1.
+const RUNS: [&[&str]; 6] = [
+    &[],
+    &["--share", "pid"],
+    &["--unshare", "user", "--ro", "/etc:/mnt"],
+    &["--new-session"],
+    &["--pty"],
+    &["--grace=9"],
+];
+
+#[test]
+fn a_reader_sees_the_end_when_the_command_of_a_run_has_closed_its_output() {
+    let closes = "echo text; echo more >&2; exec >&- 2>&-; read line; exit 7";
+    for user in users() {
+        for options in RUNS {
+            for (streams, stdout) in [(">out 2>err", "text\n"), (">out 2>&1", "text\nmore\n")] {
+                let context = format!("{streams} {options:?} {user:?}");
+                let root = Root::empty(user);
+                let pipes = ["out", "err"].map(|name| root.path().join(name));
+                succeed(command(user, "mkfifo").args(&pipes));
+                let script = format!("exec \"$@\" {streams}");
+                let mut shell = command(user, "sh");
+                let inner = run(user, options, closes);
+                shell.args(["-c", &script, "sh"]).arg(inner.get_program());
+                shell.args(inner.get_args()).current_dir(root.path());
+                let mut running = Running::start(shell.stdin(Stdio::piped()));
+                let out = to_its_end(&pipes[0]);
+                let err = streams.contains("err").then(|| to_its_end(&pipes[1]));
+                let out = out.recv_timeout(PATIENCE);
+                assert_eq!(out.as_deref(), Ok(stdout), "{context}");
+                assert_eq!(running.child.try_wait().unwrap(), None, "{context}");
+                let open = |pid| {
+                    let mut open = descriptors(pid);
+                    let is_pipe = |what: &str| pipes.iter().any(|pipe| pipe.to_str() == Some(what));
+                    open.retain(|(_, what)| is_pipe(what));
+                    open
+                };
+                assert_eq!(open(running.pid1()), [], "{context}");
+                // Errors are the supervisor's too. Of one pipe for both it keeps the place alone.
+                if err.is_some() {
+                    let errors = (2, pipes[1].to_str().unwrap().to_owned());
+                    assert_eq!(open(running.pid()), [errors], "{context}");
+                }
+                drop(running.child.stdin.take());
+                assert_eq!(running.status(), 7, "{context}");
+                let err = err.map(|err| err.recv_timeout(PATIENCE).expect(&context));
+                assert_eq!(err.as_deref().unwrap_or("more\n"), "more\n", "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_writes_to_a_run_sees_that_the_command_has_closed_its_input() {
+    for user in users() {
+        let script = "echo ready; exec <&-; echo closed; exec sleep 1000";
+        let mut run = run(user, &[], script);
+        let mut running = Running::start_ready(run.stdin(Stdio::piped()));
+        running.expect("closed");
+        let input = running.child.stdin.take().unwrap();
+        // The supervisor and pid 1 may have yet to close it.
+        wait_until("the pipe to be broken", || {
+            let mut poll = [PollFd::new(&input, PollFlags::empty())];
+            rustix::event::poll(&mut poll, Some(&Timespec::default())).unwrap();
+            poll[0].revents().contains(PollFlags::ERR)
+        });
+        running.signal(15);
+        assert_eq!(running.status(), 143, "{user:?}");
+    }
+}
+
+#[test]
+fn a_socket_and_a_descriptor_that_is_handed_over_are_the_commands_alone_too() {
+    for user in users() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut run = run(user, &["--keep-fd=3"], "exec >&- 3>&-; read line; exit 7");
+        let mut shell = command(user, "sh");
+        shell.args(["-c", "exec \"$@\" 3>&1", "sh"]);
+        shell.arg(run.get_program()).args(run.get_args());
+        run = shell;
+        let output = OwnedFd::from(theirs);
+        let mut running = run.stdin(Stdio::piped()).stdout(output).spawn().unwrap();
+        // This process has its end too.
+        drop(run);
+        ours.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!((&ours).read(&mut [0]).unwrap(), 0, "{user:?}");
+        assert_eq!(running.try_wait().unwrap(), None);
+        drop(running.stdin.take());
+        assert_eq!(running.wait().unwrap().code(), Some(7));
+    }
+}
+
+/// Before the command is executed nothing is let go of, and afterwards it is opened again.
+#[test]
+fn what_a_run_says_comes_through_the_pipe_of_its_output() {
+    for user in users() {
+        for options in RUNS {
+            let run = run(user, options, "exit 3");
+            let mut shell = command(user, "sh");
+            shell.args(["-c", "exec \"$@\" no-such-command 2>&1", "sh"]);
+            let words: Vec<_> = run.get_args().take(2 + options.len()).collect();
+            shell.arg(run.get_program()).args(words).arg("/");
+            let ended = end(&mut shell);
+            assert_eq!(ended.status, 127, "{ended:?}");
+            assert!(
+                ended.stdout.contains("cannot run no-such-command"),
+                "{options:?} {user:?} {ended:?}"
+            );
+        }
+        // The shell still has the pipe, so that somebody reads it at the end.
+        let root = Root::busybox(user);
+        let host = fs::read_link("/proc/self/ns/pid").unwrap();
+        let host = host.to_str().unwrap();
+        let inside = format!(
+            "test -d /proc/1 && [ \"$(readlink /proc/self/ns/pid)\" != '{host}' ] && reboot -nf; \
+             sleep 1000"
+        );
+        let mut shell = command(user, "sh");
+        shell.args(["-c", "\"$@\" 2>&1; echo $?", "sh"]);
+        let run = root.run(&["ROOT", "sh", "-c", &inside]);
+        let ended = end(shell.arg(run.get_program()).args(run.get_args()));
+        assert!(ended.stdout.starts_with("rootlet: "), "{ended:?}");
+        assert!(ended.stdout.contains("restart"), "{ended:?}");
+        assert!(ended.stdout.ends_with("\n129\n"), "{ended:?}");
     }
 }

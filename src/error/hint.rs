@@ -45,6 +45,14 @@ impl Hints {
             "the directory is looked up inside the new root";
     };
 
+    /// What a seccomp filter may be the cause of, where one is in force.
+    pub(super) const OF_FILTERS: Hints = hints! {
+        Namespaces EPERM, Propagation EPERM, CloneRoot EPERM, OpenSource EPERM, OpenTarget EPERM, Mount EPERM, MountOptions EPERM, ReadOnlyRoot EPERM, Overlay EPERM, Mask EPERM, LockMounts EPERM, PivotRoot EPERM, DetachOldRoot EPERM =>
+            "a seccomp filter is in force and may forbid this: a container needs --cap-add \
+                 SYS_ADMIN or --security-opt seccomp=unconfined (docker run, podman run), a \
+                 systemd unit RestrictNamespaces=no";
+    };
+
     /// What an init alone does not meet.
     pub(super) const OF_RUN: Hints = hints! {
         OpenRoot ENOENT, OpenRoot ENOTDIR =>
@@ -66,12 +74,14 @@ impl Hints {
         MapUsers ENOENT =>
             "the program is in the package uidmap of Debian, else in shadow or shadow-utils";
         Namespace _ =>
-            "this kernel was built without that type";
+            "the kernel, or the engine that stands for one (gVisor), has none, or /proc is not \
+                 mounted";
         Namespaces EINVAL =>
-            "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces";
+            "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces, as emulators \
+                 do (qemu-user)";
         MapIds EPERM, MapIds EACCES, Propagation EPERM, Propagation EACCES =>
             "AppArmor may forbid user namespaces to unknown programs: see sysctl \
-                 kernel.apparmor_restrict_unprivileged_userns, or run as root";
+                 kernel.apparmor_restrict_unprivileged_userns, or run as root, with CAP_SETFCAP";
         MapIds ENOENT =>
             "/proc must be mounted to map users";
         CloneRoot EPERM, Mount EPERM, PivotRoot EPERM =>
@@ -120,6 +130,8 @@ impl Hints {
             "the user namespace of an ordinary user has one user and one group, and its \
                  groups cannot be changed: run as root, or, where /etc/subuid has a range for you, \
                  with --map-users auto";
+        Subreaper _ =>
+            "what the command leaves running may outlive the run (with --share pid)";
         Keyring EDQUOT =>
             "the limit on keys is reached: each run of a user takes one as long as it lives; root \
                  can raise it (sysctl kernel.keys.maxkeys and maxbytes)";

@@ -11,6 +11,7 @@ use core::fmt;
 use crate::error::hint::Hints;
 use crate::sys::Errno;
 use crate::sys::memory::Page;
+use crate::sys::process::is_filtered;
 use crate::text::line::Line;
 
 pub use step::Step;
@@ -179,10 +180,16 @@ impl<'a> Error<'a> {
             }
         }
         let hint = Hints::OF_ALL.find(self.0.step, errno);
-        match cfg!(any(feature = "run", feature = "boot")) {
-            true => hint.or_else(|| Hints::OF_RUN.find(self.0.step, errno)),
-            false => hint,
+        if hint.is_some() || !cfg!(any(feature = "run", feature = "boot")) {
+            return hint;
         }
+        if matches!(errno, Errno::EPERM | Errno::ENOSYS) && is_filtered() {
+            let of_filters = Hints::OF_FILTERS.find(self.0.step, Errno::EPERM);
+            if of_filters.is_some() {
+                return of_filters;
+            }
+        }
+        Hints::OF_RUN.find(self.0.step, errno)
     }
 
     /// The line alone.

@@ -64,6 +64,8 @@ steps! {
     LockMounts: "lock the mounts of the command";
     /// A session keyring of the run's own.
     Keyring: "make a session keyring";
+    /// What reaps for a run without a pid namespace of its own.
+    Subreaper: "adopt orphans";
     /// Inherited descriptors.
     CloseFiles: "close inherited files";
     /// The propagation of the new mount namespace.

@@ -25,7 +25,10 @@ pub(crate) fn find_outside(pid: i32) -> Result<(Outside, [OwnedFd; 2]), Error<'s
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
     let root = root.map_err(failed)?;
-    let (outside, namespace) = climb(root.borrow(), pid).map_err(failed)?;
+    let (outside, namespace) = climb(root.borrow(), pid).map_err(|errno| match errno {
+        Errno::ENOENT => Error::new(Step::Namespace, b"mnt", errno),
+        errno => failed(errno),
+    })?;
     if outside == Outside::Chroot {
         fs::fchdir(root.borrow()).map_err(failed)?;
         fs::chroot(c".").map_err(failed)?;
@@ -63,10 +66,8 @@ fn make_all_slaves() -> Result<(), Error<'static>> {
 /// was ours, is another. `pid` is ours.
 fn climb(root: BorrowedFd, pid: i32) -> Result<(Outside, OwnedFd), Errno> {
     let before = fs::stat(root)?;
-    let namespace = match pidfd_open(pid) {
-        Err(Errno::ENOSYS) => fs::openat(BorrowedFd::CWD, c"/proc/self/ns/mnt", fs::O_RDONLY, 0),
-        this_process => this_process,
-    }?;
+    let proc = || fs::openat(BorrowedFd::CWD, c"/proc/self/ns/mnt", fs::O_RDONLY, 0);
+    let namespace = pidfd_open(pid).or_else(|_| proc())?;
     setns(namespace.borrow(), CLONE_NEWNS)?;
     let outside = match fs::stat_at(BorrowedFd::CWD, c"/")? == before {
         true => Outside::NamespaceRoot,

@@ -10,6 +10,7 @@ use crate::pid1::observer::{Event, Habits};
 use crate::pid1::{Above, End, Orders, Pid1, Reaping};
 use crate::process::descriptors::close_from;
 use crate::process::exec::Command;
+use crate::process::inherited::Inherited;
 use crate::process::stderr;
 use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::process::{
@@ -260,7 +261,8 @@ impl Init {
             fs::open_standard_descriptors().map_err(failed)?;
             signals = signalfd(SignalSet::ALL).map_err(failed)?;
         }
-        let jobs = self.jobs(habits);
+        let inherited = Inherited::look();
+        let jobs = self.jobs(&inherited, habits);
         let may_stop = jobs.terminal.is_some();
         // Nobody reads the CPU time of a container's pid 1.
         let may_auto_reap =
@@ -305,7 +307,7 @@ impl Init {
             Some(_) => 0,
             None => 3,
         };
-        if command.is_some() && !habits.is_verbose() {
+        if command.is_some() && !habits.is_verbose() && inherited.has_pipe_for_errors {
             stderr::release();
         }
         // A file that is kept busy is no reason to end.
@@ -369,8 +371,8 @@ impl Init {
     }
 
     /// How the command is to be run. For a session of its own the terminal is given up first.
-    fn jobs(&self, habits: &dyn Habits) -> JobControl {
-        let mut jobs = JobControl::look();
+    fn jobs(&self, inherited: &Inherited, habits: &dyn Habits) -> JobControl {
+        let mut jobs = JobControl::look(inherited.may_be_terminals);
         match self.grouping {
             Grouping::ByTerminal => {}
             Grouping::Own => {

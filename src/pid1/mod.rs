@@ -276,7 +276,10 @@ impl Pid1<'_> {
             Err(Errno::ESRCH) => {}
             Err(_) if self.has_reported && !habits.is_verbose() => {}
             Err(errno) => {
-                habits.event(Event::NotSent(number, errno.number()));
+                match self.above {
+                    Above::Supervisor(socket) => Report::NotSent(errno).send(socket),
+                    _ => habits.event(Event::NotSent(number, errno.number())),
+                }
                 self.has_reported = true;
             }
         }

@@ -1,7 +1,6 @@
 //! What is told of an init, and to whom.
 
-use crate::error::{Error, Step};
-use crate::sys::Errno;
+use crate::error::Error;
 use crate::sys::process::ExitStatus;
 
 /// What a person may want to be told of an [`Init`](crate::Init).
@@ -55,16 +54,10 @@ pub trait Habits {
     }
 }
 
-/// Reports only what goes wrong.
+/// Reports nothing: the supervisor of a run is told by its socket.
 pub(crate) struct Quiet;
 
 impl Habits for Quiet {
-    fn event(&self, event: Event) {
-        if let Event::NotSent(_, errno) = event {
-            Error::new(Step::Signal, b"the command", Errno::from_number(errno)).print();
-        }
-    }
-
     fn is_verbose(&self) -> bool {
         false
     }

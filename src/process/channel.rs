@@ -35,6 +35,8 @@ pub(crate) enum Report<'a> {
     /// From the process that becomes the command: the kernel tells its pid with it (unix(7),
     /// SCM_CREDENTIALS).
     WillBeCommand,
+    /// A signal could not be sent to the command.
+    NotSent(Errno),
     /// A signal that asks for the end was taken.
     Took,
     /// The master of the command's terminal comes with it.
@@ -50,6 +52,7 @@ const LEFT: u8 = b'L';
 const KILLED: u8 = b'K';
 const EXECUTED: u8 = b'X';
 const WILL_BE_COMMAND: u8 = b'W';
+const NOT_SENT: u8 = b'N';
 const TOOK: u8 = b'A';
 const TERMINAL: u8 = b'Y';
 const FAILED: u8 = b'E';
@@ -69,6 +72,7 @@ impl Report<'_> {
             (WILL_BE_COMMAND, []) => Report::WillBeCommand,
             (TOOK, []) => Report::Took,
             (TERMINAL, []) => Report::Terminal,
+            (NOT_SENT, &[low, high]) => Report::NotSent(parse_errno([low, high])?),
             (KILLED, [signal @ 1..=SIGNAL_MAX]) => Report::Killed(*signal),
             (STUBS, records) => Report::Stubs(Records(records)),
             (FAILED, rest) => Report::Failed(parse_error(rest)?),
@@ -85,6 +89,10 @@ impl Report<'_> {
             Report::Executed => &[EXECUTED],
             Report::WillBeCommand => &[WILL_BE_COMMAND],
             Report::Took => &[TOOK],
+            Report::NotSent(errno) => {
+                let [low, high] = (errno.number() as u16).to_ne_bytes();
+                &[NOT_SENT, low, high]
+            }
             Report::Killed(signal) => &[KILLED, *signal],
             // These have functions of their own.
             Report::Stubs(_) | Report::Failed(_) | Report::Terminal => return,
@@ -119,12 +127,16 @@ pub(crate) fn send_error(socket: BorrowedFd, error: &Error) {
 fn parse_error(message: &[u8]) -> Option<Error<'static>> {
     let (&[step, low, high, length @ ..], rest) = message.split_first_chunk::<5>()?;
     let step = Step::from_number(step)?;
-    let errno = u16::from_ne_bytes([low, high]);
-    let errno = (1..=4095).contains(&errno).then_some(errno)?;
+    let errno = parse_errno([low, high])?;
     let length = usize::from(u16::from_ne_bytes(length));
     let (object, place) = rest.split_at_checked(length)?;
-    let errno = Errno::from_number(errno.into());
     Some(Error::between(step, object, place, errno).into_owned())
+}
+
+fn parse_errno(number: [u8; 2]) -> Option<Errno> {
+    let number = u16::from_ne_bytes(number);
+    let number = (1..=4095).contains(&number).then_some(number)?;
+    Some(Errno::from_number(number.into()))
 }
 
 /// Mount points that were made, as a message holds them.
@@ -241,10 +253,11 @@ mod tests {
         #[test]
         fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
             if let Some(first) = message.first_mut() {
-                *first = *kind.get(b"STMLKXWAYE");
+                *first = *kind.get(b"STMLKXWAYEN");
             }
             match Report::parse(&message) {
                 Some(Report::Killed(signal)) => prop_assert!((1..=64).contains(&signal)),
+                Some(Report::NotSent(errno)) => prop_assert!((1..=4095).contains(&errno.number())),
                 Some(Report::Failed(error)) => prop_assert!((1..=4095).contains(&error.errno().unwrap())),
                 Some(Report::Stubs(records)) => for record in records {
                     prop_assert!(!record.name.contains(&b'/') && record.name != b".." && !record.name.is_empty());

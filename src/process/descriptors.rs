@@ -104,15 +104,15 @@ fn close_one_by_one(
     })
 }
 
-/// Closes the standard descriptors.
-pub(crate) fn close_standard() {
-    for number in 0..=2 {
+/// Closes those of the standard descriptors for which that is true.
+pub(crate) fn close_standard(which: &[bool]) {
+    for (number, _) in (0..).zip(which).filter(|(_, closes)| **closes) {
         // SAFETY: a standard descriptor is nobody's own.
         let _ = unsafe { fs::close(number) };
     }
 }
 
-/// For pid 1: closes what the command alone is to have.
+/// For pid 1 and the supervisor: closes what the command alone is to have.
 pub(crate) fn close_given(given: &[u32]) {
     for number in given.iter().filter(|number| **number > 2) {
         // SAFETY: it was the caller's, and is nobody's own here.

@@ -4,12 +4,11 @@ use core::ffi::CStr;
 
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// Keeps a pipe only by its place in proc (`O_PATH`), so that its reader sees the end when the
+/// Keeps this pipe only by its place in proc (`O_PATH`), so that its reader sees the end when the
 /// command's processes have closed it; [`write_error`] opens it again. A pipe that cannot be opened
 /// again stays as it is: without proc, or where it belongs to another user.
 pub(crate) fn release() {
-    let is_pipe = fs::stat(BorrowedFd::STDERR).is_ok_and(|stat| stat.is_pipe());
-    if is_pipe && open(WRITE).is_ok() {
+    if open(WRITE).is_ok() {
         let place = open(fs::O_PATH);
         let _ = place.and_then(|place| fs::make_standard(place.borrow(), BorrowedFd::STDERR));
     }

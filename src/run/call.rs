@@ -17,15 +17,15 @@ use crate::run::supervisor::Heard;
 use crate::sys::net::{receive, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    CLONE_NEWUSER, ExitStatus, Fork, Waited, Who, effective_ids, exit, fork, sched_yield,
-    set_pdeathsig, setns, setpgid, wait,
+    CLONE_NEWUSER, Cloning, ExitStatus, Fork, effective_ids, exit, fork, sched_yield,
+    set_pdeathsig, setpgid,
 };
 use crate::sys::shared::{Body, Stack, dumpable, set_dumpable, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_sigchld, signalfd, sigprocmask};
-use crate::sys::{Errno, OwnedFd, fs};
+use crate::sys::{Errno, Process, fs};
 use crate::text::path::PathBuffer;
 use crate::user::capability::Capabilities;
-use crate::user::id_map::MapUsers;
+use crate::user::id_map::{MapUsers, UserNamespace};
 
 /// Enough for the deepest of our own calls, in a build without optimization too.
 const STACK_OF_PID_1: usize = 512 * 1024;
@@ -168,7 +168,7 @@ impl Chroot {
             // then this thread does nothing but system calls.
             let make = |flags| unsafe { start(flags, 0, &stack_of_pid1, &mut pid1) };
             match namespaces.make(make) {
-                Ok((_, pidfd)) => ended(pidfd),
+                Ok(pid1) => ended(&pid1),
                 Err(Errno::EPERM) if namespaces.may_have_user() => {
                     user_namespace.set(true);
                     // SAFETY: as above.
@@ -227,12 +227,9 @@ enum Failed {
 }
 
 /// Waits for a process that shares our memory.
-fn ended(pidfd: OwnedFd) -> Result<ExitStatus, Failed> {
+fn ended(process: &Process) -> Result<ExitStatus, Failed> {
     let failed = |errno| Failed::ToWait(Error::new(Step::Wait, b"pid 1", errno));
-    match wait(Who::Pidfd(pidfd.borrow())).map_err(failed)? {
-        Waited::Ended(_, status) => Ok(status),
-        _ => Err(failed(Errno::ECHILD)),
-    }
+    process.wait().map_err(failed)
 }
 
 /// For an ordinary user: in a user namespace as well. A process whose memory cannot be traced may
@@ -255,8 +252,14 @@ unsafe fn start_in_user_namespace(
     let mut message = channel::Buffer::zeros().map_err(failed)?;
     let ids = effective_ids();
     // SAFETY: the child allocates nothing.
-    let holder = match unsafe { fork(CLONE_NEWUSER) }.map_err(failed)? {
-        Fork::Parent(_, holder) => holder,
+    let make = |cloning| unsafe { fork(CLONE_NEWUSER, cloning) };
+    // As in `Inside::launch`.
+    let made = make(Cloning::Clone3).or_else(|errno| match errno {
+        Errno::EPERM => make(Cloning::Clone),
+        errno => Err(errno),
+    });
+    let holder = match made.map_err(failed)? {
+        Fork::Parent(holder) => holder,
         Fork::Child => {
             // It must keep nothing open by which others see that we are gone.
             let mapped = close_all_but_these([holders.borrow()]).and_then(|()| {
@@ -286,7 +289,7 @@ unsafe fn start_in_user_namespace(
             let mut enter = || {
                 // SAFETY: this process does not use it, and must not keep it open.
                 let _ = unsafe { fs::close(peer) };
-                let entered = setns(holder.borrow(), CLONE_NEWUSER);
+                let entered = UserNamespace::enter_that_of(&holder);
                 Report::Took.send(ours.borrow());
                 // The holder closes its end as it ends.
                 let _ = poll(&mut [Poll::for_hangup(ours.borrow())], None);
@@ -296,7 +299,7 @@ unsafe fn start_in_user_namespace(
                 let pid1 = entered
                     .and_then(|()| unsafe { start(namespaces.flags(), 0, stack_of_pid1, pid1) });
                 match pid1 {
-                    Ok((_, pidfd)) => match ended(pidfd) {
+                    Ok(pid1) => match ended(&pid1) {
                         Ok(status) => status.shell(),
                         Err(_) => 125,
                     },
@@ -309,7 +312,7 @@ unsafe fn start_in_user_namespace(
             let mut enter: Body = &mut enter;
             // SAFETY: the stack and `enter` stay until it has ended, which is waited for.
             let started = unsafe { start(0, 0, &stack, &mut enter) }.map_err(failed);
-            let status = started.and_then(|(_, pidfd)| ended(pidfd));
+            let status = started.and_then(|process| ended(&process));
             match refused {
                 Some(errno) => Err(failed(errno)),
                 None => status,
@@ -317,7 +320,7 @@ unsafe fn start_in_user_namespace(
         }
     };
     drop(ours);
-    let _ = wait(Who::Pidfd(holder.borrow()));
+    let _ = holder.wait();
     if let Err(Failed::ToWait(_)) = &started {
         forget(stack);
     }
@@ -354,13 +357,13 @@ impl<'a> Inside<'a> {
         };
         let mut body: Body = &mut body;
         // SAFETY: `body` and the stack stay until this process ends, and that one with it.
-        let (pid, _) = unsafe { start(0, SIGCHLD, stack, &mut body) }.map_err(failed)?;
+        let closure = unsafe { start(0, SIGCHLD, stack, &mut body) }.map_err(failed)?;
         // As for a command.
         let _ = setpgid();
         let end = Pid1 {
             signals: self.signals.borrow(),
             above: Above::Supervisor(self.supervisor.borrow()),
-            command: Some(pid),
+            command: Some(closure.id),
             reaping: Reaping::ByUs(None),
             own_group: false,
             terminal: None,

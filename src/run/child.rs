@@ -10,9 +10,8 @@ use crate::process::namespace::Namespace;
 use crate::run::launch::Launched;
 use crate::run::supervisor::Heard;
 use crate::sys::poll::{Poll, poll};
-use crate::sys::process::{ExitStatus, Waited, Who, wait};
-use crate::sys::signal::{self, SIGKILL, SIGSTOP};
-use crate::sys::{BorrowedFd, Errno, OwnedFd};
+use crate::sys::signal::{SIGKILL, SIGSTOP};
+use crate::sys::{Errno, ExitStatus, OwnedFd, Process};
 use crate::text::name::Name;
 use crate::user::id_map::UserNamespace;
 
@@ -23,7 +22,7 @@ use crate::user::id_map::UserNamespace;
 /// waiting, happens when the program ends, however it does. [`Child::detach`] is the way to let it
 /// live on.
 ///
-/// It holds three descriptors, all close-on-exec. The end of the command raises no SIGCHLD and is
+/// It holds up to three descriptors, all close-on-exec. The end of the command raises no SIGCHLD and is
 /// not seen by a `wait(2)` for other children.
 ///
 /// ```
@@ -37,8 +36,7 @@ use crate::user::id_map::UserNamespace;
 /// ```
 #[must_use = "a command is killed when its `Child` is dropped"]
 pub struct Child {
-    id: i32,
-    pid1: OwnedFd,
+    pid1: Process,
     inside: OwnedFd,
     heard: Heard,
     /// Where its mount points are, and where the mounts go.
@@ -53,7 +51,6 @@ pub struct Child {
 impl Child {
     pub(crate) fn new(launched: Launched, inside: OwnedFd, plan: Plan) -> Child {
         Child {
-            id: launched.id,
             pid1: launched.pid1,
             inside,
             heard: Heard::default(),
@@ -66,18 +63,25 @@ impl Child {
         }
     }
 
-    /// Ready to read when all that was running inside has ended.
-    pub(crate) fn pid1(&self) -> BorrowedFd<'_> {
-        self.pid1.borrow()
+    /// Waits until all that was running inside has ended, or may have: see [`Child::has_ended`].
+    pub(crate) fn poll(&self) -> Poll {
+        Poll::new(self.pid1.pidfd().unwrap_or(self.inside.borrow()))
+    }
+
+    /// Has it, now that [`Child::poll`] is ready? Without a pidfd it has when pid 1 has closed its end
+    /// of the socket.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let nothing_comes = self.heard.listen(self.inside.borrow());
+        self.pid1.pidfd().is_some() || nothing_comes
     }
 
     /// Waits until the command was executed, or for the error that kept it from that.
     pub(crate) fn wait_until_executed(&mut self) -> Result<(), Error<'static>> {
         loop {
-            let mut ready = [&self.pid1, &self.inside].map(|fd| Poll::new(fd.borrow()));
+            let mut ready = [self.poll(), Poll::new(self.inside.borrow())];
             poll(&mut ready, None).map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))?;
-            let [pid1_ended, _] = ready.map(|poll| poll.is_ready());
-            self.heard.listen(self.inside.borrow());
+            let [may_have_ended, _] = ready.map(|poll| poll.is_ready());
+            let pid1_ended = self.has_ended() && may_have_ended;
             // Of a command that could not be executed pid 1 says the same, but the error first.
             if self.heard.executed && self.heard.error.is_none() {
                 return Ok(());
@@ -94,8 +98,8 @@ impl Child {
     /// command's status. Asked again, it gives the same.
     ///
     /// Mount points that were made for the run are removed now; one that could not be removed is no
-    /// error, but a line on standard error. Waiting is one `waitid(2)` of a pidfd (Linux 5.4),
-    /// without a limit of time, begun again after a signal.
+    /// error, but a line on standard error. Waiting is one `waitid(2)`, of a pidfd (Linux 5.4) or, where
+    /// that is refused, of the pid, without a limit of time, begun again after a signal.
     ///
     /// # Errors
     ///
@@ -106,11 +110,7 @@ impl Child {
             return ended.clone();
         }
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
-        let ended = loop {
-            if let Waited::Ended(_, ended) = wait(Who::Pidfd(self.pid1.borrow())).map_err(failed)? {
-                break ended;
-            }
-        };
+        let ended = self.pid1.wait().map_err(failed)?;
         self.heard.listen(self.inside.borrow());
         let removed = self.heard.remove_left(
             self.new_root.borrow(),
@@ -134,9 +134,9 @@ impl Child {
     /// As for [`Child::wait`].
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error<'static>> {
         if self.ended.is_none() {
-            let mut ready = [Poll::new(self.pid1.borrow())];
-            let ended = poll(&mut ready, Some(0));
-            if !ended.map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))? {
+            let ready = poll(&mut [self.poll()], Some(0));
+            let ready = ready.map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))?;
+            if !ready || !self.has_ended() {
                 return Ok(None);
             }
         }
@@ -149,13 +149,13 @@ impl Child {
     /// that runs inside, SIGSTOP, which stops it alone, and SIGCHLD. It is nobody else's until
     /// [`Child::wait`] or [`Child::try_wait`] has given the status, or the `Child` is dropped.
     pub fn id(&self) -> u32 {
-        self.id as u32
+        self.pid1.id as u32
     }
 
     /// Sends a signal to the command, by way of pid 1: the kernel's number, 1 to 64. SIGSTOP stops
     /// the command and SIGCONT continues it; SIGKILL is [`Child::kill`].
     ///
-    /// `pidfd_send_signal(2)`, Linux 5.1.
+    /// `pidfd_send_signal(2)`, Linux 5.1, or `kill(2)` where that is refused.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl Child {
             None if number == SIGKILL && !self.has_pid_namespace => {
                 Order::End.send(self.inside.borrow())
             }
-            None => signal::send(self.pid1.borrow(), number),
+            None => self.pid1.send(number),
         };
         sent.map_err(|errno| match errno {
             // pid 1 has closed its end.
@@ -236,7 +236,7 @@ impl fmt::Debug for Child {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter
             .debug_struct("Child")
-            .field("id", &self.id)
+            .field("id", &self.pid1.id)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }

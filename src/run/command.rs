@@ -40,17 +40,19 @@ impl<'a> Inside<'a> {
         let reaper = match self.is_pid1() {
             true => None,
             false => {
-                become_subreaper().map_err(prepare)?;
+                if let Err(errno) = become_subreaper() {
+                    Error::new(Step::Subreaper, b"", errno).print();
+                }
                 Some(id())
             }
         };
-        let told = self.owner == Owner::Program || chroot.status_descriptor.is_some();
-        let until_executed = match told {
+        // A process that makes itself a user namespace must not share our memory.
+        let forks = self.jobs.terminal.is_some() || self.locks_mounts();
+        // One that does has executed the command, or failed, when it is started.
+        let until_executed = match self.tells_execution && forks {
             true => Some(fs::pipe(fs::O_CLOEXEC).map_err(prepare)?),
             false => None,
         };
-        // A process that makes itself a user namespace must not share our memory.
-        let forks = self.jobs.terminal.is_some() || self.locks_mounts();
         let mut command = || {
             let error = self.become_command(kept, reaper);
             channel::send_error(self.supervisor.borrow(), &error);
@@ -66,26 +68,22 @@ impl<'a> Inside<'a> {
         }
         // Whoever reads from the command is to see that it has closed them.
         self.standard.clear();
+        close_standard(&self.to_close);
         close_given(&chroot.kept_descriptors);
         let supervisor = self.supervisor.borrow();
-        let above = match until_executed {
-            Some((executed, writer)) => {
-                drop(writer);
-                if self.owner == Owner::Program {
-                    close_standard();
-                }
-                // The command's execution closes the pipe, and so does its failure. Should the
-                // supervisor go first, the loop sees it.
-                let mut ready = [executed.borrow(), supervisor].map(Poll::for_hangup);
-                poll(&mut ready, None).map_err(prepare)?;
-                drop(executed);
-                self.report(Report::Executed);
-                match self.owner {
-                    Owner::Program => Above::Owner(Some(supervisor)),
-                    _ => Above::Supervisor(supervisor),
-                }
-            }
-            None => Above::Supervisor(supervisor),
+        if let Some((executed, writer)) = until_executed {
+            drop(writer);
+            // The command's execution closes the pipe, and so does its failure. Should the
+            // supervisor go first, the loop sees it.
+            let mut ready = [executed.borrow(), supervisor].map(Poll::for_hangup);
+            poll(&mut ready, None).map_err(prepare)?;
+        }
+        if self.tells_execution {
+            self.report(Report::Executed);
+        }
+        let above = match self.owner {
+            Owner::Program => Above::Owner(Some(supervisor)),
+            _ => Above::Supervisor(supervisor),
         };
         let mut pid1 = Pid1 {
             signals: self.signals.borrow(),

@@ -61,6 +61,10 @@ pub(crate) struct Inside<'a> {
     /// NEWROOT's mounts in a mount namespace that holds nothing else.
     pub(crate) alone: Option<Alone>,
     pub(crate) standard: Standard,
+    /// Which of our own standard descriptors pid 1 closes when the command has them.
+    pub(crate) to_close: [bool; 3],
+    /// Somebody waits for the command's execution.
+    pub(crate) tells_execution: bool,
     pub(crate) supervisor: OwnedFd,
     pub(crate) signals: OwnedFd,
     pub(crate) caller_mask: SignalSet,

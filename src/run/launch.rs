@@ -9,9 +9,9 @@ use crate::mount::pivot::Outside;
 use crate::process::exec::Command;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
-use crate::sys::process::{CLONE_NEWUSER, Fork, effective_ids, fork};
+use crate::sys::process::{CLONE_NEWUSER, Cloning, Fork, effective_ids, fork};
 use crate::sys::signal::SignalSet;
-use crate::sys::{BorrowedFd, Errno, OwnedFd};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, Process};
 use crate::tty::jobs::{Job, JobControl};
 use crate::user::id_map::{UserNamespace, end_unmapped};
 
@@ -63,6 +63,8 @@ impl<'a> Inside<'a> {
             needed: None,
             alone: None,
             standard: Standard::new(),
+            to_close: [owner == Owner::Program; 3],
+            tells_execution: owner == Owner::Program || chroot.status_descriptor.is_some(),
             supervisor,
             signals,
             caller_mask: SignalSet::ALL,
@@ -80,52 +82,65 @@ impl<'a> Inside<'a> {
         }
     }
 
-    /// Forks, and runs the plan in the child. Gives the child's pid and pidfd, and its user namespace
-    /// where others than the caller own its files.
+    /// Forks, and runs the plan in the child. Gives the child, and its user namespace where others than
+    /// the caller own its files.
     ///
     /// # Safety
     ///
-    /// As for [`fork`](crate::sys::process::fork): `self` is all that the child uses.
+    /// As for [`fork`]: `self` is all that the child uses.
     pub(crate) unsafe fn launch(
         &mut self,
         to_inside: BorrowedFd,
     ) -> Result<Launched, Error<'static>> {
         let chroot = self.plan.chroot;
         let namespaces = chroot.namespaces;
-        // SAFETY: the child allocates nothing; `self` is all it needs.
-        let forked = match namespaces.make(|flags| unsafe { fork(flags) }) {
-            Err(Errno::EPERM) if namespaces.may_have_user() => {
-                self.new_user_namespace = true;
-                self.caller = effective_ids();
-                // SAFETY: as above.
-                unsafe { fork(namespaces.flags() | CLONE_NEWUSER) }
-            }
+        // SAFETY: the caller's promise.
+        let forked = match unsafe { self.fork(Cloning::Clone3) } {
+            // SAFETY: as above.
+            Err(Errno::EPERM) => unsafe { self.fork(Cloning::Clone) },
             forked => forked,
         };
-        let fork = forked.map_err(|errno| namespaces.refused(errno))?;
-        let (id, pid1) = match fork {
-            Fork::Parent(id, pid1) => (id, pid1),
+        let pid1 = match forked.map_err(|errno| namespaces.refused(errno))? {
+            Fork::Parent(pid1) => pid1,
             Fork::Child => self.run(to_inside),
         };
         let user_namespace = match self.new_user_namespace {
             true => chroot
                 .map_users
-                .map_from_outside(id, self.caller, to_inside, self.caller_mask)
-                .inspect_err(|_| end_unmapped(pid1.borrow()))?,
+                .map_from_outside(pid1.id, self.caller, to_inside, self.caller_mask)
+                .inspect_err(|_| end_unmapped(&pid1))?,
             false => None,
         };
         Ok(Launched {
-            id,
             pid1,
             user_namespace,
         })
+    }
+
+    /// Forks in the new namespaces, which are in a new user namespace where they need one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Inside::launch`].
+    unsafe fn fork(&mut self, cloning: Cloning) -> Result<Fork, Errno> {
+        let namespaces = self.plan.chroot.namespaces;
+        self.new_user_namespace = false;
+        // SAFETY: the child allocates nothing; `self` is all it needs.
+        match namespaces.make(|flags| unsafe { fork(flags, cloning) }) {
+            Err(Errno::EPERM) if namespaces.may_have_user() => {
+                self.new_user_namespace = true;
+                self.caller = effective_ids();
+                // SAFETY: as above.
+                unsafe { fork(namespaces.flags() | CLONE_NEWUSER, cloning) }
+            }
+            forked => forked,
+        }
     }
 }
 
 /// A process inside that was launched.
 pub(crate) struct Launched {
-    pub(crate) id: i32,
-    pub(crate) pid1: OwnedFd,
+    pub(crate) pid1: Process,
     pub(crate) user_namespace: Option<UserNamespace>,
 }
 

@@ -12,6 +12,8 @@ pub(crate) mod supervisor;
 
 use crate::chroot::Chroot;
 use crate::error::Error;
+use crate::process::descriptors::{close_given, close_standard};
+use crate::process::inherited::Inherited;
 use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
 use crate::run::status::Status;
@@ -23,6 +25,15 @@ use crate::sys::{fs, net};
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::{Callers, Pty};
 use crate::user::id_map::MapUsers;
+
+/// What the program does after a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    /// Other things.
+    GoesOn,
+    /// Nothing.
+    Ends,
+}
 
 impl Chroot {
     /// Runs the command and waits for it, for a program whose purpose that is, as `rootlet run`
@@ -36,7 +47,7 @@ impl Chroot {
     /// The command has the standard descriptors and no others, and ends when this process does.
     /// What it leaves running is killed. Mount points that were made for the run are removed.
     ///
-    /// The process inside is made by `clone3(2)` (Linux 5.3), in new namespaces
+    /// The process inside is made by `clone3(2)` (Linux 5.3) or `clone(2)`, in new namespaces
     /// (`namespaces(7)`); the [front page](crate) lists the calls it makes there. Waiting is one
     /// `ppoll(2)` without a limit of time.
     ///
@@ -53,16 +64,20 @@ impl Chroot {
     /// Whatever keeps the command from running; [`Error::status`] is the exit status for it. A
     /// mount point that could not be removed is no error, but a line on standard error.
     pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
-        self.run_once().map(|(status, _)| status)
+        self.run_with(Afterwards::GoesOn).map(|(status, _)| status)
     }
 
     /// As [`Chroot::run`], with what is open still, for a program that ends now: it needs to close
-    /// nothing.
+    /// nothing. The command's standard descriptors, and those that it was given, are its alone.
     #[doc(hidden)]
     pub fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error<'static>> {
+        self.run_with(Afterwards::Ends)
+    }
+
+    fn run_with(&self, afterwards: Afterwards) -> Result<(ExitStatus, impl Sized), Error<'static>> {
         let kept = self.check_kept_descriptors();
         let status = Status::open(self.status_descriptor)?;
-        let result = kept.and_then(|()| self.run_telling(&status));
+        let result = kept.and_then(|()| self.run_telling(&status, afterwards));
         if let Err(error) = &result {
             // A status descriptor that nobody reads any more must not end us by SIGPIPE.
             let _ = sigprocmask(SignalSet::BUT_FAULTS);
@@ -74,6 +89,7 @@ impl Chroot {
     fn run_telling<'a>(
         &'a self,
         status: &Status,
+        afterwards: Afterwards,
     ) -> Result<(ExitStatus, impl Sized + use<'a>), Error<'static>> {
         let caller_mask = sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let mut signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
@@ -97,9 +113,10 @@ impl Chroot {
             Some(callers) if !plan.opens_terminal() => (Some(callers.open_on_host()?), None),
             callers => (None, callers),
         };
+        let inherited = Inherited::look();
         let mut jobs = match self.new_session {
             true => JobControl::without_terminal(),
-            false => JobControl::look(),
+            false => JobControl::look(inherited.may_be_terminals),
         };
         if pty.is_some() || callers.is_some() {
             // The keys are the command's, but the foreground stays with us.
@@ -107,6 +124,11 @@ impl Chroot {
         }
         let mut inside = Inside::new(&plan, Owner::Supervisor, to_supervisor, signals);
         inside.standard = standard;
+        inside.to_close = inherited.to_close;
+        // The reader of the output waits for the end of the errors too. Where these go elsewhere,
+        // they stay with us: at the end there may be one to report.
+        let releases_errors = afterwards == Afterwards::Ends && inherited.has_one_pipe;
+        inside.tells_execution |= releases_errors;
         inside.caller_mask = caller_mask;
         inside.jobs = jobs;
         inside.pty = pty;
@@ -122,16 +144,23 @@ impl Chroot {
         if maps_range {
             set_dumpable(0).map_err(prepare)?;
         }
-        let (signals, supervisors_end, pty) = inside.leave_to_the_child();
+        let (signals, childs_end, pty) = inside.leave_to_the_child();
+        // Without a pidfd the end of pid 1 is that of its socket.
+        let childs_end = launched.pid1.pidfd().is_some().then_some(childs_end);
+        if afterwards == Afterwards::Ends {
+            close_standard(&inherited.to_close[..2]);
+            close_given(&self.kept_descriptors);
+        }
 
         let ending = Supervisor {
             signals: signals.borrow(),
             inside: to_inside.borrow(),
-            pid1: launched.pid1.borrow(),
+            pid1: &launched.pid1,
             jobs,
             relay: pty.map(Pty::relay),
             callers,
             status,
+            releases_errors,
             heard: Heard::default(),
             answer_by: None,
         }
@@ -153,7 +182,7 @@ impl Chroot {
             // signal ended us. If the caller ignores it, we go on.
             sigprocmask(caller_mask).map_err(prepare)?;
         }
-        let open = (plan, launched, signals, supervisors_end, to_inside);
+        let open = (plan, launched, signals, childs_end, to_inside);
         Ok((ending.status, open))
     }
 }

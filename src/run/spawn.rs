@@ -12,7 +12,7 @@ use crate::run::launch::{Owner, prepare};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::ExitStatus;
 use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
-use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net};
+use crate::sys::{Errno, OwnedFd, fs, net};
 
 /// What [`Chroot::output`] collects.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -119,8 +119,8 @@ impl Chroot {
             }
         }
         let mut child = self.spawn_with(standard)?;
-        let [stdout, stderr] = collect(pipes, child.pid1())
-            .map_err(|errno| Error::new(Step::ReadOutput, b"", errno))?;
+        let [stdout, stderr] =
+            collect(pipes, &mut child).map_err(|errno| Error::new(Step::ReadOutput, b"", errno))?;
         let status = child.wait()?;
         Ok(Output {
             status,
@@ -155,7 +155,7 @@ impl Chroot {
 
 /// Reads both to their ends, or until all processes inside have ended and nothing is left to read:
 /// a pipe's writing end may have travelled further than to them.
-fn collect(pipes: [Option<OwnedFd>; 2], pid1: BorrowedFd) -> Result<[Vec<u8>; 2], Errno> {
+fn collect(pipes: [Option<OwnedFd>; 2], child: &mut Child) -> Result<[Vec<u8>; 2], Errno> {
     /// As much as a pipe holds.
     const AT_ONCE: usize = 65536;
     let mut pipes = pipes;
@@ -167,9 +167,10 @@ fn collect(pipes: [Option<OwnedFd>; 2], pid1: BorrowedFd) -> Result<[Vec<u8>; 2]
             Some(pipe) => Poll::new(pipe.borrow()),
             None => Poll::none(),
         });
-        let mut ready = [stdout, stderr, Poll::new(pid1)];
+        let mut ready = [stdout, stderr, child.poll()];
         poll(&mut ready, None)?;
-        let [stdout_ready, stderr_ready, all_ended] = ready.map(|poll| poll.is_ready());
+        let [stdout_ready, stderr_ready, may_have_ended] = ready.map(|poll| poll.is_ready());
+        let all_ended = may_have_ended && child.has_ended();
         let readable = [stdout_ready, stderr_ready];
         if all_ended && readable == [false, false] {
             return Ok(collected);

@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 use crate::error::{Error, Step, say};
 use crate::mount::removal::{Record, remove_recorded, sweep};
 use crate::process::channel::{self, Order, Report};
+use crate::process::stderr;
 use crate::run::status::Status;
 use crate::sys::fs::Identity;
 use crate::sys::net::{receive, receive_with_more};
 use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
-use crate::sys::process::{ExitStatus, Waited, Who, wait};
 use crate::sys::signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH};
-use crate::sys::{BorrowedFd, Errno, OwnedFd};
+use crate::sys::{BorrowedFd, Errno, ExitStatus, OwnedFd, Process};
 use crate::tty::jobs::JobControl;
 use crate::tty::pty::{Callers, Relay};
 use crate::user::id_map::UserNamespace;
@@ -26,13 +26,15 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) signals: BorrowedFd<'a>,
     /// The socket to pid 1, and to the command until it is executed.
     pub(crate) inside: BorrowedFd<'a>,
-    pub(crate) pid1: BorrowedFd<'a>,
+    pub(crate) pid1: &'a Process,
     pub(crate) jobs: JobControl,
     /// Where the command has a terminal of its own.
     pub(crate) relay: Option<Relay>,
     /// The caller's, where pid 1 has yet to open that of the command.
     pub(crate) callers: Option<Callers>,
     pub(crate) status: &'a Status,
+    /// Standard error is to be released when the command has it.
+    pub(crate) releases_errors: bool,
     pub(crate) heard: Heard,
     /// When pid 1 is given up, where it owes an answer.
     pub(crate) answer_by: Option<u64>,
@@ -90,6 +92,7 @@ impl Heard {
             Report::Executed => self.executed = true,
             Report::Left => self.has_left = true,
             Report::Killed(signal) => self.killed = Some(signal),
+            Report::NotSent(errno) => Error::new(Step::Signal, b"the command", errno).print(),
             Report::Failed(error) => {
                 self.error.get_or_insert(error);
             }
@@ -113,14 +116,19 @@ impl Heard {
         }
     }
 
-    /// Takes what has come, without waiting.
-    pub(crate) fn listen(&mut self, inside: BorrowedFd) {
+    /// Takes what has come, without waiting. True where nothing more comes, since pid 1 has ended.
+    pub(crate) fn listen(&mut self, inside: BorrowedFd) -> bool {
         let Ok(mut buffer) = channel::Buffer::zeros() else {
-            return;
+            return false;
         };
-        while let Ok(length @ 1..) = receive(inside, &mut *buffer) {
-            if let Some(report) = Report::parse(&buffer[..length]) {
-                self.take(report);
+        loop {
+            match receive(inside, &mut *buffer) {
+                Ok(length @ 1..) => {
+                    if let Some(report) = Report::parse(&buffer[..length]) {
+                        self.take(report);
+                    }
+                }
+                end => return end != Err(Errno::EAGAIN),
             }
         }
     }
@@ -190,7 +198,7 @@ impl Supervisor<'_> {
             };
             let mut ready = [
                 Poll::new(self.signals),
-                Poll::new(self.pid1),
+                self.pid1.pidfd().map_or(Poll::none(), Poll::new),
                 // When pid 1 has closed its end there is nothing more to hear: its pidfd is next.
                 match listening {
                     true => Poll::new(self.inside),
@@ -224,6 +232,9 @@ impl Supervisor<'_> {
                             // After an error it was not.
                             Some(Report::Executed) if self.heard.error.is_none() => {
                                 self.status.started(command);
+                                if self.releases_errors {
+                                    stderr::release();
+                                }
                             }
                             Some(Report::Stopped) => self.stop(),
                             // A shell's `fg` tells a job that runs nothing.
@@ -251,21 +262,21 @@ impl Supervisor<'_> {
                     self.forward(signal.number);
                 }
             }
-            if pid1_ended {
-                if let Waited::Ended(_, ended) = wait(Who::Pidfd(self.pid1)).map_err(failed)? {
-                    let status = self.heard.status(ended);
-                    if let Some(relay) = &mut self.relay {
-                        relay.finish();
-                        relay.give_keys_back();
-                    }
-                    tell_reboot(ended);
-                    return Ok(Ending {
-                        interrupted: self.jobs.regain_terminal(status),
-                        status,
-                        ended,
-                        heard: self.heard,
-                    });
+            // Without a pidfd it has ended when it has closed its end.
+            if pid1_ended || !listening && self.pid1.pidfd().is_none() {
+                let ended = self.pid1.wait().map_err(failed)?;
+                let status = self.heard.status(ended);
+                if let Some(relay) = &mut self.relay {
+                    relay.finish();
+                    relay.give_keys_back();
                 }
+                tell_reboot(ended);
+                return Ok(Ending {
+                    interrupted: self.jobs.regain_terminal(status),
+                    status,
+                    ended,
+                    heard: self.heard,
+                });
             }
         }
     }
@@ -283,10 +294,8 @@ impl Supervisor<'_> {
     /// that runs inside.
     fn give_up(mut self) -> Result<Ending, Error<'static>> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
-        signal::send(self.pid1, SIGKILL).map_err(failed)?;
-        let Waited::Ended(_, ended) = wait(Who::Pidfd(self.pid1)).map_err(failed)? else {
-            return Err(failed(Errno::ECHILD));
-        };
+        self.pid1.send(SIGKILL).map_err(failed)?;
+        let ended = self.pid1.wait().map_err(failed)?;
         self.heard.listen(self.inside);
         if let Some(relay) = &mut self.relay {
             relay.give_keys_back();
@@ -320,8 +329,8 @@ impl Supervisor<'_> {
             if let SIGHUP | SIGINT | SIGQUIT | SIGTERM = number {
                 self.answer_by.get_or_insert(clock() + ANSWER_TIME);
             }
-            // pid 1 may be gone already, and its pidfd tells.
-            let _ = signal::send(self.pid1, number);
+            // pid 1 may be gone already, as is seen next.
+            let _ = self.pid1.send(number);
         }
     }
 

@@ -87,6 +87,9 @@ pub(super) struct SignalfdSiginfo {
 /// The size of the kernel's signal set, which is not libc's `sigset_t`.
 pub(super) const SIGSET_SIZE: usize = 8;
 
+/// Of `<linux/seccomp.h>`.
+pub(super) const SECCOMP_MODE_FILTER: usize = 2;
+
 /// `struct pidfd_info` of `<linux/pidfd.h>` as of Linux 6.15, and the request that fills it: the
 /// number holds the size, `_IOWR(0xFF, 11, struct pidfd_info)`.
 #[repr(C)]

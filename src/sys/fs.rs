@@ -10,7 +10,9 @@ use sc::nr;
 use super::{BorrowedFd, Errno, OwnedFd, check, done, split};
 
 pub use super::fd::open_standard_descriptors;
-pub use super::stat::{Identity, PROC_SUPER_MAGIC, SYSFS_MAGIC, Stat, stat, stat_at, statfs};
+pub use super::stat::{
+    Identity, MEM_MAJOR, PROC_SUPER_MAGIC, SYSFS_MAGIC, Stat, stat, stat_at, statfs,
+};
 
 pub use linux_raw_sys::general::{
     O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY,

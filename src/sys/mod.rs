@@ -9,6 +9,7 @@
 //! (pidfds, close_range, the subreaper), every error does.
 
 mod abi;
+mod child;
 pub mod credentials;
 mod errno;
 mod exit_status;
@@ -26,7 +27,9 @@ mod stat;
 pub mod system;
 pub mod tty;
 
+pub use child::Process;
 pub use errno::Errno;
+pub use exit_status::ExitStatus;
 pub use fd::{BorrowedFd, OwnedFd};
 pub use split::{line, split};
 

@@ -9,7 +9,7 @@ use linux_raw_sys::{general as raw, prctl};
 use sc::nr;
 
 use super::signal::clear_handlers;
-use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
+use super::{BorrowedFd, Errno, OwnedFd, Process, abi, check, done};
 
 pub use super::exit_status::ExitStatus;
 
@@ -20,58 +20,75 @@ pub use linux_raw_sys::general::{
 
 /// Which side of a fork we are on.
 pub enum Fork {
-    /// In the caller: the child's pid and a descriptor for it.
-    Parent(i32, OwnedFd),
+    /// In the caller.
+    Parent(Process),
     /// In the child.
     Child,
 }
 
-/// `clone3(2)`, Linux 5.3, or `clone(2)` where a seccomp filter answers ENOSYS: a copy of this
-/// process in the new `namespaces` (`CLONE_NEW*`), and a pidfd for it.
+/// The call that makes a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cloning {
+    /// `clone3(2)`, Linux 5.3, and `clone(2)` where that is missing.
+    Clone3,
+    /// `clone(2)` alone. A filter may answer the other with EPERM, which is also what the kernel
+    /// answers who may make no namespaces.
+    Clone,
+}
+
+/// A copy of this process in the new `namespaces` (`CLONE_NEW*`).
 ///
 /// No signal has a handler in the child (`CLONE_CLEAR_SIGHAND`, Linux 5.5): the program's would run
 /// in a place that it knows nothing of. What is ignored stays so.
 ///
 /// The child sends no signal when it ends, so that a SIGCHLD handler of the host program is not
-/// disturbed and `SIGCHLD` being ignored does not lose its status: wait for its pidfd.
+/// disturbed and `SIGCHLD` being ignored does not lose its status.
 ///
 /// # Safety
 ///
 /// When this process has other threads, the child may only do what is async-signal-safe: allocate
 /// nothing, take no lock.
-pub unsafe fn fork(namespaces: u32) -> Result<Fork, Errno> {
+pub unsafe fn fork(namespaces: u32, cloning: Cloning) -> Result<Fork, Errno> {
     let mut pidfd = -1i32;
-    let flags = namespaces | raw::CLONE_PIDFD;
-    let mut arguments = MaybeUninit::<raw::clone_args>::zeroed();
-    // SAFETY: the struct is plain integers; without CLONE_VM the child continues on its own copy
-    // of this stack, so returning from here twice is sound.
-    let pid = unsafe {
-        let arguments = arguments.assume_init_mut();
-        arguments.flags = u64::from(flags) | raw::CLONE_CLEAR_SIGHAND;
-        arguments.pidfd = &raw mut pidfd as u64;
-        check(sc::syscall2(
-            nr::CLONE3,
-            &raw const *arguments as usize,
-            size_of::<raw::clone_args>(),
-        ))
+    let mut result = Err(Errno::EPERM);
+    if cloning == Cloning::Clone3 {
+        let mut arguments = MaybeUninit::<raw::clone_args>::zeroed();
+        // SAFETY: the struct is plain integers; without CLONE_VM the child continues on its own copy
+        // of this stack, so returning from here twice is sound.
+        result = unsafe {
+            let arguments = arguments.assume_init_mut();
+            arguments.flags = u64::from(namespaces | raw::CLONE_PIDFD) | raw::CLONE_CLEAR_SIGHAND;
+            arguments.pidfd = &raw mut pidfd as u64;
+            check(sc::syscall2(
+                nr::CLONE3,
+                &raw const *arguments as usize,
+                size_of::<raw::clone_args>(),
+            ))
+        };
+    }
+    let is_refused = match result {
+        Err(Errno::ENOSYS | Errno::EINVAL) => true,
+        // The kernel answers that to nobody who asks for no namespace.
+        Err(Errno::EPERM) => cloning == Cloning::Clone || namespaces == 0,
+        _ => false,
     };
-    let pid = match pid {
-        // To clone(2), CLONE_NEWTIME is a signal.
-        Err(Errno::ENOSYS) if namespaces & CLONE_NEWTIME == 0 => {
+    // To clone(2), CLONE_NEWTIME is a signal.
+    if is_refused && namespaces & CLONE_NEWTIME == 0 {
+        let mut clone = |flag: u32| {
+            // A call that failed may have left a number.
+            pidfd = -1;
+            let flags = (namespaces | flag) as usize;
             // SAFETY: as above; the arguments whose order differs between architectures are zero.
-            let pid = check(unsafe {
-                sc::syscall5(nr::CLONE, flags as usize, 0, &raw mut pidfd as usize, 0, 0)
-            });
-            if pid == Ok(0) {
-                clear_handlers();
-            }
-            pid
+            check(unsafe { sc::syscall5(nr::CLONE, flags, 0, &raw mut pidfd as usize, 0, 0) })
+        };
+        result = clone(raw::CLONE_PIDFD).or_else(|_| clone(0));
+        if result == Ok(0) {
+            clear_handlers();
         }
-        pid => pid,
-    }?;
-    Ok(match pid {
+    }
+    Ok(match result? {
         0 => Fork::Child,
-        pid => Fork::Parent(pid as i32, OwnedFd::new(pidfd as usize)),
+        pid => Fork::Parent(Process::new(pid, pidfd)),
     })
 }
 
@@ -161,6 +178,8 @@ pub enum Who<'a> {
     Any,
     /// The child behind a pidfd (Linux 5.4): until it has ended.
     Pidfd(BorrowedFd<'a>),
+    /// The child with this pid: until it has ended.
+    Pid(i32),
 }
 
 /// `waitid(2)`, for children of every kind (`__WALL`).
@@ -169,6 +188,7 @@ pub fn wait(who: Who) -> Result<Waited, Errno> {
         Who::AnyNow => (raw::P_ALL, 0, raw::WSTOPPED | raw::WNOHANG),
         Who::Any => (raw::P_ALL, 0, 0),
         Who::Pidfd(pidfd) => (raw::P_PIDFD, pidfd.raw(), 0),
+        Who::Pid(pid) => (raw::P_PID, pid as usize, 0),
     };
     let options = options | raw::WEXITED | raw::__WALL;
     let mut info = MaybeUninit::<raw::siginfo_t>::zeroed();
@@ -186,7 +206,7 @@ pub fn wait(who: Who) -> Result<Waited, Errno> {
         });
         match waited {
             Err(Errno::EINTR) => {}
-            Err(Errno::ECHILD) if !matches!(who, Who::Pidfd(_)) => return Ok(Waited::NoChildren),
+            Err(Errno::ECHILD) if kind == raw::P_ALL => return Ok(Waited::NoChildren),
             Err(errno) => return Err(errno),
             Ok(()) => break,
         }
@@ -281,6 +301,13 @@ pub fn is_subreaper() -> bool {
         sc::syscall5(nr::PRCTL, get, &raw mut is as usize, 0, 0, 0)
     });
     told.is_ok() && is == 1
+}
+
+/// `prctl(PR_GET_SECCOMP)`: is a seccomp filter in force?
+pub fn is_filtered() -> bool {
+    // SAFETY: no memory is passed.
+    let mode = unsafe { sc::syscall5(nr::PRCTL, prctl::PR_GET_SECCOMP as usize, 0, 0, 0, 0) };
+    mode == abi::SECCOMP_MODE_FILTER
 }
 
 /// `prctl(PR_SET_PDEATHSIG)`: the signal that we get when our parent ends.

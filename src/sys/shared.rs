@@ -8,7 +8,7 @@ use linux_raw_sys::general as raw;
 use sc::nr;
 
 use super::process::{exit, pidfd_open};
-use super::{Errno, OwnedFd, check, done};
+use super::{Errno, OwnedFd, Process, check, done};
 
 /// A stack with a page below it that may not be touched: an overflow is a fault, and not a write
 /// to something else.
@@ -61,7 +61,7 @@ impl Drop for Stack {
 pub type Body<'a> = &'a mut dyn FnMut() -> u8;
 
 /// Starts a process that shares our memory, but neither descriptors nor signal handlers, in the new
-/// `namespaces` (`CLONE_NEW*`): its pid and a pidfd. `signal` (SIGCHLD or 0) is sent at its end.
+/// `namespaces` (`CLONE_NEW*`). `signal` (SIGCHLD or 0) is sent at its end.
 ///
 /// Handlers of signals are defaults in it where the kernel can do that (`CLONE_CLEAR_SIGHAND`, Linux
 /// 5.5), and ours where `clone3(2)` is missing.
@@ -76,13 +76,13 @@ pub unsafe fn start(
     signal: u32,
     stack: &Stack,
     body: &mut Body,
-) -> Result<(i32, OwnedFd), Errno> {
+) -> Result<Process, Errno> {
     let mut pidfd = -1i32;
-    let flags = namespaces | raw::CLONE_VM | raw::CLONE_PIDFD;
+    let flags = namespaces | raw::CLONE_VM;
     let mut arguments = MaybeUninit::<raw::clone_args>::zeroed();
     // SAFETY: the struct is plain integers.
     let arguments = unsafe { arguments.assume_init_mut() };
-    arguments.flags = u64::from(flags) | raw::CLONE_CLEAR_SIGHAND;
+    arguments.flags = u64::from(flags | raw::CLONE_PIDFD) | raw::CLONE_CLEAR_SIGHAND;
     arguments.exit_signal = u64::from(signal);
     arguments.pidfd = &raw mut pidfd as u64;
     arguments.stack = stack.start as u64;
@@ -96,17 +96,20 @@ pub unsafe fn start(
     ];
     // SAFETY: the child starts on the stack in `enter`, which does not return; the rest is the
     // caller's promise.
-    let pid = match check(unsafe { clone(nr::CLONE3, clone3, entry, argument) }) {
-        // As in `fork`.
-        Err(Errno::ENOSYS) if namespaces & raw::CLONE_NEWTIME == 0 => {
-            let flags = (flags | signal) as usize;
+    let mut pid = check(unsafe { clone(nr::CLONE3, clone3, entry, argument) });
+    // As in `fork`.
+    let is_refused = matches!(pid, Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM));
+    if is_refused && namespaces & raw::CLONE_NEWTIME == 0 {
+        let mut clone2 = |flag: u32| {
+            pidfd = -1;
+            let flags = (flags | flag | signal) as usize;
             let clone2 = [flags, stack.top(), &raw mut pidfd as usize];
             // SAFETY: as above; the arguments whose order differs between architectures are zero.
             check(unsafe { clone(nr::CLONE, clone2, entry, argument) })
-        }
-        pid => pid,
-    }?;
-    Ok((pid as i32, OwnedFd::new(pidfd as usize)))
+        };
+        pid = clone2(raw::CLONE_PIDFD).or_else(|_| clone2(0));
+    }
+    Ok(Process::new(pid?, pidfd))
 }
 
 /// Starts a process that is to execute a program, with SIGCHLD sent at its end: its pid and, where
@@ -134,6 +137,8 @@ pub unsafe fn start_command(
     let entry = (enter as extern "C" fn(*mut c_void) -> !) as usize;
     let argument = &raw mut *body as usize;
     let mut start = |flag: u32| {
+        // A call that failed may have left a number.
+        pidfd = -1;
         let flags = shared | flag | raw::SIGCHLD;
         let clone2 = [flags as usize, 0, &raw mut pidfd as usize];
         // SAFETY: the child goes on below what we use of this stack, and where it is the same we

@@ -44,6 +44,11 @@ impl Stat {
         self.mode & raw::S_IFMT == raw::S_IFBLK
     }
 
+    /// Is it a character device?
+    pub fn is_character_device(&self) -> bool {
+        self.mode & raw::S_IFMT == raw::S_IFCHR
+    }
+
     /// Is it a pipe, with or without a name?
     pub fn is_pipe(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFIFO
@@ -80,6 +85,9 @@ impl Stat {
         self.mode & 0o7777
     }
 }
+
+/// The major number of `/dev/null` and its like (null(4)), none of which is a terminal.
+pub const MEM_MAJOR: u32 = 1;
 
 /// See [`Stat::identity`].
 pub type Identity = [u64; 2];

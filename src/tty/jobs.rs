@@ -4,8 +4,11 @@ use crate::sys::process::{ExitStatus, group, id, session, setpgid};
 use crate::sys::signal::{
     SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, Signal, kill,
 };
-use crate::sys::{BorrowedFd, tty};
+use crate::sys::{BorrowedFd, Errno, tty};
 use crate::tty::terminal::Terminal;
+
+const STANDARD: [BorrowedFd<'static>; 3] =
+    [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
 
 /// In which process group the command runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,10 +36,15 @@ pub(crate) struct JobControl {
 }
 
 impl JobControl {
-    /// How a command is to be run, as things stand.
-    pub(crate) fn look() -> JobControl {
-        let standard = [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
-        let foregrounds = standard.map(|descriptor| (descriptor, tty::foreground(descriptor)));
+    /// How a command is to be run, as things stand. Only those of the standard descriptors that
+    /// `may_be_terminals` are asked.
+    pub(crate) fn look(may_be_terminals: [bool; 3]) -> JobControl {
+        let mut foregrounds = STANDARD.map(|descriptor| (descriptor, Err(Errno::ENOTTY)));
+        for ((descriptor, foreground), may_be) in foregrounds.iter_mut().zip(may_be_terminals) {
+            if may_be {
+                *foreground = tty::foreground(*descriptor);
+            }
+        }
         let Some((descriptor, Ok(foreground))) = foregrounds
             .into_iter()
             .find(|(_, foreground)| foreground.is_ok())

@@ -10,12 +10,12 @@ use crate::process::namespace::{Namespace, Namespaces, bring_loopback_up, map_on
 use crate::sys::credentials::{Kind, set_groups, set_ids};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, Fork, Waited, Who, exit,
-    fork, setns, unshare, wait,
+    CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, Cloning, Fork, exit,
+    fork, setns, unshare,
 };
 use crate::sys::shared::set_dumpable;
-use crate::sys::signal::{SIGKILL, SignalSet, send, sigprocmask};
-use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
+use crate::sys::signal::{SIGKILL, SignalSet, sigprocmask};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, Process, fs, split};
 use crate::text::line::Line;
 use crate::text::name::Name;
 use crate::text::number::number;
@@ -76,7 +76,8 @@ impl MapUsers {
             return Ok(None);
         }
         // Before the maps: afterwards the process is not ours to look at.
-        let namespace = UserNamespace::of(pid)?;
+        let namespace = UserNamespace::of(pid);
+        let namespace = namespace.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?;
         for (file, program) in KINDS {
             let mut words = Vec::from([Name::new(program), number_name(pid as u32)]);
             let mut first = 0;
@@ -140,8 +141,8 @@ fn unshare_with_ranges(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static
     let (users, groups) = (users.map_err(failed)?, groups.map_err(failed)?);
     let (unshared, writer) = fs::pipe(fs::O_CLOEXEC).map_err(failed)?;
     // SAFETY: this process has one thread.
-    let helper = match unsafe { fork(0) }.map_err(failed)? {
-        Fork::Parent(_, helper) => helper,
+    let helper = match unsafe { fork(0, Cloning::Clone3) }.map_err(failed)? {
+        Fork::Parent(helper) => helper,
         Fork::Child => {
             drop(writer);
             let _ = poll(&mut [Poll::for_hangup(unshared.borrow())], None);
@@ -152,9 +153,9 @@ fn unshare_with_ranges(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static
     };
     let result = unshare(flags);
     drop(writer);
-    match wait(Who::Pidfd(helper.borrow())).map_err(failed)? {
-        Waited::Ended(_, status) if status.success() => result.map_err(failed),
-        _ => result.and(Err(Errno::EPERM)).map_err(failed),
+    match helper.wait().map_err(failed)?.success() {
+        true => result.map_err(failed),
+        false => result.and(Err(Errno::EPERM)).map_err(failed),
     }
 }
 
@@ -185,14 +186,24 @@ fn mapped_ids(process: BorrowedFd, file: &CStr) -> Result<u32, Errno> {
 pub(crate) struct UserNamespace(OwnedFd);
 
 impl UserNamespace {
-    fn of(pid: i32) -> Result<UserNamespace, Error<'static>> {
+    /// By the process's pidfd (Linux 5.8), else by proc.
+    pub(crate) fn enter_that_of(process: &Process) -> Result<(), Errno> {
+        match process.pidfd().map(|pidfd| setns(pidfd, CLONE_NEWUSER)) {
+            Some(Ok(())) => Ok(()),
+            _ => UserNamespace::of(process.id).and_then(|namespace| namespace.enter()),
+        }
+    }
+
+    fn of(pid: i32) -> Result<UserNamespace, Errno> {
         let mut path = Short::new();
         path.push(b"/proc/");
         path.push_number(pid as u32);
         path.push(b"/ns/user");
-        fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_RDONLY, 0)
-            .map(UserNamespace)
-            .map_err(|errno| Error::new(Step::MapUsers, b"", errno))
+        fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_RDONLY, 0).map(UserNamespace)
+    }
+
+    fn enter(&self) -> Result<(), Errno> {
+        setns(self.0.borrow(), CLONE_NEWUSER)
     }
 
     /// Calls `body`, which allocates nothing, in a process that is user 0 there.
@@ -201,24 +212,23 @@ impl UserNamespace {
         body: &mut dyn FnMut() -> Result<(), Errno>,
     ) -> Result<(), Errno> {
         // SAFETY: the child allocates nothing.
-        let child = match unsafe { fork(0) }? {
-            Fork::Parent(_, child) => child,
+        let child = match unsafe { fork(0, Cloning::Clone3) }? {
+            Fork::Parent(child) => child,
             Fork::Child => {
-                let done = setns(self.0.borrow(), CLONE_NEWUSER)
+                let done = self
+                    .enter()
                     .and_then(|()| set_ids(Kind::Group, 0))
                     .and_then(|()| set_ids(Kind::User, 0))
                     .and_then(|()| body());
                 exit(done.map_or_else(|errno| errno.number() as u8, |()| 0))
             }
         };
-        match wait(Who::Pidfd(child.borrow()))? {
-            Waited::Ended(_, status) if status.success() => Ok(()),
-            Waited::Ended(_, status) => {
-                let errno = status.code().map_or(Errno::ECHILD.number(), i32::from);
-                Err(Errno::from_number(errno))
-            }
-            _ => Err(Errno::ECHILD),
+        let status = child.wait()?;
+        if status.success() {
+            return Ok(());
         }
+        let errno = status.code().map_or(Errno::ECHILD.number(), i32::from);
+        Err(Errno::from_number(errno))
     }
 }
 
@@ -231,9 +241,9 @@ fn await_map(supervisor: BorrowedFd) {
 }
 
 /// Ends the process that waits for its map.
-pub(crate) fn end_unmapped(process: BorrowedFd) {
-    let _ = send(process, SIGKILL);
-    let _ = wait(Who::Pidfd(process));
+pub(crate) fn end_unmapped(process: &Process) {
+    let _ = process.send(SIGKILL);
+    let _ = process.wait();
 }
 
 fn number_name(number: u32) -> Name {
@@ -300,16 +310,16 @@ fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error<'static>> {
     let environment = [Name::new(PATH)];
     let mut command = Command::new(words, &environment);
     // SAFETY: the child allocates nothing.
-    let child = match unsafe { fork(0) }.map_err(failed)? {
-        Fork::Parent(_, child) => child,
+    let child = match unsafe { fork(0, Cloning::Clone3) }.map_err(failed)? {
+        Fork::Parent(child) => child,
         Fork::Child => {
             let _ = sigprocmask(caller_mask);
             exit(command.execute().status())
         }
     };
-    match wait(Who::Pidfd(child.borrow())).map_err(failed)? {
-        Waited::Ended(_, status) if status.success() => Ok(()),
-        Waited::Ended(_, status) if status.code() == Some(127) => Err(failed(Errno::ENOENT)),
+    match child.wait().map_err(failed)?.code() {
+        Some(0) => Ok(()),
+        Some(127) => Err(failed(Errno::ENOENT)),
         _ => Err(Error::because(
             Step::MapUsers,
             program,

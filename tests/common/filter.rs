@@ -31,6 +31,13 @@ const fn with(number: usize, index: u32, test: u16, value: u32) -> Call {
     Call { number, argument }
 }
 
+pub const CLONE3: Call = whole(sc::nr::CLONE3);
+pub const CLONE: Call = whole(sc::nr::CLONE);
+pub const UNSHARE: Call = whole(sc::nr::UNSHARE);
+pub const MOUNT: Call = whole(sc::nr::MOUNT);
+pub const MOVE_MOUNT: Call = whole(sc::nr::MOVE_MOUNT);
+pub const PIVOT_ROOT: Call = whole(sc::nr::PIVOT_ROOT);
+pub const WAITID_PIDFD: Call = with(sc::nr::WAITID, 0, IS, 3);
 pub const CLOSE_RANGE: Call = whole(sc::nr::CLOSE_RANGE);
 pub const PIDFD_SEND_SIGNAL: Call = whole(sc::nr::PIDFD_SEND_SIGNAL);
 pub const PIDFD_OPEN: Call = whole(sc::nr::PIDFD_OPEN);

@@ -197,6 +197,8 @@ fn check(place: &Place, fault: &Fault, traced: &Traced, before: &str) -> Result<
     let said: Vec<&str> = said
         .into_iter()
         .filter(|line| !line.starts_with("hint: "))
+        // No end of the run, which goes on without it, and may meet the same fault again.
+        .filter(|line| !line.starts_with("rootlet: cannot adopt orphans: "))
         .collect();
     let names_all = |line: &str| {
         let line = line.strip_prefix("rootlet: ").unwrap_or_default();

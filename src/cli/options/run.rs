@@ -443,6 +443,8 @@ pub const ROLE: Role = Role {
     paragraph: "NEWROOT becomes the root by pivot_root(2) and the old root is unmounted, not just \
                 hidden; from Linux 7.0 root enters a mount namespace that holds NEWROOT alone. All mount points are looked up by file descriptor inside \
                 NEWROOT before anything is mounted, so that no symbolic link leads out of it. rootlet is pid 1 inside; the \
-                command is its child, and has descriptors 0, 1 and 2 and no others. Mount points \
-                that were made for the run are removed at its end.",
+                command is its child, and has descriptors 0, 1 and 2 and no others. Those that are \
+                pipes or sockets are its alone, so that a reader sees the end when the command has \
+                closed them; rootlet keeps standard error for what it reports, unless it is the pipe \
+                of standard output. Mount points that were made for the run are removed at its end.",
 };

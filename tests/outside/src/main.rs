@@ -467,12 +467,16 @@ fn closed_stdio(root: &str) {
 
 /// `run` blocks signals for good.
 fn run_stdio(root: &str) {
+    let standard = || [0, 1, 2].map(|number| fs::read_link(format!("/proc/self/fd/{number}")).ok());
+    let before = standard();
     let (mut reader, writer) = pipe().unwrap();
     let chroot = shell(root, "cat; echo out")
         .stdin(Stdio::null())
         .stdout(Stdio::fd(writer.as_raw_fd()));
     assert!(chroot.run().unwrap().success());
     drop(writer);
+    // The program goes on, and has use for its own.
+    assert_eq!(standard(), before);
     let mut out = String::new();
     reader.read_to_string(&mut out).unwrap();
     assert_eq!(out, "out\n");

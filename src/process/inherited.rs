@@ -1,0 +1,46 @@
+//! The caller's standard descriptors, which are the command's once it has them.
+
+use crate::process::stdio::STANDARD;
+use crate::sys::fs;
+
+/// What they are. What cannot be looked at may be a terminal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inherited {
+    /// Which may be terminals: devices, but for `/dev/null` and its like.
+    pub(crate) may_be_terminals: [bool; 3],
+    /// Which are to be closed once the command has them, since somebody may wait for that: the other
+    /// end of a pipe or a socket. Not devices: a terminal is needed for job control.
+    pub(crate) to_close: [bool; 3],
+    /// Standard error is a pipe.
+    pub(crate) has_pipe_for_errors: bool,
+    /// It is that of standard output too, as with `2>&1 |`.
+    pub(crate) has_one_pipe: bool,
+}
+
+impl Inherited {
+    // Once, for both roles.
+    #[inline(never)]
+    pub(crate) fn look() -> Inherited {
+        let mut inherited = Inherited {
+            may_be_terminals: [true; 3],
+            to_close: [false; 3],
+            has_pipe_for_errors: false,
+            has_one_pipe: false,
+        };
+        let mut before = None;
+        for (index, standard) in STANDARD.into_iter().enumerate() {
+            let stat = fs::stat(standard).ok();
+            // The last is standard error, and the one before it standard output.
+            let identity = stat.as_ref().map(|stat| stat.identity());
+            inherited.has_pipe_for_errors = stat.as_ref().is_some_and(|stat| stat.is_pipe());
+            inherited.has_one_pipe = inherited.has_pipe_for_errors && identity == before;
+            before = identity;
+            if let Some(stat) = stat {
+                let is_device = stat.is_character_device();
+                inherited.may_be_terminals[index] = is_device && stat.special.0 != fs::MEM_MAJOR;
+                inherited.to_close[index] = !is_device;
+            }
+        }
+        inherited
+    }
+}

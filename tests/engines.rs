@@ -1,0 +1,290 @@
+//! rootlet in engines that answer less than a kernel: crun with a list of system calls from before
+//! the newer ones, gVisor, qemu-user. The programs whose place `init` takes are run beside it.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::init::{Place, Started, cases};
+use common::running::Running;
+use common::{
+    Root, User, can_be_root, children, command, copy_program, end, is_left_out, rootlet,
+    rootlet_path, succeed, users, wait_until,
+};
+
+/// The names, with the program that each is of where that needs no libraries, and how it is called.
+const NAMES: [(&str, Option<&str>, &[&str]); 6] = [
+    ("rootlet", None, &["init", "--"]),
+    ("tini", Some("tini-static"), &["--"]),
+    ("docker-init", Some("tini-static"), &["--"]),
+    ("dumb-init", None, &["--"]),
+    ("catatonit", Some("catatonit"), &["--"]),
+    ("podman-init", Some("catatonit"), &["--"]),
+];
+
+/// Leaves an orphan, says `ready`, then `got NAME` for each signal, and ends with 42 after USR2.
+const COMMAND: &str = "\
+    for name in TERM HUP USR1; do trap \"echo got $name\" $name; done; trap 'exit 42' USR2; \
+    (sleep 0 &); echo ready; while :; do sleep 0.05; done";
+
+const SIGNALS: [(i32, &str); 3] = [(15, "TERM"), (1, "HUP"), (10, "USR1")];
+
+/// Sends the signals by `send`, and expects them and the status.
+#[track_caller]
+fn expect_signals(running: &mut Running, context: &str, send: &dyn Fn(i32)) {
+    for (number, name) in SIGNALS {
+        send(number);
+        let line = running.try_line(Duration::from_secs(60));
+        assert_eq!(line, Ok(format!("got {name}")), "{context}");
+    }
+    send(12);
+    assert_eq!(running.status(), 42, "{context}");
+}
+
+/// A bundle as engines take it: a root with busybox, rootlet and its peers, and a configuration with
+/// this process and, of the list of Debian's containers-common, what is not in `without`.
+fn bundle(words: &[&str], capabilities: &str, seccomp: Option<(i32, &str)>) -> Root {
+    let bundle = Root::empty(User::Root);
+    let bin = bundle.path().join("rootfs/bin");
+    fs::create_dir_all(&bin).unwrap();
+    for directory in ["proc", "dev", "tmp"] {
+        fs::create_dir(bundle.path().join("rootfs").join(directory)).unwrap();
+    }
+    copy_program("/bin/busybox", bin.join("busybox"));
+    for name in ["sh", "sleep", "id"] {
+        std::os::unix::fs::symlink("busybox", bin.join(name)).unwrap();
+    }
+    for (name, peer, _) in NAMES {
+        copy_program(rootlet_path(), bin.join(name));
+        if let Some(peer) = peer {
+            copy_program(
+                Path::new("/usr/bin").join(peer),
+                bin.join(format!("real-{name}")),
+            );
+        }
+    }
+    let mut python = Command::new("python3");
+    let (errno, without) = seccomp.unwrap_or((0, ""));
+    python.args(["-c", CONFIGURATION, capabilities, without]);
+    python.arg(errno.to_string()).args(words);
+    fs::write(bundle.path().join("config.json"), succeed(&mut python)).unwrap();
+    bundle
+}
+
+/// The list is for engines, which choose from it by architecture and capabilities.
+const CONFIGURATION: &str = r#"
+import json, platform, sys
+
+capabilities, without, errno, words = sys.argv[1].split(), sys.argv[2].split(), int(sys.argv[3]), sys.argv[4:]
+linux = {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]}
+if errno:
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    calls = []
+    for rule in json.load(open("/usr/share/containers/seccomp.json"))["syscalls"]:
+        includes, excludes = rule.get("includes", {}), rule.get("excludes", {})
+        if machine not in includes.get("arches", [machine]) or \
+                not set(includes.get("caps", [])) <= set(capabilities) or \
+                set(excludes.get("caps", [])) & set(capabilities):
+            continue
+        names = [name for name in rule["names"] if name not in without]
+        if names:
+            kept = {key: rule[key] for key in ("action", "args", "errnoRet") if rule.get(key) is not None}
+            calls.append({"names": names, **kept})
+    linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": errno,
+        "architectures": ["SCMP_ARCH_" + platform.machine().upper()], "syscalls": calls,
+    }
+sets = {kind: capabilities for kind in ("bounding", "effective", "permitted")}
+print(json.dumps({
+    "ociVersion": "1.0.0",
+    "process": {"user": {"uid": 0, "gid": 0}, "args": words, "env": ["PATH=/bin"], "cwd": "/",
+                "capabilities": sets},
+    "root": {"path": "rootfs"},
+    "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
+               {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}],
+    "linux": linux,
+}))
+"#;
+
+/// What came after signalfd(2), and is in the list.
+const NEWER: &str = "close_range clone3 faccessat2 openat2 pidfd_getfd pidfd_open pidfd_send_signal \
+                     prlimit64 statx";
+
+/// crun around this bundle. It refuses a host with control groups of both versions, even if it is to
+/// use none.
+fn crun(bundle: &Root) -> Command {
+    let mut crun = rootlet(User::Root);
+    crun.args(["run", "-B", "tmpfs:/sys/fs/cgroup", "-C", bundle.name()]);
+    crun.args(["/", "crun", "--root", "state", "--cgroup-manager=disabled"]);
+    crun.args(["run", "container"]);
+    crun
+}
+
+#[test]
+fn in_crun_with_a_list_from_before_the_newer_calls() {
+    if !can_be_root() {
+        return;
+    }
+    for errno in [1, 38] {
+        for (name, peer, words) in NAMES {
+            let prefixes = [Some(""), peer.map(|_| "real-")];
+            for prefix in prefixes.into_iter().flatten() {
+                let context = format!("{prefix}{name}: {errno}");
+                let program = format!("/bin/{prefix}{name}");
+                let words = [&[&program[..]], words, &["sh", "-c", COMMAND]].concat();
+                let bundle = bundle(&words, "CAP_KILL", Some((errno, NEWER)));
+                let mut running = Running::start(crun(&bundle).stderr(Stdio::null()));
+                let ready = running.try_line(Duration::from_secs(60));
+                assert_eq!(ready.as_deref(), Ok("ready"), "{context}");
+                // The supervisor, pid 1, crun, and the container's first process.
+                let init = children(running.command())[0];
+                expect_signals(&mut running, &context, &|number| {
+                    common::send_signal(init, number);
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn in_crun_a_run_works_or_says_that_the_list_forbids_it() {
+    if !can_be_root() {
+        return;
+    }
+    let run = |without: &str| {
+        let words = ["/bin/rootlet", "run", "--no-mounts", "/", "/bin/id"];
+        // As engines give them.
+        let capabilities = "CAP_KILL CAP_SETFCAP";
+        end(&mut crun(&bundle(&words, capabilities, Some((1, without)))))
+    };
+    let ended = run("");
+    let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+    assert_eq!(told, (0, "uid=0 gid=0\n", ""));
+    // Other lists have these for CAP_SYS_ADMIN alone.
+    for without in [
+        "unshare",
+        "mount",
+        "pivot_root",
+        "unshare mount clone3 clone",
+    ] {
+        let ended = run(without);
+        let told = (ended.status, ended.stdout.as_str());
+        assert_eq!(told, (125, ""), "{without}: {ended:?}");
+        let hint = ended.stderr.lines().nth(1).unwrap_or_default();
+        assert!(hint.starts_with("hint: a seccomp filter"), "{ended:?}");
+    }
+}
+
+/// gVisor, by ptrace(2), which needs nothing of the machine. To what is written to a file it has an
+/// offset of its own.
+fn runsc(bundle: &Root, container: &str) -> Command {
+    let mut runsc = command(User::Root, "runsc");
+    runsc.arg(format!("--root={}/state", bundle.name()));
+    runsc.args(["--platform=ptrace", "--network=none", "--ignore-cgroups"]);
+    runsc.args(["run", "--bundle", bundle.name(), container]);
+    runsc
+}
+
+#[test]
+fn in_gvisor() {
+    if !can_be_root() || is_left_out("gvisor") {
+        return;
+    }
+    for (index, (name, _, words)) in NAMES.into_iter().enumerate() {
+        let program = format!("/bin/{name}");
+        let words = [&[&program[..]], words, &["sh", "-c", COMMAND]].concat();
+        let bundle = bundle(&words, "CAP_KILL", None);
+        let container = format!("rootlet-test-{}-{index}", std::process::id());
+        let mut running = Running::start(runsc(&bundle, &container).stderr(Stdio::null()));
+        let ready = running.try_line(Duration::from_secs(60));
+        assert_eq!(ready.as_deref(), Ok("ready"), "{name}");
+        let send = |number: i32| {
+            let mut kill = command(User::Root, "runsc");
+            kill.arg(format!("--root={}/state", bundle.name()));
+            succeed(kill.args(["kill", &container, &number.to_string()]));
+        };
+        expect_signals(&mut running, name, &send);
+    }
+    // It has no mount namespaces, or some rights of them.
+    let words = ["/bin/rootlet", "run", "--no-mounts", "/", "/bin/id"];
+    let bundle = bundle(&words, "CAP_KILL CAP_SYS_ADMIN", None);
+    let container = format!("rootlet-test-{}-run", std::process::id());
+    let ended = end(&mut runsc(&bundle, &container));
+    if ended.status != 0 {
+        assert_eq!(ended.status, 125, "{ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 2, "{ended:?}");
+        assert!(ended.stderr.contains("gVisor"), "{ended:?}");
+    }
+}
+
+/// The emulator of this machine on this machine.
+fn emulator() -> String {
+    format!("qemu-{}-static", std::env::consts::ARCH)
+}
+
+#[test]
+fn under_qemu_user() {
+    for (place, user) in cases() {
+        for (name, peer, words) in NAMES {
+            let root = Root::empty(user);
+            root.symlink(name, rootlet_path());
+            let ours = root.path().join(name);
+            let theirs = peer.map(|peer| PathBuf::from("/usr/bin").join(peer));
+            for (init, is_ours) in [(Some(ours), true), (theirs, false)] {
+                let Some(init) = init else { continue };
+                let context = format!("{} as {place:?} of {user:?}", init.display());
+                let mut run = match place {
+                    Place::Subreaper => command(user, emulator()),
+                    Place::Pid1 => {
+                        let mut unshare = command(user, "unshare");
+                        if user == User::Ordinary {
+                            unshare.arg("--map-root-user");
+                        }
+                        unshare.args(["--pid", "--fork", "--kill-child"]);
+                        unshare.arg(emulator());
+                        unshare
+                    }
+                };
+                run.arg("-0").arg(&init).arg(&init).args(words);
+                run.args(["sh", "-c", COMMAND]).stderr(Stdio::null());
+                let running = Running::start(&mut run);
+                let ready = running.try_line(Duration::from_secs(60));
+                // The real one need not run here.
+                if !is_ours && ready.is_err() {
+                    continue;
+                }
+                assert_eq!(ready.as_deref(), Ok("ready"), "{context}");
+                let mut started = Started::find(place, running);
+                let pid = started.init;
+                expect_signals(&mut started.running, &context, &|number| {
+                    common::send_signal(pid, number);
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn under_qemu_user_a_run_says_why_it_cannot() {
+    for user in users() {
+        let mut run = command(user, emulator());
+        run.arg(rootlet_path())
+            .args(["run", "--no-mounts", "/", "true"]);
+        let mut running = Running::start(run.stderr(Stdio::piped()));
+        let mut status = None;
+        wait_until("the end", || {
+            status = running.child.try_wait().unwrap();
+            status.is_some()
+        });
+        let mut said = String::new();
+        let mut stderr = running.child.stderr.take().unwrap();
+        std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+        assert_eq!(status.unwrap().code(), Some(125), "{said}");
+        assert!(said.contains("(qemu-user)"), "{said}");
+    }
+}
