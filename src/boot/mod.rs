@@ -89,10 +89,14 @@ pub fn boot_with(
     end::end(&line, record.as_ref(), outcome)
 }
 
-/// Is this process 1, and the root what an initramfs is unpacked to?
+/// Is this process 1, and the root what an initramfs is unpacked to? A root that cannot be looked at
+/// is taken for that: [`boot`] says why it cannot.
 #[doc(hidden)]
 pub fn is_first_of_initramfs() -> bool {
-    check_place().is_ok()
+    match check_place() {
+        Ok(()) => true,
+        Err(error) => error.errno().is_some(),
+    }
 }
 
 /// What is done here would ruin a system that is up.

@@ -151,6 +151,14 @@ impl Traced {
         self.killed().any(|line| line.starts_with(first))
     }
 
+    /// Was the first child of the first process, as pid 1 is?
+    pub fn child_was_killed(&self) -> bool {
+        let mut pids = self.log.lines().filter_map(|line| line.split(' ').next());
+        let first = pids.next();
+        let child = pids.find(|pid| Some(*pid) != first);
+        child.is_some_and(|child| self.killed().any(|line| line.starts_with(child)))
+    }
+
     /// Did the call fail, and not only one of those in front, which have the number too?
     pub fn failed_one_of_ours(&self, position: &Position) -> bool {
         let is_it = |line: &&str| line.ends_with("(INJECTED)") && line.contains(&position.call);
