@@ -119,13 +119,15 @@ impl<'a> Inside<'a> {
             self.jobs = pty.enter(self.plan.identity.host_terminal_owner())?;
         }
         if self.new_user_namespace {
-            // The maps of a process that is not dumpable are root's to write.
-            set_dumpable(1).map_err(prepare)?;
+            if self.owner == Owner::Program {
+                // The maps of a process that is not dumpable are root's to write.
+                set_dumpable(1).map_err(prepare)?;
+            }
             let map = chroot.map_users;
             map.map(self.caller, self.supervisor.borrow())?;
         }
-        let inherits_it = self.owner == Owner::Supervisor && chroot.map_users != MapUsers::Auto;
-        if self.new_user_namespace || !inherits_it {
+        let inherits_it = self.owner == Owner::Supervisor && !self.new_user_namespace;
+        if !inherits_it {
             set_dumpable(0).map_err(prepare)?;
         }
         match self.owner {

@@ -10,6 +10,7 @@ use crate::process::exec::Command;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
 use crate::sys::process::{CLONE_NEWUSER, Cloning, Fork, effective_ids, fork};
+use crate::sys::shared::set_dumpable;
 use crate::sys::signal::SignalSet;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, Process};
 use crate::tty::jobs::{Job, JobControl};
@@ -124,12 +125,21 @@ impl<'a> Inside<'a> {
     /// As for [`Inside::launch`].
     unsafe fn fork(&mut self, cloning: Cloning) -> Result<Fork, Errno> {
         let namespaces = self.plan.chroot.namespaces;
+        let is_supervisor = self.owner == Owner::Supervisor;
         self.new_user_namespace = false;
+        if is_supervisor {
+            // Nothing that sees us inside may trace us, nor the child, which inherits that.
+            set_dumpable(0)?;
+        }
         // SAFETY: the child allocates nothing; `self` is all it needs.
         match namespaces.make(|flags| unsafe { fork(flags, cloning) }) {
             Err(Errno::EPERM) if namespaces.may_have_user() => {
                 self.new_user_namespace = true;
                 self.caller = effective_ids();
+                if is_supervisor {
+                    // The maps of a process that is not dumpable are root's to write.
+                    set_dumpable(1)?;
+                }
                 // SAFETY: as above.
                 unsafe { fork(namespaces.flags() | CLONE_NEWUSER, cloning) }
             }

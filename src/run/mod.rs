@@ -24,7 +24,6 @@ use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
 use crate::sys::{fs, net};
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::{Callers, Pty};
-use crate::user::id_map::MapUsers;
 
 /// What the program does after a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,15 +132,10 @@ impl Chroot {
         inside.jobs = jobs;
         inside.pty = pty;
         inside.callers = callers;
-        // Nothing that sees us inside may trace us, nor the child, which inherits it. Who maps a range
-        // of ids has to look at the child first.
-        let maps_range = self.map_users == MapUsers::Auto;
-        if !maps_range {
-            set_dumpable(0).map_err(prepare)?;
-        }
         // SAFETY: this process has one thread, or only this one uses what `inside` holds.
         let launched = unsafe { inside.launch(to_inside.borrow()) }?;
-        if maps_range {
+        if inside.new_user_namespace {
+            // Its process had to be looked at.
             set_dumpable(0).map_err(prepare)?;
         }
         let (signals, childs_end, pty) = inside.leave_to_the_child();
