@@ -361,7 +361,7 @@ fn a_false_proc_is_not_asked_what_is_open_or_mounted() {
         ("move_mount", "--resolv-conf copy"),
     ] {
         let script = format!(
-            "mount -t tmpfs own {below}; exec strace -fqq -o /dev/null -e inject={calls}:error=ENOSYS \
+            "mount -t tmpfs own {below}; exec 7</usr 9</; exec strace -fqq -o /dev/null -e inject={calls}:error=ENOSYS \
              {} run --no-mounts {options} {} sh -c {}",
             rootlet_path().display(),
             root.name(),
