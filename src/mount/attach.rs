@@ -319,7 +319,7 @@ impl Mounts {
                 let is_devpts = source.bytes() == b"devpts";
                 let is_needed =
                     mount.devices || is_masked || is_devpts || self.points.is_parent(index);
-                file_system::attach(planned, place, is_needed, self.host, verbose)
+                file_system::attach(planned, place, is_needed, has_host, verbose)
             }
         };
         let attached = attached.map_err(failed)?;

@@ -7,19 +7,19 @@
 
 use crate::error::{Step, Verbose};
 use crate::mount::Planned;
-use crate::mount::attach::Host;
 use crate::mount::bind;
 use crate::mount::pivot::ON_TOP_OF_ROOT;
 use crate::mount::remount::{attributes, change_flags};
 use crate::sys::mount::{MNT_DETACH, MOUNT_ATTR_RDONLY, MS_MOVE, mount, umount};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// Mounts it on its mount point; with `is_needed` its descriptor is given.
+/// Mounts it on its mount point; with `is_needed` its descriptor is given. `has_host`: a path still leads
+/// to the host's files.
 pub(crate) fn attach(
     new: &Planned,
     point: BorrowedFd,
     is_needed: bool,
-    host: Host,
+    has_host: bool,
     verbose: Verbose,
 ) -> Result<Option<OwnedFd>, Errno> {
     let attached = match is_needed {
@@ -27,7 +27,7 @@ pub(crate) fn attach(
         false => fs::fchdir(point).and_then(|()| mount_at(new, c".").map(|()| None)),
     };
     match attached {
-        Err(Errno::EPERM) if new.mount.host_instead && host != Host::Left => {
+        Err(Errno::EPERM) if new.mount.host_instead && has_host => {
             hosts_instead(new, point, verbose).map(Some)
         }
         // The very same file system is mounted there already: the host's sysfs, in a run whose root

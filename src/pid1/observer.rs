@@ -54,7 +54,7 @@ pub trait Habits {
     }
 }
 
-/// Reports nothing: the supervisor of a run is told by its socket.
+/// Reports nothing: the supervisor of a run reads its socket.
 pub(crate) struct Quiet;
 
 impl Habits for Quiet {
