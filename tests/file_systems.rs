@@ -436,6 +436,37 @@ fn what_was_left_beside_a_mount_point_goes() {
     }
 }
 
+/// Between a look at it and its lock, another run has put a directory in the place of a file.
+#[test]
+fn what_is_beside_a_mount_point_becomes_another() {
+    if !can_be_root() {
+        return;
+    }
+    let swapped = |place: &Place| {
+        let before = place.tree();
+        let swap = "for i in $(seq 200); do
+            : >.dev.rootlet; usleep 700; rm .dev.rootlet
+            mkdir .dev.rootlet; usleep 700; rmdir .dev.rootlet; done";
+        let mut swapping = common::command(place.user, "busybox");
+        swapping.args(["sh", "-c", swap]).stderr(Stdio::null());
+        let mut swapping = swapping.current_dir(place.root.path()).spawn().unwrap();
+        let ended = end(&mut with_injection(
+            place,
+            "openat",
+            "delay_enter=5000",
+            "exit 3",
+        ));
+        swapping.wait().unwrap();
+        assert_eq!((ended.status, &*ended.stderr), (3, ""));
+        assert_eq!(place.tree(), before);
+    };
+    for user in users() {
+        on(user, mount_ext4, swapped);
+        let locks = Locks::ExclusiveForWriters;
+        on_fuse(user, Behaviour { locks, ..ORDINARY }, swapped);
+    }
+}
+
 /// What the tests above do, as a script of a guest: its kernel has vfat, which the host's may lack.
 const ON_VFAT: &str = r#"
     fail() { echo "FAILED: $*"; find /mnt; exit 1; }

@@ -85,10 +85,17 @@ pub(crate) fn lock_exclusive(
             fs::fchmod(file, mode | 0o200)?;
             open()
         }
-        // A directory.
-        Err(Errno::EISDIR) => Err(Errno::EBADF),
+        opened => opened,
+    };
+    let writable = match writable {
+        Err(Errno::EISDIR) if fs::stat(file)?.is_directory() => Err(Errno::EBADF),
+        // The name may by now be another's.
+        Err(Errno::EISDIR | Errno::ENOENT | Errno::ELOOP | Errno::ENXIO) => Err(Errno::EAGAIN),
         opened => opened,
     }?;
+    if fs::stat(writable.borrow())?.identity() != fs::stat(file)?.identity() {
+        return Err(Errno::EAGAIN);
+    }
     fs::flock(file, Lock::Unlock)?;
     fs::flock(writable.borrow(), Lock::TryExclusive)?;
     Ok(Some(writable))

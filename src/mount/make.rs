@@ -242,10 +242,13 @@ fn remove_made(parent: BorrowedFd, name: &CStr, file: BorrowedFd) {
     }
 }
 
-/// Another run was faster; or it has just removed the directory that we are in.
+/// Another run was faster, with a directory or a file; or it has just removed the directory that we
+/// are in.
 fn vanished_or_not(errno: Errno) -> Refused {
     match errno {
-        Errno::EEXIST | Errno::ENOENT => Refused::Vanished,
+        Errno::EEXIST | Errno::ENOENT | Errno::ENOTDIR | Errno::EISDIR | Errno::ELOOP => {
+            Refused::Vanished
+        }
         errno => Refused::Make(errno),
     }
 }

@@ -149,14 +149,13 @@ impl Companion {
         if !is_bare(&found) {
             return Err(Errno::EEXIST);
         }
-        let is_directory = found.is_directory();
         if !has_locks {
             return Ok(Held::Ours {
-                is_directory,
+                is_directory: found.is_directory(),
                 _locks: [None, None],
             });
         }
-        let file = match open_to_lock(parent, self.name(), is_directory) {
+        let file = match open_to_lock(parent, self.name(), found.is_directory()) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Held::Used),
             file => file?,
         };
@@ -164,15 +163,12 @@ impl Companion {
             Err(Errno::EAGAIN) => return Ok(Held::Used),
             writable => writable?,
         };
-        // Between the look and the lock another may have taken its place.
-        let now = fs::stat_at(parent, self.name());
-        let is_same = now.is_ok_and(|now| {
-            fs::stat(file.borrow()).is_ok_and(|file| file.identity() == now.identity())
-        });
-        match is_same {
+        // Between the look and the lock another may have taken its place, a directory that of a file.
+        let (held, now) = (fs::stat(file.borrow())?, fs::stat_at(parent, self.name()));
+        match now.is_ok_and(|now| now.identity() == held.identity()) && is_bare(&held) {
             false => Ok(Held::Used),
             true => Ok(Held::Ours {
-                is_directory,
+                is_directory: held.is_directory(),
                 _locks: [Some(file), writable],
             }),
         }
@@ -193,7 +189,11 @@ impl Companion {
         if is_missing() {
             if let Held::Ours { is_directory, .. } = &self.hold(parent, true)? {
                 if is_missing() {
-                    return fs::unlinkat(parent, self.name(), *is_directory);
+                    return match fs::unlinkat(parent, self.name(), *is_directory) {
+                        // Something else has the name by now.
+                        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EISDIR) => Ok(()),
+                        result => result,
+                    };
                 }
             }
         }
