@@ -115,6 +115,7 @@
 //! | --- | --- | --- | --- |
 //! | `clone3(2)` with `CLONE_NEW*`, `CLONE_PIDFD` | 5.3 | the process inside | `clone(2)`; without a pidfd, its pid and its socket |
 //! | `open_tree(2)`, `move_mount(2)` | 5.2 | binds | `mount(2)` on `/proc/self/fd/N` |
+//! | `mount_setattr(2)`, MOUNT_ATTR_IDMAP | 5.12 | [`Chroot::private_users`] | none: an error |
 //! | `mount_setattr(2)` | 5.12 | flags of binds | a remount of each mount, by `/proc/self/mountinfo` |
 //! | `mount(2)` | | file systems, propagation | |
 //! | `openat2(2)` with `RESOLVE_IN_ROOT` | 5.6 | mount points | a walk, name by name |
@@ -180,3 +181,4 @@ pub use sys::process::ExitStatus;
 pub use text::number::number;
 pub use user::capability::Capabilities;
 pub use user::id_map::MapUsers;
+pub use user::private::PrivateUsers;

@@ -9,6 +9,7 @@ use crate::process::stdio::{STANDARD, Standard, Stdio};
 use crate::sys::{BorrowedFd, fs, tty};
 use crate::text::line::Line;
 use crate::text::name::Name;
+use crate::user::id_map::MapUsers;
 
 impl Chroot {
     pub(crate) fn check_names(&self) -> Result<(), Error<'static>> {
@@ -21,6 +22,11 @@ impl Chroot {
         if self.hostname.is_some() && !self.namespaces.has(Namespace::Uts) {
             let why = "it would be the caller's own name, whose UTS namespace is shared";
             return Err(Error::because(Step::Hostname, b"", why));
+        }
+        let is_private = matches!(self.map_users, MapUsers::Private(_));
+        if is_private && !self.namespaces.has(Namespace::User) {
+            let why = "they need a user namespace, which was ruled out (--share user)";
+            return Err(Error::because(Step::PrivateUsers, b"", why));
         }
         check(Some(&self.new_root))?;
         for mount in &self.mounts {

@@ -19,6 +19,7 @@ use crate::sys::poll::NANOSECONDS;
 use crate::text::name::Name;
 use crate::user::capability::Capabilities;
 use crate::user::id_map::MapUsers;
+use crate::user::private::PrivateUsers;
 
 /// A command to be run in a new root, in new mount, UTS, IPC and pid namespaces.
 ///
@@ -177,6 +178,34 @@ impl Chroot {
     pub fn map_users(mut self, map: MapUsers) -> Chroot {
         self.map_users = map;
         self
+    }
+
+    /// As root, runs the command in a new user namespace whose ids are a range that nobody else has.
+    ///
+    /// The files of the new root keep their owners on disk and belong to the same users inside: an
+    /// id-mapped mount shows them (`mount_setattr(2)`, Linux 5.12; with [`Chroot::overlay`] 5.19). User
+    /// 0 inside owns the files of user 0 in the new root, and is nobody anywhere else: what escapes
+    /// from the run can do what a user without files can do. Binds are shown in the same way, unless
+    /// [`Mount::no_id_map`] says otherwise. `/dev` is as with [`Chroot::minimal_dev`].
+    ///
+    /// [`Chroot::call`] takes no range of users.
+    ///
+    /// # Errors
+    ///
+    /// A run fails where a file system of the new root, or of a bind, has no id-mapped mounts (EINVAL),
+    /// where the kernel has none (ENOSYS), and where the caller is not root.
+    ///
+    /// ```no_run
+    /// use rootlet::{Chroot, PrivateUsers};
+    ///
+    /// let chroot = Chroot::new("/srv/root").private_users(PrivateUsers::Auto);
+    /// let status = chroot.command("make").args(["-C", "/src"]).run()?;
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    pub fn private_users(mut self, users: PrivateUsers) -> Chroot {
+        self.map_users = MapUsers::Private(users);
+        self.namespaces.set(Namespace::User, true);
+        self.minimal_dev()
     }
 
     /// Drops the default or added mount with this target, if there is one.

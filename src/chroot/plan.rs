@@ -234,6 +234,7 @@ impl Chroot {
             MapUsers::Root => {}
             MapUsers::Current => add(true, Action::MapUsers("current")),
             MapUsers::Auto => add(true, Action::MapUsers("auto")),
+            MapUsers::Private(_) => add(true, Action::MapUsers("private")),
         }
         add(true, Action::ChangeDirectory);
         add(true, Action::Execute);
@@ -258,9 +259,12 @@ impl Chroot {
                 self.devpts().map(|_| Mount::console())
             }
             true => None,
-            false => self
-                .console_path()
-                .map(|path| Mount::bind(path.bytes()).to("/dev/console").optional()),
+            false => self.console_path().map(|path| {
+                Mount::bind(path.bytes())
+                    .to("/dev/console")
+                    .optional()
+                    .no_id_map()
+            }),
         }
     }
 

@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use rootlet::sys::split;
-use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, Step};
+use rootlet::{
+    Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, PrivateUsers, Step,
+};
 
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
@@ -27,19 +29,22 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             .find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))
     };
     // First the options of which it does not matter where they stand among the others.
-    let (mut no_mounts, mut minimal_dev, mut resolv_conf) = (false, 0, 0);
+    let (mut no_mounts, mut minimal_dev, mut resolv_conf) = (false, None, 0);
     let (mut overlay, mut skip_chdir, mut clear_env) = (false, false, false);
     let (mut dry_run, mut changed) = (None, Vec::new());
+    let (mut private_users, mut maps_users) = (None, false);
     let mut options = Options::new(NAMES, words);
     while let Some((index, value)) = options.next()? {
         match IDS[index] {
             Id::NoMounts => no_mounts = true,
-            Id::Dev => minimal_dev = options.one_of(b"host|minimal", value)?,
+            Id::Dev => minimal_dev = Some(options.one_of(b"host|minimal", value)?),
             Id::ResolvConf => resolv_conf = options.one_of(b"bind|copy|off", value)?,
             Id::Overlay => overlay = true,
             Id::SkipChdir => skip_chdir = true,
             Id::ClearEnv => clear_env = true,
             Id::Env | Id::UnsetEnv => changed.extend(split(value, b'=').next()),
+            Id::PrivateUsers => private_users = Some(parse_private_users(value)?),
+            Id::MapUsers => maps_users = true,
             Id::DryRun => dry_run = Some(options.one_of(b"|json", value)?),
             Id::Help => return help(),
             Id::Version => return print(VERSION.as_bytes()),
@@ -59,7 +64,23 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     if no_mounts {
         chroot = chroot.no_mounts();
     }
-    if minimal_dev == 1 {
+    if let Some(users) = private_users {
+        let why = match (maps_users, minimal_dev) {
+            (true, _) => "it maps users itself: leave out --map-users",
+            (_, Some(0)) => "its /dev is minimal: bind what is missing, as -B /dev/kvm::noidmap",
+            _ => "",
+        };
+        if !why.is_empty() {
+            return Err(Error::because(Step::Usage, b"--private-users", why));
+        }
+        chroot = match no_mounts {
+            true => chroot
+                .map_users(MapUsers::Private(users))
+                .unshare(Namespace::User),
+            false => chroot.private_users(users),
+        };
+    }
+    if minimal_dev == Some(1) {
         chroot = chroot.minimal_dev();
     }
     chroot = match resolv_conf {
@@ -139,6 +160,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Argv0 => chroot.arg0(value),
             Id::Verbose => chroot.verbose(),
             Id::NoMounts
+            | Id::PrivateUsers
             | Id::Dev
             | Id::ResolvConf
             | Id::Overlay
@@ -170,6 +192,21 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             let (status, open) = chroot.run_once()?;
             core::mem::forget(open);
             Ok(status.shell())
+        }
+    }
+}
+
+/// `auto` or `START:COUNT`.
+fn parse_private_users(value: &[u8]) -> Result<PrivateUsers, Error<'static>> {
+    if let b"" | b"auto" = value {
+        return Ok(PrivateUsers::Auto);
+    }
+    let mut numbers = split(value, b':').map(number);
+    match (numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Some(start)), Some(Some(count)), None) => Ok(PrivateUsers::Range { start, count }),
+        _ => {
+            let why = "a range of ids is auto or START:COUNT, such as 524288:65536";
+            Err(Error::because(Step::Usage, value, why))
         }
     }
 }

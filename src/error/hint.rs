@@ -82,6 +82,20 @@ impl Hints {
         MapIds EPERM, MapIds EACCES, Propagation EPERM, Propagation EACCES =>
             "AppArmor may forbid user namespaces to unknown programs: see sysctl \
                  kernel.apparmor_restrict_unprivileged_userns, or run as root, with CAP_SETFCAP";
+        MapOwners ENOSYS, MapOwnersOfBind ENOSYS =>
+            "--private-users needs Linux 5.12";
+        MapOwners EINVAL =>
+            "this file system has no id-mapped mounts in this kernel (ext4, xfs and vfat have \
+                 them from Linux 5.12 on, btrfs from 5.15, squashfs and erofs 5.19, tmpfs 6.3): \
+                 copy NEWROOT to another";
+        MapOwnersBelow EINVAL =>
+            "this file system, mounted below NEWROOT, has no id-mapped mounts: unmount it, or \
+                 leave out what is mounted below NEWROOT (--overlay)";
+        MapOwnersOfBind EINVAL =>
+            "this file system has no id-mapped mounts: with the option 'noidmap' its files belong \
+                 to nobody inside";
+        MapOwners EPERM, MapOwnersBelow EPERM, MapOwnersOfBind EPERM =>
+            "the file system is that of another user namespace: run as root of the host";
         MapIds ENOENT =>
             "/proc must be mounted to map users";
         CloneRoot EPERM, Mount EPERM, PivotRoot EPERM =>

@@ -56,6 +56,16 @@ steps! {
     MapUsers: "map the caller's range of ids:";
     /// The caller's range of ids.
     FindRange: "find in", "a line such as";
+    /// Ids for a run of root's.
+    PrivateUsers: "give the run private users";
+    /// A range of ids.
+    LockIds: "lock a range of ids by";
+    /// An id-mapped mount.
+    MapOwners: "map the file owners of", "on";
+    /// The same, of a mount below the new root or below a recursive bind.
+    MapOwnersBelow: "map the file owners of", "on";
+    /// The same, of a bind.
+    MapOwnersOfBind: "map the file owners of", "on";
     /// A type of namespace that the kernel lacks.
     Namespace: "make a new namespace of the type";
     /// The maps of a user namespace.

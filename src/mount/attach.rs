@@ -7,12 +7,13 @@ use core::mem::forget;
 use crate::error::{Error, Step, Verbose, say_left_out};
 use crate::mount::bind::{self, Bind};
 use crate::mount::find::{Missing, Wanted};
+use crate::mount::idmap::bind_refused;
 use crate::mount::mask::mask;
 use crate::mount::point::Points;
 use crate::mount::remount::attributes;
 use crate::mount::resolve::{CName, open_landing};
 use crate::mount::{Planned, Source, copy, devices, file_system};
-use crate::sys::mount::MS_SLAVE;
+use crate::sys::mount::{MS_SLAVE, map_owners};
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
 use crate::sys::{BorrowedFd, Errno, OwnedFd};
 use crate::text::path::split_last;
@@ -92,6 +93,9 @@ impl Mounts {
         planned: &'a Planned,
         verbose: Verbose,
     ) -> Result<(), Error<'a>> {
+        if !matches!(self.states[index], State::Planned) {
+            return Ok(());
+        }
         let mount = &planned.mount;
         let host = self.host;
         let take = || match &mount.source {
@@ -129,6 +133,47 @@ impl Mounts {
             false => left_out(planned, taken, verbose)?,
         };
         Ok(())
+    }
+
+    /// Outside, for a run with private users: takes the source of a bind with the owners of that user
+    /// namespace, and gives it; `None` where the mount is left out.
+    pub(crate) fn take_mapped<'a>(
+        &mut self,
+        index: usize,
+        planned: &'a Planned,
+        user_namespace: BorrowedFd,
+        verbose: Verbose,
+    ) -> Result<Option<OwnedFd>, Error<'a>> {
+        self.host = Host::Here;
+        self.take_source(index, planned, verbose)?;
+        let state = core::mem::replace(&mut self.states[index], State::Planned);
+        let State::Taken(Some(Bind::Tree { tree, .. })) = state else {
+            return Ok(None);
+        };
+        let mount = &planned.mount;
+        if mount.keeps_owners || mount.by_default {
+            return Ok(Some(tree));
+        }
+        let mapped = map_owners(tree.borrow(), user_namespace, mount.recursive);
+        let mapped = mapped.map_err(|errno| bind_refused(planned.source(), errno));
+        let state = mapped.map(|()| State::Taken(None));
+        match left_out(planned, state, verbose)? {
+            State::LeftOut => Ok(None),
+            _ => Ok(Some(tree)),
+        }
+    }
+
+    /// Inside: the source that was taken outside, or `None` where the mount is left out.
+    pub(crate) fn set_taken(&mut self, index: usize, tree: Option<OwnedFd>) {
+        if let Some(state) = self.states.get_mut(index) {
+            *state = match tree {
+                Some(tree) => State::Taken(Some(Bind::Tree {
+                    tree,
+                    flags_are_set: true,
+                })),
+                None => State::LeftOut,
+            };
+        }
     }
 
     /// Takes what is behind a descriptor as the source of each mount of the terminal.
@@ -346,7 +391,7 @@ impl Mounts {
     }
 
     /// Allows as many descriptors as the caller may ask for; false where that has been done.
-    fn allow_more_files(&mut self) -> bool {
+    pub(crate) fn allow_more_files(&mut self) -> bool {
         let limit = open_files_limit();
         self.open_files.is_none() && {
             self.open_files = Some(limit);

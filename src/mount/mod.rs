@@ -7,6 +7,7 @@ mod copy;
 mod devices;
 mod file_system;
 pub(crate) mod find;
+pub(crate) mod idmap;
 mod lock;
 mod make;
 mod mark;
@@ -62,6 +63,8 @@ pub struct Mount {
     pub(crate) devices: bool,
     /// Nobody asked for it.
     pub(crate) by_default: bool,
+    /// With private users, the files keep the owners that they have on the host.
+    pub(crate) keeps_owners: bool,
 }
 
 /// A mount of a plan: with what was found out about its source before the run.
@@ -171,6 +174,7 @@ impl Mount {
             host_instead: false,
             devices: false,
             by_default: false,
+            keeps_owners: false,
         }
     }
 
@@ -209,6 +213,14 @@ impl Mount {
     /// Lets no program be executed.
     pub fn no_exec(mut self) -> Mount {
         self.flags |= MOUNT_ATTR_NOEXEC;
+        self
+    }
+
+    /// With [`Chroot::private_users`](crate::Chroot::private_users), the files keep the owners that
+    /// they have on the host, whom nobody inside is. Without this, a file of the host's user 0 belongs
+    /// to user 0 inside, and the other way round.
+    pub fn no_id_map(mut self) -> Mount {
+        self.keeps_owners = true;
         self
     }
 

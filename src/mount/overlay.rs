@@ -62,15 +62,19 @@ pub(crate) fn mount_overlay(
 /// it, on top of our root, and gives a descriptor for it: as [`attach_new_root`](crate::mount::pivot::attach_new_root). The tmpfs lies
 /// between, and goes with the old root.
 ///
+/// A tree that was taken already is the lower layer instead of the current directory.
+///
 /// In a user namespace the overlay's own marks are `user.` attributes, since `trusted.` ones are
 /// for the host's root.
 pub(crate) fn attach_overlay<'a>(
     new_root: &'a Name,
     memory_options: &'a Name,
     in_user_namespace: bool,
+    taken: Option<OwnedFd>,
 ) -> Result<OwnedFd, Error<'a>> {
     let failed = |errno| Error::new(Step::Overlay, new_root.bytes(), errno);
-    let tree = match open_tree(BorrowedFd::CWD, c".", false) {
+    let taken = taken.map_or_else(|| open_tree(BorrowedFd::CWD, c".", false), Ok);
+    let tree = match taken {
         Err(Errno::ENOSYS) => None,
         tree => Some(tree.map_err(failed)?),
     };

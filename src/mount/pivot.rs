@@ -83,7 +83,12 @@ pub(crate) const ON_TOP_OF_ROOT: &CStr = c"/..";
 /// Attaches a copy of the current directory, with all that is mounted below it, on top of our root,
 /// and gives a descriptor for it. Paths go on to mean what they did, since a path starts below what
 /// is mounted on the root.
-pub(crate) fn attach_new_root() -> Result<OwnedFd, Errno> {
+///
+/// A tree that was taken already is attached instead of the copy.
+pub(crate) fn attach_new_root(taken: Option<OwnedFd>) -> Result<OwnedFd, Errno> {
+    if let Some(tree) = taken {
+        return move_mount_to_root(tree.borrow()).map(|()| tree);
+    }
     match open_tree(BorrowedFd::CWD, c".", true) {
         Ok(tree) => match move_mount_to_root(tree.borrow()) {
             Err(Errno::ENOSYS) => {}

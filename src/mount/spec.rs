@@ -31,7 +31,7 @@ impl Mount {
     ///   directory of that name).
     /// - DEST is a path in the new root; left out, it is SRC, or the usual place of the file
     ///   system.
-    /// - OPT is `rec` (with all mounts below), `optional`, or what mount(8) takes for every file
+    /// - OPT is `rec` (with all mounts below), `optional`, `noidmap` ([`Mount::no_id_map`]), or what mount(8) takes for every file
     ///   system, such as `ro`, `nosuid`, `nodev`, `noexec`, `noatime`, of which the last counts;
     ///   anything else is an option of the file system, such as `size=64m`.
     /// - `\:` is a colon in a path.
@@ -75,7 +75,7 @@ impl Mount {
         mount = mount.options(options.unwrap_or_default());
         if file_system.is_none() && !mount.data.bytes().is_empty() {
             return wrong(
-                "OPT can be ro, rw, rec, optional, nosuid, nodev, noexec, noatime, nodiratime, \
+                "OPT can be ro, rw, rec, optional, noidmap, nosuid, nodev, noexec, noatime, nodiratime, \
                  strictatime, nosymfollow and their opposites; others are for file systems",
             );
         }
@@ -100,6 +100,7 @@ impl Mount {
             match (option, effect(option)) {
                 (b"rec", _) => self.recursive = true,
                 (b"optional" | b"nofail", _) => self.optional = true,
+                (b"noidmap", _) if !is_file_system => self.keeps_owners = true,
                 (_, Some(effect)) if is_file_system || effect.is_of_any_mount() => {
                     self.flags = (self.flags | effect.set) & !effect.clear;
                 }

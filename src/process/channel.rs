@@ -8,7 +8,8 @@ use crate::error::{Error, Step};
 use crate::mount::removal::Record;
 use crate::sys::memory::Page;
 use crate::sys::net::{self, receive};
-use crate::sys::{BorrowedFd, Errno};
+use crate::sys::poll::{Poll, poll};
+use crate::sys::{BorrowedFd, Errno, OwnedFd};
 use crate::text::line::Line;
 
 /// Room for any message: an error with two paths of the greatest length.
@@ -104,6 +105,64 @@ impl Report<'_> {
 /// Sends the master of the command's terminal.
 pub(crate) fn send_terminal(socket: BorrowedFd, master: BorrowedFd) -> Result<(), Errno> {
     net::send_with_descriptor(socket, &[TERMINAL], master)
+}
+
+/// What is taken outside for a process inside that may not take it itself.
+pub(crate) enum Taken {
+    /// The mounts of NEWROOT.
+    Root(OwnedFd),
+    /// The source of a mount, by the mount's number; none where it is left out.
+    Source(usize, Option<OwnedFd>),
+    /// That was all.
+    All,
+}
+
+const ROOT: u8 = b'R';
+const SOURCE: u8 = b'B';
+const LEFT_OUT: u8 = b'V';
+
+impl Taken {
+    /// Sends it.
+    pub(crate) fn send(&self, socket: BorrowedFd) -> Result<(), Errno> {
+        match self {
+            Taken::Root(tree) => net::send_with_descriptor(socket, &[ROOT], tree.borrow()),
+            Taken::Source(index, tree) => {
+                let [low, high] = (*index as u16).to_ne_bytes();
+                match tree {
+                    Some(tree) => {
+                        let message = [SOURCE, low, high];
+                        net::send_with_descriptor(socket, &message, tree.borrow())
+                    }
+                    None => net::send(socket, &[LEFT_OUT, low, high]),
+                }
+            }
+            Taken::All => Order::Mapped.send(socket),
+        }
+    }
+
+    /// Waits for one; `None` where the other end is closed.
+    pub(crate) fn receive(socket: BorrowedFd) -> Option<Taken> {
+        let mut message = [0; 4];
+        let received = loop {
+            let _ = poll(&mut [Poll::new(socket)], None);
+            match net::receive_with_more(socket, &mut message) {
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                received => break received.ok()?,
+            }
+        };
+        match (message.get(..received.length)?, received.descriptor) {
+            ([ROOT], Some(tree)) => Some(Taken::Root(tree)),
+            // Without its descriptor, for which there was no room, it is none.
+            ([kind @ (SOURCE | LEFT_OUT), low, high], tree)
+                if tree.is_some() == (*kind == SOURCE) =>
+            {
+                let index = u16::from_ne_bytes([*low, *high]);
+                Some(Taken::Source(usize::from(index), tree))
+            }
+            ([kind], None) if *kind == Order::Mapped as u8 => Some(Taken::All),
+            _ => None,
+        }
+    }
 }
 
 /// Sends an error of the kernel's: step, errno, length of the object, object, place. What is longer

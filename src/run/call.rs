@@ -125,7 +125,7 @@ impl Chroot {
             return Err(Error::because(Step::Call, b"", why));
         }
         let map_users = self.map_users;
-        if map_users == MapUsers::Auto {
+        if let MapUsers::Auto | MapUsers::Private(_) = map_users {
             let why = "it takes no range of users";
             return Err(Error::because(Step::Call, b"", why));
         }

@@ -14,6 +14,7 @@ use crate::sys::signal::{SIGKILL, SIGSTOP};
 use crate::sys::{Errno, ExitStatus, OwnedFd, Process};
 use crate::text::name::Name;
 use crate::user::id_map::UserNamespace;
+use crate::user::private::LockName;
 
 /// A command in a new root that [`Chroot::spawn`](crate::Chroot::spawn) has started, with the pid 1 around it.
 ///
@@ -43,6 +44,8 @@ pub struct Child {
     new_root: OwnedFd,
     targets: Vec<Name>,
     user_namespace: Option<UserNamespace>,
+    /// Dropped after pid 1 has ended.
+    _ids: Option<LockName>,
     has_pid_namespace: bool,
     ended: Option<Result<ExitStatus, Error<'static>>>,
     detached: bool,
@@ -58,6 +61,7 @@ impl Child {
             has_pid_namespace: plan.chroot.namespaces.has(Namespace::Pid),
             new_root: plan.new_root,
             user_namespace: launched.user_namespace,
+            _ids: launched.ids,
             ended: None,
             detached: false,
         }

@@ -22,6 +22,10 @@ impl<'a> Inside<'a> {
         if self.plan.chroot.directory == WorkingDirectory::Kept {
             keep_current_directory(self.plan.new_root.borrow(), kept)?;
         }
+        if self.private.is_some() {
+            // NEWROOT, which may not be ours to enter, is taken outside.
+            return unshare(CLONE_NEWNS).map_err(|errno| Error::new(Step::Namespaces, b"", errno));
+        }
         if self.new_user_namespace {
             // The kernel makes no user namespace in a chroot.
             return self.enter_and_unshare();

@@ -36,7 +36,7 @@ use crate::text::path::PathBuffer;
 use crate::tty::jobs::JobControl;
 use crate::tty::pty::{Callers, Pty};
 use crate::user::capability::clear_inheritable;
-use crate::user::id_map::MapUsers;
+use crate::user::private::Range;
 
 /// All that the process inside needs, made before the fork: it allocates nothing itself, since
 /// another thread of the program might have held the allocator's lock at the fork.
@@ -58,6 +58,10 @@ pub(crate) struct Inside<'a> {
     pub(crate) outside: Outside,
     /// What was opened to find that out.
     pub(crate) needed: Option<[OwnedFd; 2]>,
+    /// The ids of a run with private users; pid 1 holds their lock.
+    pub(crate) private: Option<Range>,
+    /// NEWROOT's mounts, where they were taken outside.
+    pub(crate) taken_root: Option<OwnedFd>,
     /// NEWROOT's mounts in a mount namespace that holds nothing else.
     pub(crate) alone: Option<Alone>,
     pub(crate) standard: Standard,
@@ -81,7 +85,7 @@ impl<'a> Inside<'a> {
     pub(crate) fn run(&mut self, to_inside: BorrowedFd) -> ! {
         // While it is open here too, the socket does not report the end of the supervisor. A
         // supervisor that is our parent until it ends is reported by PR_SET_PDEATHSIG instead.
-        if self.owner != Owner::Supervisor || self.plan.chroot.map_users == MapUsers::Auto {
+        if self.owner != Owner::Supervisor || self.plan.chroot.map_users.is_written_outside() {
             // SAFETY: this process never uses it; the supervisor has its own.
             let _ = unsafe { fs::close(to_inside.number() as u32) };
         }
@@ -122,6 +126,9 @@ impl<'a> Inside<'a> {
             if self.owner == Owner::Program {
                 // The maps of a process that is not dumpable are root's to write.
                 set_dumpable(1).map_err(prepare)?;
+            }
+            if self.private.is_some() {
+                self.receive_mapped()?;
             }
             let map = chroot.map_users;
             map.map(self.caller, self.supervisor.borrow())?;
@@ -173,6 +180,7 @@ impl<'a> Inside<'a> {
             Some(&self.signals),
             self.proc.as_ref(),
             self.root.get(),
+            self.private.as_ref().and_then(|range| range.lock.as_ref()),
         ] {
             ours.into_iter().for_each(|ours| keep(ours.number() as u32));
         }
@@ -233,7 +241,7 @@ impl<'a> Inside<'a> {
                 Action::NewRoot if chroot.overlay.is_some() => {}
                 Action::NewRoot if self.mounts.host == Host::Here => self.enter_alone()?,
                 Action::NewRoot => {
-                    let root = attach_new_root();
+                    let root = attach_new_root(self.taken_root.take());
                     self.set_root(
                         root.map_err(|errno| Error::new(Step::CloneRoot, new_root.bytes(), errno))?,
                     );
@@ -242,7 +250,8 @@ impl<'a> Inside<'a> {
                     self.say(Step::Overlay, new_root.bytes());
                     if let Some(memory) = &chroot.overlay {
                         let in_namespace = self.new_user_namespace || in_user_namespace();
-                        self.set_root(attach_overlay(new_root, memory, in_namespace)?);
+                        let taken = self.taken_root.take();
+                        self.set_root(attach_overlay(new_root, memory, in_namespace, taken)?);
                     }
                 }
                 Action::ReadOnlyBelow => {

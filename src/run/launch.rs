@@ -14,7 +14,8 @@ use crate::sys::shared::set_dumpable;
 use crate::sys::signal::SignalSet;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, Process};
 use crate::tty::jobs::{Job, JobControl};
-use crate::user::id_map::{UserNamespace, end_unmapped};
+use crate::user::id_map::{MapUsers, UserNamespace, end_unmapped};
+use crate::user::private::{LockName, Range};
 
 /// Who launches a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,8 @@ impl<'a> Inside<'a> {
             new_user_namespace: false,
             outside: Outside::NamespaceRoot,
             needed: None,
+            private: None,
+            taken_root: None,
             alone: None,
             standard: Standard::new(),
             to_close: [owner == Owner::Program; 3],
@@ -95,6 +98,9 @@ impl<'a> Inside<'a> {
     ) -> Result<Launched, Error<'static>> {
         let chroot = self.plan.chroot;
         let namespaces = chroot.namespaces;
+        if let MapUsers::Private(users) = chroot.map_users {
+            self.private = Some(Range::take(users)?);
+        }
         // SAFETY: the caller's promise.
         let forked = match unsafe { self.fork(Cloning::Clone3) } {
             // SAFETY: as above.
@@ -105,6 +111,10 @@ impl<'a> Inside<'a> {
             Fork::Parent(pid1) => pid1,
             Fork::Child => self.run(to_inside),
         };
+        if self.private.is_some() {
+            self.pass_mapped(&pid1, to_inside)
+                .inspect_err(|_| end_unmapped(&pid1))?;
+        }
         let user_namespace = match self.new_user_namespace {
             true => chroot
                 .map_users
@@ -115,6 +125,7 @@ impl<'a> Inside<'a> {
         Ok(Launched {
             pid1,
             user_namespace,
+            ids: self.private.as_ref().and_then(Range::lock_name),
         })
     }
 
@@ -152,6 +163,8 @@ impl<'a> Inside<'a> {
 pub(crate) struct Launched {
     pub(crate) pid1: Process,
     pub(crate) user_namespace: Option<UserNamespace>,
+    /// The lock of its ids, where they are its own.
+    pub(crate) ids: Option<LockName>,
 }
 
 /// The step of what fails before there is anything to name.

@@ -6,6 +6,7 @@ mod command;
 mod enter;
 pub(crate) mod inside;
 pub(crate) mod launch;
+mod mapped;
 pub(crate) mod spawn;
 pub(crate) mod status;
 pub(crate) mod supervisor;
@@ -133,7 +134,7 @@ impl Chroot {
         inside.pty = pty;
         inside.callers = callers;
         // SAFETY: this process has one thread, or only this one uses what `inside` holds.
-        let launched = unsafe { inside.launch(to_inside.borrow()) }?;
+        let mut launched = unsafe { inside.launch(to_inside.borrow()) }?;
         if inside.new_user_namespace {
             // Its process had to be looked at.
             set_dumpable(0).map_err(prepare)?;
@@ -159,6 +160,7 @@ impl Chroot {
             answer_by: None,
         }
         .run()?;
+        drop(launched.ids.take());
         let cleaned = ending.heard.remove_left(
             plan.new_root.borrow(),
             plan.targets(),

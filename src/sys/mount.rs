@@ -141,7 +141,31 @@ pub fn mount_setattr(
     attributes: Attributes,
     recursive: bool,
 ) -> Result<(), Errno> {
-    let attributes = attributes.raw();
+    set_attributes(tree, &attributes.raw(), recursive)
+}
+
+/// The same, to show files with the ids of a user namespace, and to make the mounts slaves of what they
+/// are copies of: MOUNT_ATTR_IDMAP, for a tree that is attached nowhere yet. Only the user namespace
+/// that the file system belongs to may ask for that.
+pub fn map_owners(
+    tree: BorrowedFd,
+    user_namespace: BorrowedFd,
+    recursive: bool,
+) -> Result<(), Errno> {
+    let attributes = raw::mount_attr {
+        attr_set: raw::MOUNT_ATTR_IDMAP.into(),
+        attr_clr: 0,
+        propagation: MS_SLAVE.into(),
+        userns_fd: user_namespace.raw() as u64,
+    };
+    set_attributes(tree, &attributes, recursive)
+}
+
+fn set_attributes(
+    tree: BorrowedFd,
+    attributes: &raw::mount_attr,
+    recursive: bool,
+) -> Result<(), Errno> {
     let mut flags = raw::AT_EMPTY_PATH;
     if recursive {
         flags |= raw::AT_RECURSIVE;
@@ -153,7 +177,7 @@ pub fn mount_setattr(
             tree.raw(),
             c"".as_ptr() as usize,
             flags as usize,
-            &raw const attributes as usize,
+            &raw const *attributes as usize,
             size_of::<raw::mount_attr>(),
         )
     })

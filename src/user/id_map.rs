@@ -20,6 +20,7 @@ use crate::text::line::Line;
 use crate::text::name::Name;
 use crate::text::number::number;
 use crate::text::short::Short;
+use crate::user::private::PrivateUsers;
 
 /// How users are mapped in a new user namespace. Users outside the map appear as nobody.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +34,10 @@ pub enum MapUsers {
     /// `newuidmap(1)` and `newgidmap(1)`: for a root whose files belong to many users of those
     /// ranges. The command runs as the range's first, who is 0 inside; the caller is nobody.
     Auto,
+    /// Ids that nobody else has: see [`Chroot::private_users`](crate::Chroot::private_users), which
+    /// shows the files with their owners too.
+    #[doc(hidden)]
+    Private(PrivateUsers),
 }
 
 /// The host's file of ranges, the program that maps them, and the ids of one kind.
@@ -56,12 +61,16 @@ impl MapUsers {
             MapUsers::Current => map_one(None, caller, caller),
             MapUsers::Auto => {
                 await_map(supervisor);
-                set_ids(Kind::Group, 0)
-                    .and_then(|()| set_groups(&[]))
-                    .and_then(|()| set_ids(Kind::User, 0))
-                    .map_err(|errno| Error::new(Step::MapUsers, b"0", errno))
+                become_user_0()
             }
+            // The map came with the mounts.
+            MapUsers::Private(_) => become_user_0(),
         }
+    }
+
+    /// Does the process inside wait for its map?
+    pub(crate) fn is_written_outside(self) -> bool {
+        matches!(self, MapUsers::Auto | MapUsers::Private(_))
     }
 
     /// Outside, once there is the process `pid` in a new user namespace, which waits for it.
@@ -120,13 +129,20 @@ impl MapUsers {
                 unshare(flags).map_err(failed)?;
                 map_one(Some(proc), caller, caller)?;
             }
-            MapUsers::Auto => unshare_with_ranges(proc, flags)?,
+            MapUsers::Auto | MapUsers::Private(_) => unshare_with_ranges(proc, flags)?,
         }
         match namespaces.has(Namespace::Network) {
             true => bring_loopback_up(),
             false => Ok(()),
         }
     }
+}
+
+fn become_user_0() -> Result<(), Error<'static>> {
+    set_ids(Kind::Group, 0)
+        .and_then(|()| set_groups(&[]))
+        .and_then(|()| set_ids(Kind::User, 0))
+        .map_err(|errno| Error::new(Step::MapUsers, b"0", errno))
 }
 
 /// Unshares with the ids that we have. Only a process of the namespace above may write a map of more
@@ -194,12 +210,16 @@ impl UserNamespace {
         }
     }
 
-    fn of(pid: i32) -> Result<UserNamespace, Errno> {
+    pub(crate) fn of(pid: i32) -> Result<UserNamespace, Errno> {
         let mut path = Short::new();
         path.push(b"/proc/");
         path.push_number(pid as u32);
         path.push(b"/ns/user");
         fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_RDONLY, 0).map(UserNamespace)
+    }
+
+    pub(crate) fn borrow(&self) -> BorrowedFd<'_> {
+        self.0.borrow()
     }
 
     fn enter(&self) -> Result<(), Errno> {

@@ -67,10 +67,10 @@ pub const ROLE: Role = Role {
             below: "SRC is a path, $NAME for a path in the environment, or proc, sysfs, tmpfs, \
                     devpts, mqueue for a new file system. DEST is looked up inside NEWROOT, and made \
                     for the time of the run if it is missing. OPT is ro, rec (with all mounts \
-                    below), optional (leave the mount out if it cannot be had), another word of \
-                    mount(8) such as nosuid or noatime, of which the last counts, or data of the \
-                    file system: 'tmpfs:/tmp:size=64m'. A colon in a path is \
-                    '\\:'. A mount takes the place of an earlier or default one with the same DEST.",
+                    below), optional (leave the mount out if it cannot be had), noidmap (with \
+                    --private-users keep the host's owners), another word of mount(8) such as \
+                    nosuid or noatime, of which the last counts, or data of the file system: \
+                    'tmpfs:/tmp:size=64m'. A colon in a path is '\\:'. A mount takes the place of an earlier or default one with the same DEST.",
         },
         Section {
             heading: "Root",
@@ -174,6 +174,20 @@ pub const ROLE: Role = Role {
                                 newuidmap(1). The caller is nobody there, so every directory on the \
                                 way to NEWROOT must be open to others.",
                     complete: Complete::Word(&["root", "current", "auto"]),
+                    ..OPTION
+                },
+                Entry {
+                    name: "private-users",
+                    value: "[=auto|START:COUNT]",
+                    default: "users inside are the host's",
+                    line: "as root, run COMMAND in a user namespace with ids that nobody else has: \
+                           user 0 owns the files of NEWROOT and is nobody on the host",
+                    paragraph: "Files keep their owners on disk: id-mapped mounts show NEWROOT and the \
+                                binds (Linux 5.12; with --overlay 5.19). With auto the ids are a part \
+                                of root's range in /etc/subuid and /etc/subgid, or 65536 ids that no \
+                                account and no line there has, from 524288 on; each run locks its own \
+                                (/run/rootlet/users-START). /dev is as with --dev minimal, /proc and \
+                                /sys are as for an ordinary user.",
                     ..OPTION
                 },
             ],

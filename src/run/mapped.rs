@@ -1,0 +1,68 @@
+//! A run with private users: the process inside is nobody on the host, so root takes NEWROOT and the
+//! sources of binds outside, maps their owners, and passes them in.
+
+use crate::error::{Error, Step};
+use crate::mount::Source;
+use crate::mount::idmap::mapped_copy;
+use crate::process::channel::Taken;
+use crate::run::inside::Inside;
+use crate::run::launch::prepare;
+use crate::sys::process::exit;
+use crate::sys::{BorrowedFd, Errno, Process};
+use crate::user::id_map::UserNamespace;
+
+/// As many mounts fit in any limit on open files.
+const FEW: usize = 64;
+
+impl<'a> Inside<'a> {
+    /// Outside: maps the ids of the process inside, and passes what it shows.
+    pub(super) fn pass_mapped(
+        &mut self,
+        pid1: &Process,
+        to_inside: BorrowedFd,
+    ) -> Result<(), Error<'static>> {
+        let (plan, chroot) = (self.plan, self.plan.chroot);
+        let failed = |errno| Error::new(Step::MapUsers, b"", errno);
+        if let Some(range) = &self.private {
+            range.map(pid1.id)?;
+        }
+        let namespace = UserNamespace::of(pid1.id).map_err(failed)?;
+        let namespace = namespace.borrow();
+        let root = mapped_copy(
+            plan.new_root.borrow(),
+            chroot.new_root.bytes(),
+            chroot.overlay.is_none(),
+            namespace,
+        )?;
+        Taken::Root(root).send(to_inside).map_err(failed)?;
+        for (index, planned) in plan.mounts.iter().enumerate() {
+            if let Source::Path(_) = planned.mount.source {
+                let taken = self
+                    .mounts
+                    .take_mapped(index, planned, namespace, chroot.verbose);
+                let taken = taken.map_err(Error::into_owned)?;
+                Taken::Source(index, taken)
+                    .send(to_inside)
+                    .map_err(failed)?;
+            }
+        }
+        Taken::All.send(to_inside).map_err(failed)
+    }
+
+    /// Inside: receives it.
+    pub(super) fn receive_mapped(&mut self) -> Result<(), Error<'a>> {
+        if self.plan.mounts.len() > FEW {
+            self.mounts.allow_more_files();
+        }
+        loop {
+            match Taken::receive(self.supervisor.borrow()) {
+                Some(Taken::Root(tree)) => self.taken_root = Some(tree),
+                Some(Taken::Source(index, tree)) => self.mounts.set_taken(index, tree),
+                Some(Taken::All) if self.taken_root.is_some() => return Ok(()),
+                Some(Taken::All) => return Err(prepare(Errno::EMFILE)),
+                // Who could not take it says why.
+                None => exit(125),
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A range of ids that nobody else has, for a user namespace of root's.
+//!
+//! Each run takes a range of its own and holds a lock on it until its pid 1 has ended, so that what
+//! escapes from one run is nobody in another too. The locks are the empty files
+//! `/run/rootlet/users-START`; `systemd-nspawn(1)`, which picks from the same numbers, is asked by
+//! its own.
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use crate::error::{Error, Step};
+use crate::sys::credentials::{CAP_SYS_ADMIN, capabilities};
+use crate::sys::fs::Lock;
+use crate::sys::process::effective_ids;
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
+use crate::text::number::number;
+use crate::text::short::Short;
+use crate::user::accounts;
+
+/// Which ids of the host the users of a run are, with
+/// [`Chroot::private_users`](crate::Chroot::private_users).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum PrivateUsers {
+    /// A range of up to 65,536 that no other run has: from root's lines in `/etc/subuid` and
+    /// `/etc/subgid` (`subuid(5)`), else one that no line of these and no account has, from 524,288 on.
+    Auto,
+    /// These, which it is the caller's to keep from others.
+    Range {
+        /// Who is user and group 0 inside: not the host's 0.
+        start: u32,
+        /// How many ids there are inside. Debian's `nobody` needs 65,536.
+        count: u32,
+    },
+}
+
+/// A range that a run has.
+#[derive(Debug)]
+pub(crate) struct Range {
+    users: u32,
+    groups: u32,
+    count: u32,
+    /// Held by pid 1.
+    pub(crate) lock: Option<OwnedFd>,
+}
+
+/// How many ids a run takes: those of 16 bits, of which 65534 is nobody.
+const COUNT: u32 = 0x1_0000;
+
+/// The numbers that systemd keeps for containers (*Users, Groups, UIDs and GIDs on systemd systems*).
+const FIRST: u32 = 0x0008_0000;
+const LAST: u32 = 0x6fff_0000;
+
+/// Where the locks are.
+const LOCKS: &CStr = c"/run/rootlet";
+
+/// Where `systemd-nspawn` has its own.
+const NSPAWN_LOCKS: &[u8] = b"/run/systemd/nspawn-uid/";
+
+impl Range {
+    /// Takes a range.
+    pub(crate) fn take(wanted: PrivateUsers) -> Result<Range, Error<'static>> {
+        let is_root = effective_ids().0 == 0
+            && capabilities().is_ok_and(|sets| sets.effective & 1 << CAP_SYS_ADMIN != 0);
+        if !is_root {
+            let why = "only root can (an ordinary user has --map-users auto)";
+            return Err(Error::because(Step::PrivateUsers, b"", why));
+        }
+        match wanted {
+            PrivateUsers::Auto => take_free(),
+            PrivateUsers::Range { start, count } => {
+                // The last number is no id: it means `unchanged`.
+                let end = u64::from(start) + u64::from(count);
+                let why = match (start, count) {
+                    (0, _) => "0 is the host's root",
+                    (_, 0) => "a range has one id at least",
+                    _ if end > u64::from(u32::MAX) => "ids go up to 4294967294",
+                    _ => {
+                        return Ok(Range {
+                            users: start,
+                            groups: start,
+                            count,
+                            lock: None,
+                        });
+                    }
+                };
+                let mut text = Short::new();
+                text.push_number(start);
+                text.push(b":");
+                text.push_number(count);
+                Err(Error::because(Step::PrivateUsers, text.bytes(), why))
+            }
+        }
+    }
+
+    /// The name of the lock, for who waits for pid 1.
+    pub(crate) fn lock_name(&self) -> Option<LockName> {
+        self.lock.as_ref().map(|_| LockName(self.users))
+    }
+
+    /// Maps the ids in the user namespace of a process.
+    pub(crate) fn map(&self, pid: i32) -> Result<(), Error<'static>> {
+        for (file, start) in [(&b"/uid_map"[..], self.users), (b"/gid_map", self.groups)] {
+            let mut path = Short::new();
+            path.push(b"/proc/");
+            path.push_number(pid as u32);
+            path.push(file);
+            let mut map = Short::new();
+            map.push(b"0 ");
+            map.push_number(start);
+            map.push(b" ");
+            map.push_number(self.count);
+            fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_WRONLY, 0)
+                .and_then(|file| fs::write_all(file.borrow(), map.bytes()))
+                .map_err(|errno| Error::new(Step::MapIds, path.bytes(), errno).into_owned())?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the first range that nobody has.
+fn take_free() -> Result<Range, Error<'static>> {
+    let read = |path| fs::read_all(path).unwrap_or_default();
+    let [users, groups] = [c"/etc/subuid", c"/etc/subgid"].map(|path| lines(&read(path)));
+    let (passwd, group) = (read(accounts::PASSWD), read(accounts::GROUP));
+    let of_root = |(whose, start, count): &(bool, u32, u32)| whose.then_some((*start, *count));
+    let pieces_of = |lines: &[(bool, u32, u32)]| -> Vec<(u32, u32)> {
+        lines.iter().filter_map(of_root).flat_map(pieces).collect()
+    };
+    let ours = pieces_of(&users).into_iter().zip(pieces_of(&groups));
+    for ((users, count), (groups, other)) in ours {
+        if let Some(lock) = lock(users)? {
+            return Ok(Range {
+                users,
+                groups,
+                count: count.min(other),
+                lock: Some(lock),
+            });
+        }
+    }
+    let accounts = accounts::users(&passwd)
+        .flat_map(|user| [user.id, user.group])
+        .chain(accounts::groups(&group).map(|(_, id, _)| id));
+    let accounts: Vec<u32> = accounts.collect();
+    let is_free = |start: u32| {
+        let end = start + COUNT;
+        let mut ranges = users.iter().chain(&groups);
+        !accounts.iter().any(|id| (start..end).contains(id))
+            && !ranges.any(|(_, first, count)| *first < end && start < first.saturating_add(*count))
+    };
+    for start in (FIRST..=LAST).step_by(COUNT as usize) {
+        if is_free(start) {
+            if let Some(lock) = lock(start)? {
+                return Ok(Range {
+                    users: start,
+                    groups: start,
+                    count: COUNT,
+                    lock: Some(lock),
+                });
+            }
+        }
+    }
+    let why = "every range is in use";
+    Err(Error::because(Step::PrivateUsers, b"auto", why))
+}
+
+/// The lines `NAME:START:COUNT`, and whether each is root's.
+fn lines(text: &[u8]) -> Vec<(bool, u32, u32)> {
+    let parse = |line| {
+        let mut fields = split(line, b':');
+        let is_roots = matches!(fields.next()?, b"root" | b"0");
+        let (start, count) = (number(fields.next()?)?, number(fields.next()?)?);
+        // One that begins with 0 would give the host's root away.
+        (start > 0 && count > 0).then_some((is_roots, start, count))
+    };
+    split(text, b'\n').filter_map(parse).collect()
+}
+
+/// Pieces of a range, one for each run.
+fn pieces((start, count): (u32, u32)) -> impl Iterator<Item = (u32, u32)> {
+    let end = start.saturating_add(count);
+    let starts = (start..end).step_by(COUNT as usize);
+    starts.map(move |start| (start, COUNT.min(end - start)))
+}
+
+/// Locks a range by its first id; `None` where another has it.
+fn lock(start: u32) -> Result<Option<OwnedFd>, Error<'static>> {
+    let mut name = Short::new();
+    name.push(NSPAWN_LOCKS);
+    name.push_number(start);
+    let nspawns = fs::openat(BorrowedFd::CWD, name.as_c_str(), fs::O_RDONLY, 0);
+    if nspawns.is_ok_and(|file| fs::flock(file.borrow(), Lock::TryShared).is_err()) {
+        return Ok(None);
+    }
+    let name = lock_name(start);
+    loop {
+        let locked = open_lock(name.as_c_str()).and_then(|file| {
+            fs::flock(file.borrow(), Lock::TryExclusive)?;
+            let now = fs::stat_at(BorrowedFd::CWD, name.as_c_str())?;
+            Ok((fs::stat(file.borrow())?.is_same_file(&now)).then_some(file))
+        });
+        match locked {
+            Ok(Some(file)) => return Ok(Some(file)),
+            // The run that had it has just removed it.
+            Ok(None) | Err(Errno::ENOENT) => {}
+            Err(Errno::EAGAIN) => return Ok(None),
+            Err(errno) => {
+                return Err(Error::new(Step::LockIds, name.bytes(), errno).into_owned());
+            }
+        }
+    }
+}
+
+fn lock_name(start: u32) -> Short {
+    let mut name = Short::new();
+    name.push(LOCKS.to_bytes());
+    name.push(b"/users-");
+    name.push_number(start);
+    name
+}
+
+fn open_lock(name: &CStr) -> Result<OwnedFd, Errno> {
+    match fs::mkdirat(BorrowedFd::CWD, LOCKS, 0o700) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        // Without a /run it is told which file is missing.
+        Err(Errno::ENOENT) => return Err(Errno::ENOTDIR),
+        Err(errno) => return Err(errno),
+    }
+    let flags = fs::O_RDONLY | fs::O_CREAT | fs::O_NOFOLLOW | fs::O_NONBLOCK;
+    fs::openat(BorrowedFd::CWD, name, flags, 0o600)
+}
+
+/// The name of a lock that pid 1 holds. Dropped when that has ended, it is removed.
+#[derive(Debug)]
+pub(crate) struct LockName(u32);
+
+impl Drop for LockName {
+    fn drop(&mut self) {
+        let name = lock_name(self.0);
+        let file = fs::openat(BorrowedFd::CWD, name.as_c_str(), fs::O_RDONLY, 0);
+        // Another run may have it by now.
+        if file.is_ok_and(|file| fs::flock(file.borrow(), Lock::TryExclusive).is_ok()) {
+            let _ = fs::unlinkat(BorrowedFd::CWD, name.as_c_str(), false);
+            let _ = fs::unlinkat(BorrowedFd::CWD, LOCKS, true);
+        }
+    }
+}
