@@ -204,6 +204,10 @@ fn lock(start: u32) -> Result<Option<OwnedFd>, Error<'static>> {
             // The run that had it has just removed it.
             Ok(None) | Err(Errno::ENOENT) => {}
             Err(Errno::EAGAIN) => return Ok(None),
+            Err(Errno::ENOTDIR) => {
+                let why = "there is no directory /run";
+                return Err(Error::because(Step::LockIds, name.bytes(), why));
+            }
             Err(errno) => {
                 return Err(Error::new(Step::LockIds, name.bytes(), errno).into_owned());
             }
@@ -222,7 +226,7 @@ fn lock_name(start: u32) -> Short {
 fn open_lock(name: &CStr) -> Result<OwnedFd, Errno> {
     match fs::mkdirat(BorrowedFd::CWD, LOCKS, 0o700) {
         Ok(()) | Err(Errno::EEXIST) => {}
-        // Without a /run it is told which file is missing.
+        // A lock that is gone is tried again.
         Err(Errno::ENOENT) => return Err(Errno::ENOTDIR),
         Err(errno) => return Err(errno),
     }
