@@ -1,5 +1,5 @@
-//! Where the source is unsafe: all of it stands in `src/sys` and `src/rt`, but for what the README
-//! lists with its reasons.
+//! Where the source is unsafe: all of it stands in `src/sys` and `src/rt`, but for what
+//! `src/README.md` lists with its reasons.
 
 #![allow(missing_docs)]
 
@@ -34,7 +34,7 @@ fn code() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_readme_lists_all_that_is_unsafe() {
+fn the_map_of_the_source_lists_all_that_is_unsafe() {
     let mut there = BTreeMap::new();
     for (name, code) in code() {
         let count = code
@@ -45,9 +45,9 @@ fn the_readme_lists_all_that_is_unsafe() {
             there.insert(name, count);
         }
     }
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let rows = readme.lines().filter_map(|line| {
-        let (name, rest) = line.strip_prefix("| `src/")?.split_once("` | ")?;
+    let map = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/README.md")).unwrap();
+    let rows = map.lines().filter_map(|line| {
+        let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
         let count = rest.split_once(" | ")?.0.parse().ok()?;
         Some((format!("src/{name}"), count))
     });
