@@ -468,7 +468,7 @@ fn a_wrong_command_line_says_what_to_type() {
         ),
         (
             &["run", "-B", "/a:/b:zz", "/"],
-            "rootlet: cannot understand the mount /a:/b:zz: OPT can be ro, rw, rec, optional, nosuid, nodev, noexec, noatime, nodiratime, strictatime, nosymfollow and their opposites; others are for file systems\n",
+            "rootlet: cannot understand the mount /a:/b:zz: OPT can be ro, rw, rec, optional, noidmap, nosuid, nodev, noexec, noatime, nodiratime, strictatime, nosymfollow and their opposites; others are for file systems\n",
         ),
         (
             &["run", "-B", "tmpfs", "/"],
