@@ -57,9 +57,8 @@ fn page(version: &str) -> String {
          .SH NAME\nrootlet \\- put a command into a new root directory and look after it there\n\
          .SH SYNOPSIS"
     );
-    let usages = options::USAGE
-        .lines()
-        .map(|line| usage(line.trim_start_matches("Usage:").trim()));
+    let usages = ROLES.into_iter().map(|role| role.usage);
+    let usages = usages.chain(options::OTHER_USAGES).map(usage);
     page += &format!("\n{}\n", usages.collect::<Vec<_>>().join("\n.br\n"));
     page += &format!(".SH DESCRIPTION\n{}\n", text(options::ABOUT));
     for role in ROLES {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use rootlet::sys::split;
-use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, Step};
+use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace};
 
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
@@ -12,12 +12,8 @@ use rootlet::number;
 
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
 
-const DESCRIPTOR: &str = "a descriptor is a number";
+const DESCRIPTOR: &str = "is not the number of a descriptor";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-
-fn natural(value: &[u8], why: &'static str) -> Result<u32, Error<'static>> {
-    number(value).ok_or_else(|| Error::because(Step::Usage, value, why))
-}
 
 /// Takes the words after the role, and gives the exit status.
 pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
@@ -30,26 +26,35 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     let (mut no_mounts, mut minimal_dev, mut resolv_conf) = (false, 0, 0);
     let (mut overlay, mut skip_chdir, mut clear_env) = (false, false, false);
     let (mut dry_run, mut changed) = (None, Vec::new());
-    let mut options = Options::new(NAMES, words);
+    let mut options = Options::new(b"run", NAMES, words);
     while let Some((index, value)) = options.next()? {
         match IDS[index] {
             Id::NoMounts => no_mounts = true,
-            Id::Dev => minimal_dev = options.one_of(b"host|minimal", value)?,
-            Id::ResolvConf => resolv_conf = options.one_of(b"bind|copy|off", value)?,
+            Id::Dev => {
+                minimal_dev = options.one_of(b"host|minimal", value, "is not host or minimal")?
+            }
+            Id::ResolvConf => {
+                let why = "is not bind, copy or off";
+                resolv_conf = options.one_of(b"bind|copy|off", value, why)?;
+            }
             Id::Overlay => overlay = true,
             Id::SkipChdir => skip_chdir = true,
             Id::ClearEnv => clear_env = true,
             Id::Env | Id::UnsetEnv => changed.extend(split(value, b'=').next()),
-            Id::DryRun => dry_run = Some(options.one_of(b"|json", value)?),
+            Id::DryRun => dry_run = Some(options.one_of(b"|json", value, "is not json")?),
             Id::Help => return help(),
             Id::Version => return print(VERSION.as_bytes()),
             _ => {}
         }
     }
     let [new_root, command @ ..] = options.words else {
-        let why = "it needs the directory NEWROOT, such as: rootlet run root ls /";
-        return Err(Error::because(Step::Usage, b"run", why));
+        let why = "missing NEWROOT: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]";
+        return Err(Error::usage(b"run", &[], why));
     };
+    if new_root.is_empty() {
+        let why = "is not the path of a directory";
+        return Err(Error::usage(b"run", &[b"NEWROOT: ''"], why));
+    }
     // What the command is not to see has no copy in pid 1 either, where real root could read it.
     let kept = |variable: &&&[u8]| {
         let name = split(variable, b'=').next().unwrap_or_default();
@@ -81,17 +86,21 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
         chroot = chroot.env([b"PATH=", DEFAULT_PATH.as_bytes()].concat());
     }
 
-    let mut options = Options::new(NAMES, words);
+    let mut options = Options::new(b"run", NAMES, words);
     while let Some((index, value)) = options.next()? {
-        let wrong = |why| Err(Error::because(Step::Usage, value, why));
+        let refused = |why| options.refuse(value, why);
+        let of_option = |error| options.of_option(error);
+        let natural = |why| number(value).ok_or_else(|| refused(why));
         let option = IDS[index];
         chroot = match option {
-            Id::Bind | Id::Rbind | Id::Ro => match (Mount::parse(value, variable)?, option) {
-                (None, _) => chroot,
-                (Some(mount), Id::Rbind) => chroot.mount(mount.recursive()),
-                (Some(mount), Id::Ro) => chroot.mount(mount.read_only()),
-                (Some(mount), _) => chroot.mount(mount),
-            },
+            Id::Bind | Id::Rbind | Id::Ro => {
+                match (Mount::parse(value, variable).map_err(of_option)?, option) {
+                    (None, _) => chroot,
+                    (Some(mount), Id::Rbind) => chroot.mount(mount.recursive()),
+                    (Some(mount), Id::Ro) => chroot.mount(mount.read_only()),
+                    (Some(mount), _) => chroot.mount(mount),
+                }
+            }
             Id::ReadOnlyRoot => chroot.read_only(),
             Id::OverlaySize => chroot.overlay_size(value),
             Id::MaskProc => chroot.mask_proc(),
@@ -100,8 +109,8 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                     let mut known = Namespace::ALL.into_iter();
                     let Some(namespace) = known.find(|known| known.name().as_bytes() == name)
                     else {
-                        let why = "there is no such type";
-                        return Err(Error::because(Step::Namespace, name, why));
+                        let why = "is not a namespace: net, ipc, uts, pid, cgroup, time or user";
+                        return Err(options.refuse(name, why));
                     };
                     chroot = match option {
                         Id::Unshare => chroot.unshare(namespace),
@@ -111,7 +120,8 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                 chroot
             }
             Id::MapUsers => {
-                chroot.map_users(match options.one_of(b"root|current|auto", value)? {
+                let why = "is not root, current or auto";
+                chroot.map_users(match options.one_of(b"root|current|auto", value, why)? {
                     0 => MapUsers::Root,
                     1 => MapUsers::Current,
                     _ => MapUsers::Auto,
@@ -120,20 +130,22 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::Chdir => chroot.current_dir(value),
             Id::Pty => chroot.pty(),
             Id::Hostname => chroot.hostname(value),
-            Id::KeepFd => chroot.keep_fd(natural(value, DESCRIPTOR)?),
-            Id::StatusFd => chroot.status_fd(natural(value, DESCRIPTOR)?),
+            Id::KeepFd => chroot.keep_fd(natural(DESCRIPTOR)?),
+            Id::StatusFd => chroot.status_fd(natural(DESCRIPTOR)?),
             Id::NewSession => chroot.new_session(),
-            Id::Grace => chroot.grace(natural(value, "a number of seconds is wanted")?),
+            Id::Grace => chroot.grace(natural("is not a number of seconds")?),
             Id::User => chroot.user(value),
             Id::Groups => chroot.groups(value),
-            Id::DropCaps => chroot.drop_capabilities(Capabilities::parse(value)?),
+            Id::DropCaps => {
+                chroot.drop_capabilities(Capabilities::parse(value).map_err(of_option)?)
+            }
             Id::NoNewPrivs => chroot.no_new_privileges(),
             Id::Env => match value.iter().position(|byte| *byte == b'=') {
-                None | Some(0) => return wrong("a variable is NAME=VALUE"),
+                None | Some(0) => return Err(refused("is not NAME=VALUE")),
                 Some(_) => chroot.env(value),
             },
             Id::UnsetEnv if value.is_empty() || value.contains(&b'=') => {
-                return wrong("that is no name of a variable");
+                return Err(refused("is not the name of a variable"));
             }
             Id::UnsetEnv => chroot.env_remove(value),
             Id::Argv0 => chroot.arg0(value),

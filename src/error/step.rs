@@ -30,8 +30,8 @@ macro_rules! steps {
 }
 
 steps! {
-    /// Reading the command line.
-    Usage: "use";
+    /// Reading the command line. The line of such an error begins with the option.
+    Usage: "read the command line";
     /// Help, a version or a plan.
     Print: "write to";
     /// A mount's text form.
@@ -124,6 +124,8 @@ steps! {
     DropCapabilities: "drop capabilities";
     /// The command itself.
     Execute: "run";
+    /// The same, by `init`, which enters no new root.
+    ExecuteInPlace: "run";
     /// The command, which is there, but not what it needs to be run.
     ExecuteWithoutInterpreter: "run";
     /// The command, a program for another kind of machine.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::error::{Error, Step};
+use crate::error::Error;
 use crate::mount::{Mount, Source};
 use crate::sys::mount::{
     MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME,
@@ -51,7 +51,7 @@ impl Mount {
         text: &[u8],
         environment: impl Fn(&[u8]) -> Option<&'e [u8]>,
     ) -> Result<Option<Mount>, Error<'static>> {
-        let wrong = |why| Err(Error::because(Step::ReadMount, text, why));
+        let wrong = |why| Err(Error::usage(b"", &[b"'", text, b"'"], why));
         let (source, rest) = split_at_colon(text);
         let (target, options) = rest.map_or((Vec::new(), None), split_at_colon);
 
@@ -75,17 +75,21 @@ impl Mount {
         mount = mount.options(options.unwrap_or_default());
         if file_system.is_none() && !mount.data.bytes().is_empty() {
             return wrong(
-                "OPT can be ro, rw, rec, optional, nosuid, nodev, noexec, noatime, nodiratime, \
-                 strictatime, nosymfollow and their opposites; others are for file systems",
+                "has an unknown OPT: it can be ro, rw, rec, optional, nosuid, nodev, noexec, noatime, \
+                 nodiratime, strictatime, nosymfollow and their opposites; others are for file systems",
             );
         }
 
         match mount.source.name().bytes() {
-            b"" if source.is_empty() => return wrong("SRC is empty"),
+            b"" if source.is_empty() => return wrong("has no SRC"),
             b"" if mount.optional => return Ok(None),
-            b"" => return wrong("the environment variable is not set"),
+            b"" => {
+                return wrong(
+                    "names a variable that is not set; the option 'optional' leaves the mount out then",
+                );
+            }
             b"tmpfs" if file_system.is_some() && target.is_empty() => {
-                return wrong("a tmpfs needs a DEST");
+                return wrong("needs a DEST: tmpfs:DEST");
             }
             _ => {}
         }

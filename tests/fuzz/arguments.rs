@@ -45,7 +45,7 @@ pub fn arguments(data: &[u8]) {
 type Read<'a, 'w> = (Vec<(usize, &'a [u8])>, &'w [&'a [u8]]);
 
 fn parse<'a, 'w>(names: &'a str, words: &'w [&'a [u8]]) -> Result<Read<'a, 'w>, Error<'static>> {
-    let mut options = Options::new(names.as_bytes(), words);
+    let mut options = Options::new(b"run", names.as_bytes(), words);
     let mut taken = Vec::new();
     while let Some(option) = options.next()? {
         taken.push(option);

@@ -8,16 +8,10 @@ pub mod names;
 pub mod pack;
 mod run;
 
-/// What `rootlet help` prints before the roles.
-pub const USAGE: &str = "\
-Usage: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]
-       rootlet init [OPTION]... [--] COMMAND [ARG]...
-       rootlet boot
-       rootlet help [ROLE]
-       rootlet --version
-";
+/// How rootlet is called without a role.
+pub const OTHER_USAGES: [&str; 2] = ["rootlet help [ROLE]", "rootlet --version"];
 
-/// What rootlet is.
+/// What rootlet is, with the role `run`.
 pub const ABOUT: &str =
     "rootlet puts a command into a new root directory and looks after it there.";
 

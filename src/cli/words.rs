@@ -1,0 +1,74 @@
+//! Words of the command line that are kept elsewhere: in a file (`@FILE`), or behind a descriptor.
+
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+
+use rootlet::sys::{BorrowedFd, Errno, fs, split};
+use rootlet::{Error, Step};
+
+/// As many bytes are read from one place. The kernel takes 6 MiB of arguments and environment.
+const MOST: usize = 8 << 20;
+
+/// A file may name others. One that names itself is found out by this depth.
+const DEEPEST: usize = 16;
+
+/// The words after which those of a file end, for each file that is being read: as many words follow.
+pub(crate) struct Nesting(Vec<usize>);
+
+impl Nesting {
+    pub(crate) fn new() -> Nesting {
+        Nesting(Vec::new())
+    }
+
+    /// Goes one deeper, into words that `following` others follow.
+    pub(crate) fn enter(&mut self, file: &[u8], following: usize) -> Result<(), Error<'static>> {
+        while self.0.last().is_some_and(|end| *end > following) {
+            self.0.pop();
+        }
+        if self.0.len() == DEEPEST {
+            let why = "is one file too deep: 16 may name each other";
+            return Err(Error::usage(b"run", &[file, b":"], why));
+        }
+        self.0.push(following);
+        Ok(())
+    }
+}
+
+/// The words of a file, named with its `@`: one a line. Leading blanks, empty lines, lines that begin
+/// with `#` and a carriage return at the end of a line are no part of them.
+pub(crate) fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error<'static>> {
+    let path = named.get(1..).unwrap_or_default();
+    if path.is_empty() {
+        return Err(Error::usage(b"run", &[b"@:"], "missing FILE: @FILE"));
+    }
+    let text = CString::new(path)
+        .map_err(|_| Errno::EINVAL)
+        .and_then(|path| fs::openat(BorrowedFd::CWD, &path, fs::O_RDONLY | fs::O_NOCTTY, 0))
+        .and_then(|file| fs::read_to_end(file.borrow(), MOST))
+        .map_err(|errno| Error::new(Step::ReadWords, path, errno))?;
+    let mut words = Vec::new();
+    for line in split(text.leak(), b'\n') {
+        let start = line.iter().position(|byte| !matches!(byte, b' ' | b'\t'));
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match start.and_then(|start| line.get(start..)) {
+            None | Some([] | [b'#', ..]) => {}
+            Some(word) if word.contains(&0) => {
+                let why = "holds a NUL byte: words that end with one are read by --args-fd";
+                return Err(Error::usage(b"run", &[named, b":"], why));
+            }
+            Some(word) => words.push(word),
+        }
+    }
+    Ok(words)
+}
+
+/// The words behind a descriptor of the caller's: each ends with NUL, but the last need not.
+pub(crate) fn of_descriptor(number: u32) -> Result<Vec<&'static [u8]>, Errno> {
+    let number = i32::try_from(number).map_err(|_| Errno::EBADF)?;
+    let text = fs::read_to_end(fs::duplicate(number)?.borrow(), MOST)?.leak();
+    let text = text.strip_suffix(b"\0").unwrap_or(text);
+    Ok(match text {
+        [] => Vec::new(),
+        text => split(text, 0).collect(),
+    })
+}
