@@ -46,7 +46,7 @@ const LINKS: [(&str, &str); 6] = [
 // The manual page, in the macros of man(7).
 
 /// The last change of what it says.
-const DATE: &str = "2026-11-22";
+const DATE: &str = "2026-11-29";
 
 /// What comes after the options.
 const REST: &str = include_str!("man.end");

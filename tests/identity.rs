@@ -51,6 +51,24 @@ fn the_environment_is_the_callers_with_changes_in_their_order() {
             ),
             (&["--clear-env"], &[PATH, "TERM=dumb"]),
             (
+                &["--clear-env", "-E", "A", "--env=B", "-E", "UNSET"],
+                &["A=of the caller", "B=2", PATH, "TERM=dumb"],
+            ),
+            // As the caller has it, whatever was said before.
+            (
+                &["-E", "A=3", "-E", "A"],
+                &["A=of the caller", "B=2", PATH, "TERM=dumb"],
+            ),
+            (
+                &["-E", "C=3", "-E", "C"],
+                &["A=of the caller", "B=2", PATH, "TERM=dumb"],
+            ),
+            (
+                &["-E", "A", "-E", "A=3"],
+                &["A=3", "B=2", PATH, "TERM=dumb"],
+            ),
+            (&["-E", "A", "--unset-env=A"], &["B=2", PATH, "TERM=dumb"]),
+            (
                 &["-E", "A=1", "--clear-env", "--unset-env", "TERM"],
                 &["A=1", PATH],
             ),
@@ -75,9 +93,9 @@ fn a_clear_environment_without_a_terminal_is_path_alone() {
 #[test]
 fn what_is_no_variable_is_an_error() {
     for (words, object, why) in [
-        (["-E", "A"], "A", "is not NAME=VALUE"),
-        (["-E", "=1"], "=1", "is not NAME=VALUE"),
-        (["-E", ""], "", "is not NAME=VALUE"),
+        (["-E", "="], "=", "is not NAME=VALUE or NAME"),
+        (["-E", "=1"], "=1", "is not NAME=VALUE or NAME"),
+        (["-E", ""], "", "is not NAME=VALUE or NAME"),
         (
             ["--unset-env", "A=1"],
             "A=1",

@@ -140,9 +140,13 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                 chroot.drop_capabilities(Capabilities::parse(value).map_err(of_option)?)
             }
             Id::NoNewPrivs => chroot.no_new_privileges(),
-            Id::Env => match value.iter().position(|byte| *byte == b'=') {
-                None | Some(0) => return Err(refused("is not NAME=VALUE")),
-                Some(_) => chroot.env(value),
+            Id::Env => match (value, value.contains(&b'=')) {
+                ([] | [b'=', ..], _) => return Err(refused("is not NAME=VALUE or NAME")),
+                (_, true) => chroot.env(value),
+                (name, false) => match variable(name) {
+                    Some(value) => chroot.env([name, b"=", value].concat()),
+                    None => chroot.env_remove(name),
+                },
             },
             Id::UnsetEnv if value.is_empty() || value.contains(&b'=') => {
                 return Err(refused("is not the name of a variable"));

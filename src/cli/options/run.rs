@@ -366,10 +366,11 @@ pub const ROLE: Role = Role {
                 Entry {
                     short: "E",
                     name: "env",
-                    value: "NAME=VALUE",
-                    line: "set a variable for COMMAND",
-                    paragraph: "Of several with one NAME the last counts; it also wins over what \
-                                --user sets.",
+                    value: "NAME[=VALUE]",
+                    line: "set a variable for COMMAND, without VALUE to the caller's value",
+                    paragraph: "With NAME alone the variable is as the caller has it, also with \
+                                --clear-env: set, empty or not set. Of several with one NAME the \
+                                last counts; it also wins over what --user sets.",
                     ..OPTION
                 },
                 Entry {
@@ -384,7 +385,7 @@ pub const ROLE: Role = Role {
                     default: "the caller's environment",
                     line: "pass on none but TERM, and set PATH to the usual one",
                     paragraph: "Where it stands among the options does not matter: what --env sets \
-                                is set.",
+                                or passes on is set.",
                     ..OPTION
                 },
                 Entry {
