@@ -192,6 +192,10 @@ pub(crate) fn needs_value(entry: &Entry) -> bool {
     !entry.value.is_empty() && !entry.value.starts_with('[')
 }
 
+pub(crate) fn words_of_value(entry: &Entry) -> usize {
+    entry.value.split_whitespace().count()
+}
+
 fn single_quoted(words: &str) -> String {
     format!("'{}'", words.replace('\'', "'\\''"))
 }
@@ -243,7 +247,14 @@ fn bash() -> String {
             values += &line;
         }
     }
+    let with_words: Vec<String> = ROLES
+        .into_iter()
+        .flat_map(options)
+        .filter(|entry| words_of_value(entry) == 3)
+        .flat_map(spellings)
+        .collect();
     include_str!("completion.bash")
+        .replace("@with_words@", &format!(" {} ", with_words.join(" ")))
         .replace("@links@\n", &links)
         .replace("@roles@\n", &roles)
         .replace("@values@\n", &values)
@@ -296,6 +307,13 @@ fn zsh_argument(entry: &Entry) -> String {
     let value = match entry.value.chars().next() {
         None => String::new(),
         Some('[') => format!("::{name}:{action}"),
+        Some(_) if words_of_value(entry) > 1 => {
+            let words = name.split(' ').enumerate();
+            let action = |index| if index == 0 { &action[..] } else { " " };
+            words
+                .map(|(index, word)| format!(":{word}:{}", action(index)))
+                .collect()
+        }
         Some(_) => format!(":{name}:{action}"),
     };
     let mut spelled: Vec<String> = Vec::new();

@@ -70,8 +70,10 @@ fn the_parser_takes_every_option_of_the_table() {
         for name in man::spellings(entry) {
             let mut command = rootlet(users()[0]);
             command.args([role.name, &name]);
-            if man::needs_value(entry) {
-                command.arg(value(entry));
+            for _ in 0..man::words_of_value(entry) {
+                if man::needs_value(entry) {
+                    command.arg(value(entry));
+                }
             }
             succeed(command.arg("--help"));
             if name.starts_with("--") {
@@ -150,6 +152,11 @@ const COMPLETED: &[(&[&str], &str, &str)] = &[
         "--no-mounts",
     ),
     (&["rootlet", "run", "--dev"], "m", "minimal"),
+    (
+        &["rootlet", "run", "--mount", "/a", "/b", "ro"],
+        "--no-m",
+        "--no-mounts",
+    ),
     (&["rootlet", "init"], "--gra", "--grace"),
     (&["pychroot"], "--hostn", "--hostname"),
     (&["tini", "-g"], "--exp", "--expect"),

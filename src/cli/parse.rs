@@ -9,8 +9,8 @@ use rootlet::sys::split;
 pub(crate) struct Options<'a, 'w> {
     /// By what the help is asked for.
     role: &'static [u8],
-    /// A line for each option: `-` where it has no value, `=` where it has one, `?` where it may; its
-    /// short names; and after a space each its long names.
+    /// A line for each option: `-` where it has no value, `?` where it may have one, else how many
+    /// words its value has, as a digit; its short names; and after a space each its long names.
     names: &'a [u8],
     /// What follows: at the end the operands.
     pub(crate) words: &'w [&'a [u8]],
@@ -19,6 +19,8 @@ pub(crate) struct Options<'a, 'w> {
     letters: &'a [u8],
     /// The letter of a short option.
     letter: Option<u8>,
+    /// What its value has after the first word.
+    pub(crate) further: &'w [&'a [u8]],
 }
 
 impl<'a, 'w> Options<'a, 'w> {
@@ -34,6 +36,7 @@ impl<'a, 'w> Options<'a, 'w> {
             word: b"",
             letters: b"",
             letter: None,
+            further: &[],
         }
     }
 
@@ -78,14 +81,14 @@ impl<'a, 'w> Options<'a, 'w> {
         };
         if let [_, after @ ..] = self.letters {
             self.letters = after;
-            if takes == b'=' && !after.is_empty() {
+            if takes.is_ascii_digit() && !after.is_empty() {
                 attached = Some(after);
                 self.letters = b"";
             }
         }
         let value = match (takes, attached) {
             (b'-', Some(_)) => return self.wrong("takes no value"),
-            (b'=', None) => {
+            (b'1'..=b'9', None) => {
                 let [value, rest @ ..] = self.words else {
                     return self.wrong("needs a value");
                 };
@@ -94,6 +97,14 @@ impl<'a, 'w> Options<'a, 'w> {
             }
             (_, attached) => attached.unwrap_or_default(),
         };
+        self.further = &[];
+        if let b'1'..=b'9' = takes {
+            let Some((further, rest)) = self.words.split_at_checked(usize::from(takes - b'1'))
+            else {
+                return self.wrong("needs three words");
+            };
+            (self.further, self.words) = (further, rest);
+        }
         Ok(Some((number, value)))
     }
 

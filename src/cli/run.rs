@@ -101,6 +101,13 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                     (Some(mount), _) => chroot.mount(mount),
                 }
             }
+            Id::Mount => match options.further {
+                [target, words] => {
+                    let mount = Mount::from_words(value, target, words);
+                    chroot.mount(mount.map_err(of_option)?)
+                }
+                _ => chroot,
+            },
             Id::ReadOnlyRoot => chroot.read_only(),
             Id::OverlaySize => chroot.overlay_size(value),
             Id::MaskProc => chroot.mask_proc(),

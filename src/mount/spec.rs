@@ -21,6 +21,9 @@ const FILE_SYSTEMS: &[(&[u8], &[u8], u32)] = &[
     (b"mqueue", b"/dev/mqueue", CONFINED),
 ];
 
+const UNKNOWN_OPT: &str = "has an unknown OPT: it can be ro, rw, rec, optional, nosuid, nodev, noexec, noatime, \
+     nodiratime, strictatime, nosymfollow and their opposites; others are for file systems";
+
 const CONFINED: u32 = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 impl Mount {
@@ -56,7 +59,7 @@ impl Mount {
         let (target, options) = rest.map_or((Vec::new(), None), split_at_colon);
 
         let file_system = FILE_SYSTEMS.iter().find(|(kind, _, _)| *kind == source);
-        let mut mount = match (file_system, source.strip_prefix(b"$")) {
+        let mount = match (file_system, source.strip_prefix(b"$")) {
             (Some((kind, target, flags)), _) => {
                 let mut mount = Mount::file_system(kind, target);
                 mount.flags |= flags;
@@ -68,16 +71,13 @@ impl Mount {
                 _ => Mount::bind(""),
             },
         };
-        if !target.is_empty() {
-            mount = mount.to(&target);
-        }
-
-        mount = mount.options(options.unwrap_or_default());
+        let mount = match target.is_empty() {
+            true => mount,
+            false => mount.to(&target),
+        };
+        let mount = mount.options(options.unwrap_or_default());
         if file_system.is_none() && !mount.data.bytes().is_empty() {
-            return wrong(
-                "has an unknown OPT: it can be ro, rw, rec, optional, nosuid, nodev, noexec, noatime, \
-                 nodiratime, strictatime, nosymfollow and their opposites; others are for file systems",
-            );
+            return wrong(UNKNOWN_OPT);
         }
 
         match mount.source.name().bytes() {
@@ -94,6 +94,36 @@ impl Mount {
             _ => {}
         }
         Ok(Some(mount))
+    }
+
+    /// Reads the three words of `--mount`: two paths, which are taken as they are, and `OPT,…` as for
+    /// [`Mount::parse`], which may be empty. An error names what is wrong.
+    ///
+    /// ```
+    /// use rootlet::Mount;
+    ///
+    /// let mount = Mount::from_words(b"/srv/a:b", b"/$HOME\\", b"ro").unwrap();
+    /// assert_eq!(mount, Mount::bind("/srv/a:b").to("/$HOME\\").read_only());
+    /// assert!(Mount::from_words(b"/srv", b"", b"").is_err());
+    /// assert!(Mount::from_words(b"/srv", b"/srv", b"size=1m").is_err());
+    /// ```
+    pub fn from_words(
+        source: &[u8],
+        target: &[u8],
+        options: &[u8],
+    ) -> Result<Mount, Error<'static>> {
+        let wrong = |word: &[u8], why| Err(Error::usage(b"", &[b"'", word, b"'"], why));
+        if source.is_empty() {
+            return wrong(source, "is not a path for SRC");
+        }
+        if target.is_empty() {
+            return wrong(target, "is not a path for DEST");
+        }
+        let mount = Mount::bind(source).to(target).options(options);
+        match mount.data.bytes().is_empty() {
+            true => Ok(mount),
+            false => wrong(options, UNKNOWN_OPT),
+        }
     }
 
     /// Sets what stands between commas; what is not known here is for the file system.

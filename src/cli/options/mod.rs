@@ -62,7 +62,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Another long name.
     pub alias: &'static str,
-    /// `VALUE`, or `[=VALUE]` for one that may be left out: it follows `=` then, and no short name.
+    /// `VALUE`, or `[=VALUE]` for one that may be left out: it follows `=` then, and no short name;
+    /// `FIRST SECOND` for several words.
     pub value: &'static str,
     pub default: &'static str,
     /// What the help says.

@@ -55,6 +55,16 @@ pub const ROLE: Role = Role {
                     ..OPTION
                 },
                 Entry {
+                    name: "mount",
+                    value: "SRC DEST OPT,...",
+                    line: "like --bind, of three words: paths are taken as they are, and OPT,... can \
+                           be ''",
+                    paragraph: "For paths that a script does not know beforehand: no character of \
+                                them has a meaning, and SRC is always a path.",
+                    complete: Complete::Path,
+                    ..OPTION
+                },
+                Entry {
                     name: "no-mounts",
                     default: "with them",
                     line: "without the default mounts: /dev with all below it, new /proc and /sys, \
@@ -70,7 +80,7 @@ pub const ROLE: Role = Role {
                     below), optional (leave the mount out if it cannot be had), another word of \
                     mount(8) such as nosuid or noatime, of which the last counts, or data of the \
                     file system: 'tmpfs:/tmp:size=64m'. A colon in a path is \
-                    '\\:'. A mount takes the place of an earlier or default one with the same DEST.",
+                    '\\:'; --mount takes any path. A mount takes the place of an earlier or default one with the same DEST.",
         },
         Section {
             heading: "Root",
