@@ -57,7 +57,7 @@ _rootlet() {
             operands=$((operands + 1))
         elif [[ $with_value == *" $word "* ]]; then
             option=$word
-        elif [[ $word != -* ]]; then
+        elif [[ $word != -* && ! ($role == run && $word == @*) ]]; then
             operands=1
         fi
     done
@@ -69,6 +69,8 @@ _rootlet() {
         mapfile -t COMPREPLY < <(_rootlet_values "${current%%=*}" "${current#*=}")
     elif ((operands == 0)) && [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+    elif [[ $role == run && $current == @* ]] && ((operands == 0)); then
+        mapfile -t COMPREPLY < <(compgen -P @ -f -- "${current#@}")
     elif [[ $role == run ]] && ((operands == 0)); then
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
     elif [[ $role == init ]] && ((operands == 0)); then

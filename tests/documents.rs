@@ -51,6 +51,8 @@ fn value(entry: &Entry) -> &'static str {
         (Some(word), _) => word,
         (None, "OLD:NEW") => "TERM:INT",
         (None, "SIGNAL") => "TERM",
+        // Standard input, which is empty here.
+        (None, "N") => "0",
         (None, _) => "1",
     }
 }
@@ -204,6 +206,11 @@ fn bash_completes() {
         ["net,time"]
     );
     assert_eq!(complete(&["rootlet", "run", "/us"]), ["/usr"]);
+    assert_eq!(complete(&["rootlet", "run", "@/us"]), ["@/usr"]);
+    assert_eq!(
+        complete(&["rootlet", "run", "@/x", "--no-n"]),
+        ["--no-new-privs"]
+    );
     // After NEWROOT no option is ours.
     assert_eq!(complete(&["rootlet", "run", "/usr", "--no-n"]), [""]);
 }

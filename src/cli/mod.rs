@@ -10,6 +10,8 @@ pub(crate) mod init;
 mod parse;
 #[cfg(feature = "run")]
 pub(crate) mod run;
+#[cfg(feature = "run")]
+pub(crate) mod words;
 
 use rootlet::sys::{BorrowedFd, fs::write_all};
 use rootlet::{Error, Step};

@@ -7,7 +7,7 @@ use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namesp
 
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
-use crate::cli::{VERSION, print};
+use crate::cli::{VERSION, print, words};
 use rootlet::number;
 
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
@@ -16,7 +16,9 @@ const DESCRIPTOR: &str = "is not the number of a descriptor";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Takes the words after the role, and gives the exit status.
-pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+    let args_fd = IDS.iter().position(|id| *id == Id::ArgsFd);
+    let words = &words::spliced(NAMES, args_fd, words)?[..];
     let variable = |name: &[u8]| {
         environment
             .iter()
@@ -168,6 +170,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             | Id::SkipChdir
             | Id::ClearEnv
             | Id::DryRun
+            | Id::ArgsFd
             | Id::Help
             | Id::Version => chroot,
         };

@@ -4,7 +4,9 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 
 use rootlet::sys::{BorrowedFd, Errno, fs, split};
-use rootlet::{Error, Step};
+use rootlet::{Error, Step, number};
+
+use crate::cli::parse::Options;
 
 /// As many bytes are read from one place. The kernel takes 6 MiB of arguments and environment.
 const MOST: usize = 8 << 20;
@@ -13,15 +15,15 @@ const MOST: usize = 8 << 20;
 const DEEPEST: usize = 16;
 
 /// The words after which those of a file end, for each file that is being read: as many words follow.
-pub(crate) struct Nesting(Vec<usize>);
+struct Nesting(Vec<usize>);
 
 impl Nesting {
-    pub(crate) fn new() -> Nesting {
+    fn new() -> Nesting {
         Nesting(Vec::new())
     }
 
     /// Goes one deeper, into words that `following` others follow.
-    pub(crate) fn enter(&mut self, file: &[u8], following: usize) -> Result<(), Error<'static>> {
+    fn enter(&mut self, file: &[u8], following: usize) -> Result<(), Error<'static>> {
         while self.0.last().is_some_and(|end| *end > following) {
             self.0.pop();
         }
@@ -34,9 +36,59 @@ impl Nesting {
     }
 }
 
+/// Words that begin with one or more `@FILE`, each replaced by what it holds.
+pub(crate) fn in_front(words: &[&'static [u8]]) -> Result<Vec<&'static [u8]>, Error<'static>> {
+    let mut words = words.to_vec();
+    let mut nesting = Nesting::new();
+    while let [file @ [b'@', ..], rest @ ..] = &words[..] {
+        nesting.enter(file, rest.len())?;
+        words = [&of_file(file)?, rest].concat();
+    }
+    Ok(words)
+}
+
+/// The words of a role, in which each `@FILE` among the options, and each option with the number
+/// `args_fd`, is replaced by what it names.
+pub(crate) fn spliced(
+    names: &'static [u8],
+    args_fd: Option<usize>,
+    words: &[&'static [u8]],
+) -> Result<Vec<&'static [u8]>, Error<'static>> {
+    let mut words = words.to_vec();
+    let mut nesting = Nesting::new();
+    let mut start = 0;
+    loop {
+        let mut options = Options::new(b"run", names, words.get(start..).unwrap_or_default());
+        let (before, named) = loop {
+            let before = options.words.len();
+            match options.next()? {
+                Some((number, value)) if Some(number) == args_fd => break (before, Some(value)),
+                Some(_) => {}
+                None => break (before, None),
+            }
+        };
+        let (held, rest) = match (named, options.words) {
+            (Some(value), rest) => {
+                nesting.enter(&options.name(), rest.len())?;
+                let why = "is not the number of a descriptor";
+                let descriptor = number(value).ok_or_else(|| options.refuse(value, why))?;
+                (of_descriptor(value, descriptor)?, rest)
+            }
+            // Not after `--`, which has been read then.
+            (None, [file @ [b'@', ..], rest @ ..]) if rest.len() + 1 == before => {
+                nesting.enter(file, rest.len())?;
+                (of_file(file)?, rest)
+            }
+            _ => return Ok(words),
+        };
+        start = words.len() - before;
+        words = [words.get(..start).unwrap_or_default(), &held, rest].concat();
+    }
+}
+
 /// The words of a file, named with its `@`: one a line. Leading blanks, empty lines, lines that begin
 /// with `#` and a carriage return at the end of a line are no part of them.
-pub(crate) fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error<'static>> {
+fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error<'static>> {
     let path = named.get(1..).unwrap_or_default();
     if path.is_empty() {
         return Err(Error::usage(b"run", &[b"@:"], "missing FILE: @FILE"));
@@ -63,12 +115,17 @@ pub(crate) fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error<
 }
 
 /// The words behind a descriptor of the caller's: each ends with NUL, but the last need not.
-pub(crate) fn of_descriptor(number: u32) -> Result<Vec<&'static [u8]>, Errno> {
-    let number = i32::try_from(number).map_err(|_| Errno::EBADF)?;
-    let text = fs::read_to_end(fs::duplicate(number)?.borrow(), MOST)?.leak();
-    let text = text.strip_suffix(b"\0").unwrap_or(text);
-    Ok(match text {
+fn of_descriptor(value: &[u8], descriptor: u32) -> Result<Vec<&'static [u8]>, Error<'static>> {
+    let text = i32::try_from(descriptor)
+        .map_err(|_| Errno::EBADF)
+        .and_then(fs::duplicate)
+        .and_then(|file| fs::read_to_end(file.borrow(), MOST))
+        .map_err(|errno| {
+            let name = [b"descriptor ", value].concat();
+            Error::new(Step::ReadWords, name.leak(), errno)
+        })?;
+    Ok(match text.leak() {
         [] => Vec::new(),
-        text => split(text, 0).collect(),
+        text => split(text.strip_suffix(b"\0").unwrap_or(text), 0).collect(),
     })
 }

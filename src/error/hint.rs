@@ -77,6 +77,10 @@ impl Hints {
     pub(super) const OF_RUN: Hints = hints! {
         Execute ENOENT =>
             "there is no such command in the root that it is to run in (PATH is searched there)";
+        ReadWords ENOENT, ReadWords ENOTDIR =>
+            "@FILE stands for the words in FILE: a NEWROOT that begins with @ is written ./@NEWROOT";
+        ReadWords EFBIG =>
+            "8 MiB are read at most";
         OpenRoot ENOENT, OpenRoot ENOTDIR =>
             "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
                  --variant=minbase stable NEWROOT' makes";

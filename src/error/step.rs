@@ -32,6 +32,8 @@ macro_rules! steps {
 steps! {
     /// Reading the command line. The line of such an error begins with the option.
     Usage: "read the command line";
+    /// Words of the command line that are kept in a file or behind a descriptor.
+    ReadWords: "read the words in";
     /// Help, a version or a plan.
     Print: "write to";
     /// A mount's text form.

@@ -15,6 +15,24 @@ pub const ROLE: Role = Role {
             namespaces.",
     sections: &[
         Section {
+            heading: "Options kept elsewhere",
+            kind: Kind::Options,
+            entries: &[Entry {
+                name: "args-fd",
+                value: "N",
+                line: "read words from descriptor N, each ended by NUL, and put them here",
+                paragraph: "As --args of bubblewrap: for a program that has paths with any bytes. \
+                            The words may be options, NEWROOT, COMMAND and its ARGs.",
+                ..OPTION
+            }],
+            below: "@FILE among the options stands for the words in FILE, one a line: options with \
+                    their values, NEWROOT, COMMAND, ARGs, or another @FILE. Leading blanks, empty \
+                    lines, lines that begin with '#', and a carriage return at the end of a line are \
+                    skipped; nothing is quoted. As the first word of all, as in \
+                    '#!/usr/bin/rootlet @/etc/build', the file begins with the role. After '--' or \
+                    NEWROOT, and as a value, an @ is only an @.",
+        },
+        Section {
             heading: "Mounts (each can be given more than once)",
             kind: Kind::Options,
             entries: &[
