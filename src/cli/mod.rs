@@ -7,6 +7,8 @@ pub(crate) mod drop_in;
 mod help;
 #[cfg(feature = "init")]
 pub(crate) mod init;
+#[cfg(feature = "run")]
+mod jobserver;
 mod parse;
 #[cfg(feature = "run")]
 pub(crate) mod run;

@@ -7,7 +7,7 @@ use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namesp
 
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
-use crate::cli::{VERSION, print, words};
+use crate::cli::{VERSION, jobserver, print, words};
 use rootlet::number;
 
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
@@ -27,6 +27,7 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
     // First the options of which it does not matter where they stand among the others.
     let (mut no_mounts, mut minimal_dev, mut resolv_conf) = (false, 0, 0);
     let (mut overlay, mut skip_chdir, mut clear_env) = (false, false, false);
+    let mut makeflags = None;
     let (mut dry_run, mut changed) = (None, Vec::new());
     let mut options = Options::new(b"run", NAMES, words);
     while let Some((index, value)) = options.next()? {
@@ -42,6 +43,7 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             Id::Overlay => overlay = true,
             Id::SkipChdir => skip_chdir = true,
             Id::ClearEnv => clear_env = true,
+            Id::Jobserver => makeflags = variable(b"MAKEFLAGS"),
             Id::Env | Id::UnsetEnv => changed.extend(split(value, b'=').next()),
             Id::DryRun => dry_run = Some(options.one_of(b"|json", value, "is not json")?),
             Id::Help => return help(),
@@ -86,6 +88,10 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             chroot = chroot.env(terminal);
         }
         chroot = chroot.env([b"PATH=", DEFAULT_PATH.as_bytes()].concat());
+    }
+
+    if let (Some(makeflags), true) = (makeflags, clear_env) {
+        chroot = chroot.env([b"MAKEFLAGS=", makeflags].concat());
     }
 
     let mut options = Options::new(b"run", NAMES, words);
@@ -169,11 +175,16 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             | Id::Overlay
             | Id::SkipChdir
             | Id::ClearEnv
+            | Id::Jobserver
             | Id::DryRun
             | Id::ArgsFd
             | Id::Help
             | Id::Version => chroot,
         };
+    }
+    // After all other mounts, one of which may be a new /tmp.
+    if let Some(makeflags) = makeflags {
+        chroot = jobserver::pass(chroot, makeflags);
     }
     // After NEWROOT, where no option is read any more, `--` can only be meant as a separator.
     chroot = match command {

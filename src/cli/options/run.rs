@@ -259,6 +259,19 @@ pub const ROLE: Role = Role {
                     ..OPTION
                 },
                 Entry {
+                    name: "jobserver",
+                    line: "let it count its jobs with the make that runs rootlet: pass what MAKEFLAGS \
+                           names",
+                    paragraph: "The FIFO of GNU make 4.4 and newer is bound to its own path inside; \
+                                the two descriptors of a pipe (older, or --jobserver-style=pipe) are \
+                                kept. With --clear-env MAKEFLAGS itself is passed on too. A make \
+                                older than 4.4 inside takes no FIFO: start the one outside with \
+                                --jobserver-style=pipe. The FIFO is its owner's: with another --user \
+                                make says that it can not open it, and does one job at a time. Where \
+                                make gives a line no jobserver (no + before it), none is passed.",
+                    ..OPTION
+                },
+                Entry {
                     name: "status-fd",
                     value: "N",
                     default: "nowhere",
