@@ -104,6 +104,38 @@ fn a_command_that_cannot_be_executed_is_126() {
 }
 
 #[test]
+fn a_carriage_return_after_the_interpreter_is_named() {
+    let cure = "hint: its '#!' line ends with a carriage return, ";
+    for user in users() {
+        let root = Root::busybox(user);
+        for (line, has_one) in [
+            ("#!/bin/sh\r\necho\r\n", true),
+            ("#! \t/bin/sh\r", true),
+            ("#!/bin/busybox\r sh\n", true),
+            ("#!/no/such/interpreter\n\r\n", false),
+            ("#!/no/such/interpreter -x\r\n", false),
+        ] {
+            root.script("bin/script", line);
+            for name in ["/bin/script", "script"] {
+                let ended = end(&mut root.run(&["ROOT", name]));
+                assert_eq!(ended.status, 127, "{ended:?}");
+                let hint = ended.stderr.lines().nth(1).unwrap();
+                assert_eq!(hint.starts_with(cure), has_one, "{line:?} {ended:?}");
+            }
+            let ended = end(rootlet(user)
+                .arg("init")
+                .arg(root.path().join("bin/script")));
+            assert_eq!(ended.status, 127, "{ended:?}");
+            assert_eq!(ended.stderr.contains(cure), has_one, "{line:?} {ended:?}");
+        }
+        // A blank ends the name: the shell itself finds what follows.
+        root.script("bin/script", "#!/bin/sh \r\necho\n");
+        let ended = end(&mut root.run(&["ROOT", "script"]));
+        assert!(!ended.stderr.contains("hint: "), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_missing_interpreter_is_named() {
     let root = Root::busybox(users()[0]);
     root.script("bin/script", "#!/no/such/interpreter\n");

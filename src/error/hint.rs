@@ -55,6 +55,9 @@ impl Hints {
             "the file is there: its '#!' interpreter, its dynamic loader or, for another \
                  architecture, its emulator is not, in the root that it is to run in (an emulator \
                  registered with flag F of binfmt_misc need not be)";
+        ExecuteWithCarriageReturn _ =>
+            "its '#!' line ends with a carriage return, which is part of the interpreter's name: \
+                 remove it from all lines, as dos2unix or sed -i 's/\\r$//' do";
         Execute EACCES, ExecuteInPlace EACCES =>
             "it is not executable (chmod +x), or on a file system mounted noexec (mount -o \
                  remount,exec)";

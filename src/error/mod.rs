@@ -178,13 +178,17 @@ impl<'a> Error<'a> {
     pub fn status(&self) -> u8 {
         match (self.0.step, self.0.why) {
             (
-                Step::Execute | Step::ExecuteInPlace | Step::ExecuteWithoutInterpreter,
+                Step::Execute
+                | Step::ExecuteInPlace
+                | Step::ExecuteWithoutInterpreter
+                | Step::ExecuteWithCarriageReturn,
                 Why::Errno(Errno::ENOENT),
             ) => 127,
             (
                 Step::Execute
                 | Step::ExecuteInPlace
                 | Step::ExecuteWithoutInterpreter
+                | Step::ExecuteWithCarriageReturn
                 | Step::ExecuteForeign,
                 _,
             ) => 126,

@@ -130,6 +130,8 @@ steps! {
     ExecuteInPlace: "run";
     /// The command, which is there, but not what it needs to be run.
     ExecuteWithoutInterpreter: "run";
+    /// The command, whose `#!` line names no interpreter, since it ends with a carriage return.
+    ExecuteWithCarriageReturn: "run";
     /// The command, a program for another kind of machine.
     ExecuteForeign: "run";
     /// What the command writes.
