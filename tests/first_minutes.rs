@@ -83,6 +83,7 @@ fn help_for_a_role_is_found() {
         );
         for asked in ["help", "--help", "-h"] {
             assert_eq!(succeed(rootlet(users()[0]).args([asked, role])), help);
+            assert_eq!(succeed(rootlet(users()[0]).args([asked, role, "ls"])), help);
         }
     }
 }

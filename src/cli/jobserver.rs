@@ -2,8 +2,10 @@
 
 use alloc::vec::Vec;
 
-use rootlet::sys::{BorrowedFd, fs, split};
+use rootlet::sys::{Errno, OwnedFd, fs, split};
 use rootlet::{Chroot, Mount, number};
+
+use crate::cli::words::{duplicate, open};
 
 /// Shows the command the FIFO (GNU make 4.4 and newer), or keeps the pipe's descriptors (older, or
 /// `--jobserver-style=pipe`) that MAKEFLAGS names. Where neither is there, as in a line without `+`,
@@ -13,7 +15,7 @@ pub(crate) fn pass(chroot: Chroot, makeflags: &[u8]) -> Chroot {
         return chroot;
     };
     if let Some(path) = named.strip_prefix(b"fifo:") {
-        return match path.starts_with(b"/") && is_fifo(path) {
+        return match path.starts_with(b"/") && is_pipe(open(path, fs::O_PATH)) {
             true => chroot.mount(Mount::bind(path).to(path).optional()),
             false => chroot,
         };
@@ -21,65 +23,45 @@ pub(crate) fn pass(chroot: Chroot, makeflags: &[u8]) -> Chroot {
     let mut ends = split(&named, b',').map(number);
     match (ends.next(), ends.next(), ends.next()) {
         // A closed number is now perhaps another file's.
-        (Some(Some(reader)), Some(Some(writer)), None) if is_pipe(reader) && is_pipe(writer) => {
+        (Some(Some(reader)), Some(Some(writer)), None)
+            if is_pipe(duplicate(reader)) && is_pipe(duplicate(writer)) =>
+        {
             chroot.keep_fd(reader).keep_fd(writer)
         }
         _ => chroot,
     }
 }
 
-/// What the last `--jobserver-auth=` says, or `--jobserver-fds=`, as before make 4.2.
+/// What the last `--jobserver-auth=` says, or `--jobserver-fds=`, as before make 4.2. Make writes a
+/// backslash before blanks and backslashes, and `$` twice.
 fn named(makeflags: &[u8]) -> Option<Vec<u8>> {
-    let mut last = None;
-    for word in words(makeflags) {
-        if word == b"--" {
-            // What follows are variables.
-            break;
-        }
-        for name in [&b"--jobserver-auth="[..], b"--jobserver-fds="] {
-            if let Some(value) = word.strip_prefix(name) {
-                last = Some(value.to_vec());
-            }
-        }
-    }
-    last
-}
-
-/// The words of MAKEFLAGS, in which make writes a backslash before blanks and backslashes, and `$`
-/// twice.
-fn words(makeflags: &[u8]) -> Vec<Vec<u8>> {
-    let mut words = Vec::from([Vec::new()]);
+    let (mut last, mut word) = (None, Vec::new());
     let mut rest = makeflags;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        let byte = match (byte, after) {
-            (b' ' | b'\t', _) => {
-                words.push(Vec::new());
+    loop {
+        let (byte, after) = match rest {
+            [b'\\', byte, after @ ..] | [b'$', byte @ b'$', after @ ..] => (byte, after),
+            [b' ' | b'\t', ..] | [] => {
+                for name in [&b"--jobserver-auth="[..], b"--jobserver-fds="] {
+                    if word.starts_with(name) {
+                        last = Some(word.split_off(name.len()));
+                    }
+                }
+                match rest {
+                    // After `--` come variables.
+                    [_, after @ ..] if word != b"--" => rest = after,
+                    _ => return last,
+                }
+                word.clear();
                 continue;
             }
-            (b'\\', [escaped, after @ ..]) | (b'$', [escaped @ b'$', after @ ..]) => {
-                rest = after;
-                escaped
-            }
-            (byte, _) => byte,
+            [byte, after @ ..] => (byte, after),
         };
-        if let Some(word) = words.last_mut() {
-            word.push(*byte);
-        }
+        word.push(*byte);
+        rest = after;
     }
-    words
 }
 
-fn is_fifo(path: &[u8]) -> bool {
-    let path = alloc::ffi::CString::new(path).unwrap_or_default();
-    let file = fs::openat(BorrowedFd::CWD, &path, fs::O_PATH, 0);
-    file.and_then(|file| fs::stat(file.borrow()))
-        .is_ok_and(|stat| stat.is_pipe())
-}
-
-fn is_pipe(number: u32) -> bool {
-    let number = i32::try_from(number).unwrap_or(-1);
-    let file = fs::duplicate(number);
+fn is_pipe(file: Result<OwnedFd, Errno>) -> bool {
     file.and_then(|file| fs::stat(file.borrow()))
         .is_ok_and(|stat| stat.is_pipe())
 }

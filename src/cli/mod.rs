@@ -29,11 +29,11 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
         [] => wrong(&[b"missing ROLE:"], ROLES),
         [b"--help" | b"-h" | b"help"] => print(&unpacked(OVERVIEW)),
         #[cfg(feature = "run")]
-        [b"--help" | b"-h" | b"help", b"run"] => run::help(),
+        [b"--help" | b"-h" | b"help", b"run", ..] => run::help(),
         #[cfg(feature = "init")]
-        [b"--help" | b"-h" | b"help", b"init"] => init::help(),
+        [b"--help" | b"-h" | b"help", b"init", ..] => init::help(),
         #[cfg(feature = "boot")]
-        [b"--help" | b"-h" | b"help", b"boot"] => boot::help(),
+        [b"--help" | b"-h" | b"help", b"boot", ..] => boot::help(),
         [b"--version" | b"-V"] => print(VERSION.as_bytes()),
         [option @ (b"--version" | b"-V"), word, ..] => {
             wrong(&[option, b": stands alone, but '", word, b"' follows"], "")

@@ -72,7 +72,11 @@ impl<'a, 'w> Options<'a, 'w> {
         self.letter = self.letters.first().copied();
         let Some((number, takes)) = self.known() else {
             return match self.letter {
-                Some(_) if self.find(None, &self.word[1..]).is_some() => {
+                Some(_)
+                    if self
+                        .find(None, self.word.get(1..).unwrap_or_default())
+                        .is_some() =>
+                {
                     let two = [b"-", self.word].concat();
                     Err(self.error(&[self.word, b": a long name has two hyphens: ", &two], ""))
                 }

@@ -1,9 +1,9 @@
 //! Words of the command line that are kept elsewhere: in a file (`@FILE`), or behind a descriptor.
 
-use alloc::ffi::CString;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
-use rootlet::sys::{BorrowedFd, Errno, fs, split};
+use rootlet::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
 use rootlet::{Error, Step, number};
 
 use crate::cli::parse::Options;
@@ -93,9 +93,7 @@ fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error<'static>> {
     if path.is_empty() {
         return Err(Error::usage(b"run", &[b"@:"], "missing FILE: @FILE"));
     }
-    let text = CString::new(path)
-        .map_err(|_| Errno::EINVAL)
-        .and_then(|path| fs::openat(BorrowedFd::CWD, &path, fs::O_RDONLY | fs::O_NOCTTY, 0))
+    let text = open(path, fs::O_RDONLY | fs::O_NOCTTY)
         .and_then(|file| fs::read_to_end(file.borrow(), MOST))
         .map_err(|errno| Error::new(Step::ReadWords, path, errno))?;
     let mut words = Vec::new();
@@ -116,9 +114,7 @@ fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error<'static>> {
 
 /// The words behind a descriptor of the caller's: each ends with NUL, but the last need not.
 fn of_descriptor(value: &[u8], descriptor: u32) -> Result<Vec<&'static [u8]>, Error<'static>> {
-    let text = i32::try_from(descriptor)
-        .map_err(|_| Errno::EBADF)
-        .and_then(fs::duplicate)
+    let text = duplicate(descriptor)
         .and_then(|file| fs::read_to_end(file.borrow(), MOST))
         .map_err(|errno| {
             let name = [b"descriptor ", value].concat();
@@ -128,4 +124,18 @@ fn of_descriptor(value: &[u8], descriptor: u32) -> Result<Vec<&'static [u8]>, Er
         [] => Vec::new(),
         text => split(text.strip_suffix(b"\0").unwrap_or(text), 0).collect(),
     })
+}
+
+/// Opens a path, which holds no NUL.
+#[inline(never)]
+pub(crate) fn open(path: &[u8], flags: u32) -> Result<OwnedFd, Errno> {
+    let path = [path, b"\0"].concat();
+    let path = CStr::from_bytes_until_nul(&path).unwrap_or_default();
+    fs::openat(BorrowedFd::CWD, path, flags, 0)
+}
+
+/// Another descriptor for what the caller's of this number refers to.
+#[inline(never)]
+pub(crate) fn duplicate(number: u32) -> Result<OwnedFd, Errno> {
+    fs::duplicate(i32::try_from(number).unwrap_or(-1))
 }

@@ -2,6 +2,7 @@
 //! `scripts/man` the manual page and the completions of shells: none is written twice.
 
 mod boot;
+mod capabilities;
 pub mod help;
 mod init;
 pub mod names;

@@ -1,5 +1,6 @@
 //! The options of `rootlet run`.
 
+use super::capabilities::CAPABILITIES;
 use super::{Complete, EXIT_STATUS, Entry, HELP, Kind, OPTION, Role, Section, VERSION};
 
 const NAMESPACES: Complete =
@@ -341,50 +342,7 @@ pub const ROLE: Role = Role {
                            capabilities(7) with commas; can be given more than once",
                     paragraph: "From its bounding, effective and permitted set. Names are taken with \
                                 or without cap_, in any case of letters.",
-                    complete: Complete::List(&[
-                        "all",
-                        "audit_control",
-                        "audit_read",
-                        "audit_write",
-                        "block_suspend",
-                        "bpf",
-                        "checkpoint_restore",
-                        "chown",
-                        "dac_override",
-                        "dac_read_search",
-                        "fowner",
-                        "fsetid",
-                        "ipc_lock",
-                        "ipc_owner",
-                        "kill",
-                        "lease",
-                        "linux_immutable",
-                        "mac_admin",
-                        "mac_override",
-                        "mknod",
-                        "net_admin",
-                        "net_bind_service",
-                        "net_broadcast",
-                        "net_raw",
-                        "perfmon",
-                        "setfcap",
-                        "setgid",
-                        "setpcap",
-                        "setuid",
-                        "sys_admin",
-                        "sys_boot",
-                        "sys_chroot",
-                        "sys_module",
-                        "sys_nice",
-                        "sys_pacct",
-                        "sys_ptrace",
-                        "sys_rawio",
-                        "sys_resource",
-                        "sys_time",
-                        "sys_tty_config",
-                        "syslog",
-                        "wake_alarm",
-                    ]),
+                    complete: CAPABILITIES,
                     ..OPTION
                 },
                 Entry {
