@@ -493,6 +493,10 @@ fn a_wrong_command_line_says_what_to_type() {
             "rootlet: NEWROOT: '' is not the path of a directory\n",
         ),
         (
+            &["run", "--chdir=", "/", "true"],
+            "rootlet: --chdir: '' is not the path of a directory\n",
+        ),
+        (
             &["run", "-bind", "/srv", "/"],
             "rootlet: -bind: a long name has two hyphens: --bind\n",
         ),
