@@ -58,16 +58,26 @@ fn link(directory: &Path) {
 
 /// Writes what src/cli includes: the help, packed, and each role's options.
 fn generate(directory: &Path) {
-    let mut texts = vec![help::overview()];
-    texts.extend(options::ROLES.map(help::help));
+    let roles: Vec<&Role> = options::ROLES
+        .into_iter()
+        .filter(|role| {
+            let feature = format!("CARGO_FEATURE_{}", role.name.to_uppercase());
+            std::env::var_os(feature).is_some()
+        })
+        .collect();
+    let mut texts = vec![help::overview(&roles)];
+    texts.extend(roles.iter().map(|role| help::help(role)));
     let (texts, pairs) = pack::pack(&texts);
     let mut text = format!(
         "pub(crate) const OVERVIEW: &[u8] = b\"{}\";\n",
         texts[0].escape_ascii()
     );
+    let names: Vec<&str> = roles.iter().map(|role| role.name).collect();
+    let names = help::listed(&names, "or");
+    writeln!(text, "pub(crate) const ROLES: &str = \"{names}\";").unwrap();
     writeln!(text, "const PAIRS: &[[u8; 2]] = &{pairs:?};").unwrap();
     std::fs::write(directory.join("text.rs"), text).unwrap();
-    for (role, help) in options::ROLES.iter().zip(&texts[1..]) {
+    for (role, help) in roles.iter().zip(&texts[1..]) {
         let mut source = of_role(role);
         writeln!(source, "const HELP: &[u8] = b\"{}\";", help.escape_ascii()).unwrap();
         std::fs::write(directory.join(role.name).with_extension("rs"), source).unwrap();

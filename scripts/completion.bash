@@ -12,6 +12,8 @@ _rootlet_values() {
 
 _rootlet() {
     local role='' options='' with_value='' word joined='' option='' operands=0 next=2
+    # Options with three words.
+    local with_words='@with_words@' further=0
     local words=()
     # Bash takes = and : for the ends of words.
     for word in "${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
@@ -44,22 +46,31 @@ _rootlet() {
         *) return ;;
     esac
     for word in "${words[@]:next:${#words[@]}-next-1}"; do
-        if [[ -n $option ]]; then
+        if ((further)); then
+            further=$((further - 1))
+        elif [[ -n $option ]]; then
+            [[ $with_words == *" $option "* ]] && further=2
             option=
+        elif [[ $with_words == *" ${word%%=*} "* && $word == *=* ]]; then
+            further=2
         elif ((operands)); then
             operands=$((operands + 1))
         elif [[ $with_value == *" $word "* ]]; then
             option=$word
-        elif [[ $word != -* ]]; then
+        elif [[ $word != -* && ! ($role == run && $word == @*) ]]; then
             operands=1
         fi
     done
-    if [[ -n $option ]]; then
+    if ((further)); then
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    elif [[ -n $option ]]; then
         mapfile -t COMPREPLY < <(_rootlet_values "$option" "$current")
     elif ((operands == 0)) && [[ $current == --*=* ]]; then
         mapfile -t COMPREPLY < <(_rootlet_values "${current%%=*}" "${current#*=}")
     elif ((operands == 0)) && [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+    elif [[ $role == run && $current == @* ]] && ((operands == 0)); then
+        mapfile -t COMPREPLY < <(compgen -P @ -f -- "${current#@}")
     elif [[ $role == run ]] && ((operands == 0)); then
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
     elif [[ $role == init ]] && ((operands == 0)); then

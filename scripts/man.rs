@@ -46,7 +46,7 @@ const LINKS: [(&str, &str); 6] = [
 // The manual page, in the macros of man(7).
 
 /// The last change of what it says.
-const DATE: &str = "2026-11-22";
+const DATE: &str = "2026-11-29";
 
 /// What comes after the options.
 const REST: &str = include_str!("man.end");
@@ -57,9 +57,8 @@ fn page(version: &str) -> String {
          .SH NAME\nrootlet \\- put a command into a new root directory and look after it there\n\
          .SH SYNOPSIS"
     );
-    let usages = options::USAGE
-        .lines()
-        .map(|line| usage(line.trim_start_matches("Usage:").trim()));
+    let usages = ROLES.into_iter().map(|role| role.usage);
+    let usages = usages.chain(options::OTHER_USAGES).map(usage);
     page += &format!("\n{}\n", usages.collect::<Vec<_>>().join("\n.br\n"));
     page += &format!(".SH DESCRIPTION\n{}\n", text(options::ABOUT));
     for role in ROLES {
@@ -193,6 +192,10 @@ pub(crate) fn needs_value(entry: &Entry) -> bool {
     !entry.value.is_empty() && !entry.value.starts_with('[')
 }
 
+pub(crate) fn words_of_value(entry: &Entry) -> usize {
+    entry.value.split_whitespace().count()
+}
+
 fn single_quoted(words: &str) -> String {
     format!("'{}'", words.replace('\'', "'\\''"))
 }
@@ -244,7 +247,14 @@ fn bash() -> String {
             values += &line;
         }
     }
+    let with_words: Vec<String> = ROLES
+        .into_iter()
+        .flat_map(options)
+        .filter(|entry| words_of_value(entry) == 3)
+        .flat_map(spellings)
+        .collect();
     include_str!("completion.bash")
+        .replace("@with_words@", &format!(" {} ", with_words.join(" ")))
         .replace("@links@\n", &links)
         .replace("@roles@\n", &roles)
         .replace("@values@\n", &values)
@@ -297,6 +307,13 @@ fn zsh_argument(entry: &Entry) -> String {
     let value = match entry.value.chars().next() {
         None => String::new(),
         Some('[') => format!("::{name}:{action}"),
+        Some(_) if words_of_value(entry) > 1 => {
+            let words = name.split(' ').enumerate();
+            let action = |index| if index == 0 { &action[..] } else { " " };
+            words
+                .map(|(index, word)| format!(":{word}:{}", action(index)))
+                .collect()
+        }
         Some(_) => format!(":{name}:{action}"),
     };
     let mut spelled: Vec<String> = Vec::new();

@@ -15,6 +15,7 @@ mod rt;
 
 use alloc::vec::Vec;
 
+use rootlet::Error;
 use rootlet::sys::process::id;
 
 #[cfg(feature = "init")]
@@ -26,38 +27,46 @@ fn main(arguments: rt::Words, environment: rt::Words) -> u8 {
     let name = arguments.first().copied().unwrap_or_default();
     let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let rest = arguments.get(1..).unwrap_or_default();
-    let result = match (name, rest) {
-        #[cfg(feature = "init")]
-        (b"tini" | b"tini-static" | b"docker-init", rest) => {
-            cli::init::init(Program::Tini, rest, &environment)
-        }
-        #[cfg(feature = "init")]
-        (b"dumb-init", rest) => cli::init::init(Program::DumbInit, rest, &environment),
-        #[cfg(feature = "init")]
-        (b"catatonit" | b"podman-init", rest) => {
-            cli::init::init(Program::Catatonit, rest, &environment)
-        }
-        #[cfg(feature = "run")]
-        (b"pychroot", rest) => cli::run::run(rest, &environment),
-        #[cfg(feature = "boot")]
-        (name, rest) if cli::boot::is_place(name, rest) => cli::boot::boot(rest, &environment),
-        #[cfg(feature = "boot")]
-        (_, [b"boot", rest @ ..]) => cli::boot::boot(rest, &environment),
-        #[cfg(feature = "init")]
-        (_, [b"init", rest @ ..]) => cli::init::init(Program::Rootlet, rest, &environment),
-        // As an engine calls the init that it adds to a container, whatever its name is there.
-        #[cfg(feature = "init")]
-        (_, [b"--", rest @ ..]) if id() == 1 => {
-            cli::init::init(Program::Rootlet, rest, &environment)
-        }
-        #[cfg(feature = "run")]
-        (_, [b"run", rest @ ..]) => cli::run::run(rest, &environment),
-        (_, rest) => cli::overview(rest),
-    };
-    result.unwrap_or_else(|error| {
+    start(name, rest, &environment).unwrap_or_else(|error| {
         error.print();
         error.status()
     })
+}
+
+fn start(name: &[u8], rest: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+    match (name, rest) {
+        #[cfg(feature = "init")]
+        (b"tini" | b"tini-static" | b"docker-init", rest) => {
+            cli::init::init(Program::Tini, rest, environment)
+        }
+        #[cfg(feature = "init")]
+        (b"dumb-init", rest) => cli::init::init(Program::DumbInit, rest, environment),
+        #[cfg(feature = "init")]
+        (b"catatonit" | b"podman-init", rest) => {
+            cli::init::init(Program::Catatonit, rest, environment)
+        }
+        #[cfg(feature = "run")]
+        (b"pychroot", rest) => cli::run::run(rest, environment),
+        #[cfg(feature = "boot")]
+        (name, rest) if cli::boot::is_place(name, rest) => cli::boot::boot(rest, environment),
+        #[cfg(feature = "boot")]
+        (_, [b"boot", rest @ ..]) => cli::boot::boot(rest, environment),
+        #[cfg(feature = "init")]
+        (_, [b"init", rest @ ..]) => cli::init::init(Program::Rootlet, rest, environment),
+        // As an engine calls the init that it adds to a container, whatever its name is there.
+        #[cfg(feature = "init")]
+        (_, [b"--", rest @ ..]) if id() == 1 => {
+            cli::init::init(Program::Rootlet, rest, environment)
+        }
+        #[cfg(feature = "run")]
+        (_, [b"run", rest @ ..]) => cli::run::run(rest, environment),
+        // The role stands in the file: a `#!` line has room for one word.
+        #[cfg(feature = "run")]
+        (_, [word, ..]) if word.starts_with(b"@") => {
+            start(name, &cli::words::in_front(rest)?, environment)
+        }
+        (_, rest) => cli::overview(rest),
+    }
 }
 
 #[inline(never)]

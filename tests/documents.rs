@@ -51,6 +51,8 @@ fn value(entry: &Entry) -> &'static str {
         (Some(word), _) => word,
         (None, "OLD:NEW") => "TERM:INT",
         (None, "SIGNAL") => "TERM",
+        // Standard input, which is empty here.
+        (None, "N") => "0",
         (None, _) => "1",
     }
 }
@@ -70,8 +72,10 @@ fn the_parser_takes_every_option_of_the_table() {
         for name in man::spellings(entry) {
             let mut command = rootlet(users()[0]);
             command.args([role.name, &name]);
-            if man::needs_value(entry) {
-                command.arg(value(entry));
+            for _ in 0..man::words_of_value(entry) {
+                if man::needs_value(entry) {
+                    command.arg(value(entry));
+                }
             }
             succeed(command.arg("--help"));
             if name.starts_with("--") {
@@ -150,6 +154,11 @@ const COMPLETED: &[(&[&str], &str, &str)] = &[
         "--no-mounts",
     ),
     (&["rootlet", "run", "--dev"], "m", "minimal"),
+    (
+        &["rootlet", "run", "--mount", "/a", "/b", "ro"],
+        "--no-m",
+        "--no-mounts",
+    ),
     (&["rootlet", "init"], "--gra", "--grace"),
     (&["pychroot"], "--hostn", "--hostname"),
     (&["tini", "-g"], "--exp", "--expect"),
@@ -197,6 +206,11 @@ fn bash_completes() {
         ["net,time"]
     );
     assert_eq!(complete(&["rootlet", "run", "/us"]), ["/usr"]);
+    assert_eq!(complete(&["rootlet", "run", "@/us"]), ["@/usr"]);
+    assert_eq!(
+        complete(&["rootlet", "run", "@/x", "--no-n"]),
+        ["--no-new-privs"]
+    );
     // After NEWROOT no option is ours.
     assert_eq!(complete(&["rootlet", "run", "/usr", "--no-n"]), [""]);
 }

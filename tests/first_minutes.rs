@@ -35,41 +35,57 @@ fn words(words: &[&str]) -> (String, String) {
     told(rootlet(users()[0]).args(words), 125)
 }
 
-const HELP: &str = "'rootlet help', 'rootlet help run' and 'rootlet help init' list what can be \
-                    given; the options of a command come after it";
+const OF_RUN: &str = "'rootlet help run' lists the options; those of COMMAND come after it";
+const OF_INIT: &str = "'rootlet help init' lists the options; those of COMMAND come after it";
+const OF_ROLES: &str =
+    "'rootlet help' lists the roles; a command in a root is: rootlet run NEWROOT [COMMAND]";
 
 #[test]
 fn nothing_or_too_little_is_said() {
     let (error, hint) = words(&[]);
-    assert_eq!(
-        error,
-        "cannot use rootlet: say what to do, such as: rootlet run NEWROOT"
-    );
-    assert_eq!(hint, HELP);
+    assert_eq!(error, "missing ROLE: run, init or boot");
+    assert_eq!(hint, OF_ROLES);
     let (error, hint) = words(&["run"]);
     assert_eq!(
         error,
-        "cannot use run: it needs the directory NEWROOT, such as: rootlet run root ls /"
+        "missing NEWROOT: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]"
     );
-    assert_eq!(hint, HELP);
+    assert_eq!(hint, OF_RUN);
     let (error, hint) = words(&["init"]);
     assert_eq!(
         error,
-        "cannot use init: it needs a COMMAND, such as: rootlet init -- /program"
+        "missing COMMAND: rootlet init [OPTION]... [--] COMMAND [ARG]..."
     );
-    assert_eq!(hint, HELP);
+    assert_eq!(hint, OF_INIT);
 }
 
 #[test]
 fn the_role_is_forgotten() {
     let root = Root::busybox(users()[0]);
     let (error, hint) = words(&[root.name(), "ls"]);
-    let role = "the role comes first: rootlet run NEWROOT [COMMAND]";
-    assert_eq!(error, format!("cannot use {}: {role}", root.name()));
-    assert_eq!(hint, HELP);
+    assert_eq!(
+        error,
+        format!("'{}' is not a role: run, init or boot", root.name())
+    );
+    assert_eq!(hint, OF_ROLES);
     let (error, _) = words(&["-B", "/srv", root.name(), "ls"]);
-    let role = "options come after the role: rootlet run [OPTION]... NEWROOT";
-    assert_eq!(error, format!("cannot use -B: {role}"));
+    assert_eq!(error, "-B: options come after the role: run, init or boot");
+}
+
+/// Whichever way round it is asked for.
+#[test]
+fn help_for_a_role_is_found() {
+    for role in ["run", "init", "boot"] {
+        let help = succeed(rootlet(users()[0]).args([role, "--help"]));
+        assert!(
+            help.starts_with(&format!("Usage: rootlet {role}")),
+            "{help}"
+        );
+        for asked in ["help", "--help", "-h"] {
+            assert_eq!(succeed(rootlet(users()[0]).args([asked, role])), help);
+            assert_eq!(succeed(rootlet(users()[0]).args([asked, role, "ls"])), help);
+        }
+    }
 }
 
 #[test]
@@ -126,10 +142,10 @@ fn options_and_commands_are_mixed_up() {
         assert_eq!(succeed(&mut root.run(&words)), "--help");
     }
     // A command's option before the command.
-    for role in ["run", "init"] {
+    for (role, help) in [("run", OF_RUN), ("init", OF_INIT)] {
         let (error, hint) = words(&[role, "--port=80", "server"]);
-        assert_eq!(error, "cannot use --port=80: there is no such option");
-        assert_eq!(hint, HELP);
+        assert_eq!(error, "--port: no such option");
+        assert_eq!(hint, help);
     }
 }
 

@@ -51,6 +51,24 @@ fn the_environment_is_the_callers_with_changes_in_their_order() {
             ),
             (&["--clear-env"], &[PATH, "TERM=dumb"]),
             (
+                &["--clear-env", "-E", "A", "--env=B", "-E", "UNSET"],
+                &["A=of the caller", "B=2", PATH, "TERM=dumb"],
+            ),
+            // As the caller has it, whatever was said before.
+            (
+                &["-E", "A=3", "-E", "A"],
+                &["A=of the caller", "B=2", PATH, "TERM=dumb"],
+            ),
+            (
+                &["-E", "C=3", "-E", "C"],
+                &["A=of the caller", "B=2", PATH, "TERM=dumb"],
+            ),
+            (
+                &["-E", "A", "-E", "A=3"],
+                &["A=3", "B=2", PATH, "TERM=dumb"],
+            ),
+            (&["-E", "A", "--unset-env=A"], &["B=2", PATH, "TERM=dumb"]),
+            (
                 &["-E", "A=1", "--clear-env", "--unset-env", "TERM"],
                 &["A=1", PATH],
             ),
@@ -75,20 +93,19 @@ fn a_clear_environment_without_a_terminal_is_path_alone() {
 #[test]
 fn what_is_no_variable_is_an_error() {
     for (words, object, why) in [
-        (["-E", "A"], "A", "a variable is NAME=VALUE"),
-        (["-E", "=1"], "=1", "a variable is NAME=VALUE"),
-        (["-E", ""], "", "a variable is NAME=VALUE"),
+        (["-E", "="], "=", "is not NAME=VALUE or NAME"),
+        (["-E", "=1"], "=1", "is not NAME=VALUE or NAME"),
+        (["-E", ""], "", "is not NAME=VALUE or NAME"),
         (
             ["--unset-env", "A=1"],
             "A=1",
-            "that is no name of a variable",
+            "is not the name of a variable",
         ),
-        (["--unset-env", ""], "", "that is no name of a variable"),
+        (["--unset-env", ""], "", "is not the name of a variable"),
     ] {
         let mut run = common::rootlet(users()[0]);
         let ended = end(run.arg("run").args(words).args(["/", "true"]));
-        let space = if object.is_empty() { "" } else { " " };
-        let line = format!("rootlet: cannot use{space}{object}: {why}\n");
+        let line = format!("rootlet: {}: '{object}' {why}\n", words[0]);
         assert_eq!(ended.status, 125);
         assert!(ended.stderr.starts_with(&line), "{ended:?}");
     }
@@ -342,10 +359,10 @@ fn inheritable_and_ambient_capabilities_of_the_caller_go_no_further() {
 
 #[test]
 fn a_capability_that_there_is_not_is_an_error() {
-    for (list, word) in [("", ""), ("net_raw,", ""), ("net_raw,nothing", " nothing")] {
+    for (list, word) in [("", ""), ("net_raw,", ""), ("net_raw,nothing", "nothing")] {
         let mut run = common::rootlet(users()[0]);
         let ended = end(run.args(["run", "--drop-caps", list, "/", "true"]));
-        let line = format!("rootlet: cannot use{word}: there is no such capability: ");
+        let line = format!("rootlet: --drop-caps: '{word}' is not a capability: ");
         assert!(
             ended.status == 125 && ended.stderr.starts_with(&line),
             "{ended:?}"
@@ -541,7 +558,7 @@ fn what_is_no_user_or_group_is_an_error() {
         let not_in_passwd = "it is not in the new root's /etc/passwd";
         let not_in_group = "it is not in the new root's /etc/group";
         let numbers = "numbers go from 0 to 4294967294";
-        let form = "a user is USER or USER:GROUP, by names or numbers";
+        let form = "is not USER or USER:GROUP, by names or numbers";
         for (option, value, kind, object, why) in [
             ("-u", "4294967295", "user", "4294967295", numbers),
             ("-u", "4294967296", "user", "4294967296", numbers),
@@ -576,9 +593,17 @@ fn what_is_no_user_or_group_is_an_error() {
                 let words = [&[option, value], more, &["ROOT", "true"]].concat();
                 let ended = end(&mut root.run(&words));
                 let space = if object.is_empty() { "" } else { " " };
-                let line = format!("rootlet: cannot find the {kind}{space}{object}: {why}\n");
-                let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-                assert_eq!(told, (125, "", line.as_str()), "{words:?}");
+                let line = match why == form {
+                    true => format!("rootlet: --user: '{object}' {why}"),
+                    false => format!("rootlet: cannot find the {kind}{space}{object}: {why}"),
+                };
+                let told = (ended.status, ended.stdout.as_str());
+                assert_eq!(told, (125, ""), "{words:?}");
+                assert_eq!(
+                    ended.stderr.lines().next(),
+                    Some(line.as_str()),
+                    "{words:?}"
+                );
             }
         }
     }

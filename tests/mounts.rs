@@ -694,7 +694,7 @@ fn a_plan_for_programs_keeps_every_byte() {
     }
     let ended = end(&mut root.run(&["--dry-run=yaml", "ROOT", "true"]));
     assert_eq!(ended.status, 125);
-    let line = "rootlet: cannot use --dry-run=yaml: there is no such value for it\n";
+    let line = "rootlet: --dry-run: 'yaml' is not json\n";
     assert!(ended.stderr.starts_with(line), "{ended:?}");
 }
 

@@ -110,20 +110,21 @@ fn what_cannot_be_had_is_named() {
     for (option, line) in [
         (
             "--unshare=net,mnt",
-            "make a new namespace of the type mnt: there is no such type",
+            "--unshare: 'mnt' is not a namespace: net, ipc, uts, pid, cgroup, time or user\n",
         ),
         (
             "--share=",
-            "make a new namespace of the type: there is no such type",
+            "--share: '' is not a namespace: net, ipc, uts, pid, cgroup, time or user\n",
         ),
         (
             "--share=uts",
-            "set the host name: it would be the caller's own name, whose UTS namespace is shared",
+            "cannot set the host name: --share uts shares the caller's, which would be renamed\n",
         ),
     ] {
         let ended = end(&mut root.run(&["--hostname=x", option, "ROOT", "true"]));
         assert_eq!(ended.status, 125);
-        assert_eq!(ended.stderr, format!("rootlet: cannot {line}\n"));
+        let line = format!("rootlet: {line}");
+        assert!(ended.stderr.starts_with(&line), "{ended:?}");
     }
     let ordinary = Root::busybox(User::Ordinary);
     let ended = end(&mut ordinary.run(&["--share=user", "ROOT", "true"]));

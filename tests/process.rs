@@ -105,8 +105,7 @@ fn a_killed_rootlet_grants_no_grace() {
 fn a_grace_is_a_number_and_told_by_a_dry_run() {
     for value in ["", "x", "-1", "1.5", "4294967296"] {
         let ended = end(rootlet(users()[0]).args(["run", "--grace", value, "/", "true"]));
-        let space = if value.is_empty() { "" } else { " " };
-        let line = format!("rootlet: cannot use{space}{value}: a number of seconds is wanted\n");
+        let line = format!("rootlet: --grace: '{value}' is not a number of seconds\n");
         assert!(
             ended.status == 125 && ended.stderr.starts_with(&line),
             "{ended:?}"
@@ -182,7 +181,9 @@ fn a_descriptor_that_is_not_open_is_an_error() {
         for value in ["", "-1", "x", "4294967296"] {
             let ended = end(&mut root.run(&["--keep-fd", value, "ROOT", "true"]));
             assert!(
-                ended.stderr.contains(": a descriptor is a number\n"),
+                ended
+                    .stderr
+                    .contains("' is not the number of a descriptor\n"),
                 "{ended:?}"
             );
         }

@@ -252,8 +252,9 @@ fn an_overlay_holds_as_much_as_it_may() {
         for size in ["", "k", "1x", "1,mode=777", "-1", "1 "] {
             let ended = end(&mut root.run(&["--overlay-size", size, "ROOT", "true"]));
             assert_eq!(ended.status, 125, "{ended:?}");
-            let why = ": a size is a number, and k, m, g or % after it\n";
-            assert!(ended.stderr.ends_with(why), "{ended:?}");
+            let why = "is not a size: a number, and k, m, g or % after it\n";
+            let line = format!("rootlet: --overlay-size: '{size}' {why}");
+            assert!(ended.stderr.starts_with(&line), "{ended:?}");
         }
         assert_eq!(root.tree(), Vec::<String>::new());
     }
@@ -548,9 +549,16 @@ fn masked_proc_changes_nothing_of_the_machine() {
 #[test]
 fn a_word_that_an_option_does_not_know_is_named_with_it() {
     let root = Root::busybox(users()[0]);
-    for option in ["--dev=most", "--resolv-conf=", "--dev="] {
+    for (option, line) in [
+        ("--dev=most", "--dev: 'most' is not host or minimal\n"),
+        ("--dev=", "--dev: '' is not host or minimal\n"),
+        (
+            "--resolv-conf=",
+            "--resolv-conf: '' is not bind, copy or off\n",
+        ),
+    ] {
         let ended = end(&mut root.run(&[option, "ROOT", "true"]));
-        let line = format!("rootlet: cannot use {option}: there is no such value for it\n");
+        let line = format!("rootlet: {line}");
         assert_eq!(ended.status, 125);
         assert!(ended.stderr.starts_with(&line), "{ended:?}");
     }

@@ -104,6 +104,38 @@ fn a_command_that_cannot_be_executed_is_126() {
 }
 
 #[test]
+fn a_carriage_return_after_the_interpreter_is_named() {
+    let cure = "hint: its '#!' line ends with a carriage return, ";
+    for user in users() {
+        let root = Root::busybox(user);
+        for (line, has_one) in [
+            ("#!/bin/sh\r\necho\r\n", true),
+            ("#! \t/bin/sh\r", true),
+            ("#!/bin/busybox\r sh\n", true),
+            ("#!/no/such/interpreter\n\r\n", false),
+            ("#!/no/such/interpreter -x\r\n", false),
+        ] {
+            root.script("bin/script", line);
+            for name in ["/bin/script", "script"] {
+                let ended = end(&mut root.run(&["ROOT", name]));
+                assert_eq!(ended.status, 127, "{ended:?}");
+                let hint = ended.stderr.lines().nth(1).unwrap();
+                assert_eq!(hint.starts_with(cure), has_one, "{line:?} {ended:?}");
+            }
+            let ended = end(rootlet(user)
+                .arg("init")
+                .arg(root.path().join("bin/script")));
+            assert_eq!(ended.status, 127, "{ended:?}");
+            assert_eq!(ended.stderr.contains(cure), has_one, "{line:?} {ended:?}");
+        }
+        // A blank ends the name: the shell itself finds what follows.
+        root.script("bin/script", "#!/bin/sh \r\necho\n");
+        let ended = end(&mut root.run(&["ROOT", "script"]));
+        assert!(!ended.stderr.contains("hint: "), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_missing_interpreter_is_named() {
     let root = Root::busybox(users()[0]);
     root.script("bin/script", "#!/no/such/interpreter\n");
@@ -259,11 +291,9 @@ fn a_new_root_that_is_none_is_told() {
     for (path, why) in [
         ("/no/such/root", "No such file or directory (ENOENT)"),
         (file.to_str().unwrap(), "Not a directory (ENOTDIR)"),
-        ("", "No such file or directory (ENOENT)"),
     ] {
         let ended = end(rootlet(User::Root).args(["run", path, "true"]));
-        let separator = if path.is_empty() { "" } else { " " };
-        let line = format!("rootlet: cannot open the new root{separator}{path}: {why}\n");
+        let line = format!("rootlet: cannot open the new root {path}: {why}\n");
         assert_eq!((ended.status, ended.stdout.as_str()), (125, ""));
         assert!(ended.stderr.starts_with(&line), "{ended:?}");
         assert!(ended.stderr.contains("hint: "), "{ended:?}");
@@ -434,53 +464,73 @@ fn called_as_pychroot_it_runs() {
 #[test]
 fn a_wrong_command_line_says_what_to_type() {
     for (words, line) in [
-        (
-            &[][..],
-            "rootlet: cannot use rootlet: say what to do, such as: rootlet run NEWROOT\n",
-        ),
+        (&[][..], "rootlet: missing ROLE: run, init or boot\n"),
         (
             &["run"],
-            "rootlet: cannot use run: it needs the directory NEWROOT, such as: rootlet run root ls /\n",
+            "rootlet: missing NEWROOT: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]\n",
         ),
         (
             &["/srv/root", "true"],
-            "rootlet: cannot use /srv/root: the role comes first: rootlet run NEWROOT [COMMAND]\n",
+            "rootlet: '/srv/root' is not a role: run, init or boot\n",
         ),
         (
             &["run", "--bogus", "/"],
-            "rootlet: cannot use --bogus: there is no such option\n",
+            "rootlet: --bogus: no such option\n",
         ),
-        (
-            &["run", "-nz", "/"],
-            "rootlet: cannot use -nz: there is no such option\n",
-        ),
-        (
-            &["run", "--bind"],
-            "rootlet: cannot use --bind: the option needs a value\n",
-        ),
-        (
-            &["run", "-B"],
-            "rootlet: cannot use -B: the option needs a value\n",
-        ),
+        (&["run", "-nz", "/"], "rootlet: -z: no such option\n"),
+        (&["run", "--bind"], "rootlet: --bind: needs a value\n"),
+        (&["run", "-B"], "rootlet: -B: needs a value\n"),
         (
             &["run", "--no-mounts=x", "/"],
-            "rootlet: cannot use --no-mounts=x: the option takes no value\n",
+            "rootlet: --no-mounts: takes no value\n",
         ),
         (
             &["run", "-B", "/a:/b:zz", "/"],
-            "rootlet: cannot understand the mount /a:/b:zz: OPT can be ro, rw, rec, optional, noidmap, nosuid, nodev, noexec, noatime, nodiratime, strictatime, nosymfollow and their opposites; others are for file systems\n",
+            "rootlet: -B: '/a:/b:zz' has an unknown OPT: it can be ro, rw, rec, optional, noidmap, nosuid, nodev, noexec, noatime, nodiratime, strictatime, nosymfollow and their opposites; others are for file systems\n",
+        ),
+        (
+            &["run", "", "true"],
+            "rootlet: NEWROOT: '' is not the path of a directory\n",
+        ),
+        (
+            &["run", "--chdir=", "/", "true"],
+            "rootlet: --chdir: '' is not the path of a directory\n",
+        ),
+        (
+            &["run", "-bind", "/srv", "/"],
+            "rootlet: -bind: a long name has two hyphens: --bind\n",
+        ),
+        (
+            &["run", "-vE", "=", "/"],
+            "rootlet: -E: '=' is not NAME=VALUE\n",
+        ),
+        (
+            &["run", "--keep-fd=x\n\u{1b}", "/"],
+            "rootlet: --keep-fd: 'x\\x0a\\x1b' is not the number of a descriptor\n",
+        ),
+        (
+            &["help", "me"],
+            "rootlet: 'me' is not a role of this rootlet: run, init or boot\n",
+        ),
+        (
+            &["--version", "run"],
+            "rootlet: --version: stands alone, but 'run' follows\n",
+        ),
+        (
+            &["boot", "now"],
+            "rootlet: 'now' is not for boot: it reads the kernel command line alone\n",
         ),
         (
             &["run", "-B", "tmpfs", "/"],
-            "rootlet: cannot understand the mount tmpfs: a tmpfs needs a DEST\n",
+            "rootlet: -B: 'tmpfs' needs a DEST: tmpfs:DEST\n",
         ),
         (
             &["run", "-B", ":/b", "/"],
-            "rootlet: cannot understand the mount :/b: SRC is empty\n",
+            "rootlet: -B: ':/b' has no SRC\n",
         ),
         (
             &["run", "-B", "$UNSET:/b", "/"],
-            "rootlet: cannot understand the mount $UNSET:/b: the environment variable is not set\n",
+            "rootlet: -B: '$UNSET:/b' names a variable that is not set; the option 'optional' leaves the mount out then\n",
         ),
     ] {
         let ended = end(rootlet(users()[0]).args(words));

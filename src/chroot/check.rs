@@ -15,12 +15,13 @@ impl Chroot {
     pub(crate) fn check_names(&self) -> Result<(), Error<'static>> {
         if let Some(size) = &self.overlay_size {
             if !overlay::is_size(size.bytes()) {
-                let why = "a size is a number, and k, m, g or % after it";
-                return Err(Error::because(Step::TakeName, size.bytes(), why));
+                let what: [&[u8]; 3] = [b"--overlay-size: '", size.bytes(), b"'"];
+                let why = "is not a size: a number, and k, m, g or % after it";
+                return Err(Error::usage(b"run", &what, why));
             }
         }
         if self.hostname.is_some() && !self.namespaces.has(Namespace::Uts) {
-            let why = "it would be the caller's own name, whose UTS namespace is shared";
+            let why = "--share uts shares the caller's, which would be renamed";
             return Err(Error::because(Step::Hostname, b"", why));
         }
         let is_private = matches!(self.map_users, MapUsers::Private(_));

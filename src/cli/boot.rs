@@ -1,7 +1,7 @@
 //! `rootlet boot`: nearly all that it is told stands on the kernel command line.
 
 use rootlet::sys::process::is_first_of_machine;
-use rootlet::{Error, Step, is_first_of_initramfs};
+use rootlet::{Error, is_first_of_initramfs};
 
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
@@ -29,7 +29,7 @@ pub(crate) fn is_place(name: &[u8], words: &[&[u8]]) -> bool {
 pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
     crate::rt::end_the_machine_on_panic();
     let refused = rootlet::boot_with(words, environment, &crate::rt::ALLOCATOR);
-    let mut options = Options::new(NAMES, words);
+    let mut options = Options::new(b"boot", NAMES, words);
     if let Some((number, _)) = options.next()? {
         match IDS[number] {
             Id::Help => return help(),
@@ -38,10 +38,10 @@ pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'
     }
     match options.words {
         [] => Err(refused),
-        [word, ..] => Err(Error::because(
-            Step::Usage,
-            word,
-            "boot is told everything by the kernel command line",
+        [word, ..] => Err(Error::usage(
+            b"boot",
+            &[b"'", word, b"'"],
+            "is not for boot: it reads the kernel command line alone",
         )),
     }
 }

@@ -1,7 +1,7 @@
 //! `rootlet init`, and the programs whose place it takes: options into an `Init`.
 
 use rootlet::sys::BorrowedFd;
-use rootlet::{Error, Init, Step};
+use rootlet::{Error, Init};
 
 use crate::cli::drop_in::{Program, Says};
 use crate::cli::help::unpacked;
@@ -46,27 +46,33 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
         Program::Catatonit => (BorrowedFd::STDOUT, BorrowedFd::STDERR),
         Program::Rootlet | Program::Tini => (BorrowedFd::STDOUT, BorrowedFd::STDOUT),
     };
-    let mut options = Options::new(NAMES, words);
+    let role: &[u8] = match program {
+        Program::Rootlet => b"init",
+        _ => b"--help",
+    };
+    let mut options = Options::new(role, NAMES, words);
     while let Some((index, value)) = options.next()? {
-        let wrong = |why| Err(Error::because(Step::Usage, value, why));
+        let refuse = |why| Err(options.refuse(value, why));
         match IDS[index] {
             Id::Group => group = true,
             Id::SingleChild => single_child = true,
             Id::Rewrite => match rewritten(value, program) {
                 Some((old, new)) => init = init.rewrite(old, new),
-                None => return wrong("signals are OLD:NEW, by number or name, NEW perhaps 0"),
+                None => {
+                    return refuse("is not OLD:NEW, two signals by number or name; NEW may be 0");
+                }
             },
             Id::ParentDeath => match signal(value) {
                 Some(signal) => init = init.parent_death(signal),
-                None => return wrong("there is no such signal"),
+                None => return refuse("is not a signal, by number from 1 to 64 or name"),
             },
             Id::Grace => match number(value) {
                 Some(seconds) => init = init.grace(seconds),
-                None => return wrong("a number of seconds is wanted"),
+                None => return refuse("is not a number of seconds"),
             },
             Id::Expect => match number(value).and_then(|code| u8::try_from(code).ok()) {
                 Some(code) => init = init.expect(code),
-                None => return wrong("an exit status is a number from 0 to 255"),
+                None => return refuse("is not an exit status from 0 to 255"),
             },
             Id::Pause => pause = true,
             Id::NewSession => session = true,
@@ -114,8 +120,13 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
     init = match operands {
         _ if pause => init,
         [] => {
-            let why = "it needs a COMMAND, such as: rootlet init -- /program";
-            return Err(Error::because(Step::Usage, b"init", why));
+            let why = match program {
+                Program::Rootlet => {
+                    "missing COMMAND: rootlet init [OPTION]... [--] COMMAND [ARG]..."
+                }
+                _ => "missing COMMAND",
+            };
+            return Err(Error::usage(role, &[], why));
         }
         // tini's usage is `PROGRAM -- ARGS`, and catatonit reads it so too.
         [command, b"--", arguments @ ..]

@@ -7,49 +7,49 @@ pub(crate) mod drop_in;
 mod help;
 #[cfg(feature = "init")]
 pub(crate) mod init;
+#[cfg(feature = "run")]
+mod jobserver;
 mod parse;
 #[cfg(feature = "run")]
 pub(crate) mod run;
+#[cfg(feature = "run")]
+pub(crate) mod words;
 
 use rootlet::sys::{BorrowedFd, fs::write_all};
 use rootlet::{Error, Step};
 
-use crate::cli::help::{OVERVIEW, unpacked};
+use crate::cli::help::{OVERVIEW, ROLES, unpacked};
 
 const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
 
-#[cfg(not(all(feature = "run", feature = "init", feature = "boot")))]
-const LEFT_OUT: &str = "this rootlet was built without that role";
-
 /// What rootlet does without a role.
 pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
-    let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
+    let wrong = |what: &[&[u8]], why| Err(Error::usage(b"help", what, why));
     match arguments {
-        [] => wrong(b"rootlet", "say what to do, such as: rootlet run NEWROOT"),
+        [] => wrong(&[b"missing ROLE:"], ROLES),
         [b"--help" | b"-h" | b"help"] => print(&unpacked(OVERVIEW)),
-        #[cfg(not(feature = "run"))]
-        [word @ b"run", ..] | [b"help", word @ b"run"] => wrong(word, LEFT_OUT),
         #[cfg(feature = "run")]
-        [b"help", b"run"] => run::help(),
-        #[cfg(not(feature = "boot"))]
-        [word @ b"boot", ..] | [b"help", word @ b"boot"] => wrong(word, LEFT_OUT),
-        #[cfg(feature = "boot")]
-        [b"help", b"boot"] => boot::help(),
-        #[cfg(not(feature = "init"))]
-        [word @ b"init", ..] | [b"help", word @ b"init"] => wrong(word, LEFT_OUT),
+        [b"--help" | b"-h" | b"help", b"run", ..] => run::help(),
         #[cfg(feature = "init")]
-        [b"help", b"init"] => init::help(),
+        [b"--help" | b"-h" | b"help", b"init", ..] => init::help(),
+        #[cfg(feature = "boot")]
+        [b"--help" | b"-h" | b"help", b"boot", ..] => boot::help(),
         [b"--version" | b"-V"] => print(VERSION.as_bytes()),
-        [b"help", word, ..] => wrong(word, "there is no such role"),
-        [word @ b"--", ..] => wrong(
-            word,
-            "as pid 1 it is for init; else write: rootlet init -- COMMAND, or call it podman-init",
-        ),
-        [word, ..] if word.starts_with(b"-") => wrong(
-            word,
-            "options come after the role: rootlet run [OPTION]... NEWROOT",
-        ),
-        [word, ..] => wrong(word, "the role comes first: rootlet run NEWROOT [COMMAND]"),
+        [option @ (b"--version" | b"-V"), word, ..] => {
+            wrong(&[option, b": stands alone, but '", word, b"' follows"], "")
+        }
+        #[cfg(feature = "init")]
+        [b"--", ..] => {
+            let why = "as pid 1 it is for init; else write: rootlet init -- COMMAND, or call it podman-init";
+            wrong(&[b"--:"], why)
+        }
+        [b"--help" | b"-h" | b"help", word, ..] | [word @ (b"run" | b"init" | b"boot"), ..] => {
+            wrong(&[b"'", word, b"' is not a role of this rootlet:"], ROLES)
+        }
+        [word, ..] if word.starts_with(b"-") => {
+            wrong(&[word, b": options come after the role:"], ROLES)
+        }
+        [word, ..] => wrong(&[b"'", word, b"' is not a role:"], ROLES),
     }
 }
 

@@ -4,25 +4,23 @@ use alloc::vec::Vec;
 
 use rootlet::sys::split;
 use rootlet::{
-    Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, PrivateUsers, Step,
+    Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, PrivateUsers,
 };
 
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
-use crate::cli::{VERSION, print};
+use crate::cli::{VERSION, jobserver, print, words};
 use rootlet::number;
 
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
 
-const DESCRIPTOR: &str = "a descriptor is a number";
+const DESCRIPTOR: &str = "is not the number of a descriptor";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-fn natural(value: &[u8], why: &'static str) -> Result<u32, Error<'static>> {
-    number(value).ok_or_else(|| Error::because(Step::Usage, value, why))
-}
-
 /// Takes the words after the role, and gives the exit status.
-pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+    let args_fd = IDS.iter().position(|id| *id == Id::ArgsFd);
+    let words = &words::spliced(NAMES, args_fd, words)?[..];
     let variable = |name: &[u8]| {
         environment
             .iter()
@@ -31,30 +29,46 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     // First the options of which it does not matter where they stand among the others.
     let (mut no_mounts, mut minimal_dev, mut resolv_conf) = (false, None, 0);
     let (mut overlay, mut skip_chdir, mut clear_env) = (false, false, false);
+    let mut makeflags = None;
     let (mut dry_run, mut changed) = (None, Vec::new());
     let (mut private_users, mut maps_users) = (None, false);
-    let mut options = Options::new(NAMES, words);
+    let mut options = Options::new(b"run", NAMES, words);
     while let Some((index, value)) = options.next()? {
         match IDS[index] {
             Id::NoMounts => no_mounts = true,
-            Id::Dev => minimal_dev = Some(options.one_of(b"host|minimal", value)?),
-            Id::ResolvConf => resolv_conf = options.one_of(b"bind|copy|off", value)?,
+            Id::Dev => {
+                let why = "is not host or minimal";
+                minimal_dev = Some(options.one_of(b"host|minimal", value, why)?);
+            }
+            Id::ResolvConf => {
+                let why = "is not bind, copy or off";
+                resolv_conf = options.one_of(b"bind|copy|off", value, why)?;
+            }
             Id::Overlay => overlay = true,
             Id::SkipChdir => skip_chdir = true,
             Id::ClearEnv => clear_env = true,
+            Id::Jobserver => makeflags = variable(b"MAKEFLAGS"),
             Id::Env | Id::UnsetEnv => changed.extend(split(value, b'=').next()),
-            Id::PrivateUsers => private_users = Some(parse_private_users(value)?),
+            Id::PrivateUsers => {
+                let why = "is not auto or START:COUNT, such as 524288:65536";
+                let users = parse_private_users(value);
+                private_users = Some(users.ok_or_else(|| options.refuse(value, why))?);
+            }
             Id::MapUsers => maps_users = true,
-            Id::DryRun => dry_run = Some(options.one_of(b"|json", value)?),
+            Id::DryRun => dry_run = Some(options.one_of(b"|json", value, "is not json")?),
             Id::Help => return help(),
             Id::Version => return print(VERSION.as_bytes()),
             _ => {}
         }
     }
     let [new_root, command @ ..] = options.words else {
-        let why = "it needs the directory NEWROOT, such as: rootlet run root ls /";
-        return Err(Error::because(Step::Usage, b"run", why));
+        let why = "missing NEWROOT: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]";
+        return Err(Error::usage(b"run", &[], why));
     };
+    if new_root.is_empty() {
+        let why = "is not the path of a directory";
+        return Err(Error::usage(b"run", &[b"NEWROOT: ''"], why));
+    }
     // What the command is not to see has no copy in pid 1 either, where real root could read it.
     let kept = |variable: &&&[u8]| {
         let name = split(variable, b'=').next().unwrap_or_default();
@@ -66,12 +80,12 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     }
     if let Some(users) = private_users {
         let why = match (maps_users, minimal_dev) {
-            (true, _) => "it maps users itself: leave out --map-users",
-            (_, Some(0)) => "its /dev is minimal: bind what is missing, as -B /dev/kvm::noidmap",
+            (true, _) => "maps users itself: leave out --map-users",
+            (_, Some(0)) => "has a minimal /dev: bind what is missing, as -B /dev/kvm::noidmap",
             _ => "",
         };
         if !why.is_empty() {
-            return Err(Error::because(Step::Usage, b"--private-users", why));
+            return Err(Error::usage(b"run", &[b"--private-users:"], why));
         }
         chroot = match no_mounts {
             true => chroot
@@ -102,16 +116,31 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
         chroot = chroot.env([b"PATH=", DEFAULT_PATH.as_bytes()].concat());
     }
 
-    let mut options = Options::new(NAMES, words);
+    if let (Some(makeflags), true) = (makeflags, clear_env) {
+        chroot = chroot.env([b"MAKEFLAGS=", makeflags].concat());
+    }
+
+    let mut options = Options::new(b"run", NAMES, words);
     while let Some((index, value)) = options.next()? {
-        let wrong = |why| Err(Error::because(Step::Usage, value, why));
+        let refused = |why| options.refuse(value, why);
+        let of_option = |error| options.of_option(error);
+        let natural = |why| number(value).ok_or_else(|| refused(why));
         let option = IDS[index];
         chroot = match option {
-            Id::Bind | Id::Rbind | Id::Ro => match (Mount::parse(value, variable)?, option) {
-                (None, _) => chroot,
-                (Some(mount), Id::Rbind) => chroot.mount(mount.recursive()),
-                (Some(mount), Id::Ro) => chroot.mount(mount.read_only()),
-                (Some(mount), _) => chroot.mount(mount),
+            Id::Bind | Id::Rbind | Id::Ro => {
+                match (Mount::parse(value, variable).map_err(of_option)?, option) {
+                    (None, _) => chroot,
+                    (Some(mount), Id::Rbind) => chroot.mount(mount.recursive()),
+                    (Some(mount), Id::Ro) => chroot.mount(mount.read_only()),
+                    (Some(mount), _) => chroot.mount(mount),
+                }
+            }
+            Id::Mount => match options.further {
+                [target, words] => {
+                    let mount = Mount::from_words(value, target, words);
+                    chroot.mount(mount.map_err(of_option)?)
+                }
+                _ => chroot,
             },
             Id::ReadOnlyRoot => chroot.read_only(),
             Id::OverlaySize => chroot.overlay_size(value),
@@ -121,8 +150,8 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                     let mut known = Namespace::ALL.into_iter();
                     let Some(namespace) = known.find(|known| known.name().as_bytes() == name)
                     else {
-                        let why = "there is no such type";
-                        return Err(Error::because(Step::Namespace, name, why));
+                        let why = "is not a namespace: net, ipc, uts, pid, cgroup, time or user";
+                        return Err(options.refuse(name, why));
                     };
                     chroot = match option {
                         Id::Unshare => chroot.unshare(namespace),
@@ -132,29 +161,37 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
                 chroot
             }
             Id::MapUsers => {
-                chroot.map_users(match options.one_of(b"root|current|auto", value)? {
+                let why = "is not root, current or auto";
+                chroot.map_users(match options.one_of(b"root|current|auto", value, why)? {
                     0 => MapUsers::Root,
                     1 => MapUsers::Current,
                     _ => MapUsers::Auto,
                 })
             }
+            Id::Chdir if value.is_empty() => return Err(refused("is not the path of a directory")),
             Id::Chdir => chroot.current_dir(value),
             Id::Pty => chroot.pty(),
             Id::Hostname => chroot.hostname(value),
-            Id::KeepFd => chroot.keep_fd(natural(value, DESCRIPTOR)?),
-            Id::StatusFd => chroot.status_fd(natural(value, DESCRIPTOR)?),
+            Id::KeepFd => chroot.keep_fd(natural(DESCRIPTOR)?),
+            Id::StatusFd => chroot.status_fd(natural(DESCRIPTOR)?),
             Id::NewSession => chroot.new_session(),
-            Id::Grace => chroot.grace(natural(value, "a number of seconds is wanted")?),
+            Id::Grace => chroot.grace(natural("is not a number of seconds")?),
             Id::User => chroot.user(value),
             Id::Groups => chroot.groups(value),
-            Id::DropCaps => chroot.drop_capabilities(Capabilities::parse(value)?),
+            Id::DropCaps => {
+                chroot.drop_capabilities(Capabilities::parse(value).map_err(of_option)?)
+            }
             Id::NoNewPrivs => chroot.no_new_privileges(),
-            Id::Env => match value.iter().position(|byte| *byte == b'=') {
-                None | Some(0) => return wrong("a variable is NAME=VALUE"),
-                Some(_) => chroot.env(value),
+            Id::Env => match (value, value.contains(&b'=')) {
+                ([] | [b'=', ..], _) => return Err(refused("is not NAME=VALUE or NAME")),
+                (_, true) => chroot.env(value),
+                (name, false) => match variable(name) {
+                    Some(value) => chroot.env([name, b"=", value].concat()),
+                    None => chroot.env_remove(name),
+                },
             },
             Id::UnsetEnv if value.is_empty() || value.contains(&b'=') => {
-                return wrong("that is no name of a variable");
+                return Err(refused("is not the name of a variable"));
             }
             Id::UnsetEnv => chroot.env_remove(value),
             Id::Argv0 => chroot.arg0(value),
@@ -166,10 +203,16 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             | Id::Overlay
             | Id::SkipChdir
             | Id::ClearEnv
+            | Id::Jobserver
             | Id::DryRun
+            | Id::ArgsFd
             | Id::Help
             | Id::Version => chroot,
         };
+    }
+    // After all other mounts, one of which may be a new /tmp.
+    if let Some(makeflags) = makeflags {
+        chroot = jobserver::pass(chroot, makeflags);
     }
     // After NEWROOT, where no option is read any more, `--` can only be meant as a separator.
     chroot = match command {
@@ -197,17 +240,14 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
 }
 
 /// `auto` or `START:COUNT`.
-fn parse_private_users(value: &[u8]) -> Result<PrivateUsers, Error<'static>> {
+fn parse_private_users(value: &[u8]) -> Option<PrivateUsers> {
     if let b"" | b"auto" = value {
-        return Ok(PrivateUsers::Auto);
+        return Some(PrivateUsers::Auto);
     }
     let mut numbers = split(value, b':').map(number);
     match (numbers.next(), numbers.next(), numbers.next()) {
-        (Some(Some(start)), Some(Some(count)), None) => Ok(PrivateUsers::Range { start, count }),
-        _ => {
-            let why = "a range of ids is auto or START:COUNT, such as 524288:65536";
-            Err(Error::because(Step::Usage, value, why))
-        }
+        (Some(Some(start)), Some(Some(count)), None) => Some(PrivateUsers::Range { start, count }),
+        _ => None,
     }
 }
 

@@ -3,6 +3,26 @@
 use crate::error::Step;
 use crate::sys::{self, Errno};
 
+/// Where the help is, for a role of this binary, or for all of them.
+pub(super) fn of_usage(role: &[u8]) -> Option<&'static str> {
+    Some(match role {
+        b"run" if cfg!(feature = "run") => {
+            "'rootlet help run' lists the options; those of COMMAND come after it"
+        }
+        b"init" if cfg!(feature = "init") => {
+            "'rootlet help init' lists the options; those of COMMAND come after it"
+        }
+        b"boot" if cfg!(feature = "boot") => "'rootlet help boot' lists the parameters",
+        b"help" if cfg!(feature = "run") => {
+            "'rootlet help' lists the roles; a command in a root is: rootlet run NEWROOT [COMMAND]"
+        }
+        b"help" => "'rootlet help' lists what there is",
+        // By another name there may be no program called rootlet.
+        b"--help" => "--help lists the options; those of COMMAND come after it",
+        _ => return None,
+    })
+}
+
 macro_rules! hints {
     ($($($step:ident $errno:tt),+ => $text:literal;)*) => {
         Hints {
@@ -26,16 +46,19 @@ impl Hints {
     pub(super) const OF_ALL: Hints = hints! {
         Namespaces EAGAIN, Fork EAGAIN =>
             "the limit on processes is reached (ulimit -u)";
-        Execute E2BIG =>
+        Execute E2BIG, ExecuteInPlace E2BIG =>
             "the kernel's limit on arguments and environment together is a quarter of that on \
                  the stack (ulimit -s), and 128 KiB for each";
-        Execute ENOENT =>
-            "there is no such command in the root that it is to run in (PATH is searched there)";
+        ExecuteInPlace ENOENT =>
+            "there is no such command (PATH is searched)";
         ExecuteWithoutInterpreter _ =>
             "the file is there: its '#!' interpreter, its dynamic loader or, for another \
                  architecture, its emulator is not, in the root that it is to run in (an emulator \
                  registered with flag F of binfmt_misc need not be)";
-        Execute EACCES =>
+        ExecuteWithCarriageReturn _ =>
+            "its '#!' line ends with a carriage return, which is part of the interpreter's name: \
+                 remove it from all lines, as dos2unix or sed -i 's/\\r$//' do";
+        Execute EACCES, ExecuteInPlace EACCES =>
             "it is not executable (chmod +x), or on a file system mounted noexec (mount -o \
                  remount,exec)";
         ExecuteForeign _ =>
@@ -55,6 +78,12 @@ impl Hints {
 
     /// What an init alone does not meet.
     pub(super) const OF_RUN: Hints = hints! {
+        Execute ENOENT =>
+            "there is no such command in the root that it is to run in (PATH is searched there)";
+        ReadWords ENOENT, ReadWords ENOTDIR =>
+            "@FILE stands for the words in FILE: a NEWROOT that begins with @ is written ./@NEWROOT";
+        ReadWords EFBIG =>
+            "8 MiB are read at most";
         OpenRoot ENOENT, OpenRoot ENOTDIR =>
             "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
                  --variant=minbase stable NEWROOT' makes";

@@ -8,7 +8,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 
-use crate::error::hint::Hints;
+use crate::error::hint::{Hints, of_usage};
 use crate::sys::Errno;
 use crate::sys::memory::Page;
 use crate::sys::process::is_filtered;
@@ -91,6 +91,30 @@ impl<'a> Error<'a> {
         }))
     }
 
+    /// What is wrong with the command line: `what` and `why` are the line. `role` is what the help is
+    /// asked for by, if it is known.
+    #[inline(never)]
+    #[doc(hidden)]
+    pub fn usage(role: &'static [u8], what: &[&[u8]], why: &'static str) -> Error<'static> {
+        Error(Page::new(Failure {
+            step: Step::Usage,
+            object: Cow::Owned(what.concat()),
+            place: Cow::Borrowed(role),
+            why: Why::Because(why),
+        }))
+    }
+
+    /// The same error, if it is one of usage, as that of an option: its name stands in front.
+    #[doc(hidden)]
+    pub fn of_option(self, role: &'static [u8], option: &[u8]) -> Error<'static> {
+        match (self.0.step, self.0.why) {
+            (Step::Usage, Why::Because(why)) => {
+                Error::usage(role, &[option, b": ", &self.0.object], why)
+            }
+            _ => self.into_owned(),
+        }
+    }
+
     /// A signal ended what was being done.
     pub(crate) fn signal(step: Step, signal: u8) -> Error<'static> {
         Error(Page::new(Failure {
@@ -99,6 +123,14 @@ impl<'a> Error<'a> {
             place: Cow::Borrowed(b""),
             why: Why::Signal(signal),
         }))
+    }
+
+    /// The same error of an `init`, which has no new root that a hint could speak of.
+    pub(crate) fn in_place(mut self) -> Error<'a> {
+        if self.0.step == Step::Execute {
+            self.0.step = Step::ExecuteInPlace;
+        }
+        self
     }
 
     /// The same error, borrowing nothing.
@@ -145,8 +177,21 @@ impl<'a> Error<'a> {
     /// be run, 125 for any other error.
     pub fn status(&self) -> u8 {
         match (self.0.step, self.0.why) {
-            (Step::Execute | Step::ExecuteWithoutInterpreter, Why::Errno(Errno::ENOENT)) => 127,
-            (Step::Execute | Step::ExecuteWithoutInterpreter | Step::ExecuteForeign, _) => 126,
+            (
+                Step::Execute
+                | Step::ExecuteInPlace
+                | Step::ExecuteWithoutInterpreter
+                | Step::ExecuteWithCarriageReturn,
+                Why::Errno(Errno::ENOENT),
+            ) => 127,
+            (
+                Step::Execute
+                | Step::ExecuteInPlace
+                | Step::ExecuteWithoutInterpreter
+                | Step::ExecuteWithCarriageReturn
+                | Step::ExecuteForeign,
+                _,
+            ) => 126,
             _ => 125,
         }
     }
@@ -155,18 +200,22 @@ impl<'a> Error<'a> {
     pub fn hint(&self) -> Option<&'static str> {
         let errno = match self.0.why {
             Why::Errno(errno) => errno,
-            Why::Because(_) if self.0.step == Step::Usage => {
-                return Some(
-                    "'rootlet help', 'rootlet help run' and 'rootlet help init' list what can be \
-                     given; the options of a command come after it",
-                );
-            }
+            Why::Because(_) if self.0.step == Step::Usage => return of_usage(&self.0.place),
             Why::Because(_) | Why::Signal(_) => return None,
         };
         if errno == Errno::EMFILE {
             return Some("the limit on open files is reached (ulimit -n)");
         }
-        if let (Step::Execute, Errno::ENOENT) = (self.0.step, errno) {
+        if (self.0.step, errno) == (Step::ExecuteInPlace, Errno::ENOENT)
+            && self.0.object.starts_with(b"-")
+        {
+            return Some("rootlet's own options come first: rootlet init [OPTION]... [--] COMMAND");
+        }
+        if let (Step::Execute, Errno::ENOENT, true) = (
+            self.0.step,
+            errno,
+            cfg!(any(feature = "run", feature = "boot")),
+        ) {
             if self.0.object.starts_with(b"-") {
                 return Some(
                     "rootlet's own options come first: rootlet run [OPTION]... NEWROOT COMMAND",
@@ -215,9 +264,16 @@ impl<'a> Error<'a> {
     }
 
     fn write(&self, line: &mut Line) {
-        line.push(b"cannot ");
-        line.push_step(self.0.step, &self.0.object, &self.0.place);
-        line.push(b": ");
+        if self.0.step == Step::Usage {
+            line.push_name(&self.0.object);
+            if !self.0.object.is_empty() && self.0.why != Why::Because("") {
+                line.push(b" ");
+            }
+        } else {
+            line.push(b"cannot ");
+            line.push_step(self.0.step, &self.0.object, &self.0.place);
+            line.push(b": ");
+        }
         match self.0.why {
             Why::Because(words) => line.push(words.as_bytes()),
             Why::Signal(signal) => {

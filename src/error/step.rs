@@ -30,8 +30,10 @@ macro_rules! steps {
 }
 
 steps! {
-    /// Reading the command line.
-    Usage: "use";
+    /// Reading the command line. The line of such an error begins with the option.
+    Usage: "read the command line";
+    /// Words of the command line that are kept in a file or behind a descriptor.
+    ReadWords: "read the words in";
     /// Help, a version or a plan.
     Print: "write to";
     /// A mount's text form.
@@ -134,8 +136,12 @@ steps! {
     DropCapabilities: "drop capabilities";
     /// The command itself.
     Execute: "run";
+    /// The same, by `init`, which enters no new root.
+    ExecuteInPlace: "run";
     /// The command, which is there, but not what it needs to be run.
     ExecuteWithoutInterpreter: "run";
+    /// The command, whose `#!` line names no interpreter, since it ends with a carriage return.
+    ExecuteWithCarriageReturn: "run";
     /// The command, a program for another kind of machine.
     ExecuteForeign: "run";
     /// What the command writes.

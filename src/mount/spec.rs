@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::error::{Error, Step};
+use crate::error::Error;
 use crate::mount::{Mount, Source};
 use crate::sys::mount::{
     MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME,
@@ -20,6 +20,9 @@ const FILE_SYSTEMS: &[(&[u8], &[u8], u32)] = &[
     (b"devpts", b"/dev/pts", MS_NOSUID | MS_NOEXEC),
     (b"mqueue", b"/dev/mqueue", CONFINED),
 ];
+
+const UNKNOWN_OPT: &str = "has an unknown OPT: it can be ro, rw, rec, optional, noidmap, nosuid, nodev, noexec, noatime, \
+     nodiratime, strictatime, nosymfollow and their opposites; others are for file systems";
 
 const CONFINED: u32 = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
@@ -51,12 +54,12 @@ impl Mount {
         text: &[u8],
         environment: impl Fn(&[u8]) -> Option<&'e [u8]>,
     ) -> Result<Option<Mount>, Error<'static>> {
-        let wrong = |why| Err(Error::because(Step::ReadMount, text, why));
+        let wrong = |why| Err(Error::usage(b"", &[b"'", text, b"'"], why));
         let (source, rest) = split_at_colon(text);
         let (target, options) = rest.map_or((Vec::new(), None), split_at_colon);
 
         let file_system = FILE_SYSTEMS.iter().find(|(kind, _, _)| *kind == source);
-        let mut mount = match (file_system, source.strip_prefix(b"$")) {
+        let mount = match (file_system, source.strip_prefix(b"$")) {
             (Some((kind, target, flags)), _) => {
                 let mut mount = Mount::file_system(kind, target);
                 mount.flags |= flags;
@@ -68,28 +71,59 @@ impl Mount {
                 _ => Mount::bind(""),
             },
         };
-        if !target.is_empty() {
-            mount = mount.to(&target);
-        }
-
-        mount = mount.options(options.unwrap_or_default());
+        let mount = match target.is_empty() {
+            true => mount,
+            false => mount.to(&target),
+        };
+        let mount = mount.options(options.unwrap_or_default());
         if file_system.is_none() && !mount.data.bytes().is_empty() {
-            return wrong(
-                "OPT can be ro, rw, rec, optional, noidmap, nosuid, nodev, noexec, noatime, nodiratime, \
-                 strictatime, nosymfollow and their opposites; others are for file systems",
-            );
+            return wrong(UNKNOWN_OPT);
         }
 
         match mount.source.name().bytes() {
-            b"" if source.is_empty() => return wrong("SRC is empty"),
+            b"" if source.is_empty() => return wrong("has no SRC"),
             b"" if mount.optional => return Ok(None),
-            b"" => return wrong("the environment variable is not set"),
+            b"" => {
+                return wrong(
+                    "names a variable that is not set; the option 'optional' leaves the mount out then",
+                );
+            }
             b"tmpfs" if file_system.is_some() && target.is_empty() => {
-                return wrong("a tmpfs needs a DEST");
+                return wrong("needs a DEST: tmpfs:DEST");
             }
             _ => {}
         }
         Ok(Some(mount))
+    }
+
+    /// Reads the three words of `--mount`: two paths, which are taken as they are, and `OPT,…` as for
+    /// [`Mount::parse`], which may be empty. An error names what is wrong.
+    ///
+    /// ```
+    /// use rootlet::Mount;
+    ///
+    /// let mount = Mount::from_words(b"/srv/a:b", b"/$HOME\\", b"ro").unwrap();
+    /// assert_eq!(mount, Mount::bind("/srv/a:b").to("/$HOME\\").read_only());
+    /// assert!(Mount::from_words(b"/srv", b"", b"").is_err());
+    /// assert!(Mount::from_words(b"/srv", b"/srv", b"size=1m").is_err());
+    /// ```
+    pub fn from_words(
+        source: &[u8],
+        target: &[u8],
+        options: &[u8],
+    ) -> Result<Mount, Error<'static>> {
+        let wrong = |word: &[u8], why| Err(Error::usage(b"", &[b"'", word, b"'"], why));
+        if source.is_empty() {
+            return wrong(source, "is not a path for SRC");
+        }
+        if target.is_empty() {
+            return wrong(target, "is not a path for DEST");
+        }
+        let mount = Mount::bind(source).to(target).options(options);
+        match mount.data.bytes().is_empty() {
+            true => Ok(mount),
+            false => wrong(options, UNKNOWN_OPT),
+        }
     }
 
     /// Sets what stands between commas; what is not known here is for the file system.

@@ -422,7 +422,7 @@ impl Init {
         if let Err(errno) = sigprocmask(caller_mask) {
             return Error::new(Step::Prepare, b"", errno);
         }
-        command.execute().into_owned()
+        command.execute().in_place().into_owned()
     }
 }
 

@@ -154,7 +154,7 @@ impl<'a> Command<'a> {
             match errno {
                 Errno::ENOENT | Errno::ENOTDIR => {
                     let step = step(path.as_c_str(), errno);
-                    if !forbidden && step == Step::ExecuteWithoutInterpreter {
+                    if !forbidden && step != Step::Execute {
                         result = (step, errno);
                     }
                 }
@@ -187,11 +187,34 @@ impl<'a> Command<'a> {
 fn step(path: &CStr, errno: Errno) -> Step {
     match errno {
         Errno::ENOENT if fs::openat(BorrowedFd::CWD, path, fs::O_PATH, 0).is_ok() => {
-            Step::ExecuteWithoutInterpreter
+            match names_with_carriage_return(path) {
+                true => Step::ExecuteWithCarriageReturn,
+                false => Step::ExecuteWithoutInterpreter,
+            }
         }
         Errno::ENOEXEC | Errno::ELIBBAD => Step::ExecuteForeign,
         _ => Step::Execute,
     }
+}
+
+/// Does the interpreter's name in its `#!` line end with a carriage return? The kernel reads 256 bytes,
+/// and the name up to a blank.
+fn names_with_carriage_return(path: &CStr) -> bool {
+    let mut start = [0; 256];
+    // Whoever changes the root may have put a FIFO there since.
+    let flags = fs::O_RDONLY | fs::O_NONBLOCK | fs::O_NOCTTY;
+    let file = fs::openat(BorrowedFd::CWD, path, flags, 0);
+    let length = file.and_then(|file| fs::read(file.borrow(), &mut start));
+    let start = start.get(..length.unwrap_or_default()).unwrap_or_default();
+    let Some(line) = start.strip_prefix(b"#!") else {
+        return false;
+    };
+    let line = split(line, b'\n').next().unwrap_or_default();
+    let name = line.trim_ascii_start();
+    let name = split(name, b' ').next().unwrap_or_default();
+    split(name, b'\t')
+        .next()
+        .is_some_and(|name| name.ends_with(b"\r"))
 }
 
 /// Is it a program of some machine, and not text that a shell could read?

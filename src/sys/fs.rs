@@ -149,12 +149,20 @@ pub fn fchown(file: BorrowedFd, user: u32, group: u32) -> Result<(), Errno> {
 /// All of a file, by `openat(2)` and `read(2)`.
 pub fn read_all(path: &CStr) -> Result<Vec<u8>, Errno> {
     let file = openat(BorrowedFd::CWD, path, O_RDONLY, 0)?;
+    read_to_end(file.borrow(), usize::MAX)
+}
+
+/// What is left of a file, by `read(2)`; EFBIG where that is more than `most` bytes.
+pub fn read_to_end(fd: BorrowedFd, most: usize) -> Result<Vec<u8>, Errno> {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        match read(file.borrow(), &mut buffer)? {
+        match read(fd, &mut buffer)? {
             0 => return Ok(all),
             length => all.extend(&buffer[..length]),
+        }
+        if all.len() > most {
+            return Err(Errno::EFBIG);
         }
     }
 }

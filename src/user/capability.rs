@@ -1,6 +1,6 @@
 //! `Capabilities`: which rights of root's are taken from the command.
 
-use crate::error::{Error, Step};
+use crate::error::Error;
 use crate::sys::credentials::{
     CapabilitySets, capabilities, drop_from_bounding, is_bounding, set_capabilities,
 };
@@ -57,8 +57,8 @@ impl Capabilities {
             match number {
                 Some(number) => Ok(set.and(Capabilities(1 << number))),
                 None => {
-                    let why = "there is no such capability: capabilities(7) lists them";
-                    Err(Error::because(Step::Usage, word, why))
+                    let why = "is not a capability: capabilities(7) lists them";
+                    Err(Error::usage(b"", &[b"'", word, b"'"], why))
                 }
             }
         })
@@ -165,10 +165,9 @@ mod tests {
             ("chown bpf", "chown bpf"),
             ("\u{fc}", "\u{fc}"),
         ] {
-            let space = if word.is_empty() { "" } else { " " };
-            let why = "there is no such capability: capabilities(7) lists them";
+            let why = "is not a capability: capabilities(7) lists them";
             let error = shown(list).unwrap_err();
-            assert_eq!(error.to_string(), format!("cannot use{space}{word}: {why}"));
+            assert_eq!(error.to_string(), format!("'{word}' {why}"));
         }
     }
 }

@@ -53,8 +53,9 @@ impl Chroot {
             let mut words = wanted.bytes().splitn(2, |byte| *byte == b':');
             let (user, group) = (words.next().unwrap_or_default(), words.next());
             if user.is_empty() || group == Some(b"") {
-                let why = "a user is USER or USER:GROUP, by names or numbers";
-                return Err(Error::because(Step::FindUser, wanted.bytes(), why));
+                let what: [&[u8]; 3] = [b"--user: '", wanted.bytes(), b"'"];
+                let why = "is not USER or USER:GROUP, by names or numbers";
+                return Err(Error::usage(b"run", &what, why));
             }
             // A number takes nothing from the root's files.
             let passwd = match is_number(user) {

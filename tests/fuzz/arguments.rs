@@ -23,7 +23,7 @@ pub fn arguments(data: &[u8]) {
         // Written out one by one, the same options are read, and the same operands.
         let mut again: Vec<Vec<u8>> = Vec::new();
         let options: Vec<&Entry> = options(role).collect();
-        for (number, value) in &taken {
+        for (number, value, further) in &taken {
             let option = options[*number];
             let name = [b"--", option.name.as_bytes()].concat();
             // What may be left out is empty where it is.
@@ -32,6 +32,7 @@ pub fn arguments(data: &[u8]) {
                 again.push(name);
             } else {
                 again.push([&name[..], b"=", value].concat());
+                again.extend(further.iter().map(|word| word.to_vec()));
             }
         }
         again.push(b"--".to_vec());
@@ -41,14 +42,14 @@ pub fn arguments(data: &[u8]) {
     }
 }
 
-/// The number and the value of each option, and the operands.
-type Read<'a, 'w> = (Vec<(usize, &'a [u8])>, &'w [&'a [u8]]);
+/// The number and the words of the value of each option, and the operands.
+type Read<'a, 'w> = (Vec<(usize, &'a [u8], &'w [&'a [u8]])>, &'w [&'a [u8]]);
 
 fn parse<'a, 'w>(names: &'a str, words: &'w [&'a [u8]]) -> Result<Read<'a, 'w>, Error<'static>> {
-    let mut options = Options::new(names.as_bytes(), words);
+    let mut options = Options::new(b"run", names.as_bytes(), words);
     let mut taken = Vec::new();
-    while let Some(option) = options.next()? {
-        taken.push(option);
+    while let Some((number, value)) = options.next()? {
+        taken.push((number, value, options.further));
     }
     Ok((taken, options.words))
 }

@@ -3,6 +3,8 @@
 
 #![allow(missing_docs)]
 
+extern crate alloc;
+
 #[path = "../fuzz/arguments.rs"]
 mod arguments;
 #[path = "../fuzz/cases.rs"]

@@ -1,19 +1,51 @@
 //! The help, as it is printed: made from the table when rootlet is built.
 
-use super::{ABOUT, Entry, Kind, ROLES, Role, Section, USAGE};
+use super::{ABOUT, Entry, Kind, OTHER_USAGES, Role, Section};
 
 /// No line is longer.
 const WIDTH: usize = 79;
 /// Where what is said of an option begins, when its name leaves room before that.
 const COLUMN: usize = 24;
 
-pub fn overview() -> String {
-    let mut text = format!("{USAGE}\n{ABOUT}\n\n");
-    for role in ROLES {
+/// The help of a binary with these roles.
+pub fn overview(roles: &[&Role]) -> String {
+    let usages = roles.iter().map(|role| role.usage).chain(OTHER_USAGES);
+    let usages: Vec<&str> = usages.collect();
+    let mut text = format!("Usage: {}\n\n", usages.join("\n       "));
+    if roles.iter().any(|role| role.name == "run") {
+        text += &format!("{ABOUT}\n\n");
+    }
+    for role in roles {
         text += &beside(&format!("  {}", role.name), 10, role.line);
     }
-    text += "\n'rootlet help run', 'help init' and 'help boot' list the options.\n\n";
+    let helps: Vec<String> = roles
+        .iter()
+        .enumerate()
+        .map(|(index, role)| match index {
+            0 => format!("'rootlet help {}'", role.name),
+            _ => format!("'help {}'", role.name),
+        })
+        .collect();
+    let list = if helps.len() == 1 { "lists" } else { "list" };
+    text += &format!("\n{} {list} the options.\n\n", listed(&helps, "and"));
     text + &filled(super::EXIT_STATUS)
+}
+
+/// `a, b and c`.
+pub fn listed(words: &[impl AsRef<str>], before_last: &str) -> String {
+    let mut text = String::new();
+    for (index, word) in words.iter().enumerate() {
+        text += match index {
+            0 => "",
+            _ if index + 1 == words.len() => " ",
+            _ => ", ",
+        };
+        if index > 0 && index + 1 == words.len() {
+            text += &format!("{before_last} ");
+        }
+        text += word.as_ref();
+    }
+    text
 }
 
 pub fn help(role: &Role) -> String {

@@ -2,22 +2,17 @@
 //! `scripts/man` the manual page and the completions of shells: none is written twice.
 
 mod boot;
+mod capabilities;
 pub mod help;
 mod init;
 pub mod names;
 pub mod pack;
 mod run;
 
-/// What `rootlet help` prints before the roles.
-pub const USAGE: &str = "\
-Usage: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]
-       rootlet init [OPTION]... [--] COMMAND [ARG]...
-       rootlet boot
-       rootlet help [ROLE]
-       rootlet --version
-";
+/// How rootlet is called without a role.
+pub const OTHER_USAGES: [&str; 2] = ["rootlet help [ROLE]", "rootlet --version"];
 
-/// What rootlet is.
+/// What rootlet is, with the role `run`.
 pub const ABOUT: &str =
     "rootlet puts a command into a new root directory and looks after it there.";
 
@@ -68,7 +63,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Another long name.
     pub alias: &'static str,
-    /// `VALUE`, or `[=VALUE]` for one that may be left out: it follows `=` then, and no short name.
+    /// `VALUE`, or `[=VALUE]` for one that may be left out: it follows `=` then, and no short name;
+    /// `FIRST SECOND` for several words.
     pub value: &'static str,
     pub default: &'static str,
     /// What the help says.

@@ -9,15 +9,15 @@ pub fn options(role: &Role) -> impl Iterator<Item = &'static Entry> + use<> {
     sections.flat_map(|section| section.entries)
 }
 
-/// A line for each option: `-` where it has no value, `=` where it has one, `?` where it may; its
-/// short names; and after a space each its long names.
+/// A line for each option: `-` where it has no value, `?` where it may have one, else how many words
+/// its value has, as a digit; its short names; and after a space each its long names.
 pub fn names(role: &Role) -> String {
     let lines: Vec<String> = options(role)
         .map(|entry| {
             let value = match entry.value.chars().next() {
                 None => '-',
                 Some('[') => '?',
-                Some(_) => '=',
+                Some(_) => char::from(b'0' + entry.value.split(' ').count() as u8),
             };
             let line = format!("{value}{} {} {}", entry.short, entry.name, entry.alias);
             String::from(line.trim_end())

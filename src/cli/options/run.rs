@@ -1,5 +1,6 @@
 //! The options of `rootlet run`.
 
+use super::capabilities::CAPABILITIES;
 use super::{Complete, EXIT_STATUS, Entry, HELP, Kind, OPTION, Role, Section, VERSION};
 
 const NAMESPACES: Complete =
@@ -14,6 +15,24 @@ pub const ROLE: Role = Role {
     about: "Runs COMMAND in the directory NEWROOT as its root, in new mount, UTS, IPC and pid \
             namespaces.",
     sections: &[
+        Section {
+            heading: "Options kept elsewhere",
+            kind: Kind::Options,
+            entries: &[Entry {
+                name: "args-fd",
+                value: "N",
+                line: "read words that end with NUL from descriptor N, and insert them here",
+                paragraph: "As --args of bubblewrap: for a program that has paths with any bytes. \
+                            The words may be options, NEWROOT, COMMAND and its ARGs.",
+                ..OPTION
+            }],
+            below: "@FILE among the options stands for the words in FILE, one a line: options with \
+                    their values, NEWROOT, COMMAND, ARGs, or another @FILE. Leading blanks, empty \
+                    lines, lines that begin with '#', and a carriage return at the end of a line are \
+                    skipped; nothing is quoted. As the first word of all, as in \
+                    '#!/usr/bin/rootlet @/etc/build', the file begins with the role. After '--' or \
+                    NEWROOT, and as a value, an @ is only an @.",
+        },
         Section {
             heading: "Mounts (each can be given more than once)",
             kind: Kind::Options,
@@ -55,6 +74,16 @@ pub const ROLE: Role = Role {
                     ..OPTION
                 },
                 Entry {
+                    name: "mount",
+                    value: "SRC DEST OPT,...",
+                    line: "like --bind, in three words: paths are taken literally; OPT,... may be \
+                           ''",
+                    paragraph: "For paths that a script does not know beforehand: no character of \
+                                them has a meaning, and SRC is always a path.",
+                    complete: Complete::Path,
+                    ..OPTION
+                },
+                Entry {
                     name: "no-mounts",
                     default: "with them",
                     line: "without the default mounts: /dev with all below it, new /proc and /sys, \
@@ -70,7 +99,8 @@ pub const ROLE: Role = Role {
                     below), optional (leave the mount out if it cannot be had), noidmap (with \
                     --private-users keep the host's owners), another word of mount(8) such as \
                     nosuid or noatime, of which the last counts, or data of the file system: \
-                    'tmpfs:/tmp:size=64m'. A colon in a path is '\\:'. A mount takes the place of an earlier or default one with the same DEST.",
+                    'tmpfs:/tmp:size=64m'. A colon in a path is \
+                    '\\:'; --mount takes any path. A mount takes the place of an earlier or default one with the same DEST.",
         },
         Section {
             heading: "Root",
@@ -245,6 +275,19 @@ pub const ROLE: Role = Role {
                     ..OPTION
                 },
                 Entry {
+                    name: "jobserver",
+                    line: "pass the calling make's jobserver to COMMAND: the pipe or FIFO in \
+                           MAKEFLAGS",
+                    paragraph: "The FIFO of GNU make 4.4 and newer is bound to its own path inside; \
+                                the two descriptors of a pipe (older, or --jobserver-style=pipe) are \
+                                kept. With --clear-env MAKEFLAGS itself is passed on too. A make \
+                                older than 4.4 inside takes no FIFO: start the one outside with \
+                                --jobserver-style=pipe. The FIFO is its owner's: with another --user \
+                                make says that it can not open it, and does one job at a time. Where \
+                                make gives a line no jobserver (no + before it), none is passed.",
+                    ..OPTION
+                },
+                Entry {
                     name: "status-fd",
                     value: "N",
                     default: "nowhere",
@@ -314,50 +357,7 @@ pub const ROLE: Role = Role {
                            capabilities(7) with commas; can be given more than once",
                     paragraph: "From its bounding, effective and permitted set. Names are taken with \
                                 or without cap_, in any case of letters.",
-                    complete: Complete::List(&[
-                        "all",
-                        "audit_control",
-                        "audit_read",
-                        "audit_write",
-                        "block_suspend",
-                        "bpf",
-                        "checkpoint_restore",
-                        "chown",
-                        "dac_override",
-                        "dac_read_search",
-                        "fowner",
-                        "fsetid",
-                        "ipc_lock",
-                        "ipc_owner",
-                        "kill",
-                        "lease",
-                        "linux_immutable",
-                        "mac_admin",
-                        "mac_override",
-                        "mknod",
-                        "net_admin",
-                        "net_bind_service",
-                        "net_broadcast",
-                        "net_raw",
-                        "perfmon",
-                        "setfcap",
-                        "setgid",
-                        "setpcap",
-                        "setuid",
-                        "sys_admin",
-                        "sys_boot",
-                        "sys_chroot",
-                        "sys_module",
-                        "sys_nice",
-                        "sys_pacct",
-                        "sys_ptrace",
-                        "sys_rawio",
-                        "sys_resource",
-                        "sys_time",
-                        "sys_tty_config",
-                        "syslog",
-                        "wake_alarm",
-                    ]),
+                    complete: CAPABILITIES,
                     ..OPTION
                 },
                 Entry {
@@ -380,10 +380,11 @@ pub const ROLE: Role = Role {
                 Entry {
                     short: "E",
                     name: "env",
-                    value: "NAME=VALUE",
-                    line: "set a variable for COMMAND",
-                    paragraph: "Of several with one NAME the last counts; it also wins over what \
-                                --user sets.",
+                    value: "NAME[=VALUE]",
+                    line: "set a variable for COMMAND; NAME alone passes the caller's on",
+                    paragraph: "With NAME alone the variable is as the caller has it, also with \
+                                --clear-env: set, empty or not set. Of several with one NAME the \
+                                last counts; it also wins over what --user sets.",
                     ..OPTION
                 },
                 Entry {
@@ -398,7 +399,7 @@ pub const ROLE: Role = Role {
                     default: "the caller's environment",
                     line: "pass on none but TERM, and set PATH to the usual one",
                     paragraph: "Where it stands among the options does not matter: what --env sets \
-                                is set.",
+                                or passes on is set.",
                     ..OPTION
                 },
                 Entry {

@@ -3,6 +3,8 @@
 #![no_main]
 #![allow(dead_code)]
 
+extern crate alloc;
+
 #[path = "../arguments.rs"]
 mod arguments;
 #[path = "../../../src/cli"]
