@@ -168,6 +168,11 @@ impl Chroot {
     /// the machine's.
     ///
     /// [`Chroot::call`] needs a pid namespace.
+    ///
+    /// The pid namespace is shared as well, with a line on standard error, where the kernel allows no new
+    /// `/proc` (parts of the caller's are covered, as in many containers) and [`Chroot::unshare`] did not
+    /// ask for one of its own: with that it is EPERM. [`Chroot::call`] shows the caller's `/proc` then,
+    /// and says so.
     pub fn share(mut self, namespace: Namespace) -> Chroot {
         self.namespaces.set(namespace, false);
         self

@@ -12,7 +12,7 @@ use crate::error::{Error, Step};
 use crate::mount::{Mount, Planned, Source};
 use crate::process::cwd::current_directory;
 use crate::process::environment::Change;
-use crate::process::namespace::Namespace;
+use crate::process::namespace::{Namespace, Namespaces};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
@@ -67,6 +67,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) mounts: Vec<Planned<'a>>,
     pub(crate) identity: Identity,
     pub(crate) environment: Cow<'a, [Name]>,
+    /// Those of the `Chroot`, but for a pid namespace in which there can be no proc.
+    pub(crate) namespaces: Namespaces,
     pub(crate) actions: Vec<Action>,
 }
 
@@ -118,6 +120,7 @@ impl Chroot {
             mounts,
             identity,
             environment,
+            namespaces: self.namespaces,
             actions,
         })
     }

@@ -5,6 +5,7 @@ use core::ffi::CStr;
 use core::mem::forget;
 
 use crate::error::{Error, Step, Verbose, say_left_out};
+use crate::mount::alone::needs_copy;
 use crate::mount::bind::{self, Bind};
 use crate::mount::find::{Missing, Wanted};
 use crate::mount::mask::mask;
@@ -62,6 +63,8 @@ pub(crate) struct Mounts {
     /// Something failed that would not in a copy of the host's mount namespace.
     pub(crate) needs_copy: bool,
     masks: bool,
+    /// A proc of another pid namespace than ours may be shown.
+    pub(crate) shows_others_proc: bool,
     /// The number of the terminal's descriptor.
     terminal: i32,
     /// The limit that the command is to have again.
@@ -80,6 +83,7 @@ impl Mounts {
             host: Host::Copied,
             needs_copy: false,
             masks,
+            shows_others_proc: false,
             terminal: -1,
             open_files: None,
         }
@@ -319,7 +323,13 @@ impl Mounts {
                 let is_devpts = source.bytes() == b"devpts";
                 let is_needed =
                     mount.devices || is_masked || is_devpts || self.points.is_parent(index);
-                file_system::attach(planned, place, is_needed, has_host, verbose)
+                let attached = file_system::attach(planned, place, is_needed);
+                match attached {
+                    Err(Errno::EPERM) if mount.host_instead && has_host => {
+                        return self.hosts_instead(planned, place, verbose).map(Some);
+                    }
+                    attached => attached,
+                }
             }
         };
         let attached = attached.map_err(failed)?;
@@ -392,20 +402,6 @@ pub(super) fn shows_directory(planned: &Planned, bind: Option<&Bind>) -> Result<
         Some(bind) => bind.is_directory(),
         None => Ok(matches!(planned.mount.source, Source::FileSystem(_))),
     }
-}
-
-/// Could what was not mounted in NEWROOT's own mount namespace be mounted in a copy of the host's? The
-/// kernel may lack the call, and it attaches no tree in which a mount namespace is pinned that is older
-/// than ours (`unshare --mount=FILE`, snapd): a copy of the host's has left that out. Nodes in /dev that
-/// we may not make are the host's.
-fn needs_copy(planned: &Planned, error: &Error) -> bool {
-    let may_change: &[Errno] = match &planned.mount.source {
-        Source::FileSystem(_) if planned.mount.devices => &[Errno::EPERM],
-        Source::FileSystem(_) | Source::Terminal(_) => &[],
-        Source::Path(_) | Source::Copy(_) => &[Errno::ENOSYS, Errno::ELOOP],
-    };
-    let changes = |errno: &Errno| error.errno() == Some(errno.number());
-    may_change.iter().any(changes)
 }
 
 /// What NEWROOT may show itself, and is to be masked.

@@ -196,6 +196,12 @@ impl<'a> Inside<'a> {
             }
             Ok(End::Told) => 125,
             Err(error) => {
+                if self.owner == Owner::Supervisor && error.is_of_own_proc() {
+                    let given = self.plan.chroot.kept_descriptors.iter().copied();
+                    [0, 1].into_iter().chain(given).for_each(|number| {
+                        channel::give_back(self.supervisor.borrow(), number);
+                    });
+                }
                 channel::send_error(self.supervisor.borrow(), &error);
                 error.status()
             }
@@ -363,7 +369,7 @@ impl<'a> Inside<'a> {
 
     /// Has the run a pid namespace of its own?
     pub(crate) fn is_pid1(&self) -> bool {
-        self.plan.chroot.namespaces.has(Namespace::Pid)
+        self.plan.namespaces.has(Namespace::Pid)
     }
 
     /// Removes the stubs, whether or not the supervisor still lives. It does the same when this

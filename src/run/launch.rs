@@ -7,6 +7,7 @@ use crate::error::{Error, Step};
 use crate::mount::attach::{Mounts, Root};
 use crate::mount::pivot::Outside;
 use crate::process::exec::Command;
+use crate::process::namespace::Namespace;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
 use crate::sys::process::{CLONE_NEWUSER, Cloning, Fork, effective_ids, fork};
@@ -49,12 +50,15 @@ impl<'a> Inside<'a> {
                 false => command.with_what_is_ours(&plan.environment),
             }
         };
+        let mut mounts = Mounts::with_room_for(plan.mounts.len(), root, chroot.mask_proc);
+        // A closure has a pid namespace in any case; without one there is no other proc than that.
+        mounts.shows_others_proc = owner == Owner::Caller || !plan.namespaces.has(Namespace::Pid);
         Inside {
             plan,
             owner,
             command: command(&chroot.words),
             fallback: command(&chroot.fallback),
-            mounts: Mounts::with_room_for(plan.mounts.len(), root, chroot.mask_proc),
+            mounts,
             root: OnceCell::new(),
             entered: false,
             started: None,
@@ -94,7 +98,7 @@ impl<'a> Inside<'a> {
         to_inside: BorrowedFd,
     ) -> Result<Launched, Error<'static>> {
         let chroot = self.plan.chroot;
-        let namespaces = chroot.namespaces;
+        let namespaces = self.plan.namespaces;
         // SAFETY: the caller's promise.
         let forked = match unsafe { self.fork(Cloning::Clone3) } {
             // SAFETY: as above.
@@ -124,7 +128,7 @@ impl<'a> Inside<'a> {
     ///
     /// As for [`Inside::launch`].
     unsafe fn fork(&mut self, cloning: Cloning) -> Result<Fork, Errno> {
-        let namespaces = self.plan.chroot.namespaces;
+        let namespaces = self.plan.namespaces;
         let is_supervisor = self.owner == Owner::Supervisor;
         self.new_user_namespace = false;
         if is_supervisor {

@@ -342,6 +342,20 @@ pub fn make_standard(fd: BorrowedFd, number: BorrowedFd<'static>) -> Result<(), 
     done(unsafe { sc::syscall3(nr::DUP3, fd.raw(), number.raw(), 0) })
 }
 
+/// `dup3(2)`: gives a descriptor this number, to be passed on to commands.
+///
+/// # Safety
+///
+/// What has the number is closed: it is nobody's own.
+pub unsafe fn make_number(fd: OwnedFd, number: u32) -> Result<(), Errno> {
+    if fd.number() as u32 == number {
+        core::mem::forget(fd);
+        return keep_for_command(number);
+    }
+    // SAFETY: no memory is passed; the rest is the caller's promise.
+    done(unsafe { sc::syscall3(nr::DUP3, fd.borrow().raw(), number as usize, 0) })
+}
+
 /// `sync(2)`.
 pub fn sync() {
     // SAFETY: no memory is passed.

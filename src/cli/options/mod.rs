@@ -6,6 +6,7 @@ pub mod help;
 mod init;
 pub mod names;
 pub mod pack;
+mod root;
 mod run;
 
 /// What `rootlet help` prints before the roles.
