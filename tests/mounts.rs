@@ -604,9 +604,17 @@ fn a_dry_run_tells_where_each_mount_lands_and_does_nothing() {
             "-c",
             "echo hello",
         ];
+        let terminals = match user {
+            User::Root => "",
+            User::Ordinary => {
+                "    /dev/pts        new devpts \
+                 (nosuid,noexec,newinstance,mode=620,ptmxmode=666)\n"
+            }
+        };
         let expected = format!(
             "new root   {}\n\
              \x20 /dev              all of /dev, made for the run\n\
+             {terminals}\
              \x20   /dev/shm        new tmpfs (nosuid,nodev,mode=1777)\n\
              \x20 /proc             new proc (nosuid,nodev,noexec), made for the run\n\
              \x20 /sys              new sysfs (nosuid,nodev,noexec), made for the run\n\

@@ -8,7 +8,8 @@ mod common;
 use std::process::Command;
 
 use common::running::Running;
-use common::{Root, User, can_be_root, command, end, succeed};
+use common::terminal::Session;
+use common::{Root, User, can_be_root, command, end, succeed, users};
 use rootlet::{Chroot, Namespace};
 
 /// Runs a command as an ordinary user where things of the caller's mount namespace were changed by a
@@ -159,4 +160,91 @@ fn the_library_shares_the_pid_namespace_too() {
     let others = "rootlet: a new /proc is not allowed here: the caller's is shown, whose process \
                   numbers are not those of this pid namespace\n";
     assert_eq!(ended.stderr, [SHARED, others].concat());
+}
+
+/// As every usual distribution mounts it.
+const TERMINALS: &str = "mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 none /dev/pts";
+
+/// The user, group and mode of a new terminal, and whether its user can give it away.
+const OPEN: &str =
+    "script -qc 'stat -c \"%u %g %a\" $(tty); chown 0:0 $(tty) && tty' /dev/null | tr -d '\\r'";
+
+#[test]
+fn terminals_of_a_user_namespace_are_its_own() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Ordinary);
+    let own = "0 0 620\n/dev/pts/0\n";
+    for (changed, options) in [
+        (TERMINALS, &[][..]),
+        (TERMINALS, &["--unshare", "user,net"]),
+        // As LXC has it, and as most engines have it.
+        (
+            "mount -t devpts -o newinstance,gid=5,ptmxmode=666 none /dev/pts
+             mount --bind /dev/pts/ptmx /dev/ptmx",
+            &[],
+        ),
+        (
+            "mount -t tmpfs -o mode=755 none /mnt; mkdir /mnt/pts /mnt/shm; ln -s pts/ptmx /mnt/ptmx
+             for file in null tty zero console; do : >/mnt/$file; mount --bind /dev/$file /mnt/$file; done
+             mount --move /mnt /dev; mount -t devpts -o newinstance,gid=5,ptmxmode=666 none /dev/pts",
+            &[],
+        ),
+    ] {
+        let words = [options, &["/", "sh", "-c", OPEN]].concat();
+        let shown = succeed(&mut where_it_was(changed, &root.run(&words)));
+        assert_eq!(shown, own, "{changed} {options:?}");
+    }
+    // Root of a user namespace that is there already.
+    let run = root.run(&["/", "sh", "-c", OPEN]);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount"]);
+    unshare.arg(run.get_program()).args(run.get_args());
+    assert_eq!(succeed(&mut where_it_was(TERMINALS, &unshare)), own);
+    // Who binds them gets the host's.
+    let look = "stat -c %i /dev/pts/ptmx; ls /dev/pts | wc -l; stat -f -c %T /dev/pts; exec 3<>/dev/ptmx; ls /dev/pts | wc -l";
+    let hosts = root.run(&["-B", "/dev/pts", "/", "sh", "-c", look]);
+    let open = format!("{TERMINALS}; exec 9<>/dev/ptmx");
+    assert_eq!(
+        succeed(&mut where_it_was(&open, &hosts)),
+        "2\n2\ndevpts\n3\n"
+    );
+    assert_eq!(root.tree(), Vec::<String>::new());
+}
+
+/// A host without a place for them loses nothing, and hears nothing.
+#[test]
+fn a_dev_without_pts_stays_as_it_is() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Ordinary);
+    let changed = "mount -t tmpfs -o mode=755 none /mnt; mkdir /mnt/shm; : >/mnt/null
+                   mount --bind /dev/null /mnt/null; mount --move /mnt /dev";
+    let run = root.run(&["ROOT", "ls", "/dev"]);
+    assert_eq!(succeed(&mut where_it_was(changed, &run)), "null\nshm\n");
+}
+
+#[test]
+fn the_callers_terminal_has_a_name_beside_own_terminals() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        for (options, is_console) in [
+            ("", user == User::Ordinary),
+            ("--unshare user", true),
+            ("--pty", false),
+        ] {
+            session.enter(&format!("$rootlet run {options} / sh -c 'tty; echo end'"));
+            let shown = session.expect("end\n");
+            let name = if is_console {
+                "/dev/console\n"
+            } else {
+                "/dev/pts/"
+            };
+            assert!(shown.contains(name), "{user:?} {options}: {shown}");
+            assert_eq!(session.status(), "0\n");
+        }
+        session.exit();
+    }
 }

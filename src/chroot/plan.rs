@@ -36,6 +36,8 @@ pub(crate) enum Action {
     Attach(usize),
     /// In the devpts that is this mount.
     OpenTerminal(usize),
+    /// The caller's, where it has no other name.
+    ShowTerminal,
     Mask,
     ReadOnlyTop,
     HostName,
@@ -148,6 +150,9 @@ impl Chroot {
             }
         }
         for planned in &mut mounts {
+            if let Some(mount) = planned.mount.with_terminals_group(self.map_users) {
+                planned.mount = Cow::Owned(mount);
+            }
             if let Source::Copy(path) = &planned.mount.source {
                 // One that is missing is told of, or left out, when it is to be mounted.
                 planned.contents = fs::read_all(path.as_c_str());
@@ -199,12 +204,15 @@ impl Chroot {
         for mount in (0..mounts).filter(|mount| !is_terminal(mount)) {
             add(true, Action::Attach(mount));
         }
-        if let (true, Some(devpts)) = (self.has_own_terminal(), self.devpts()) {
-            add(true, Action::OpenTerminal(devpts));
+        if self.has_own_terminal() {
+            if let Some(devpts) = self.devpts() {
+                add(true, Action::OpenTerminal(devpts));
+            }
         }
         for mount in (0..mounts).filter(is_terminal) {
             add(true, Action::Attach(mount));
         }
+        add(true, Action::ShowTerminal);
         add(self.mask_proc, Action::Mask);
         add(self.read_only, Action::ReadOnlyTop);
         add(self.hostname.is_some(), Action::HostName);
@@ -250,7 +258,9 @@ impl Chroot {
 
     /// The mount that is the run's own devpts.
     fn devpts(&self) -> Option<usize> {
-        self.mounts.iter().position(Mount::is_devpts)
+        let devpts = self.mounts.iter().position(Mount::is_devpts)?;
+        let may_be_left_out = self.mounts[devpts].is_for_user_namespace;
+        (!may_be_left_out || self.namespaces.need_user()).then_some(devpts)
     }
 
     /// What is shown as the console of a minimal /dev: the command's own terminal where it is to have

@@ -38,7 +38,7 @@ impl Chroot {
     /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
     pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
         self.check_kept_descriptors()?;
-        Ok(View::of(&self.compile()?)?.text())
+        Ok(View::of(&self.as_it_will_be().compile()?)?.text())
     }
 
     /// The same for programs, as one object of JSON:
@@ -58,7 +58,16 @@ impl Chroot {
     /// As of [`Chroot::plan`].
     pub fn plan_json(&self) -> Result<Vec<u8>, Error<'static>> {
         self.check_kept_descriptors()?;
-        Ok(View::of(&self.compile()?)?.json())
+        Ok(View::of(&self.as_it_will_be().compile()?)?.json())
+    }
+
+    /// Without what only a user namespace has, if there is to be none.
+    fn as_it_will_be(&self) -> Chroot {
+        let mut chroot = self.clone();
+        if !self.namespaces.need_user() {
+            chroot.mounts.retain(|mount| !mount.is_for_user_namespace);
+        }
+        chroot
     }
 }
 
@@ -168,6 +177,7 @@ impl<'a> View<'a> {
                 | Action::RecordMountPoints
                 | Action::Attach(_)
                 | Action::OpenTerminal(_)
+                | Action::ShowTerminal
                 | Action::ReadOnlyTop
                 | Action::PivotRoot
                 | Action::DetachOldRoot

@@ -141,6 +141,11 @@ impl<'a> Error<'a> {
         (self.0.step, self.0.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
+    /// Is it that a mount point is missing where none is made?
+    pub(crate) fn is_made_outside(&self) -> bool {
+        self.0.step == Step::MakeOutside
+    }
+
     /// Is it that a pid namespace of the run's own could have no proc?
     pub(crate) fn is_of_own_proc(&self) -> bool {
         self.0.step == Step::MountProc

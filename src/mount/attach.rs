@@ -65,8 +65,10 @@ pub(crate) struct Mounts {
     masks: bool,
     /// A proc of another pid namespace than ours may be shown.
     pub(crate) shows_others_proc: bool,
+    /// The command's terminal is opened in the run's own devpts.
+    pub(crate) opens_terminal: bool,
     /// The number of the terminal's descriptor.
-    terminal: i32,
+    pub(super) terminal: i32,
     /// The limit that the command is to have again.
     pub(crate) open_files: Option<OpenFiles>,
 }
@@ -84,6 +86,7 @@ impl Mounts {
             needs_copy: false,
             masks,
             shows_others_proc: false,
+            opens_terminal: false,
             terminal: -1,
             open_files: None,
         }
@@ -135,30 +138,22 @@ impl Mounts {
         Ok(())
     }
 
-    /// Takes what is behind a descriptor as the source of each mount of the terminal.
-    pub(crate) fn take_terminal<'a>(
-        &mut self,
-        terminal: BorrowedFd,
-        mounts: &'a [Planned],
-    ) -> Result<(), Error<'a>> {
-        self.terminal = terminal.number();
-        for (state, planned) in self.states.iter_mut().zip(mounts) {
-            if let (State::Taken(None), Source::Terminal(name)) = (&state, &planned.mount.source) {
-                let taken = bind::take(terminal, c"", false, attributes(0));
-                *state = State::Taken(Some(
-                    taken.map_err(|(step, errno)| Error::new(step, name.bytes(), errno))?,
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// The mount's own descriptor, once it is attached.
     pub(crate) fn attached(&self, index: usize) -> Option<BorrowedFd<'_>> {
         match self.states.get(index)? {
             State::Attached(top) => top.as_ref().map(OwnedFd::borrow),
             _ => None,
         }
+    }
+
+    /// Is this mount shown?
+    pub(super) fn is_attached(&self, index: usize) -> bool {
+        matches!(self.states.get(index), Some(State::Attached(_)))
+    }
+
+    /// Leaves a mount out.
+    pub(crate) fn leave_out(&mut self, index: usize) {
+        self.states[index] = State::LeftOut;
     }
 
     /// Finds the mount point, and makes it if it is missing.
@@ -320,11 +315,19 @@ impl Mounts {
             }
             (None, _) => {
                 let is_masked = self.masks && matches!(source.bytes(), b"proc" | b"sysfs");
-                let is_devpts = source.bytes() == b"devpts";
-                let is_needed =
-                    mount.devices || is_masked || is_devpts || self.points.is_parent(index);
+                let is_devpts = source.bytes() == b"devpts"
+                    && (!mount.is_for_user_namespace || self.opens_terminal);
+                let covers_ptmx = self.has_others_ptmx(index, planned);
+                let is_needed = mount.devices
+                    || is_masked
+                    || is_devpts
+                    || covers_ptmx
+                    || self.points.is_parent(index);
                 let attached = file_system::attach(planned, place, is_needed);
                 match attached {
+                    Ok(Some(devpts)) if covers_ptmx => self
+                        .cover_ptmx(index, devpts.borrow())
+                        .map(|()| Some(devpts)),
                     Err(Errno::EPERM) if mount.host_instead && has_host => {
                         return self.hosts_instead(planned, place, verbose).map(Some);
                     }
@@ -416,7 +419,9 @@ fn left_out<'a>(
 ) -> Result<State, Error<'a>> {
     match state {
         Err(error) if planned.mount.optional => {
-            if verbose.is_on() || !error.is_missing_source() {
+            // The host's /dev has no place for it.
+            let is_needless = planned.mount.is_for_user_namespace && error.is_made_outside();
+            if verbose.is_on() || !error.is_missing_source() && !is_needless {
                 say_left_out(&error);
             }
             Ok(State::LeftOut)

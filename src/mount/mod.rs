@@ -20,6 +20,7 @@ pub(crate) mod removal;
 pub(crate) mod resolve;
 pub(crate) mod spec;
 pub(crate) mod stub;
+mod terminals;
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -62,6 +63,8 @@ pub struct Mount {
     pub(crate) devices: bool,
     /// Nobody asked for it.
     pub(crate) by_default: bool,
+    /// It is left out of a run whose user namespace is the one that the host's mounts belong to.
+    pub(crate) is_for_user_namespace: bool,
 }
 
 /// A mount of a plan: with what was found out about its source before the run.
@@ -171,6 +174,7 @@ impl Mount {
             host_instead: false,
             devices: false,
             by_default: false,
+            is_for_user_namespace: false,
         }
     }
 
@@ -233,7 +237,8 @@ impl Mount {
 
     /// The mounts of a [`Chroot`](crate::Chroot) that are there without being asked for: `/dev`
     /// with all below it, new `/proc` and `/sys` (where an ordinary user may not have new ones,
-    /// the host's), a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`, read-only.
+    /// the host's), a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`, read-only; in a user namespace a
+    /// new devpts on `/dev/pts`, since nobody there can give away a terminal of the host's.
     pub fn defaults() -> Vec<Mount> {
         let restricted = |kind: &str, target: &str| Mount {
             flags: MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
@@ -247,6 +252,7 @@ impl Mount {
         };
         let mut defaults = Vec::from([
             Mount::bind("/dev").recursive(),
+            Mount::own_terminals(),
             kernels("proc", "/proc"),
             kernels("sysfs", "/sys"),
             restricted("tmpfs", "/dev/shm").data("mode=1777").optional(),

@@ -158,6 +158,11 @@ impl Namespaces {
         }
     }
 
+    /// Is there going to be a new user namespace? A filter or a limit may have another answer.
+    pub(crate) fn need_user(self) -> bool {
+        self.user.unwrap_or_else(|| !may_unshare())
+    }
+
     /// May there be a new user namespace where the others are not permitted?
     pub(crate) fn may_have_user(self) -> bool {
         self.user != Some(false)

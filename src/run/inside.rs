@@ -56,6 +56,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) proc: Option<OwnedFd>,
     pub(crate) new_user_namespace: bool,
     pub(crate) outside: Outside,
+    /// The host's root is nobody's in our user namespace: others have mounted what is there.
+    pub(crate) is_root_nobodys: bool,
     /// What was opened to find that out.
     pub(crate) needed: Option<[OwnedFd; 2]>,
     /// NEWROOT's mounts in a mount namespace that holds nothing else.
@@ -256,7 +258,10 @@ impl<'a> Inside<'a> {
                 }
                 Action::TakeSource(index) => {
                     let planned = &plan.mounts[*index];
-                    self.mounts.take_source(*index, planned, chroot.verbose)?;
+                    match planned.mount.is_for_user_namespace && !self.needs_own_terminals() {
+                        true => self.mounts.leave_out(*index),
+                        false => self.mounts.take_source(*index, planned, chroot.verbose)?,
+                    }
                 }
                 Action::FindMountPoint(index) => self.find_mount_point(*index)?,
                 Action::RecordMountPoints => self.record_mount_points()?,
@@ -264,6 +269,12 @@ impl<'a> Inside<'a> {
                     self.mounts.attach(*index, &plan.mounts, chroot.verbose)?;
                 }
                 Action::OpenTerminal(devpts) => self.open_terminal(*devpts)?,
+                Action::ShowTerminal => {
+                    if let (Some(terminal), false) = (self.jobs.terminal, chroot.pty) {
+                        let descriptor = terminal.descriptor;
+                        self.mounts.show_callers_terminal(&plan.mounts, descriptor);
+                    }
+                }
                 Action::Mask => self.mounts.mask()?,
                 Action::ReadOnlyTop => {
                     self.say(Step::ReadOnlyRoot, new_root.bytes());
@@ -309,14 +320,22 @@ impl<'a> Inside<'a> {
             return Ok(());
         };
         let failed = |errno| Error::new(Step::Pty, b"", errno);
-        let devpts = self.mounts.attached(devpts);
-        let pty = callers.open_in(devpts.ok_or_else(|| failed(Errno::ENOENT))?)?;
+        let pty = match self.mounts.attached(devpts) {
+            Some(devpts) => callers.open_in(devpts)?,
+            // It was left out.
+            None => callers.open_on_host()?,
+        };
         self.jobs = pty.enter(plan.identity.terminal_owner())?;
         channel::send_terminal(self.supervisor.borrow(), pty.master.borrow()).map_err(failed)?;
         self.mounts
             .take_terminal(pty.slave.borrow(), &plan.mounts)?;
         self.pty = Some(pty);
         Ok(())
+    }
+
+    /// Does the host's devpts belong to another user namespace than ours?
+    fn needs_own_terminals(&self) -> bool {
+        self.new_user_namespace || self.is_root_nobodys
     }
 
     pub(super) fn set_root(&mut self, root: OwnedFd) {

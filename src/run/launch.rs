@@ -53,6 +53,7 @@ impl<'a> Inside<'a> {
         let mut mounts = Mounts::with_room_for(plan.mounts.len(), root, chroot.mask_proc);
         // A closure has a pid namespace in any case; without one there is no other proc than that.
         mounts.shows_others_proc = owner == Owner::Caller || !plan.namespaces.has(Namespace::Pid);
+        mounts.opens_terminal = plan.opens_terminal();
         Inside {
             plan,
             owner,
@@ -65,6 +66,7 @@ impl<'a> Inside<'a> {
             proc: None,
             new_user_namespace: false,
             outside: Outside::NamespaceRoot,
+            is_root_nobodys: false,
             needed: None,
             alone: None,
             standard: Standard::new(),

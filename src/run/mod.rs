@@ -109,6 +109,8 @@ impl Chroot {
         result
     }
 
+    // Once, for both attempts.
+    #[inline(never)]
     fn run_telling<'a>(
         &'a self,
         status: &Status,

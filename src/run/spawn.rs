@@ -143,6 +143,8 @@ impl Chroot {
     }
 
     /// `standard` stays open where this fails.
+    // Once, for both attempts.
+    #[inline(never)]
     fn spawn_in(
         &self,
         namespaces: Namespaces,

@@ -41,7 +41,10 @@ pub const ROOT: Section = Section {
                    the caller's, whose keys it can read",
             paragraph: "Where no nodes can be made, as in a user namespace, the host's are \
                         bound. Without a terminal there is no console. Real root can type into \
-                        the caller's terminal: for a program that you do not trust add --pty.",
+                        the caller's terminal: for a program that you do not trust add --pty. In a \
+                        user namespace the host's /dev has a new /dev/pts too, whose terminals can be \
+                        given to any user inside, and the caller's terminal is /dev/console; \
+                        '-B /dev/pts' shows the host's terminals instead.",
             complete: Complete::Word(&["host", "minimal"]),
             ..OPTION
         },
