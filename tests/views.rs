@@ -12,15 +12,22 @@ use common::terminal::Session;
 use common::{Root, User, can_be_root, command, end, succeed, users};
 use rootlet::{Chroot, Namespace};
 
-/// Runs a command as an ordinary user where things of the caller's mount namespace were changed by a
-/// script of root's.
-fn where_it_was(changed: &str, words: &Command) -> Command {
+/// Runs a command as this user where things of the caller's mount namespace were changed by a script of
+/// root's.
+fn changed_for(user: User, changed: &str, words: &Command) -> Command {
     let mut outer = command(User::Root, "unshare");
-    let script =
-        format!("{changed}; exec setpriv --reuid=54321 --regid=54321 --clear-groups \"$@\"");
+    let become_user = match user {
+        User::Root => "",
+        User::Ordinary => "setpriv --reuid=54321 --regid=54321 --clear-groups",
+    };
+    let script = format!("{changed}\nexec {become_user} \"$@\"");
     outer.args(["--mount", "sh", "-ec", &script, "sh"]);
     outer.arg(words.get_program()).args(words.get_args());
     outer
+}
+
+fn where_it_was(changed: &str, words: &Command) -> Command {
+    changed_for(User::Ordinary, changed, words)
 }
 
 /// As container engines and systemd's ProtectKernelTunables= do: so the kernel allows no new proc in a
@@ -246,5 +253,152 @@ fn the_callers_terminal_has_a_name_beside_own_terminals() {
             assert_eq!(session.status(), "0\n");
         }
         session.exit();
+    }
+}
+
+/// Mounts as the kernel and systemd make them, which a host may have, in a sysfs without others. The
+/// second lot covers something, and so the kernel allows no new sysfs in a user namespace.
+const BELOW_SYS: [&str; 2] = [
+    "umount -l /sys; mount -t sysfs none /sys
+    mount -t tmpfs cgroups /sys/fs/cgroup; mkdir /sys/fs/cgroup/mine /sys/fs/cgroup/deep
+    mount -t tmpfs deep /sys/fs/cgroup/deep; chown 54321 /sys/fs/cgroup/mine",
+    "mount -t tmpfs variables /sys/firmware",
+];
+
+/// The mounts, by type and place.
+const SYS_MOUNTS: &str = "while read -r kind path type options rest; do
+    case $path in /sys | /sys/*) echo $path $type ;; esac; done </proc/mounts | sort";
+
+const OTHERS_SYS: &str = "rootlet: a new /sys is not allowed here: the caller's is shown, with the \
+                          caller's network devices\n";
+
+fn sys_is_the_callers(user: User, changed: &str, is_covered: bool) {
+    let mut look = Command::new("sh");
+    look.args(["-c", SYS_MOUNTS]);
+    let outside = succeed(&mut changed_for(User::Root, changed, &look));
+    assert!(outside.contains("/sys/fs/cgroup/deep tmpfs\n"), "{outside}");
+    let callers = succeed(command(user, "ls").arg("/sys/class/net"));
+    let root = Root::busybox(user);
+    for options in [
+        &[][..],
+        &["--unshare=net"],
+        &["--overlay"],
+        &["--share=pid,uts,ipc"],
+    ] {
+        let script = format!("{SYS_MOUNTS}; ls /sys/class/net");
+        let words = [options, &["ROOT", "sh", "-c", &script]].concat();
+        let ended = end(&mut changed_for(user, changed, &root.run(&words)));
+        let context = format!("{user:?} {options:?} {changed}: {ended:?}");
+        let devices = ended.stdout.strip_prefix(&outside).expect(&context);
+        let has_net = options == ["--unshare=net"];
+        let is_refused = has_net && is_covered && user == User::Ordinary;
+        assert_eq!(
+            ended.stderr,
+            if is_refused { OTHERS_SYS } else { "" },
+            "{context}"
+        );
+        let own = if has_net && !is_refused {
+            "lo\n"
+        } else {
+            &callers
+        };
+        assert_eq!(devices, own, "{context}");
+    }
+}
+
+#[test]
+fn sys_is_the_callers_with_all_that_is_mounted_there() {
+    if !can_be_root() {
+        return;
+    }
+    for user in [User::Root, User::Ordinary] {
+        sys_is_the_callers(user, BELOW_SYS[0], false);
+        sys_is_the_callers(user, &BELOW_SYS.join("\n"), true);
+        let root = Root::busybox(user);
+        // Everybody writes what is his own, and root the devices too.
+        let script = "touch /sys/fs/cgroup/mine/new && echo mine
+            grep -o ' /sys sysfs r[ow]' /proc/mounts";
+        let run = root.run(&["ROOT", "sh", "-c", script]);
+        let access = if user == User::Root { "rw" } else { "ro" };
+        let shown = succeed(&mut changed_for(user, BELOW_SYS[0], &run));
+        assert_eq!(shown, format!("mine\n /sys sysfs {access}\n"));
+        // What was read-only stays so.
+        let fixed = "mount -o remount,bind,ro /sys";
+        let shown =
+            succeed(&mut changed_for(user, fixed, &run).stderr(std::process::Stdio::null()));
+        assert_eq!(shown, " /sys sysfs ro\n");
+    }
+}
+
+#[test]
+fn a_caller_without_sys_has_a_new_one() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let run = root.run(&["ROOT", "ls", "/sys/class/net/lo/mtu"]);
+    for changed in ["mount -t tmpfs none /sys", "umount -l /sys"] {
+        let shown = succeed(&mut changed_for(User::Root, changed, &run));
+        assert_eq!(shown, "/sys/class/net/lo/mtu\n");
+    }
+}
+
+#[test]
+fn control_groups_are_mounted_as_a_new_file_system() {
+    if !can_be_root() {
+        return;
+    }
+    let look = "grep ' /sys/fs/cgroup ' /proc/mounts | tail -n 1 | cut -d ' ' -f 3; cat /proc/self/cgroup | grep ^0; \
+                ls -d /sys/fs/cgroup/cgroup.procs; ls -d /sys/fs/cgroup/rootlet-test-*/cgroup.procs";
+    let place = Root::empty(User::Root);
+    let name = place.path().file_name().unwrap().to_str().unwrap();
+    let group = format!("/sys/fs/cgroup/{name}/cgroup.procs");
+    // In a group of this test's: the run is moved there, and back by its end.
+    let inside = format!(
+        "mount -t cgroup2 none /sys/fs/cgroup; mkdir /sys/fs/cgroup/{name}
+         trap 'rmdir /sys/fs/cgroup/{name}' EXIT; enter() {{ (echo 0 >{group}; \"$@\"); }}; enter"
+    );
+    let all = format!("cgroup2\n0::/{name}\n/sys/fs/cgroup/cgroup.procs\n{group}\n");
+    let own = "cgroup2\n0::/\n/sys/fs/cgroup/cgroup.procs\n";
+    for user in [User::Root, User::Ordinary] {
+        let root = Root::busybox(user);
+        let shown = |options: &[&str]| {
+            let run = root.run(&[options, &["ROOT", "sh", "-c", look]].concat());
+            let mut outer = changed_for(user, &inside, &run);
+            let script = outer
+                .get_args()
+                .nth(3)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .replace("enter\nexec", "enter");
+            let words: Vec<_> = outer
+                .get_args()
+                .skip(4)
+                .map(|word| word.to_owned())
+                .collect();
+            outer = command(User::Root, "unshare");
+            end(outer.args(["--mount", "sh", "-ec", &script]).args(words)).stdout
+        };
+        assert_eq!(shown(&[]), all, "{user:?}");
+        assert_eq!(shown(&["--unshare=cgroup"]), own, "{user:?}");
+        assert_eq!(shown(&["--unshare=cgroup,net"]), own, "{user:?}");
+        assert_eq!(
+            shown(&["--unshare=cgroup", "-B", "cgroup2"]),
+            own,
+            "{user:?}"
+        );
+        let elsewhere = root.run(&[
+            "--unshare=cgroup",
+            "-B",
+            "cgroup2:/groups:ro",
+            "ROOT",
+            "ls",
+            "/groups/cgroup.procs",
+        ]);
+        assert_eq!(
+            succeed(&mut changed_for(user, ":", &elsewhere)),
+            "/groups/cgroup.procs\n"
+        );
     }
 }

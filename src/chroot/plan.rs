@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
-use crate::mount::{Mount, Planned, Source};
+use crate::mount::{Mount, Planned, Source, sysfs};
 use crate::process::cwd::current_directory;
 use crate::process::environment::Change;
 use crate::process::namespace::{Namespace, Namespaces};
@@ -138,7 +138,25 @@ impl Chroot {
     fn planned_mounts(&self) -> Result<Vec<Planned<'_>>, Error<'static>> {
         let mut mounts: Vec<Planned> = Vec::new();
         for mount in &self.mounts {
-            mounts.push(Planned::new(Cow::Borrowed(mount)));
+            if !mount.host_first {
+                mounts.push(Planned::new(Cow::Borrowed(mount)));
+                continue;
+            }
+            let mut sys = mount.clone();
+            // One that shows the run's own devices is a new one.
+            sys.host_first = !self.namespaces.has(Namespace::Network);
+            mounts.push(Planned::new(Cow::Owned(sys)));
+            let additions = sysfs::additions(self.namespaces);
+            let failed = |errno| Error::new(Step::OpenSource, b"/proc/self/mountinfo", errno);
+            for addition in additions.map_err(failed)? {
+                if !self
+                    .mounts
+                    .iter()
+                    .any(|mount| mount.has_target_of(&addition))
+                {
+                    mounts.push(Planned::new(Cow::Owned(addition)));
+                }
+            }
         }
         if let Some(console) = self.console_mount() {
             match mounts
@@ -205,7 +223,9 @@ impl Chroot {
             add(true, Action::Attach(mount));
         }
         if self.has_own_terminal() {
-            if let Some(devpts) = self.devpts() {
+            let is_own = |planned: &Planned| planned.mount.is_devpts();
+            let devpts = planned.iter().position(is_own);
+            if let Some(devpts) = devpts.filter(|_| self.has_devpts()) {
                 add(true, Action::OpenTerminal(devpts));
             }
         }
@@ -256,11 +276,10 @@ impl Chroot {
         self.pty && Callers::look().is_some()
     }
 
-    /// The mount that is the run's own devpts.
-    fn devpts(&self) -> Option<usize> {
-        let devpts = self.mounts.iter().position(Mount::is_devpts)?;
-        let may_be_left_out = self.mounts[devpts].is_for_user_namespace;
-        (!may_be_left_out || self.namespaces.need_user()).then_some(devpts)
+    /// Has the run a devpts of its own?
+    fn has_devpts(&self) -> bool {
+        let devpts = self.mounts.iter().find(|mount| mount.is_devpts());
+        devpts.is_some_and(|devpts| !devpts.is_for_user_namespace || self.namespaces.need_user())
     }
 
     /// What is shown as the console of a minimal /dev: the command's own terminal where it is to have
@@ -268,7 +287,7 @@ impl Chroot {
     fn console_mount(&self) -> Option<Mount> {
         match self.pty {
             true if self.console && self.has_own_terminal() => {
-                self.devpts().map(|_| Mount::console())
+                self.has_devpts().then(Mount::console)
             }
             true => None,
             false => self

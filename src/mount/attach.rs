@@ -12,7 +12,7 @@ use crate::mount::mask::mask;
 use crate::mount::point::Points;
 use crate::mount::remount::attributes;
 use crate::mount::resolve::{CName, open_landing};
-use crate::mount::{Planned, Source, copy, devices, file_system};
+use crate::mount::{Planned, Source, copy, devices, file_system, sysfs};
 use crate::sys::mount::MS_SLAVE;
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
 use crate::sys::{BorrowedFd, Errno, OwnedFd};
@@ -63,6 +63,8 @@ pub(crate) struct Mounts {
     /// Something failed that would not in a copy of the host's mount namespace.
     pub(crate) needs_copy: bool,
     masks: bool,
+    /// The run has a user namespace of its own.
+    pub(crate) in_user_namespace: bool,
     /// A proc of another pid namespace than ours may be shown.
     pub(crate) shows_others_proc: bool,
     /// The command's terminal is opened in the run's own devpts.
@@ -85,6 +87,7 @@ impl Mounts {
             host: Host::Copied,
             needs_copy: false,
             masks,
+            in_user_namespace: false,
             shows_others_proc: false,
             opens_terminal: false,
             terminal: -1,
@@ -100,8 +103,9 @@ impl Mounts {
         verbose: Verbose,
     ) -> Result<(), Error<'a>> {
         let mount = &planned.mount;
-        let host = self.host;
+        let (host, in_user_namespace) = (self.host, self.in_user_namespace);
         let take = || match &mount.source {
+            Source::FileSystem(_) if mount.host_first => sysfs::take(host, in_user_namespace),
             Source::FileSystem(_) | Source::Terminal(_) => Ok(None),
             Source::Copy(_) => match &planned.contents {
                 Err(errno) => Err((Step::OpenSource, *errno)),
@@ -144,11 +148,6 @@ impl Mounts {
             State::Attached(top) => top.as_ref().map(OwnedFd::borrow),
             _ => None,
         }
-    }
-
-    /// Is this mount shown?
-    pub(super) fn is_attached(&self, index: usize) -> bool {
-        matches!(self.states.get(index), Some(State::Attached(_)))
     }
 
     /// Leaves a mount out.
@@ -304,6 +303,12 @@ impl Mounts {
                 let path = has_host.then_some(path.as_c_str());
                 bind.attach(path, false, 0, place).map(Some)
             }
+            (Some(bind), Source::FileSystem(_)) => {
+                let flags = sysfs::flags(self.in_user_namespace);
+                let path = has_host.then_some(planned.target().as_c_str());
+                bind.attach(path, true, flags, place).map(Some)
+            }
+            (Some(_), _) if self.is_shown_already(index, planned) => Ok(None),
             (Some(bind), _) => {
                 let path = has_host.then_some(source.as_c_str());
                 bind.attach(path, mount.recursive, mount.flags, place)
@@ -315,13 +320,13 @@ impl Mounts {
             }
             (None, _) => {
                 let is_masked = self.masks && matches!(source.bytes(), b"proc" | b"sysfs");
-                let is_devpts = source.bytes() == b"devpts"
-                    && (!mount.is_for_user_namespace || self.opens_terminal);
                 let covers_ptmx = self.has_others_ptmx(index, planned);
+                let is_devpts = self.needs_devpts(planned) || covers_ptmx;
                 let is_needed = mount.devices
                     || is_masked
                     || is_devpts
-                    || covers_ptmx
+                    // The caller's lies there already, perhaps seen from another root.
+                    || source.bytes() == b"cgroup2"
                     || self.points.is_parent(index);
                 let attached = file_system::attach(planned, place, is_needed);
                 match attached {
@@ -419,8 +424,7 @@ fn left_out<'a>(
 ) -> Result<State, Error<'a>> {
     match state {
         Err(error) if planned.mount.optional => {
-            // The host's /dev has no place for it.
-            let is_needless = planned.mount.is_for_user_namespace && error.is_made_outside();
+            let is_needless = planned.is_needless() && error.is_made_outside();
             if verbose.is_on() || !error.is_missing_source() && !is_needless {
                 say_left_out(&error);
             }

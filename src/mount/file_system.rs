@@ -75,6 +75,9 @@ impl Mounts {
                 false => return Err(failed(Step::MountProc, Errno::EPERM)),
             }
         }
+        if kind == b"sysfs" {
+            say(Step::OthersSys);
+        }
         verbose.say(Step::BindInstead, kind, target);
         bind_hosts(planned, place).map_err(|errno| failed(Step::Mount, errno))
     }

@@ -63,6 +63,12 @@ impl Mounts {
             })
     }
 
+    /// Is a terminal opened in this mount, or another mount made in it, if it is a devpts?
+    pub(super) fn needs_devpts(&self, planned: &Planned) -> bool {
+        let is_devpts = planned.source().bytes() == b"devpts";
+        is_devpts && (!planned.mount.is_for_user_namespace || self.opens_terminal)
+    }
+
     /// Puts the new devpts's ptmx in the place of the other.
     pub(super) fn cover_ptmx(&self, index: usize, devpts: BorrowedFd) -> Result<(), Errno> {
         let Some(dev) = self.dev_of(index) else {
@@ -85,7 +91,9 @@ impl Mounts {
         let index = mounts.iter().position(is_own)?;
         let is_taken =
             |planned: &Planned| planned.mount.has_target_of(&Mount::bind("/dev/console"));
-        if !self.is_attached(index) || mounts.iter().any(is_taken) {
+        if !matches!(self.states.get(index), Some(State::Attached(_)))
+            || mounts.iter().any(is_taken)
+        {
             return None;
         }
         let mut path = [0; 32];

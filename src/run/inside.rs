@@ -232,6 +232,7 @@ impl<'a> Inside<'a> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         let new_root = &chroot.new_root;
         let protect = |errno| Error::new(Step::ReadOnlyRoot, new_root.bytes(), errno);
+        self.mounts.in_user_namespace = self.new_user_namespace;
         for action in &plan.actions {
             match action {
                 Action::LoopbackUp => bring_loopback_up()?,

@@ -11,7 +11,8 @@ use super::{BorrowedFd, Errno, OwnedFd, check, done, split};
 
 pub use super::fd::open_standard_descriptors;
 pub use super::stat::{
-    Identity, MEM_MAJOR, PROC_SUPER_MAGIC, SYSFS_MAGIC, Stat, stat, stat_at, statfs,
+    CGROUP2_SUPER_MAGIC, Identity, MEM_MAJOR, PROC_SUPER_MAGIC, SYSFS_MAGIC, Stat, stat, stat_at,
+    statfs,
 };
 
 pub use linux_raw_sys::general::{

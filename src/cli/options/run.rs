@@ -57,15 +57,17 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "no-mounts",
                     default: "with them",
-                    line: "without the default mounts: /dev with all below it, new /proc and /sys, \
-                           a tmpfs on /dev/shm, and /etc/resolv.conf",
+                    line: "without the default mounts: /dev and /sys with all below them, a new \
+                           /proc, a tmpfs on /dev/shm, and /etc/resolv.conf",
                     paragraph: "Where it stands among the options does not matter: mounts that are \
-                                asked for are made.",
+                                asked for are made. In a user namespace the sysfs is read-only, but not \
+                                what is mounted in it. With '--unshare net' /sys is new, with the same \
+                                mounts in it, and with '--unshare cgroup' /sys/fs/cgroup is.",
                     ..OPTION
                 },
             ],
             below: "SRC is a path, $NAME for a path in the environment, or proc, sysfs, tmpfs, \
-                    devpts, mqueue for a new file system. DEST is looked up inside NEWROOT, and made \
+                    devpts, mqueue, cgroup2 for a new file system. DEST is looked up inside NEWROOT, and made \
                     for the time of the run if it is missing. OPT is ro, rec (with all mounts \
                     below), optional (leave the mount out if it cannot be had), another word of \
                     mount(8) such as nosuid or noatime, of which the last counts, or data of the \
