@@ -52,7 +52,7 @@ fn bundle(words: &[&str], capabilities: &str, seccomp: Option<(i32, &str)>) -> R
     let bundle = Root::empty(User::Root);
     let bin = bundle.path().join("rootfs/bin");
     fs::create_dir_all(&bin).unwrap();
-    for directory in ["proc", "dev", "tmp"] {
+    for directory in ["proc", "sys", "dev", "tmp"] {
         fs::create_dir(bundle.path().join("rootfs").join(directory)).unwrap();
     }
     copy_program("/bin/busybox", bin.join("busybox"));
@@ -106,7 +106,11 @@ print(json.dumps({
                 "capabilities": sets},
     "root": {"path": "rootfs"},
     "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
-               {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}],
+               {"destination": "/sys", "type": "sysfs", "source": "sysfs"},
+               {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+               {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+                "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
+               {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["mode=1777"]}],
     "linux": linux,
 }))
 "#;
@@ -178,6 +182,35 @@ fn in_crun_a_run_works_or_says_that_the_list_forbids_it() {
         let hint = ended.stderr.lines().nth(1).unwrap_or_default();
         assert!(hint.starts_with("hint: a seccomp filter"), "{ended:?}");
     }
+}
+
+/// What Docker leaves a container's root.
+const DOCKERS: &str = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FSETID CAP_FOWNER CAP_MKNOD CAP_NET_RAW CAP_SETGID \
+                       CAP_SETUID CAP_SETFCAP CAP_SETPCAP CAP_NET_BIND_SERVICE CAP_SYS_CHROOT CAP_KILL \
+                       CAP_AUDIT_WRITE";
+
+/// What Docker masks, of what every kernel has.
+const MASKS: &str = r#""linux": {"maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi",
+    "/sys/firmware"], "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+    "/proc/sysrq-trigger"], "#;
+
+#[test]
+fn in_crun_with_dockers_masks_a_run_shares_the_pid_namespace() {
+    if !can_be_root() {
+        return;
+    }
+    let script = "read -r pid rest </proc/self/stat; test \"$pid\" = $$ && echo own";
+    let words = ["/bin/rootlet", "run", "/", "/bin/sh", "-c", script];
+    let bundle = bundle(&words, DOCKERS, None);
+    let file = bundle.path().join("config.json");
+    let configuration = fs::read_to_string(&file).unwrap();
+    assert!(configuration.contains("\"linux\": {"));
+    fs::write(file, configuration.replace("\"linux\": {", MASKS)).unwrap();
+    let ended = end(&mut crun(&bundle));
+    let shared = "rootlet: a new /proc is not allowed here: the command shares the caller's pid \
+                  namespace and /proc, as with --share pid\n";
+    let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+    assert_eq!(told, (0, "own\n", shared));
 }
 
 /// gVisor, by ptrace(2), which needs nothing of the machine. To what is written to a file it has an

@@ -61,6 +61,23 @@ fn run<'a>(root: &'a Root, words: &[&'a str]) -> Vec<&'a str> {
     .concat()
 }
 
+/// The group of terminals is among those that are mapped.
+#[test]
+fn terminals_have_their_group_and_can_be_given_away() {
+    if !can_be_root() {
+        return;
+    }
+    let place = Root::empty(User::Root);
+    let lines = format!("ordinary:{START}:1000\n");
+    let script = "script -qc 'stat -c \"%u %g %a\" $(tty); chown 33:5 $(tty); stat -c \"%u %g\" $(tty)' \
+                  /dev/null | tr -d '\\r'";
+    let setup = "mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 none /dev/pts";
+    let rootlet = rootlet_path().to_str().unwrap();
+    let words = [rootlet, "run", "--map-users=auto", "/", "sh", "-c", script];
+    let shown = succeed(&mut with_ranges(&place, &lines, setup, &words));
+    assert_eq!(shown, "0 5 620\n33 5\n");
+}
+
 #[test]
 fn a_range_of_users_is_mapped_from_0_on() {
     if !can_be_root() {

@@ -23,8 +23,8 @@ fn what_is_typed_is_the_commands_and_what_it_prints_the_callers() {
     for user in users() {
         let mut session = Session::bash(user);
         set_size(&session, 33, 99);
-        session.enter("outer=$(tty); before=$(stty -g)");
-        let script = r#"test "$(tty)" != "$0"; echo "other $?"; stty size; read -r line; echo "got <$line>"; exit 7"#;
+        session.enter("outer=$(stat -Lc %d.%i /dev/stdin); before=$(stty -g)");
+        let script = r#"test "$(stat -Lc %d.%i /dev/stdin)" != "$0"; echo "other $?"; stty size; read -r line; echo "got <$line>"; exit 7"#;
         session.enter(&format!("$rootlet run --pty / sh -c '{script}' \"$outer\""));
         session.expect("other 0\n33 99\n");
         session.enter("typed  text");

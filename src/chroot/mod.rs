@@ -169,6 +169,11 @@ impl Chroot {
     /// the machine's.
     ///
     /// [`Chroot::call`] needs a pid namespace.
+    ///
+    /// The pid namespace is shared as well, with a line on standard error, where the kernel allows no new
+    /// `/proc` (parts of the caller's are covered, as in many containers) and [`Chroot::unshare`] did not
+    /// ask for one of its own: with that it is EPERM. [`Chroot::call`] shows the caller's `/proc` then,
+    /// and says so.
     pub fn share(mut self, namespace: Namespace) -> Chroot {
         self.namespaces.set(namespace, false);
         self
@@ -379,11 +384,9 @@ impl Chroot {
     /// are passed on. Only [`Chroot::run`] does this.
     ///
     /// It is opened in the run's own devpts where one is mounted on `/dev/pts`, as with
-    /// [`Chroot::minimal_dev`], else in the host's. It belongs to the user of [`Chroot::user`], with
+    /// [`Chroot::minimal_dev`] and in a user namespace, else in the host's. It belongs to the user of [`Chroot::user`], with
     /// mode 620, and to the group `tty` of the new root if the user is named and there is such a group,
-    /// else to the main group, in the host's devpts to the group that this gives. In a user namespace
-    /// with a range of ids one of the host's devpts stays the caller's: the command uses it by its
-    /// standard descriptors, but cannot open it by its name.
+    /// else to the main group, in the host's devpts to the group that this gives.
     pub fn pty(mut self) -> Chroot {
         self.pty = true;
         self

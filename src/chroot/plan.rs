@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
-use crate::mount::{Mount, Planned, Source};
+use crate::mount::{Mount, Planned, Source, sysfs};
 use crate::process::cwd::current_directory;
 use crate::process::environment::Change;
-use crate::process::namespace::Namespace;
+use crate::process::namespace::{Namespace, Namespaces};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
@@ -36,6 +36,8 @@ pub(crate) enum Action {
     Attach(usize),
     /// In the devpts that is this mount.
     OpenTerminal(usize),
+    /// The caller's, where it has no other name.
+    ShowTerminal,
     Mask,
     ReadOnlyTop,
     HostName,
@@ -67,6 +69,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) mounts: Vec<Planned<'a>>,
     pub(crate) identity: Identity,
     pub(crate) environment: Cow<'a, [Name]>,
+    /// Those of the `Chroot`, but for a pid namespace in which there can be no proc.
+    pub(crate) namespaces: Namespaces,
     pub(crate) actions: Vec<Action>,
 }
 
@@ -118,6 +122,7 @@ impl Chroot {
             mounts,
             identity,
             environment,
+            namespaces: self.namespaces,
             actions,
         })
     }
@@ -133,7 +138,25 @@ impl Chroot {
     fn planned_mounts(&self) -> Result<Vec<Planned<'_>>, Error<'static>> {
         let mut mounts: Vec<Planned> = Vec::new();
         for mount in &self.mounts {
-            mounts.push(Planned::new(Cow::Borrowed(mount)));
+            if !mount.host_first {
+                mounts.push(Planned::new(Cow::Borrowed(mount)));
+                continue;
+            }
+            let mut sys = mount.clone();
+            // One that shows the run's own devices is a new one.
+            sys.host_first = !self.namespaces.has(Namespace::Network);
+            mounts.push(Planned::new(Cow::Owned(sys)));
+            let additions = sysfs::additions(self.namespaces);
+            let failed = |errno| Error::new(Step::OpenSource, b"/proc/self/mountinfo", errno);
+            for addition in additions.map_err(failed)? {
+                if !self
+                    .mounts
+                    .iter()
+                    .any(|mount| mount.has_target_of(&addition))
+                {
+                    mounts.push(Planned::new(Cow::Owned(addition)));
+                }
+            }
         }
         if let Some(console) = self.console_mount() {
             match mounts
@@ -145,6 +168,9 @@ impl Chroot {
             }
         }
         for planned in &mut mounts {
+            if let Some(mount) = planned.mount.with_terminals_group(self.map_users) {
+                planned.mount = Cow::Owned(mount);
+            }
             if let Source::Copy(path) = &planned.mount.source {
                 // One that is missing is told of, or left out, when it is to be mounted.
                 planned.contents = fs::read_all(path.as_c_str());
@@ -196,12 +222,17 @@ impl Chroot {
         for mount in (0..mounts).filter(|mount| !is_terminal(mount)) {
             add(true, Action::Attach(mount));
         }
-        if let (true, Some(devpts)) = (self.has_own_terminal(), self.devpts()) {
-            add(true, Action::OpenTerminal(devpts));
+        if self.has_own_terminal() {
+            let is_own = |planned: &Planned| planned.mount.is_devpts();
+            let devpts = planned.iter().position(is_own);
+            if let Some(devpts) = devpts.filter(|_| self.has_devpts()) {
+                add(true, Action::OpenTerminal(devpts));
+            }
         }
         for mount in (0..mounts).filter(is_terminal) {
             add(true, Action::Attach(mount));
         }
+        add(true, Action::ShowTerminal);
         add(self.mask_proc, Action::Mask);
         add(self.read_only, Action::ReadOnlyTop);
         add(self.hostname.is_some(), Action::HostName);
@@ -246,9 +277,10 @@ impl Chroot {
         self.pty && Callers::look().is_some()
     }
 
-    /// The mount that is the run's own devpts.
-    fn devpts(&self) -> Option<usize> {
-        self.mounts.iter().position(Mount::is_devpts)
+    /// Has the run a devpts of its own?
+    fn has_devpts(&self) -> bool {
+        let devpts = self.mounts.iter().find(|mount| mount.is_devpts());
+        devpts.is_some_and(|devpts| !devpts.is_for_user_namespace || self.namespaces.need_user())
     }
 
     /// What is shown as the console of a minimal /dev: the command's own terminal where it is to have
@@ -256,7 +288,7 @@ impl Chroot {
     fn console_mount(&self) -> Option<Mount> {
         match self.pty {
             true if self.console && self.has_own_terminal() => {
-                self.devpts().map(|_| Mount::console())
+                self.has_devpts().then(Mount::console)
             }
             true => None,
             false => self.console_path().map(|path| {

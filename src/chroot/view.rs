@@ -7,8 +7,9 @@ use crate::chroot::plan::{Action, Plan};
 use crate::error::{Error, Step};
 use crate::mount::find::{Missing, Wanted};
 use crate::mount::point::Points;
-use crate::mount::{Mount, Planned, Source, mask};
+use crate::mount::{Mount, Planned, Source, mask, sysfs};
 use crate::process::cwd::WorkingDirectory;
+use crate::process::namespace::Namespace;
 use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
 };
@@ -38,7 +39,7 @@ impl Chroot {
     /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
     pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
         self.check_kept_descriptors()?;
-        Ok(View::of(&self.compile()?)?.text())
+        Ok(View::of(&self.as_it_will_be().compile()?)?.text())
     }
 
     /// The same for programs, as one object of JSON:
@@ -58,7 +59,24 @@ impl Chroot {
     /// As of [`Chroot::plan`].
     pub fn plan_json(&self) -> Result<Vec<u8>, Error<'static>> {
         self.check_kept_descriptors()?;
-        Ok(View::of(&self.compile()?)?.json())
+        Ok(View::of(&self.as_it_will_be().compile()?)?.json())
+    }
+
+    /// With what is known of the mounts only when it is done: whether the host's are bound, and without
+    /// what only a user namespace has, if there is to be none.
+    fn as_it_will_be(&self) -> Chroot {
+        let mut chroot = self.clone();
+        if !self.namespaces.need_user() {
+            chroot.mounts.retain(|mount| !mount.is_for_user_namespace);
+        }
+        if !self.namespaces.has(Namespace::Network) && sysfs::is_there() {
+            for mount in &mut chroot.mounts {
+                if mount.host_first {
+                    *mount = Mount::bind("/sys").recursive();
+                }
+            }
+        }
+        chroot
     }
 }
 
@@ -168,6 +186,7 @@ impl<'a> View<'a> {
                 | Action::RecordMountPoints
                 | Action::Attach(_)
                 | Action::OpenTerminal(_)
+                | Action::ShowTerminal
                 | Action::ReadOnlyTop
                 | Action::PivotRoot
                 | Action::DetachOldRoot

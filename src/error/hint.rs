@@ -70,7 +70,7 @@ impl Hints {
 
     /// What a seccomp filter may be the cause of, where one is in force.
     pub(super) const OF_FILTERS: Hints = hints! {
-        Namespaces EPERM, Propagation EPERM, CloneRoot EPERM, OpenSource EPERM, OpenTarget EPERM, Mount EPERM, MountOptions EPERM, ReadOnlyRoot EPERM, Overlay EPERM, Mask EPERM, LockMounts EPERM, PivotRoot EPERM, DetachOldRoot EPERM =>
+        Namespaces EPERM, Propagation EPERM, CloneRoot EPERM, OpenSource EPERM, OpenTarget EPERM, Mount EPERM, MountProc EPERM, MountOptions EPERM, ReadOnlyRoot EPERM, Overlay EPERM, Mask EPERM, LockMounts EPERM, PivotRoot EPERM, DetachOldRoot EPERM =>
             "a seccomp filter is in force and may forbid this: a container needs --cap-add \
                  SYS_ADMIN or --security-opt seccomp=unconfined (docker run, podman run), a \
                  systemd unit RestrictNamespaces=no";
@@ -127,6 +127,10 @@ impl Hints {
             "the file system is that of another user namespace: run as root of the host";
         MapIds ENOENT =>
             "/proc must be mounted to map users";
+        MountProc EPERM =>
+            "the kernel allows no new /proc where parts of the caller's are covered, or there is none: \
+                 leave out '--unshare pid', or have them uncovered (docker run --security-opt \
+                 systempaths=unconfined, podman run --security-opt unmask=ALL)";
         CloneRoot EPERM, Mount EPERM, PivotRoot EPERM =>
             "a new user namespace may lack the right to this: try it as root";
         Overlay EINVAL =>

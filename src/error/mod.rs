@@ -173,6 +173,16 @@ impl<'a> Error<'a> {
         (self.0.step, self.0.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
+    /// Is it that a mount point is missing where none is made?
+    pub(crate) fn is_made_outside(&self) -> bool {
+        self.0.step == Step::MakeOutside
+    }
+
+    /// Is it that a pid namespace of the run's own could have no proc?
+    pub(crate) fn is_of_own_proc(&self) -> bool {
+        self.0.step == Step::MountProc
+    }
+
     /// The exit status that says it: 127 for a command that is not there, 126 for one that cannot
     /// be run, 125 for any other error.
     pub fn status(&self) -> u8 {

@@ -106,6 +106,14 @@ steps! {
     Mount: "mount", "on";
     /// A bind of the host's file system because a new one is not allowed.
     BindInstead: "mount the host's", "on";
+    /// A proc of the run's own pid namespace.
+    MountProc: "mount", "on";
+    /// A run whose own pid namespace could have no proc.
+    SharePid: "a new /proc is not allowed here: the command shares the caller's pid namespace and /proc, as with --share pid";
+    /// A sysfs that is bound where no other can be had.
+    OthersSys: "a new /sys is not allowed here: the caller's is shown, with the caller's network devices";
+    /// A proc that is bound where no other can be had.
+    OthersProc: "a new /proc is not allowed here: the caller's is shown, whose process numbers are not those of this pid namespace";
     /// A mount's options.
     MountOptions: "set the mount options of";
     /// A minimal /dev.

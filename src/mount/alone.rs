@@ -3,6 +3,8 @@
 //! Neither the host's mount table nor a `pivot_root(2)` costs anything then, and there is no old root
 //! to detach.
 
+use crate::error::Error;
+use crate::mount::{Planned, Source};
 use crate::sys::mount::{Attributes, MS_SLAVE, mount_setattr, open_tree_namespace};
 use crate::sys::process::{CLONE_NEWNS, setns};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
@@ -50,4 +52,19 @@ impl Alone {
         fs::fchdir(self.host_root.borrow())?;
         fs::chroot(c".")
     }
+}
+
+/// Could what was not mounted in NEWROOT's own mount namespace be mounted in a copy of the host's? The
+/// kernel may lack the call, and it attaches no tree in which a mount namespace is pinned that is older
+/// than ours (`unshare --mount=FILE`, snapd): a copy of the host's has left that out. Nodes in /dev that
+/// we may not make are the host's, and so is a proc.
+pub(super) fn needs_copy(planned: &Planned, error: &Error) -> bool {
+    let mount = &planned.mount;
+    let may_change: &[Errno] = match &mount.source {
+        Source::FileSystem(_) if mount.devices || mount.host_instead => &[Errno::EPERM],
+        Source::FileSystem(_) | Source::Terminal(_) => &[],
+        Source::Path(_) | Source::Copy(_) => &[Errno::ENOSYS, Errno::ELOOP],
+    };
+    let changes = |errno: &Errno| error.errno() == Some(errno.number());
+    may_change.iter().any(changes)
 }

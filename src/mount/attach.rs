@@ -5,6 +5,7 @@ use core::ffi::CStr;
 use core::mem::forget;
 
 use crate::error::{Error, Step, Verbose, say_left_out};
+use crate::mount::alone::needs_copy;
 use crate::mount::bind::{self, Bind};
 use crate::mount::find::{Missing, Wanted};
 use crate::mount::idmap::bind_refused;
@@ -12,7 +13,7 @@ use crate::mount::mask::mask;
 use crate::mount::point::Points;
 use crate::mount::remount::attributes;
 use crate::mount::resolve::{CName, open_landing};
-use crate::mount::{Planned, Source, copy, devices, file_system};
+use crate::mount::{Planned, Source, copy, devices, file_system, sysfs};
 use crate::sys::mount::{MS_SLAVE, map_owners};
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
 use crate::sys::{BorrowedFd, Errno, OwnedFd};
@@ -63,8 +64,14 @@ pub(crate) struct Mounts {
     /// Something failed that would not in a copy of the host's mount namespace.
     pub(crate) needs_copy: bool,
     masks: bool,
+    /// The run has a user namespace of its own.
+    pub(crate) in_user_namespace: bool,
+    /// A proc of another pid namespace than ours may be shown.
+    pub(crate) shows_others_proc: bool,
+    /// The command's terminal is opened in the run's own devpts.
+    pub(crate) opens_terminal: bool,
     /// The number of the terminal's descriptor.
-    terminal: i32,
+    pub(super) terminal: i32,
     /// The limit that the command is to have again.
     pub(crate) open_files: Option<OpenFiles>,
 }
@@ -81,6 +88,9 @@ impl Mounts {
             host: Host::Copied,
             needs_copy: false,
             masks,
+            in_user_namespace: false,
+            shows_others_proc: false,
+            opens_terminal: false,
             terminal: -1,
             open_files: None,
         }
@@ -97,8 +107,9 @@ impl Mounts {
             return Ok(());
         }
         let mount = &planned.mount;
-        let host = self.host;
+        let (host, in_user_namespace) = (self.host, self.in_user_namespace);
         let take = || match &mount.source {
+            Source::FileSystem(_) if mount.host_first => sysfs::take(host, in_user_namespace),
             Source::FileSystem(_) | Source::Terminal(_) => Ok(None),
             Source::Copy(_) => match &planned.contents {
                 Err(errno) => Err((Step::OpenSource, *errno)),
@@ -176,30 +187,17 @@ impl Mounts {
         }
     }
 
-    /// Takes what is behind a descriptor as the source of each mount of the terminal.
-    pub(crate) fn take_terminal<'a>(
-        &mut self,
-        terminal: BorrowedFd,
-        mounts: &'a [Planned],
-    ) -> Result<(), Error<'a>> {
-        self.terminal = terminal.number();
-        for (state, planned) in self.states.iter_mut().zip(mounts) {
-            if let (State::Taken(None), Source::Terminal(name)) = (&state, &planned.mount.source) {
-                let taken = bind::take(terminal, c"", false, attributes(0));
-                *state = State::Taken(Some(
-                    taken.map_err(|(step, errno)| Error::new(step, name.bytes(), errno))?,
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// The mount's own descriptor, once it is attached.
     pub(crate) fn attached(&self, index: usize) -> Option<BorrowedFd<'_>> {
         match self.states.get(index)? {
             State::Attached(top) => top.as_ref().map(OwnedFd::borrow),
             _ => None,
         }
+    }
+
+    /// Leaves a mount out.
+    pub(crate) fn leave_out(&mut self, index: usize) {
+        self.states[index] = State::LeftOut;
     }
 
     /// Finds the mount point, and makes it if it is missing.
@@ -350,6 +348,12 @@ impl Mounts {
                 let path = has_host.then_some(path.as_c_str());
                 bind.attach(path, false, 0, place).map(Some)
             }
+            (Some(bind), Source::FileSystem(_)) => {
+                let flags = sysfs::flags(self.in_user_namespace);
+                let path = has_host.then_some(planned.target().as_c_str());
+                bind.attach(path, true, flags, place).map(Some)
+            }
+            (Some(_), _) if self.is_shown_already(index, planned) => Ok(None),
             (Some(bind), _) => {
                 let path = has_host.then_some(source.as_c_str());
                 bind.attach(path, mount.recursive, mount.flags, place)
@@ -361,10 +365,24 @@ impl Mounts {
             }
             (None, _) => {
                 let is_masked = self.masks && matches!(source.bytes(), b"proc" | b"sysfs");
-                let is_devpts = source.bytes() == b"devpts";
-                let is_needed =
-                    mount.devices || is_masked || is_devpts || self.points.is_parent(index);
-                file_system::attach(planned, place, is_needed, has_host, verbose)
+                let covers_ptmx = self.has_others_ptmx(index, planned);
+                let is_devpts = self.needs_devpts(planned) || covers_ptmx;
+                let is_needed = mount.devices
+                    || is_masked
+                    || is_devpts
+                    // The caller's lies there already, perhaps seen from another root.
+                    || source.bytes() == b"cgroup2"
+                    || self.points.is_parent(index);
+                let attached = file_system::attach(planned, place, is_needed);
+                match attached {
+                    Ok(Some(devpts)) if covers_ptmx => self
+                        .cover_ptmx(index, devpts.borrow())
+                        .map(|()| Some(devpts)),
+                    Err(Errno::EPERM) if mount.host_instead && has_host => {
+                        return self.hosts_instead(planned, place, verbose).map(Some);
+                    }
+                    attached => attached,
+                }
             }
         };
         let attached = attached.map_err(failed)?;
@@ -439,20 +457,6 @@ pub(super) fn shows_directory(planned: &Planned, bind: Option<&Bind>) -> Result<
     }
 }
 
-/// Could what was not mounted in NEWROOT's own mount namespace be mounted in a copy of the host's? The
-/// kernel may lack the call, and it attaches no tree in which a mount namespace is pinned that is older
-/// than ours (`unshare --mount=FILE`, snapd): a copy of the host's has left that out. Nodes in /dev that
-/// we may not make are the host's.
-fn needs_copy(planned: &Planned, error: &Error) -> bool {
-    let may_change: &[Errno] = match &planned.mount.source {
-        Source::FileSystem(_) if planned.mount.devices => &[Errno::EPERM],
-        Source::FileSystem(_) | Source::Terminal(_) => &[],
-        Source::Path(_) | Source::Copy(_) => &[Errno::ENOSYS, Errno::ELOOP],
-    };
-    let changes = |errno: &Errno| error.errno() == Some(errno.number());
-    may_change.iter().any(changes)
-}
-
 /// What NEWROOT may show itself, and is to be masked.
 const OWN: [&CStr; 2] = [c"/proc", c"/sys"];
 
@@ -465,7 +469,8 @@ fn left_out<'a>(
 ) -> Result<State, Error<'a>> {
     match state {
         Err(error) if planned.mount.optional => {
-            if verbose.is_on() || !error.is_missing_source() {
+            let is_needless = planned.is_needless() && error.is_made_outside();
+            if verbose.is_on() || !error.is_missing_source() && !is_needless {
                 say_left_out(&error);
             }
             Ok(State::LeftOut)

@@ -5,31 +5,28 @@
 //! Where its own descriptor is needed, since another mount or a mask goes into it, it is mounted on
 //! top of our root, opened there, and moved.
 
-use crate::error::{Step, Verbose};
+use crate::error::{Error, Step, Verbose, say};
 use crate::mount::Planned;
+use crate::mount::attach::Mounts;
 use crate::mount::bind;
 use crate::mount::pivot::ON_TOP_OF_ROOT;
 use crate::mount::remount::{attributes, change_flags};
 use crate::sys::mount::{MNT_DETACH, MOUNT_ATTR_RDONLY, MS_MOVE, mount, umount};
+use crate::sys::process::id;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::text::number::number;
 
-/// Mounts it on its mount point; with `is_needed` its descriptor is given. `has_host`: a path still leads
-/// to the host's files.
+/// Mounts it on its mount point; with `is_needed` its descriptor is given.
 pub(crate) fn attach(
     new: &Planned,
     point: BorrowedFd,
     is_needed: bool,
-    has_host: bool,
-    verbose: Verbose,
 ) -> Result<Option<OwnedFd>, Errno> {
     let attached = match is_needed {
         true => by_way_of_root(new, point).map(Some),
         false => fs::fchdir(point).and_then(|()| mount_at(new, c".").map(|()| None)),
     };
     match attached {
-        Err(Errno::EPERM) if new.mount.host_instead && has_host => {
-            hosts_instead(new, point, verbose).map(Some)
-        }
         // The very same file system is mounted there already: the host's sysfs, in a run whose root
         // is the host's. Only the flags are missing.
         Err(Errno::EBUSY) => {
@@ -60,20 +57,49 @@ fn mount_at(new: &Planned, target: &core::ffi::CStr) -> Result<(), Errno> {
     mount(device, target, kind.as_c_str(), flags, data)
 }
 
-/// A user namespace may not have a new sysfs without a network namespace of its own, nor a new
-/// proc where parts of the host's are covered: what the host has at that path is shown then. It
-/// is bound with all below it, which may not be uncovered either; a sysfs read-only.
-fn hosts_instead(new: &Planned, point: BorrowedFd, verbose: Verbose) -> Result<OwnedFd, Errno> {
-    let kind = new.source().bytes();
-    verbose.say(Step::BindInstead, kind, new.target().bytes());
-    let read_only = if kind == b"sysfs" {
-        MOUNT_ATTR_RDONLY
-    } else {
-        0
+impl Mounts {
+    /// A user namespace may not have a new sysfs without a network namespace of its own, nor a new proc
+    /// where parts of the host's are covered: what the host has at that path is shown then. But in a
+    /// proc of another pid namespace whoever looks for a process finds a wrong one.
+    pub(super) fn hosts_instead<'a>(
+        &self,
+        planned: &'a Planned,
+        place: BorrowedFd,
+        verbose: Verbose,
+    ) -> Result<OwnedFd, Error<'a>> {
+        let (kind, target) = (planned.source().bytes(), planned.target().bytes());
+        let failed = |step, errno| Error::between(step, kind, target, errno);
+        if kind == b"proc" && !is_own_proc() {
+            match self.shows_others_proc {
+                true => say(Step::OthersProc),
+                false => return Err(failed(Step::MountProc, Errno::EPERM)),
+            }
+        }
+        if kind == b"sysfs" {
+            say(Step::OthersSys);
+        }
+        verbose.say(Step::BindInstead, kind, target);
+        bind_hosts(planned, place).map_err(|errno| failed(Step::Mount, errno))
+    }
+}
+
+/// Binds what the host has at that path, with all below it, which may not be uncovered either; a sysfs
+/// read-only.
+fn bind_hosts(new: &Planned, point: BorrowedFd) -> Result<OwnedFd, Errno> {
+    let read_only = match new.source().bytes() {
+        b"sysfs" => MOUNT_ATTR_RDONLY,
+        _ => 0,
     };
     let flags = new.mount.flags | read_only;
     let source = new.target().as_c_str();
     let taken = bind::take(BorrowedFd::CWD, source, true, attributes(flags));
     let taken = taken.map_err(|(_, errno)| errno)?;
     taken.attach(Some(source), true, flags, point)
+}
+
+/// Is the host's proc that of our pid namespace? In another one we have another number, or none.
+fn is_own_proc() -> bool {
+    let mut name = [0; 16];
+    fs::readlink_at(BorrowedFd::CWD, c"/proc/self", &mut name)
+        .is_ok_and(|length| number(&name[..length]) == u32::try_from(id()).ok())
 }

@@ -21,6 +21,8 @@ pub(crate) mod removal;
 pub(crate) mod resolve;
 pub(crate) mod spec;
 pub(crate) mod stub;
+pub(crate) mod sysfs;
+mod terminals;
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -59,12 +61,16 @@ pub struct Mount {
     pub(crate) device: Option<Name>,
     /// Where a new file system is not allowed, the host's of the same kind is bound.
     pub(crate) host_instead: bool,
+    /// The host's is bound, and a new one is mounted where there is none.
+    pub(crate) host_first: bool,
     /// The usual devices are made in it.
     pub(crate) devices: bool,
     /// Nobody asked for it.
     pub(crate) by_default: bool,
     /// With private users, the files keep the owners that they have on the host.
     pub(crate) keeps_owners: bool,
+    /// It is left out of a run whose user namespace is the one that the host's mounts belong to.
+    pub(crate) is_for_user_namespace: bool,
 }
 
 /// A mount of a plan: with what was found out about its source before the run.
@@ -91,6 +97,12 @@ impl<'a> Planned<'a> {
     pub(crate) fn source(&self) -> &Name {
         let source = self.source.as_ref();
         source.unwrap_or_else(|| self.mount.source.name())
+    }
+
+    /// Is it no loss where the host's `/dev`, or a new sysfs, has no place for it?
+    pub(crate) fn is_needless(&self) -> bool {
+        let is_in_sys = self.mount.target.bytes().starts_with(b"/sys/");
+        self.mount.is_for_user_namespace || self.mount.by_default && is_in_sys
     }
 
     #[inline(never)]
@@ -172,9 +184,11 @@ impl Mount {
             data: Name::new(b""),
             device: None,
             host_instead: false,
+            host_first: false,
             devices: false,
             by_default: false,
             keeps_owners: false,
+            is_for_user_namespace: false,
         }
     }
 
@@ -244,8 +258,9 @@ impl Mount {
     }
 
     /// The mounts of a [`Chroot`](crate::Chroot) that are there without being asked for: `/dev`
-    /// with all below it, new `/proc` and `/sys` (where an ordinary user may not have new ones,
-    /// the host's), a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`, read-only.
+    /// and `/sys` with all below them (in a new network namespace a new `/sys`, with what is mounted in
+    /// the host's; in a user namespace the sysfs is read-only), a new `/proc`, a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`, read-only; in a user namespace a
+    /// new devpts on `/dev/pts`, since nobody there can give away a terminal of the host's.
     pub fn defaults() -> Vec<Mount> {
         let restricted = |kind: &str, target: &str| Mount {
             flags: MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
@@ -257,10 +272,13 @@ impl Mount {
             mount.host_instead = true;
             mount
         };
+        let mut sys = kernels("sysfs", "/sys").recursive();
+        sys.host_first = true;
         let mut defaults = Vec::from([
             Mount::bind("/dev").recursive(),
+            Mount::own_terminals(),
             kernels("proc", "/proc"),
-            kernels("sysfs", "/sys"),
+            sys,
             restricted("tmpfs", "/dev/shm").data("mode=1777").optional(),
             Mount::bind("/etc/resolv.conf").read_only().optional(),
         ]);

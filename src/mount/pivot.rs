@@ -18,14 +18,26 @@ pub(crate) enum Outside {
     Chroot,
 }
 
+/// What is known of the caller's root.
+pub(crate) struct Found {
+    pub(crate) outside: Outside,
+    /// It belongs to nobody of our user namespace.
+    pub(crate) is_nobodys: bool,
+    /// What was opened to find that out.
+    pub(crate) needed: [OwnedFd; 2],
+}
+
+/// What the kernel shows of a user that has no number here (`kernel.overflowuid`).
+const NOBODY: u32 = 65534;
+
 /// Finds out whether the caller's root is that of its mount namespace, and with which descriptors.
 /// `setns(2)` into our own mount namespace (by pidfd: Linux 5.8) sets the root to the namespace's. The
 /// current directory is lost.
-pub(crate) fn find_outside(pid: i32) -> Result<(Outside, [OwnedFd; 2]), Error<'static>> {
+pub(crate) fn find_outside(pid: i32) -> Result<Found, Error<'static>> {
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
     let root = root.map_err(failed)?;
-    let (outside, namespace) = climb(root.borrow(), pid).map_err(|errno| match errno {
+    let (outside, namespace, user) = climb(root.borrow(), pid).map_err(|errno| match errno {
         Errno::ENOENT => Error::new(Step::Namespace, b"mnt", errno),
         errno => failed(errno),
     })?;
@@ -33,7 +45,11 @@ pub(crate) fn find_outside(pid: i32) -> Result<(Outside, [OwnedFd; 2]), Error<'s
         fs::fchdir(root.borrow()).map_err(failed)?;
         fs::chroot(c".").map_err(failed)?;
     }
-    Ok((outside, [root, namespace]))
+    Ok(Found {
+        outside,
+        is_nobodys: user == NOBODY,
+        needed: [root, namespace],
+    })
 }
 
 /// Cuts the way from this (new) mount namespace back to the host's: mounts still flow in, nothing
@@ -63,8 +79,8 @@ fn make_all_slaves() -> Result<(), Error<'static>> {
 }
 
 /// Makes the namespace's root our root and current directory, and says whether `root`, which
-/// was ours, is another. `pid` is ours.
-fn climb(root: BorrowedFd, pid: i32) -> Result<(Outside, OwnedFd), Errno> {
+/// was ours, is another, and whose that is. `pid` is ours.
+fn climb(root: BorrowedFd, pid: i32) -> Result<(Outside, OwnedFd, u32), Errno> {
     let before = fs::stat(root)?;
     let proc = || fs::openat(BorrowedFd::CWD, c"/proc/self/ns/mnt", fs::O_RDONLY, 0);
     let namespace = pidfd_open(pid).or_else(|_| proc())?;
@@ -73,7 +89,7 @@ fn climb(root: BorrowedFd, pid: i32) -> Result<(Outside, OwnedFd), Errno> {
         true => Outside::NamespaceRoot,
         false => Outside::Chroot,
     };
-    Ok((outside, namespace))
+    Ok((outside, namespace, before.user))
 }
 
 /// What is mounted on our root: `..` of the root is the root, and there, unlike at the start of a

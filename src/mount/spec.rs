@@ -19,6 +19,7 @@ const FILE_SYSTEMS: &[(&[u8], &[u8], u32)] = &[
     (b"tmpfs", b"", 0),
     (b"devpts", b"/dev/pts", MS_NOSUID | MS_NOEXEC),
     (b"mqueue", b"/dev/mqueue", CONFINED),
+    (b"cgroup2", b"/sys/fs/cgroup", CONFINED),
 ];
 
 const UNKNOWN_OPT: &str = "has an unknown OPT: it can be ro, rw, rec, optional, noidmap, nosuid, nodev, noexec, noatime, \
@@ -30,7 +31,7 @@ impl Mount {
     /// Reads `SRC[:DEST[:OPT,…]]`, as `--bind` takes it.
     ///
     /// - SRC is a path of the host, `$NAME` for the path that `environment` gives for NAME, or
-    ///   `proc`, `sysfs`, `tmpfs`, `devpts`, `mqueue` for a new file system (write `./proc` for a
+    ///   `proc`, `sysfs`, `tmpfs`, `devpts`, `mqueue`, `cgroup2` for a new file system (write `./proc` for a
     ///   directory of that name).
     /// - DEST is a path in the new root; left out, it is SRC, or the usual place of the file
     ///   system.

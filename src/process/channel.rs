@@ -9,7 +9,7 @@ use crate::mount::removal::Record;
 use crate::sys::memory::Page;
 use crate::sys::net::{self, receive};
 use crate::sys::poll::{Poll, poll};
-use crate::sys::{BorrowedFd, Errno, OwnedFd};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::line::Line;
 
 /// Room for any message: an error with two paths of the greatest length.
@@ -42,6 +42,8 @@ pub(crate) enum Report<'a> {
     Took,
     /// The master of the command's terminal comes with it.
     Terminal,
+    /// What has this number in the caller comes with it: the run is to be tried again.
+    GivenBack(u32),
     /// A step failed.
     Failed(Error<'static>),
 }
@@ -56,6 +58,7 @@ const WILL_BE_COMMAND: u8 = b'W';
 const NOT_SENT: u8 = b'N';
 const TOOK: u8 = b'A';
 const TERMINAL: u8 = b'Y';
+const GIVEN_BACK: u8 = b'B';
 const FAILED: u8 = b'E';
 
 /// The last signal of the kernel's.
@@ -73,6 +76,7 @@ impl Report<'_> {
             (WILL_BE_COMMAND, []) => Report::WillBeCommand,
             (TOOK, []) => Report::Took,
             (TERMINAL, []) => Report::Terminal,
+            (GIVEN_BACK, &[a, b, c, d]) => Report::GivenBack(u32::from_ne_bytes([a, b, c, d])),
             (NOT_SENT, &[low, high]) => Report::NotSent(parse_errno([low, high])?),
             (KILLED, [signal @ 1..=SIGNAL_MAX]) => Report::Killed(*signal),
             (STUBS, records) => Report::Stubs(Records(records)),
@@ -96,7 +100,9 @@ impl Report<'_> {
             }
             Report::Killed(signal) => &[KILLED, *signal],
             // These have functions of their own.
-            Report::Stubs(_) | Report::Failed(_) | Report::Terminal => return,
+            Report::Stubs(_) | Report::Failed(_) | Report::Terminal | Report::GivenBack(_) => {
+                return;
+            }
         };
         let _ = net::send(socket, message);
     }
@@ -162,6 +168,16 @@ impl Taken {
             ([kind], None) if *kind == Order::Mapped as u8 => Some(Taken::All),
             _ => None,
         }
+    }
+}
+
+/// Sends what the caller's descriptor of this number refers to, if it is open.
+pub(crate) fn give_back(socket: BorrowedFd, number: u32) {
+    let [a, b, c, d] = number.to_ne_bytes();
+    let message = [GIVEN_BACK, a, b, c, d];
+    let copy = i32::try_from(number).map(fs::duplicate);
+    if let Ok(Ok(copy)) = copy {
+        let _ = net::send_with_descriptor(socket, &message, copy.borrow());
     }
 }
 
@@ -312,7 +328,7 @@ mod tests {
         #[test]
         fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
             if let Some(first) = message.first_mut() {
-                *first = *kind.get(b"STMLKXWAYEN");
+                *first = *kind.get(b"STMLKXWAYBEN");
             }
             match Report::parse(&message) {
                 Some(Report::Killed(signal)) => prop_assert!((1..=64).contains(&signal)),

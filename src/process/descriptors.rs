@@ -1,7 +1,7 @@
 //! Inherited descriptors.
 
 use crate::error::{Error, Step};
-use crate::sys::{BorrowedFd, Errno, fs, process};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, process};
 use crate::text::number::number;
 
 /// No descriptor has this number or a greater one. qemu-user takes no greater one for the last of a
@@ -110,6 +110,15 @@ pub(crate) fn close_standard(which: &[bool]) {
         // SAFETY: a standard descriptor is nobody's own.
         let _ = unsafe { fs::close(number) };
     }
+}
+
+/// For the supervisor: what it has closed by [`close_standard`] or [`close_given`] has its number again.
+pub(crate) fn take_back(descriptor: OwnedFd, number: u32, given: &[u32]) {
+    if number > 1 && !given.contains(&number) {
+        return;
+    }
+    // SAFETY: it was the caller's, and is nobody's own here.
+    let _ = unsafe { fs::make_number(descriptor, number) };
 }
 
 /// For pid 1 and the supervisor: closes what the command alone is to have.

@@ -91,6 +91,8 @@ impl Namespace {
 pub(crate) struct Namespaces {
     /// `CLONE_NEW*`, but for that of the user namespace.
     flags: u32,
+    /// Those of them that were asked for.
+    asked: u32,
     /// Is there to be a new user namespace? `None`: where the others need it.
     user: Option<bool>,
 }
@@ -99,15 +101,28 @@ impl Namespaces {
     /// Those of a run that asks for nothing else.
     pub(crate) const DEFAULT: Namespaces = Namespaces {
         flags: CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID,
+        asked: 0,
         user: None,
     };
 
     pub(crate) fn set(&mut self, namespace: Namespace, own: bool) {
         match (namespace, own) {
             (Namespace::User, own) => self.user = Some(own),
-            (namespace, true) => self.flags |= namespace.flag(),
+            (namespace, true) => {
+                self.flags |= namespace.flag();
+                self.asked |= namespace.flag();
+            }
             (namespace, false) => self.flags &= !namespace.flag(),
         }
+    }
+
+    /// Shares the pid namespace, unless one was asked for; false where nothing changes.
+    pub(crate) fn share_pid(&mut self) -> bool {
+        let may_share = self.flags & !self.asked & CLONE_NEWPID != 0;
+        if may_share {
+            self.flags &= !CLONE_NEWPID;
+        }
+        may_share
     }
 
     pub(crate) fn has(self, namespace: Namespace) -> bool {
@@ -141,6 +156,11 @@ impl Namespaces {
             _ if self.flags == 0 && !may_unshare() => Err(Errno::EPERM),
             _ => make(self.flags),
         }
+    }
+
+    /// Is there going to be a new user namespace? A filter or a limit may have another answer.
+    pub(crate) fn need_user(self) -> bool {
+        self.user.unwrap_or_else(|| !may_unshare())
     }
 
     /// May there be a new user namespace where the others are not permitted?

@@ -58,7 +58,7 @@ impl Child {
             inside,
             heard: Heard::default(),
             targets: plan.targets().map(Name::new).collect(),
-            has_pid_namespace: plan.chroot.namespaces.has(Namespace::Pid),
+            has_pid_namespace: plan.namespaces.has(Namespace::Pid),
             new_root: plan.new_root,
             user_namespace: launched.user_namespace,
             _ids: launched.ids,

@@ -145,7 +145,7 @@ impl<'a> Inside<'a> {
         if let Some(proc) = &self.proc {
             chroot
                 .map_users
-                .lock_mounts(proc.borrow(), self.caller, chroot.namespaces)?;
+                .lock_mounts(proc.borrow(), self.caller, plan.namespaces)?;
         }
         plan.identity.assume(chroot)?;
         self.change_directory(kept)?;

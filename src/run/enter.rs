@@ -45,7 +45,7 @@ impl<'a> Inside<'a> {
     /// Copies the caller's mount namespace, with NEWROOT as the current directory.
     fn enter_copy(&mut self) -> Result<(), Error<'a>> {
         let pid = if self.is_pid1() { 1 } else { id() };
-        let (outside, needed) = match find_outside(pid) {
+        let found = match find_outside(pid) {
             Err(error) if error.errno() == Some(Errno::EPERM.number()) => {
                 // Our user namespace does not own the mount namespace, so setns(2) works only in a
                 // new one.
@@ -62,8 +62,9 @@ impl<'a> Inside<'a> {
                 found
             }
         };
-        self.outside = outside;
-        self.needed = Some(needed);
+        self.outside = found.outside;
+        self.is_root_nobodys = found.is_nobodys;
+        self.needed = Some(found.needed);
         Ok(())
     }
 

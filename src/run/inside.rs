@@ -56,6 +56,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) proc: Option<OwnedFd>,
     pub(crate) new_user_namespace: bool,
     pub(crate) outside: Outside,
+    /// The host's root is nobody's in our user namespace: others have mounted what is there.
+    pub(crate) is_root_nobodys: bool,
     /// What was opened to find that out.
     pub(crate) needed: Option<[OwnedFd; 2]>,
     /// The ids of a run with private users; pid 1 holds their lock.
@@ -204,6 +206,12 @@ impl<'a> Inside<'a> {
             }
             Ok(End::Told) => 125,
             Err(error) => {
+                if self.owner == Owner::Supervisor && error.is_of_own_proc() {
+                    let given = self.plan.chroot.kept_descriptors.iter().copied();
+                    [0, 1].into_iter().chain(given).for_each(|number| {
+                        channel::give_back(self.supervisor.borrow(), number);
+                    });
+                }
                 channel::send_error(self.supervisor.borrow(), &error);
                 error.status()
             }
@@ -232,6 +240,7 @@ impl<'a> Inside<'a> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         let new_root = &chroot.new_root;
         let protect = |errno| Error::new(Step::ReadOnlyRoot, new_root.bytes(), errno);
+        self.mounts.in_user_namespace = self.new_user_namespace;
         for action in &plan.actions {
             match action {
                 Action::LoopbackUp => bring_loopback_up()?,
@@ -259,7 +268,10 @@ impl<'a> Inside<'a> {
                 }
                 Action::TakeSource(index) => {
                     let planned = &plan.mounts[*index];
-                    self.mounts.take_source(*index, planned, chroot.verbose)?;
+                    match planned.mount.is_for_user_namespace && !self.needs_own_terminals() {
+                        true => self.mounts.leave_out(*index),
+                        false => self.mounts.take_source(*index, planned, chroot.verbose)?,
+                    }
                 }
                 Action::FindMountPoint(index) => self.find_mount_point(*index)?,
                 Action::RecordMountPoints => self.record_mount_points()?,
@@ -267,6 +279,12 @@ impl<'a> Inside<'a> {
                     self.mounts.attach(*index, &plan.mounts, chroot.verbose)?;
                 }
                 Action::OpenTerminal(devpts) => self.open_terminal(*devpts)?,
+                Action::ShowTerminal => {
+                    if let (Some(terminal), false) = (self.jobs.terminal, chroot.pty) {
+                        let descriptor = terminal.descriptor;
+                        self.mounts.show_callers_terminal(&plan.mounts, descriptor);
+                    }
+                }
                 Action::Mask => self.mounts.mask()?,
                 Action::ReadOnlyTop => {
                     self.say(Step::ReadOnlyRoot, new_root.bytes());
@@ -312,14 +330,22 @@ impl<'a> Inside<'a> {
             return Ok(());
         };
         let failed = |errno| Error::new(Step::Pty, b"", errno);
-        let devpts = self.mounts.attached(devpts);
-        let pty = callers.open_in(devpts.ok_or_else(|| failed(Errno::ENOENT))?)?;
+        let pty = match self.mounts.attached(devpts) {
+            Some(devpts) => callers.open_in(devpts)?,
+            // It was left out.
+            None => callers.open_on_host()?,
+        };
         self.jobs = pty.enter(plan.identity.terminal_owner())?;
         channel::send_terminal(self.supervisor.borrow(), pty.master.borrow()).map_err(failed)?;
         self.mounts
             .take_terminal(pty.slave.borrow(), &plan.mounts)?;
         self.pty = Some(pty);
         Ok(())
+    }
+
+    /// Does the host's devpts belong to another user namespace than ours?
+    fn needs_own_terminals(&self) -> bool {
+        self.new_user_namespace || self.is_root_nobodys
     }
 
     pub(super) fn set_root(&mut self, root: OwnedFd) {
@@ -372,7 +398,7 @@ impl<'a> Inside<'a> {
 
     /// Has the run a pid namespace of its own?
     pub(crate) fn is_pid1(&self) -> bool {
-        self.plan.chroot.namespaces.has(Namespace::Pid)
+        self.plan.namespaces.has(Namespace::Pid)
     }
 
     /// Removes the stubs, whether or not the supervisor still lives. It does the same when this

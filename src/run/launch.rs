@@ -7,6 +7,7 @@ use crate::error::{Error, Step};
 use crate::mount::attach::{Mounts, Root};
 use crate::mount::pivot::Outside;
 use crate::process::exec::Command;
+use crate::process::namespace::Namespace;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
 use crate::sys::process::{CLONE_NEWUSER, Cloning, Fork, effective_ids, fork};
@@ -50,18 +51,23 @@ impl<'a> Inside<'a> {
                 false => command.with_what_is_ours(&plan.environment),
             }
         };
+        let mut mounts = Mounts::with_room_for(plan.mounts.len(), root, chroot.mask_proc);
+        // A closure has a pid namespace in any case; without one there is no other proc than that.
+        mounts.shows_others_proc = owner == Owner::Caller || !plan.namespaces.has(Namespace::Pid);
+        mounts.opens_terminal = plan.opens_terminal();
         Inside {
             plan,
             owner,
             command: command(&chroot.words),
             fallback: command(&chroot.fallback),
-            mounts: Mounts::with_room_for(plan.mounts.len(), root, chroot.mask_proc),
+            mounts,
             root: OnceCell::new(),
             entered: false,
             started: None,
             proc: None,
             new_user_namespace: false,
             outside: Outside::NamespaceRoot,
+            is_root_nobodys: false,
             needed: None,
             private: None,
             taken_root: None,
@@ -97,7 +103,7 @@ impl<'a> Inside<'a> {
         to_inside: BorrowedFd,
     ) -> Result<Launched, Error<'static>> {
         let chroot = self.plan.chroot;
-        let namespaces = chroot.namespaces;
+        let namespaces = self.plan.namespaces;
         if let MapUsers::Private(users) = chroot.map_users {
             self.private = Some(Range::take(users)?);
         }
@@ -135,7 +141,7 @@ impl<'a> Inside<'a> {
     ///
     /// As for [`Inside::launch`].
     unsafe fn fork(&mut self, cloning: Cloning) -> Result<Fork, Errno> {
-        let namespaces = self.plan.chroot.namespaces;
+        let namespaces = self.plan.namespaces;
         let is_supervisor = self.owner == Owner::Supervisor;
         self.new_user_namespace = false;
         if is_supervisor {

@@ -12,9 +12,10 @@ pub(crate) mod status;
 pub(crate) mod supervisor;
 
 use crate::chroot::Chroot;
-use crate::error::Error;
+use crate::error::{Error, Step, say};
 use crate::process::descriptors::{close_given, close_standard};
 use crate::process::inherited::Inherited;
+use crate::process::namespace::Namespaces;
 use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
 use crate::run::status::Status;
@@ -33,6 +34,15 @@ enum Afterwards {
     GoesOn,
     /// Nothing.
     Ends,
+}
+
+/// What one attempt at a run leaves to the next.
+struct Attempt {
+    namespaces: Namespaces,
+    caller_mask: SignalSet,
+    afterwards: Afterwards,
+    /// A signal that asked for the end.
+    signal: Option<u32>,
 }
 
 impl Chroot {
@@ -77,7 +87,21 @@ impl Chroot {
     fn run_with(&self, afterwards: Afterwards) -> Result<(ExitStatus, impl Sized), Error<'static>> {
         let kept = self.check_kept_descriptors();
         let status = Status::open(self.status_descriptor)?;
-        let result = kept.and_then(|()| self.run_telling(&status, afterwards));
+        let result = kept.and_then(|()| {
+            let mut attempt = Attempt {
+                namespaces: self.namespaces,
+                caller_mask: sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?,
+                afterwards,
+                signal: None,
+            };
+            match self.run_telling(&status, &mut attempt) {
+                Err(error) if error.is_of_own_proc() && attempt.namespaces.share_pid() => {
+                    say(Step::SharePid);
+                    self.run_telling(&status, &mut attempt)
+                }
+                result => result,
+            }
+        });
         if let Err(error) = &result {
             // A status descriptor that nobody reads any more must not end us by SIGPIPE.
             let _ = sigprocmask(SignalSet::BUT_FAULTS);
@@ -86,12 +110,18 @@ impl Chroot {
         result
     }
 
+    // Once, for both attempts.
+    #[inline(never)]
     fn run_telling<'a>(
         &'a self,
         status: &Status,
-        afterwards: Afterwards,
+        attempt: &mut Attempt,
     ) -> Result<(ExitStatus, impl Sized + use<'a>), Error<'static>> {
-        let caller_mask = sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?;
+        let Attempt {
+            caller_mask,
+            afterwards,
+            ..
+        } = *attempt;
         let mut signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         if signals.number() <= 2 {
             // One was closed; open it so that ours cannot land there.
@@ -100,7 +130,8 @@ impl Chroot {
             signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         }
         let (to_supervisor, to_inside) = net::socketpair().map_err(prepare)?;
-        let plan = self.compile()?;
+        let mut plan = self.compile()?;
+        plan.namespaces = attempt.namespaces;
         let standard = self.open_standard()?;
         if self.status_descriptor.is_some() {
             net::learn_senders(to_inside.borrow()).map_err(prepare)?;
@@ -140,6 +171,10 @@ impl Chroot {
             set_dumpable(0).map_err(prepare)?;
         }
         let (signals, childs_end, pty) = inside.leave_to_the_child();
+        if let Some(signal) = attempt.signal {
+            // The first pid 1 may have ended without having taken it.
+            let _ = launched.pid1.send(signal);
+        }
         // Without a pidfd the end of pid 1 is that of its socket.
         let childs_end = launched.pid1.pidfd().is_some().then_some(childs_end);
         if afterwards == Afterwards::Ends {
@@ -155,6 +190,8 @@ impl Chroot {
             relay: pty.map(Pty::relay),
             callers,
             status,
+            closed: (afterwards == Afterwards::Ends).then_some(&self.kept_descriptors),
+            asked_to_end: None,
             releases_errors,
             heard: Heard::default(),
             answer_by: None,
@@ -167,6 +204,7 @@ impl Chroot {
             ending.ended,
             launched.user_namespace.as_ref(),
         );
+        attempt.signal = ending.asked_to_end;
         if let Some(error) = ending.heard.error {
             return Err(error);
         }

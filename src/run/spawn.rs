@@ -2,9 +2,11 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem::take;
 
 use crate::chroot::Chroot;
-use crate::error::{Error, Step};
+use crate::error::{Error, Step, say};
+use crate::process::namespace::Namespaces;
 use crate::process::stdio::{STANDARD, Standard, Stdio};
 use crate::run::child::Child;
 use crate::run::inside::Inside;
@@ -129,15 +131,34 @@ impl Chroot {
         })
     }
 
-    fn spawn_with(&self, standard: Standard) -> Result<Child, Error<'static>> {
+    fn spawn_with(&self, mut standard: Standard) -> Result<Child, Error<'static>> {
+        let mut namespaces = self.namespaces;
+        match self.spawn_in(namespaces, &mut standard) {
+            Err(error) if error.is_of_own_proc() && namespaces.share_pid() => {
+                say(Step::SharePid);
+                self.spawn_in(namespaces, &mut standard)
+            }
+            spawned => spawned,
+        }
+    }
+
+    /// `standard` stays open where this fails.
+    // Once, for both attempts.
+    #[inline(never)]
+    fn spawn_in(
+        &self,
+        namespaces: Namespaces,
+        standard: &mut Standard,
+    ) -> Result<Child, Error<'static>> {
         let mut plan = self.compile()?;
+        plan.namespaces = namespaces;
         plan.move_above_standard().map_err(prepare)?;
         let (supervisor, to_inside) = net::socketpair().map_err(prepare)?;
         let signals = signalfd(SignalSet::ALL).map_err(prepare)?;
         let supervisor = supervisor.above_standard().map_err(prepare)?;
         let signals = signals.above_standard().map_err(prepare)?;
         let mut inside = Inside::new(&plan, Owner::Program, supervisor, signals);
-        inside.standard = standard;
+        inside.standard = take(standard);
 
         // Until the child reads them from its signalfd.
         let caller_mask = sigprocmask(SignalSet::ALL).map_err(prepare)?;
@@ -145,11 +166,16 @@ impl Chroot {
         // SAFETY: the child allocates nothing; `inside` is all it needs.
         let launched = unsafe { inside.launch(to_inside.borrow()) };
         let _ = sigprocmask(caller_mask);
-        // The child's alone, and the command's given descriptors with it.
+        // The command alone is to have them, unless it has to be tried again.
+        let given = take(&mut inside.standard);
+        // The child's alone.
         drop(inside);
         let mut child = Child::new(launched?, to_inside, plan);
-        child.wait_until_executed()?;
-        Ok(child)
+        let executed = child.wait_until_executed();
+        if executed.is_err() {
+            *standard = given;
+        }
+        executed.map(|()| child)
     }
 }
 

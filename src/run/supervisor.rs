@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::error::{Error, Step, say};
 use crate::mount::removal::{Record, remove_recorded, sweep};
 use crate::process::channel::{self, Order, Report};
+use crate::process::descriptors::take_back;
 use crate::process::stderr;
 use crate::run::status::Status;
 use crate::sys::fs::Identity;
@@ -33,6 +34,10 @@ pub(crate) struct Supervisor<'a> {
     /// The caller's, where pid 1 has yet to open that of the command.
     pub(crate) callers: Option<Callers>,
     pub(crate) status: &'a Status,
+    /// What was closed since the command alone was to have it, where the run may be tried again.
+    pub(crate) closed: Option<&'a [u32]>,
+    /// The last signal that asked for the end.
+    pub(crate) asked_to_end: Option<u32>,
     /// Standard error is to be released when the command has it.
     pub(crate) releases_errors: bool,
     pub(crate) heard: Heard,
@@ -47,6 +52,8 @@ pub(crate) struct Ending {
     pub(crate) ended: ExitStatus,
     /// The key that ended the command was meant for us too: SIGINT or SIGQUIT is pending.
     pub(crate) interrupted: bool,
+    /// The last signal that asked for the end.
+    pub(crate) asked_to_end: Option<u32>,
     pub(crate) heard: Heard,
 }
 
@@ -112,6 +119,7 @@ impl Heard {
             | Report::NeedsForeground
             | Report::WillBeCommand
             | Report::Took
+            | Report::GivenBack(_)
             | Report::Terminal => {}
         }
     }
@@ -229,6 +237,11 @@ impl Supervisor<'_> {
                         Ok(came) => match Report::parse(&buffer[..came.length]) {
                             Some(Report::WillBeCommand) => command = came.sender,
                             Some(Report::Terminal) => self.start_relay(came.descriptor),
+                            Some(Report::GivenBack(number)) => {
+                                if let (Some(given), Some(back)) = (self.closed, came.descriptor) {
+                                    take_back(back, number, given);
+                                }
+                            }
                             // After an error it was not.
                             Some(Report::Executed) if self.heard.error.is_none() => {
                                 self.status.started(command);
@@ -275,6 +288,7 @@ impl Supervisor<'_> {
                     interrupted: self.jobs.regain_terminal(status),
                     status,
                     ended,
+                    asked_to_end: self.asked_to_end,
                     heard: self.heard,
                 });
             }
@@ -307,6 +321,7 @@ impl Supervisor<'_> {
             status: ended,
             ended,
             interrupted: false,
+            asked_to_end: None,
             heard: self.heard,
         })
     }
@@ -328,6 +343,7 @@ impl Supervisor<'_> {
         } else {
             if let SIGHUP | SIGINT | SIGQUIT | SIGTERM = number {
                 self.answer_by.get_or_insert(clock() + ANSWER_TIME);
+                self.asked_to_end = Some(number);
             }
             // pid 1 may be gone already, as is seen next.
             let _ = self.pid1.send(number);

@@ -11,7 +11,8 @@ use super::{BorrowedFd, Errno, OwnedFd, check, done, split};
 
 pub use super::fd::open_standard_descriptors;
 pub use super::stat::{
-    Identity, MEM_MAJOR, PROC_SUPER_MAGIC, SYSFS_MAGIC, Stat, stat, stat_at, statfs,
+    CGROUP2_SUPER_MAGIC, Identity, MEM_MAJOR, PROC_SUPER_MAGIC, SYSFS_MAGIC, Stat, stat, stat_at,
+    statfs,
 };
 
 pub use linux_raw_sys::general::{
@@ -348,6 +349,20 @@ pub fn umask(mask: u32) -> u32 {
 pub fn make_standard(fd: BorrowedFd, number: BorrowedFd<'static>) -> Result<(), Errno> {
     // SAFETY: no memory is passed; a standard descriptor is nobody's own.
     done(unsafe { sc::syscall3(nr::DUP3, fd.raw(), number.raw(), 0) })
+}
+
+/// `dup3(2)`: gives a descriptor this number, to be passed on to commands.
+///
+/// # Safety
+///
+/// What has the number is closed: it is nobody's own.
+pub unsafe fn make_number(fd: OwnedFd, number: u32) -> Result<(), Errno> {
+    if fd.number() as u32 == number {
+        core::mem::forget(fd);
+        return keep_for_command(number);
+    }
+    // SAFETY: no memory is passed; the rest is the caller's promise.
+    done(unsafe { sc::syscall3(nr::DUP3, fd.borrow().raw(), number as usize, 0) })
 }
 
 /// `sync(2)`.

@@ -143,6 +143,9 @@ pub const PROC_SUPER_MAGIC: u64 = raw::PROC_SUPER_MAGIC as u64;
 /// The file system number of sysfs.
 pub const SYSFS_MAGIC: u64 = raw::SYSFS_MAGIC as u64;
 
+/// The file system number of the control groups of version 2.
+pub const CGROUP2_SUPER_MAGIC: u64 = raw::CGROUP2_SUPER_MAGIC as u64;
+
 /// The type of the file system and the mount's `ST_*` flags, by `fstatfs(2)`.
 pub fn statfs(fd: BorrowedFd) -> Result<(u64, u64), Errno> {
     let mut buffer = MaybeUninit::<raw::statfs64>::zeroed();

@@ -7,6 +7,7 @@ pub mod help;
 mod init;
 pub mod names;
 pub mod pack;
+mod root;
 mod run;
 
 /// How rootlet is called without a role.

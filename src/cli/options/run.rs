@@ -1,7 +1,7 @@
 //! The options of `rootlet run`.
 
 use super::capabilities::CAPABILITIES;
-use super::{Complete, EXIT_STATUS, Entry, HELP, Kind, OPTION, Role, Section, VERSION};
+use super::{Complete, EXIT_STATUS, Entry, HELP, Kind, OPTION, Role, Section, VERSION, root};
 
 const NAMESPACES: Complete =
     Complete::List(&["net", "ipc", "uts", "pid", "cgroup", "time", "user"]);
@@ -86,15 +86,17 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "no-mounts",
                     default: "with them",
-                    line: "without the default mounts: /dev with all below it, new /proc and /sys, \
-                           a tmpfs on /dev/shm, and /etc/resolv.conf",
+                    line: "without the default mounts: /dev and /sys with all below them, a new \
+                           /proc, a tmpfs on /dev/shm, and /etc/resolv.conf",
                     paragraph: "Where it stands among the options does not matter: mounts that are \
-                                asked for are made.",
+                                asked for are made. In a user namespace the sysfs is read-only, but not \
+                                what is mounted in it. With '--unshare net' /sys is new, with the same \
+                                mounts in it, and with '--unshare cgroup' /sys/fs/cgroup is.",
                     ..OPTION
                 },
             ],
             below: "SRC is a path, $NAME for a path in the environment, or proc, sysfs, tmpfs, \
-                    devpts, mqueue for a new file system. DEST is looked up inside NEWROOT, and made \
+                    devpts, mqueue, cgroup2 for a new file system. DEST is looked up inside NEWROOT, and made \
                     for the time of the run if it is missing. OPT is ro, rec (with all mounts \
                     below), optional (leave the mount out if it cannot be had), noidmap (with \
                     --private-users keep the host's owners), another word of mount(8) such as \
@@ -102,75 +104,7 @@ pub const ROLE: Role = Role {
                     'tmpfs:/tmp:size=64m'. A colon in a path is \
                     '\\:'; --mount takes any path. A mount takes the place of an earlier or default one with the same DEST.",
         },
-        Section {
-            heading: "Root",
-            kind: Kind::Options,
-            entries: &[
-                Entry {
-                    name: "read-only-root",
-                    default: "let",
-                    line: "make NEWROOT and what is mounted below it read-only, but not other mounts; \
-                           against real root add --drop-caps sys_admin,sys_ptrace",
-                    paragraph: "A mount point that is missing is made before. Mounts that the host \
-                                makes there later do not appear. Real root can undo it by a remount; \
-                                without root's rights it cannot be undone, as with --ro.",
-                    ..OPTION
-                },
-                Entry {
-                    name: "overlay",
-                    default: "it stays",
-                    line: "let what is written in NEWROOT go to memory, and be gone after the run",
-                    paragraph: "An ordinary user needs Linux 5.11 for it, and 6.6 to remove, rename \
-                                or replace directories of NEWROOT.",
-                    ..OPTION
-                },
-                Entry {
-                    name: "overlay-size",
-                    value: "SIZE",
-                    default: "half of the machine's",
-                    line: "the same with at most SIZE of memory, such as 64m, 2g or 10%",
-                    paragraph: "A number of bytes, or with k, m or g after it of KiB, MiB or GiB.",
-                    ..OPTION
-                },
-                Entry {
-                    name: "dev",
-                    value: "host|minimal",
-                    default: "host, all that the host has",
-                    line: "minimal: a /dev with null, zero, full, random, urandom, tty, console, and \
-                           pts and shm of its own; console is COMMAND's own terminal with --pty, else \
-                           the caller's, whose keys it can read",
-                    paragraph: "Where no nodes can be made, as in a user namespace, the host's are \
-                                bound. Without a terminal there is no console. Real root can type into \
-                                the caller's terminal: for a program that you do not trust add --pty.",
-                    complete: Complete::Word(&["host", "minimal"]),
-                    ..OPTION
-                },
-                Entry {
-                    name: "resolv-conf",
-                    value: "bind|copy|off",
-                    default: "bind, the host's own file, read-only",
-                    line: "copy: a private copy of the host's, that can be written, and with \
-                           --overlay replaced; off: that of NEWROOT",
-                    paragraph: "A host without that file leaves it out. Only '-B /etc/resolv.conf' \
-                                lets COMMAND write the host's own.",
-                    complete: Complete::Word(&["bind", "copy", "off"]),
-                    ..OPTION
-                },
-                Entry {
-                    name: "mask-proc",
-                    default: "not",
-                    line: "make read-only or cover what in /proc, and /sys/firmware, is the whole \
-                           machine's; against real root add --drop-caps sys_admin,sys_ptrace",
-                    paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys, in \
-                                each proc and sysfs that is NEWROOT's own, mounted or bound; not in \
-                                one below a recursive bind, nor in a bind of a part. Real root can undo it by an \
-                                unmount; without root's rights it cannot be undone, as with --ro.",
-                    ..OPTION
-                },
-            ],
-            below: "With an overlay nothing at all is made in NEWROOT, and what is mounted below it \
-                    is not shown. What is bound from elsewhere is written as ever.",
-        },
+        root::ROOT,
         Section {
             heading: "Namespaces (each can be given more than once; LIST is names with commas)",
             kind: Kind::Options,
@@ -221,7 +155,9 @@ pub const ROLE: Role = Role {
                     ..OPTION
                 },
             ],
-            below: "A new net has only the loopback device, which is brought up. With --share pid \
+            below: "Where the kernel allows no new /proc, since parts of the caller's are covered \
+                    (containers, ProtectKernelTunables=), COMMAND shares the caller's pid namespace \
+                    and a line says so, unless '--unshare pid' is given, which fails then. A new net has only the loopback device, which is brought up. With --share pid \
                     there is no pid 1: what COMMAND leaves running is found by NEWROOT's /proc and \
                     killed, but what hides from that stays; COMMAND sees all processes, and its \
                     reboot is the machine's.",

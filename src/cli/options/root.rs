@@ -1,0 +1,76 @@
+//! The options of `rootlet run` about NEWROOT, and what a root needs in it.
+
+use super::{Complete, Entry, Kind, OPTION, Section};
+
+pub const ROOT: Section = Section {
+    heading: "Root",
+    kind: Kind::Options,
+    entries: &[
+        Entry {
+            name: "read-only-root",
+            default: "let",
+            line: "make NEWROOT and what is mounted below it read-only, but not other mounts; \
+                   against real root add --drop-caps sys_admin,sys_ptrace",
+            paragraph: "A mount point that is missing is made before. Mounts that the host \
+                        makes there later do not appear. Real root can undo it by a remount; \
+                        without root's rights it cannot be undone, as with --ro.",
+            ..OPTION
+        },
+        Entry {
+            name: "overlay",
+            default: "it stays",
+            line: "let what is written in NEWROOT go to memory, and be gone after the run",
+            paragraph: "An ordinary user needs Linux 5.11 for it, and 6.6 to remove, rename \
+                        or replace directories of NEWROOT.",
+            ..OPTION
+        },
+        Entry {
+            name: "overlay-size",
+            value: "SIZE",
+            default: "half of the machine's",
+            line: "the same with at most SIZE of memory, such as 64m, 2g or 10%",
+            paragraph: "A number of bytes, or with k, m or g after it of KiB, MiB or GiB.",
+            ..OPTION
+        },
+        Entry {
+            name: "dev",
+            value: "host|minimal",
+            default: "host, all that the host has",
+            line: "minimal: a /dev with null, zero, full, random, urandom, tty, console, and \
+                   pts and shm of its own; console is COMMAND's own terminal with --pty, else \
+                   the caller's, whose keys it can read",
+            paragraph: "Where no nodes can be made, as in a user namespace, the host's are \
+                        bound. Without a terminal there is no console. Real root can type into \
+                        the caller's terminal: for a program that you do not trust add --pty. In a \
+                        user namespace the host's /dev has a new /dev/pts too, whose terminals can be \
+                        given to any user inside, and the caller's terminal is /dev/console; \
+                        '-B /dev/pts' shows the host's terminals instead.",
+            complete: Complete::Word(&["host", "minimal"]),
+            ..OPTION
+        },
+        Entry {
+            name: "resolv-conf",
+            value: "bind|copy|off",
+            default: "bind, the host's own file, read-only",
+            line: "copy: a private copy of the host's, that can be written, and with \
+                   --overlay replaced; off: that of NEWROOT",
+            paragraph: "A host without that file leaves it out. Only '-B /etc/resolv.conf' \
+                        lets COMMAND write the host's own.",
+            complete: Complete::Word(&["bind", "copy", "off"]),
+            ..OPTION
+        },
+        Entry {
+            name: "mask-proc",
+            default: "not",
+            line: "make read-only or cover what in /proc, and /sys/firmware, is the whole \
+                   machine's; against real root add --drop-caps sys_admin,sys_ptrace",
+            paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys, in \
+                        each proc and sysfs that is NEWROOT's own, mounted or bound; not in \
+                        one below a recursive bind, nor in a bind of a part. Real root can undo it by an \
+                        unmount; without root's rights it cannot be undone, as with --ro.",
+            ..OPTION
+        },
+    ],
+    below: "With an overlay nothing at all is made in NEWROOT, and what is mounted below it \
+            is not shown. What is bound from elsewhere is written as ever.",
+};

@@ -1,0 +1,404 @@
+//! What a run shows of the kernel and of the machine's settings: `/proc`, `/dev/pts`, `/sys`,
+//! `/etc/hosts`.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::process::Command;
+
+use common::running::Running;
+use common::terminal::Session;
+use common::{Root, User, can_be_root, command, end, succeed, users};
+use rootlet::{Chroot, Namespace};
+
+/// Runs a command as this user where things of the caller's mount namespace were changed by a script of
+/// root's.
+fn changed_for(user: User, changed: &str, words: &Command) -> Command {
+    let mut outer = command(User::Root, "unshare");
+    let become_user = match user {
+        User::Root => "",
+        User::Ordinary => "setpriv --reuid=54321 --regid=54321 --clear-groups",
+    };
+    let script = format!("{changed}\nexec {become_user} \"$@\"");
+    outer.args(["--mount", "sh", "-ec", &script, "sh"]);
+    outer.arg(words.get_program()).args(words.get_args());
+    outer
+}
+
+fn where_it_was(changed: &str, words: &Command) -> Command {
+    changed_for(User::Ordinary, changed, words)
+}
+
+/// As container engines and systemd's ProtectKernelTunables= do: so the kernel allows no new proc in a
+/// user namespace.
+const MASKS: [&str; 3] = [
+    "mount --bind /dev/null /proc/keys",
+    "mount -t tmpfs none /proc/fs",
+    "mount --bind -o ro /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys",
+];
+
+const SHARED: &str = "rootlet: a new /proc is not allowed here: the command shares the caller's pid \
+                      namespace and /proc, as with --share pid\n";
+
+/// Prints `own` where `/proc` is that of the shell's pid namespace.
+const LOOK: &str = "read -r pid rest </proc/self/stat; test \"$pid\" = $$ && echo own";
+
+#[test]
+fn where_no_new_proc_is_allowed_the_pid_namespace_is_shared() {
+    if !can_be_root() {
+        return;
+    }
+    for mask in MASKS {
+        let root = Root::busybox(User::Ordinary);
+        let before = root.tree();
+        let ended = end(&mut where_it_was(
+            mask,
+            &root.run(&["ROOT", "sh", "-c", LOOK]),
+        ));
+        let told = (ended.status, &ended.stdout[..], &ended.stderr[..]);
+        assert_eq!(told, (0, "own\n", SHARED), "{mask}");
+        assert_eq!(root.tree(), before);
+        // Who wants it so is told nothing.
+        let asked = root.run(&["--share", "pid", "ROOT", "sh", "-c", LOOK]);
+        assert_eq!(succeed(&mut where_it_was(mask, &asked)), "own\n");
+        // And who wants another has none.
+        let own = root.run(&["--unshare", "pid", "ROOT", "true"]);
+        let ended = end(&mut where_it_was(mask, &own));
+        let line = "rootlet: cannot mount proc on /proc: Operation not permitted (EPERM)\n\
+                    hint: the kernel allows no new /proc where";
+        assert!(
+            ended.status == 125 && ended.stderr.starts_with(line),
+            "{ended:?}"
+        );
+        assert_eq!(root.tree(), before);
+        let without = root.run(&[
+            "--unshare",
+            "pid",
+            "--no-mounts",
+            "ROOT",
+            "sh",
+            "-c",
+            "echo $$",
+        ]);
+        assert_eq!(succeed(&mut where_it_was(mask, &without)), "2\n");
+    }
+}
+
+/// The first attempt has taken what the caller gave the command, and gives it back.
+#[test]
+fn the_second_attempt_has_all_that_the_first_had() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Ordinary);
+    for (number, file) in ["one", "two"].iter().enumerate() {
+        root.file(file, format!("in {number}\n"));
+    }
+    let script = "cd \"$1\"; shift; echo typed | \"$@\" 7<one 3<two 5>status | cat; cat status";
+    let inside = "cat; cat <&7; cat <&3; ls /proc/self/fd | tr '\\n' ' '; echo; exit 4";
+    let options = ["--keep-fd=7", "--keep-fd=3", "--status-fd=5", "ROOT"];
+    let run = root.run(&[&options[..], &["sh", "-c", inside]].concat());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", root.name()]);
+    shell.arg(run.get_program()).args(run.get_args());
+    let ended = end(&mut where_it_was(MASKS[0], &shell));
+    // 4 is that of the directory.
+    let given = "typed\nin 0\nin 1\n0 1 2 3 4 7 \n{\"child-pid\":";
+    assert!(ended.stdout.starts_with(given), "{ended:?}");
+    assert!(
+        ended.stdout.ends_with("}\n{\"exit-code\":4}\n"),
+        "{ended:?}"
+    );
+    assert_eq!(ended.stderr, SHARED);
+}
+
+#[test]
+fn the_second_attempt_ends_by_a_signal_as_the_first() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Ordinary);
+    let script = "trap 'echo got; exit 6' TERM; echo ready; while :; do sleep 0.05; done";
+    let run = root.run(&["ROOT", "sh", "-c", script]);
+    let mut running = Running::start_ready(&mut where_it_was(MASKS[0], &run));
+    running.signal(15);
+    assert_eq!(running.line(), "got");
+    assert_eq!(running.status(), 6);
+}
+
+#[test]
+#[ignore = "run by the test below, where no new proc is allowed"]
+fn library_without_a_new_proc() {
+    let chroot = || Chroot::new("/").env("PATH=/usr/bin:/bin");
+    let output = chroot().command("sh").args(["-c", LOOK]).output().unwrap();
+    assert_eq!(output.stdout, b"own\n");
+    let own = chroot().unshare(Namespace::Pid).command("true");
+    assert_eq!(own.status().unwrap_err().errno(), Some(1));
+    let number = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: the closure reads a link.
+    let (own, shown) = unsafe {
+        chroot().call(|| {
+            let shown = std::fs::read_link("/proc/self").unwrap();
+            (rustix::process::getpid().as_raw_nonzero().get(), shown)
+        })
+    }
+    .unwrap();
+    assert!(own != number && shown != std::path::Path::new(&own.to_string()));
+}
+
+#[test]
+fn the_library_shares_the_pid_namespace_too() {
+    if !can_be_root() {
+        return;
+    }
+    let place = Root::empty(User::Root);
+    let copy = place.path().join("tests");
+    common::copy_program(std::env::current_exe().unwrap(), &copy);
+    let mut tests = Command::new(copy);
+    tests.args([
+        "--include-ignored",
+        "--exact",
+        "--nocapture",
+        "library_without_a_new_proc",
+    ]);
+    let ended = end(&mut where_it_was(MASKS[0], &tests));
+    assert!(ended.stdout.contains("1 passed"), "{ended:?}");
+    let others = "rootlet: a new /proc is not allowed here: the caller's is shown, whose process \
+                  numbers are not those of this pid namespace\n";
+    assert_eq!(ended.stderr, [SHARED, others].concat());
+}
+
+/// As every usual distribution mounts it.
+const TERMINALS: &str = "mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 none /dev/pts";
+
+/// The user, group and mode of a new terminal, and whether its user can give it away.
+const OPEN: &str =
+    "script -qc 'stat -c \"%u %g %a\" $(tty); chown 0:0 $(tty) && tty' /dev/null | tr -d '\\r'";
+
+#[test]
+fn terminals_of_a_user_namespace_are_its_own() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Ordinary);
+    let own = "0 0 620\n/dev/pts/0\n";
+    for (changed, options) in [
+        (TERMINALS, &[][..]),
+        (TERMINALS, &["--unshare", "user,net"]),
+        // As LXC has it, and as most engines have it.
+        (
+            "mount -t devpts -o newinstance,gid=5,ptmxmode=666 none /dev/pts
+             mount --bind /dev/pts/ptmx /dev/ptmx",
+            &[],
+        ),
+        (
+            "mount -t tmpfs -o mode=755 none /mnt; mkdir /mnt/pts /mnt/shm; ln -s pts/ptmx /mnt/ptmx
+             for file in null tty zero console; do : >/mnt/$file; mount --bind /dev/$file /mnt/$file; done
+             mount --move /mnt /dev; mount -t devpts -o newinstance,gid=5,ptmxmode=666 none /dev/pts",
+            &[],
+        ),
+    ] {
+        let words = [options, &["/", "sh", "-c", OPEN]].concat();
+        let shown = succeed(&mut where_it_was(changed, &root.run(&words)));
+        assert_eq!(shown, own, "{changed} {options:?}");
+    }
+    // Root of a user namespace that is there already.
+    let run = root.run(&["/", "sh", "-c", OPEN]);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount"]);
+    unshare.arg(run.get_program()).args(run.get_args());
+    assert_eq!(succeed(&mut where_it_was(TERMINALS, &unshare)), own);
+    // Who binds them gets the host's.
+    let look = "stat -c %i /dev/pts/ptmx; ls /dev/pts | wc -l; stat -f -c %T /dev/pts; exec 3<>/dev/ptmx; ls /dev/pts | wc -l";
+    let hosts = root.run(&["-B", "/dev/pts", "/", "sh", "-c", look]);
+    let open = format!("{TERMINALS}; exec 9<>/dev/ptmx");
+    assert_eq!(
+        succeed(&mut where_it_was(&open, &hosts)),
+        "2\n2\ndevpts\n3\n"
+    );
+    assert_eq!(root.tree(), Vec::<String>::new());
+}
+
+/// A host without a place for them loses nothing, and hears nothing.
+#[test]
+fn a_dev_without_pts_stays_as_it_is() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Ordinary);
+    let changed = "mount -t tmpfs -o mode=755 none /mnt; mkdir /mnt/shm; : >/mnt/null
+                   mount --bind /dev/null /mnt/null; mount --move /mnt /dev";
+    let run = root.run(&["ROOT", "ls", "/dev"]);
+    assert_eq!(succeed(&mut where_it_was(changed, &run)), "null\nshm\n");
+}
+
+#[test]
+fn the_callers_terminal_has_a_name_beside_own_terminals() {
+    for user in users() {
+        let mut session = Session::bash(user);
+        for (options, is_console) in [
+            ("", user == User::Ordinary),
+            ("--unshare user", true),
+            ("--pty", false),
+        ] {
+            session.enter(&format!("$rootlet run {options} / sh -c 'tty; echo end'"));
+            let shown = session.expect("end\n");
+            let name = if is_console {
+                "/dev/console\n"
+            } else {
+                "/dev/pts/"
+            };
+            assert!(shown.contains(name), "{user:?} {options}: {shown}");
+            assert_eq!(session.status(), "0\n");
+        }
+        session.exit();
+    }
+}
+
+/// Mounts as the kernel and systemd make them, which a host may have, in a sysfs without others. The
+/// second lot covers something, and so the kernel allows no new sysfs in a user namespace.
+const BELOW_SYS: [&str; 2] = [
+    "umount -l /sys; mount -t sysfs none /sys
+    mount -t tmpfs cgroups /sys/fs/cgroup; mkdir /sys/fs/cgroup/mine /sys/fs/cgroup/deep
+    mount -t tmpfs deep /sys/fs/cgroup/deep; chown 54321 /sys/fs/cgroup/mine",
+    "mount -t tmpfs variables /sys/firmware",
+];
+
+/// The mounts, by type and place.
+const SYS_MOUNTS: &str = "while read -r kind path type options rest; do
+    case $path in /sys | /sys/*) echo $path $type ;; esac; done </proc/mounts | sort";
+
+const OTHERS_SYS: &str = "rootlet: a new /sys is not allowed here: the caller's is shown, with the \
+                          caller's network devices\n";
+
+fn sys_is_the_callers(user: User, changed: &str, is_covered: bool) {
+    let mut look = Command::new("sh");
+    look.args(["-c", SYS_MOUNTS]);
+    let outside = succeed(&mut changed_for(User::Root, changed, &look));
+    assert!(outside.contains("/sys/fs/cgroup/deep tmpfs\n"), "{outside}");
+    let callers = succeed(command(user, "ls").arg("/sys/class/net"));
+    let root = Root::busybox(user);
+    for options in [
+        &[][..],
+        &["--unshare=net"],
+        &["--overlay"],
+        &["--share=pid,uts,ipc"],
+    ] {
+        let script = format!("{SYS_MOUNTS}; ls /sys/class/net");
+        let words = [options, &["ROOT", "sh", "-c", &script]].concat();
+        let ended = end(&mut changed_for(user, changed, &root.run(&words)));
+        let context = format!("{user:?} {options:?} {changed}: {ended:?}");
+        let devices = ended.stdout.strip_prefix(&outside).expect(&context);
+        let has_net = options == ["--unshare=net"];
+        let is_refused = has_net && is_covered && user == User::Ordinary;
+        assert_eq!(
+            ended.stderr,
+            if is_refused { OTHERS_SYS } else { "" },
+            "{context}"
+        );
+        let own = if has_net && !is_refused {
+            "lo\n"
+        } else {
+            &callers
+        };
+        assert_eq!(devices, own, "{context}");
+    }
+}
+
+#[test]
+fn sys_is_the_callers_with_all_that_is_mounted_there() {
+    if !can_be_root() {
+        return;
+    }
+    for user in [User::Root, User::Ordinary] {
+        sys_is_the_callers(user, BELOW_SYS[0], false);
+        sys_is_the_callers(user, &BELOW_SYS.join("\n"), true);
+        let root = Root::busybox(user);
+        // Everybody writes what is his own, and root the devices too.
+        let script = "touch /sys/fs/cgroup/mine/new && echo mine
+            grep -o ' /sys sysfs r[ow]' /proc/mounts";
+        let run = root.run(&["ROOT", "sh", "-c", script]);
+        let access = if user == User::Root { "rw" } else { "ro" };
+        let shown = succeed(&mut changed_for(user, BELOW_SYS[0], &run));
+        assert_eq!(shown, format!("mine\n /sys sysfs {access}\n"));
+        // What was read-only stays so.
+        let fixed = "mount -o remount,bind,ro /sys";
+        let shown =
+            succeed(&mut changed_for(user, fixed, &run).stderr(std::process::Stdio::null()));
+        assert_eq!(shown, " /sys sysfs ro\n");
+    }
+}
+
+#[test]
+fn a_caller_without_sys_has_a_new_one() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let run = root.run(&["ROOT", "ls", "/sys/class/net/lo/mtu"]);
+    for changed in ["mount -t tmpfs none /sys", "umount -l /sys"] {
+        let shown = succeed(&mut changed_for(User::Root, changed, &run));
+        assert_eq!(shown, "/sys/class/net/lo/mtu\n");
+    }
+}
+
+#[test]
+fn control_groups_are_mounted_as_a_new_file_system() {
+    if !can_be_root() {
+        return;
+    }
+    let look = "grep ' /sys/fs/cgroup ' /proc/mounts | tail -n 1 | cut -d ' ' -f 3; cat /proc/self/cgroup | grep ^0; \
+                ls -d /sys/fs/cgroup/cgroup.procs; ls -d /sys/fs/cgroup/rootlet-test-*/cgroup.procs";
+    let place = Root::empty(User::Root);
+    let name = place.path().file_name().unwrap().to_str().unwrap();
+    let group = format!("/sys/fs/cgroup/{name}/cgroup.procs");
+    // In a group of this test's: the run is moved there, and back by its end.
+    let inside = format!(
+        "mount -t cgroup2 none /sys/fs/cgroup; mkdir /sys/fs/cgroup/{name}
+         trap 'rmdir /sys/fs/cgroup/{name}' EXIT; enter() {{ (echo 0 >{group}; \"$@\"); }}; enter"
+    );
+    let all = format!("cgroup2\n0::/{name}\n/sys/fs/cgroup/cgroup.procs\n{group}\n");
+    let own = "cgroup2\n0::/\n/sys/fs/cgroup/cgroup.procs\n";
+    for user in [User::Root, User::Ordinary] {
+        let root = Root::busybox(user);
+        let shown = |options: &[&str]| {
+            let run = root.run(&[options, &["ROOT", "sh", "-c", look]].concat());
+            let mut outer = changed_for(user, &inside, &run);
+            let script = outer
+                .get_args()
+                .nth(3)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .replace("enter\nexec", "enter");
+            let words: Vec<_> = outer
+                .get_args()
+                .skip(4)
+                .map(|word| word.to_owned())
+                .collect();
+            outer = command(User::Root, "unshare");
+            end(outer.args(["--mount", "sh", "-ec", &script]).args(words)).stdout
+        };
+        assert_eq!(shown(&[]), all, "{user:?}");
+        assert_eq!(shown(&["--unshare=cgroup"]), own, "{user:?}");
+        assert_eq!(shown(&["--unshare=cgroup,net"]), own, "{user:?}");
+        assert_eq!(
+            shown(&["--unshare=cgroup", "-B", "cgroup2"]),
+            own,
+            "{user:?}"
+        );
+        let elsewhere = root.run(&[
+            "--unshare=cgroup",
+            "-B",
+            "cgroup2:/groups:ro",
+            "ROOT",
+            "ls",
+            "/groups/cgroup.procs",
+        ]);
+        assert_eq!(
+            succeed(&mut changed_for(user, ":", &elsewhere)),
+            "/groups/cgroup.procs\n"
+        );
+    }
+}
