@@ -61,6 +61,78 @@ fn run<'a>(root: &'a Root, words: &[&'a str]) -> Vec<&'a str> {
     .concat()
 }
 
+/// The command as this user, with these capabilities and no others.
+fn with_rights(id: &str, capabilities: &[&str], command: &[&str]) -> Command {
+    let mut setpriv = common::command(User::Root, "setpriv");
+    setpriv.args([&format!("--reuid={id}"), &format!("--regid={id}")]);
+    setpriv.arg("--clear-groups");
+    let list: String = capabilities
+        .iter()
+        .map(|name| format!(",+{name}"))
+        .collect();
+    for set in ["inh-caps", "ambient-caps", "bounding-set"] {
+        // Whoever may set ids loses no right by it, and so needs the bounding set alone.
+        if id != "0" || set == "bounding-set" {
+            setpriv.arg(format!("--{set}=-all{list}"));
+        }
+    }
+    setpriv.args(command);
+    setpriv
+}
+
+#[test]
+fn whoever_may_set_ids_has_all_of_them_inside() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    root.directory("mnt");
+    root.directory("proc");
+    const LOOK: &str = "id -u; id -g; cat /proc/self/setgroups; for map in uid_map gid_map; do \
+        awk '{print $1, $3}' /proc/self/$map | sort -n; done; stat -c %u /bin";
+    const ALL: &str = "0 1\n1 4294967294\n";
+    const EXCHANGED: &str = "0 1\n1 54320\n54321 1\n54322 4294912973\n";
+    const WITHOUT_0: &str = "0 1\n1 54320\n54322 4294912973\n";
+    const ONE: &str = "0 1\n";
+    let both = ["setuid", "setgid", "setfcap"];
+    for (id, capabilities, setgroups, users, groups, owner) in [
+        ("0", &both[..], "allow", ALL, ALL, "0"),
+        // A pod with securityContext.capabilities, as Kubernetes has it.
+        (
+            "0",
+            &["setfcap", "setgid", "setuid", "chown"],
+            "allow",
+            ALL,
+            ALL,
+            "0",
+        ),
+        ("54321", &both, "allow", EXCHANGED, EXCHANGED, "54321"),
+        ("54321", &both[..2], "allow", WITHOUT_0, EXCHANGED, "65534"),
+        ("54321", &both[..1], "deny", WITHOUT_0, ONE, "65534"),
+        ("54321", &both[1..2], "allow", ONE, EXCHANGED, "65534"),
+        ("54321", &["chown"], "deny", ONE, ONE, "65534"),
+    ] {
+        let expected = format!("0\n0\n{setgroups}\n{users}{groups}{owner}\n");
+        // Where mounts are locked there is a second user namespace, which has the same ids.
+        for options in [&[][..], &["--unshare=user"], &["--ro", "/etc:/mnt"]] {
+            let program = [
+                rootlet_path().to_str().unwrap(),
+                "run",
+                "--no-mounts",
+                "--rbind=/proc",
+            ];
+            let words = [&program[..], options, &[root.name(), "sh", "-c", LOOK]].concat();
+            let ended = end(&mut with_rights(id, capabilities, &words));
+            let told = (ended.stderr.as_str(), ended.stdout.as_str(), ended.status);
+            assert_eq!(
+                told,
+                ("", expected.as_str(), 0),
+                "{id} {capabilities:?} {options:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_range_of_users_is_mapped_from_0_on() {
     if !can_be_root() {
@@ -86,6 +158,24 @@ fn a_range_of_users_is_mapped_from_0_on() {
     // Mount points are made and removed by who may.
     std::fs::remove_file(root.path().join("file")).unwrap();
     assert_eq!(root.tree(), Vec::<String>::new());
+
+    // Also where mounts are locked in a second user namespace.
+    let mut words = run(
+        &root,
+        &[
+            "sh",
+            "-c",
+            "id -u; chown 1200:44 /file; stat -c '%u %g' /file",
+        ],
+    );
+    root.file("file", "");
+    root.directory("mnt");
+    give_away(&root);
+    words.splice(2..2, ["--ro", "/usr:/mnt"]);
+    let shown = succeed(&mut with_ranges(&place, &lines, "", &words));
+    assert_eq!(shown, "0\n1200 44\n");
+    std::fs::remove_file(root.path().join("file")).unwrap();
+    std::fs::remove_dir(root.path().join("mnt")).unwrap();
 
     // The maps are those that unshare makes.
     let look = ["cat", "/proc/self/uid_map", "/proc/self/gid_map"];

@@ -21,11 +21,10 @@ use crate::pid1::descendants::{end_others, kill_all};
 use crate::process::channel::{self, Report};
 use crate::process::descriptors::close_all_but;
 use crate::process::exec::Command;
-use crate::process::namespace::{
-    Namespace, bring_loopback_up, in_user_namespace, open_proc, set_names,
-};
+use crate::process::namespace::{Namespace, bring_loopback_up, in_user_namespace, set_names};
 use crate::process::stdio::Standard;
 use crate::run::launch::{Owner, prepare};
+use crate::sys::credentials::CapabilitySets;
 use crate::sys::memory::{wipe_own_words, wipe_words_of_copy};
 use crate::sys::mount::{MNT_DETACH, UMOUNT_NOFOLLOW, umount};
 use crate::sys::process::{exit, set_pdeathsig, setsid};
@@ -36,7 +35,7 @@ use crate::text::path::PathBuffer;
 use crate::tty::jobs::JobControl;
 use crate::tty::pty::{Callers, Pty};
 use crate::user::capability::clear_inheritable;
-use crate::user::id_map::MapUsers;
+use crate::user::maps::{Caller, open_proc};
 
 /// All that the process inside needs, made before the fork: it allocates nothing itself, since
 /// another thread of the program might have held the allocator's lock at the fork.
@@ -54,6 +53,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) started: Option<i32>,
     /// The host's proc, where the command's own user namespace needs it.
     pub(crate) proc: Option<OwnedFd>,
+    /// The caller's capabilities.
+    pub(crate) rights: Result<CapabilitySets, Errno>,
     pub(crate) new_user_namespace: bool,
     pub(crate) outside: Outside,
     /// What was opened to find that out.
@@ -68,7 +69,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) supervisor: OwnedFd,
     pub(crate) signals: OwnedFd,
     pub(crate) caller_mask: SignalSet,
-    pub(crate) caller: (u32, u32),
+    /// Who makes a new user namespace.
+    pub(crate) caller: Caller,
     pub(crate) jobs: JobControl,
     pub(crate) pty: Option<Pty>,
     /// The caller's terminal, where the command's is to be opened in here.
@@ -80,8 +82,10 @@ impl<'a> Inside<'a> {
     /// this process must not keep open.
     pub(crate) fn run(&mut self, to_inside: BorrowedFd) -> ! {
         // While it is open here too, the socket does not report the end of the supervisor. A
-        // supervisor that is our parent until it ends is reported by PR_SET_PDEATHSIG instead.
-        if self.owner != Owner::Supervisor || self.plan.chroot.map_users == MapUsers::Auto {
+        // supervisor that is our parent until it ends is reported by PR_SET_PDEATHSIG instead, but not
+        // yet to one that waits for its ids.
+        let map = self.plan.chroot.map_users;
+        if self.owner != Owner::Supervisor || map.is_made_outside(self.caller) {
             // SAFETY: this process never uses it; the supervisor has its own.
             let _ = unsafe { fs::close(to_inside.number() as u32) };
         }
@@ -209,7 +213,8 @@ impl<'a> Inside<'a> {
     pub(crate) fn set_up(&mut self) -> Result<(), Error<'a>> {
         if !self.new_user_namespace {
             // In a new one they are empty.
-            clear_inheritable().map_err(prepare)?;
+            let cleared = self.rights.and_then(clear_inheritable);
+            cleared.map_err(prepare)?;
         }
         match self.execute_plan() {
             Err(_) if self.mounts.needs_copy => {

@@ -6,7 +6,7 @@ use sc::nr;
 use super::abi::KEYCTL_JOIN_SESSION_KEYRING;
 use super::{Errno, check, done};
 
-pub use linux_raw_sys::general::CAP_SYS_ADMIN;
+pub use linux_raw_sys::general::{CAP_SETFCAP, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN};
 
 /// The sets of `capget(2)`: bit N is the capability with that number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +17,13 @@ pub struct CapabilitySets {
     pub permitted: u64,
     /// What executing a file may keep. The ambient set is never larger.
     pub inheritable: u64,
+}
+
+impl CapabilitySets {
+    /// Is it in force?
+    pub fn has(&self, capability: u32) -> bool {
+        self.effective & 1 << capability != 0
+    }
 }
 
 fn header() -> raw::__user_cap_header_struct {

@@ -4,10 +4,11 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
-use crate::process::channel::Order;
+use crate::process::channel::{self, Order, Report};
 use crate::process::exec::Command;
-use crate::process::namespace::{Namespace, Namespaces, bring_loopback_up, map_one};
+use crate::process::namespace::{Namespace, Namespaces, bring_loopback_up};
 use crate::sys::credentials::{Kind, set_groups, set_ids};
+use crate::sys::net::receive;
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
     CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, Cloning, Fork, exit,
@@ -20,14 +21,19 @@ use crate::text::line::Line;
 use crate::text::name::Name;
 use crate::text::number::number;
 use crate::text::short::Short;
+use crate::user::maps::{Caller, MAPS, directory_of, map_one, map_others, same, write};
 
 /// How users are mapped in a new user namespace. Users outside the map appear as nobody.
+///
+/// A caller with CAP_SETUID, such as root in a container, has all other users mapped as well: each has
+/// the number inside that it has outside, and the one whose number the caller takes gets the caller's.
+/// User 0 is among them with CAP_SETFCAP; groups are treated the same with CAP_SETGID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum MapUsers {
     /// The caller, as user and group 0.
     Root,
-    /// The caller, with its own numbers. The command has no capabilities.
+    /// The caller, with its own numbers. The command has no capabilities, unless that is user 0.
     Current,
     /// The caller's ranges in `/etc/subuid` and `/etc/subgid` (`subuid(5)`), from 0 on, by
     /// `newuidmap(1)` and `newgidmap(1)`: for a root whose files belong to many users of those
@@ -45,53 +51,62 @@ const KINDS: [(&CStr, &[u8]); 2] = [
 const PATH: &[u8] = b"PATH=/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin";
 
 impl MapUsers {
-    /// In the new user namespace. Allocates nothing.
-    pub(crate) fn map(
-        self,
-        caller: (u32, u32),
-        supervisor: BorrowedFd,
-    ) -> Result<(), Error<'static>> {
+    /// Does the process in the new user namespace wait for its maps? Only one of the namespace above
+    /// may map more than one id.
+    pub(crate) fn is_made_outside(self, caller: Caller) -> bool {
+        self == MapUsers::Auto || caller.may_map_others()
+    }
+
+    /// The numbers that the caller has inside.
+    fn inner(self, caller: Caller) -> (u32, u32) {
         match self {
-            MapUsers::Root => map_one(None, caller, (0, 0)),
-            MapUsers::Current => map_one(None, caller, caller),
-            MapUsers::Auto => {
-                await_map(supervisor);
-                set_ids(Kind::Group, 0)
-                    .and_then(|()| set_groups(&[]))
-                    .and_then(|()| set_ids(Kind::User, 0))
-                    .map_err(|errno| Error::new(Step::MapUsers, b"0", errno))
-            }
+            MapUsers::Current => (caller.user, caller.group),
+            MapUsers::Root | MapUsers::Auto => (0, 0),
         }
     }
 
-    /// Outside, once there is the process `pid` in a new user namespace, which waits for it.
+    /// In the new user namespace. Allocates nothing.
+    pub(crate) fn map(self, caller: Caller, supervisor: BorrowedFd) -> Result<(), Error<'static>> {
+        if !self.is_made_outside(caller) {
+            return map_one(None, (caller.user, caller.group), self.inner(caller));
+        }
+        // Now it can be looked at.
+        Report::Took.send(supervisor);
+        await_map(supervisor);
+        match self {
+            MapUsers::Root | MapUsers::Current => Ok(()),
+            MapUsers::Auto => set_ids(Kind::Group, 0)
+                .and_then(|()| set_groups(&[]))
+                .and_then(|()| set_ids(Kind::User, 0))
+                .map_err(|errno| Error::new(Step::MapUsers, b"0", errno)),
+        }
+    }
+
+    /// Outside, once there is the process `inside` in a new user namespace, which waits for its maps
+    /// at the other end of this socket. Gives the namespace, where others than the caller are mapped.
     pub(crate) fn map_from_outside(
         self,
-        pid: i32,
-        caller: (u32, u32),
+        process: &Process,
+        caller: Caller,
         inside: BorrowedFd,
         caller_mask: SignalSet,
     ) -> Result<Option<UserNamespace>, Error<'static>> {
-        if self != MapUsers::Auto {
+        if !self.is_made_outside(caller) {
             return Ok(None);
         }
-        // Before the maps: afterwards the process is not ours to look at.
+        await_readiness(inside)?;
+        let pid = process.id;
+        // Before the maps: afterwards the process may not be ours to look at.
         let namespace = UserNamespace::of(pid);
         let namespace = namespace.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?;
-        for (file, program) in KINDS {
-            let mut words = Vec::from([Name::new(program), number_name(pid as u32)]);
-            let mut first = 0;
-            for (start, count) in ranges(file, caller.0)? {
-                for number in [first, start, count] {
-                    words.push(number_name(number));
-                }
-                first = first.saturating_add(count);
-            }
-            run(&words, caller_mask)?;
+        match self {
+            MapUsers::Auto => map_ranges(pid, caller.user, caller_mask)?,
+            MapUsers::Root | MapUsers::Current => map_others(pid, caller, self.inner(caller))?,
         }
         let sent = Order::Mapped.send(inside);
         sent.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?;
-        Ok(Some(namespace))
+        // With its own number the caller removes its files as itself.
+        Ok((self != MapUsers::Current).then_some(namespace))
     }
 
     /// In the process that becomes the command: moves it into a user and mount namespace below ours,
@@ -103,7 +118,7 @@ impl MapUsers {
     pub(crate) fn lock_mounts(
         self,
         proc: BorrowedFd,
-        caller: (u32, u32),
+        caller: Caller,
         namespaces: Namespaces,
     ) -> Result<(), Error<'static>> {
         const ANEW: u32 = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
@@ -111,16 +126,13 @@ impl MapUsers {
         let flags = CLONE_NEWUSER | CLONE_NEWNS | namespaces.flags() & ANEW;
         // The maps of a process that is not dumpable are root's to write.
         set_dumpable(1).map_err(failed)?;
-        match self {
-            MapUsers::Root => {
+        match self.is_made_outside(caller) {
+            true => unshare_with_all(proc, flags)?,
+            false => {
                 unshare(flags).map_err(failed)?;
-                map_one(Some(proc), (0, 0), (0, 0))?;
+                let ids = self.inner(caller);
+                map_one(Some(proc), ids, ids)?;
             }
-            MapUsers::Current => {
-                unshare(flags).map_err(failed)?;
-                map_one(Some(proc), caller, caller)?;
-            }
-            MapUsers::Auto => unshare_with_ranges(proc, flags)?,
         }
         match namespaces.has(Namespace::Network) {
             true => bring_loopback_up(),
@@ -131,13 +143,12 @@ impl MapUsers {
 
 /// Unshares with the ids that we have. Only a process of the namespace above may write a map of more
 /// than one, so a copy of this one does.
-fn unshare_with_ranges(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static>> {
+fn unshare_with_all(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static>> {
     let failed = |errno| Error::new(Step::LockMounts, b"", errno);
     let directory = fs::O_PATH | fs::O_DIRECTORY;
     let this_process = fs::openat(proc, c"self", directory, 0).map_err(failed)?;
     let this_process = this_process.borrow();
-    let counts = [c"uid_map", c"gid_map"].map(|file| mapped_ids(this_process, file));
-    let [users, groups] = counts;
+    let [users, groups] = MAPS.map(|file| same(this_process, file));
     let (users, groups) = (users.map_err(failed)?, groups.map_err(failed)?);
     let (unshared, writer) = fs::pipe(fs::O_CLOEXEC).map_err(failed)?;
     // SAFETY: this process has one thread.
@@ -146,8 +157,9 @@ fn unshare_with_ranges(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static
         Fork::Child => {
             drop(writer);
             let _ = poll(&mut [Poll::for_hangup(unshared.borrow())], None);
-            let mapped = write_range(this_process, c"uid_map", users)
-                .and_then(|()| write_range(this_process, c"gid_map", groups));
+            let [user_map, group_map] = MAPS;
+            let mapped = write(this_process, user_map, users.bytes())
+                .and_then(|()| write(this_process, group_map, groups.bytes()));
             exit(u8::from(mapped.is_err()))
         }
     };
@@ -157,27 +169,6 @@ fn unshare_with_ranges(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static
         true => result.map_err(failed),
         false => result.and(Err(Errno::EPERM)).map_err(failed),
     }
-}
-
-fn write_range(process: BorrowedFd, file: &CStr, count: u32) -> Result<(), Errno> {
-    let mut map = Short::new();
-    map.push(b"0 0 ");
-    map.push_number(count);
-    let file = fs::openat(process, file, fs::O_WRONLY, 0)?;
-    fs::write_all(file.borrow(), map.bytes())
-}
-
-/// How many ids are known in this user namespace: the third number of each line.
-fn mapped_ids(process: BorrowedFd, file: &CStr) -> Result<u32, Errno> {
-    let mut text = [0; 1024];
-    let file = fs::openat(process, file, fs::O_RDONLY, 0)?;
-    let length = fs::read(file.borrow(), &mut text)?;
-    let lines = split(text.get(..length).unwrap_or_default(), b'\n');
-    let counts = lines.filter_map(|line| {
-        let mut fields = split(line, b' ').filter(|field| !field.is_empty());
-        number(fields.nth(2)?)
-    });
-    Ok(counts.fold(0, u32::saturating_add))
 }
 
 /// The user namespace of a run whose files are not the caller's: from outside they are removed as its
@@ -195,9 +186,7 @@ impl UserNamespace {
     }
 
     fn of(pid: i32) -> Result<UserNamespace, Errno> {
-        let mut path = Short::new();
-        path.push(b"/proc/");
-        path.push_number(pid as u32);
+        let mut path = directory_of(pid);
         path.push(b"/ns/user");
         fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_RDONLY, 0).map(UserNamespace)
     }
@@ -232,6 +221,19 @@ impl UserNamespace {
     }
 }
 
+/// The process may have failed before it waits.
+fn await_readiness(inside: BorrowedFd) -> Result<(), Error<'static>> {
+    let failed = |errno| Error::new(Step::MapUsers, b"", errno);
+    let mut message = channel::Buffer::zeros().map_err(failed)?;
+    let _ = poll(&mut [Poll::new(inside)], None);
+    let length = receive(inside, &mut *message).map_err(failed)?;
+    match Report::parse(&message[..length]) {
+        Some(Report::Took) => Ok(()),
+        Some(Report::Failed(error)) => Err(error),
+        _ => Err(failed(Errno::ECHILD)),
+    }
+}
+
 /// A supervisor that cannot map says why itself.
 fn await_map(supervisor: BorrowedFd) {
     let _ = poll(&mut [Poll::new(supervisor)], None);
@@ -244,6 +246,22 @@ fn await_map(supervisor: BorrowedFd) {
 pub(crate) fn end_unmapped(process: &Process) {
     let _ = process.send(SIGKILL);
     let _ = process.wait();
+}
+
+/// Has the ranges of the caller mapped, from 0 on.
+fn map_ranges(pid: i32, caller: u32, caller_mask: SignalSet) -> Result<(), Error<'static>> {
+    for (file, program) in KINDS {
+        let mut words = Vec::from([Name::new(program), number_name(pid as u32)]);
+        let mut first = 0;
+        for (start, count) in ranges(file, caller)? {
+            for number in [first, start, count] {
+                words.push(number_name(number));
+            }
+            first = first.saturating_add(count);
+        }
+        run(&words, caller_mask)?;
+    }
+    Ok(())
 }
 
 fn number_name(number: u32) -> Name {

@@ -5,3 +5,4 @@ pub(crate) mod capability;
 pub(crate) mod id_map;
 pub(crate) mod identity;
 pub(crate) mod keyring;
+pub(crate) mod maps;
