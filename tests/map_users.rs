@@ -26,7 +26,7 @@ fn with_ranges(place: &Root, lines: &str, setup: &str, command: &[&str]) -> Comm
             mount --bind ranges $file
         done
         mount --bind passwd /etc/passwd; {setup}
-        exec setpriv --reuid=54321 --regid=54321 --clear-groups \"$@\"",
+        exec setpriv --reuid=54321 --regid=54321 ${{groups---clear-groups}} \"$@\"",
         place.name()
     );
     let mut outer = common::command(User::Root, "unshare");
@@ -213,6 +213,138 @@ fn a_missing_range_is_told_with_the_line_to_add() {
         );
         assert_eq!(ended.status, 125);
         assert!(ended.stderr.starts_with(&expected), "{ended:?}");
+    }
+}
+
+/// A name service, for glibc and for shadow, that knows a user `faraway` and its ranges, as LDAP does.
+const NAME_SERVICE: &str = r#"
+#include <nss.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+enum nss_status _nss_rootlet_getpwuid_r(uid_t uid, struct passwd *to, char *buffer, size_t size, int *e) {
+    if (uid != 54321) return NSS_STATUS_NOTFOUND;
+    *to = (struct passwd){"faraway", "x", 54321, 54321, "", "/", "/bin/sh"};
+    return NSS_STATUS_SUCCESS;
+}
+enum nss_status _nss_rootlet_getpwnam_r(const char *name, struct passwd *to, char *buffer, size_t size, int *e) {
+    if (strcmp(name, "faraway")) return NSS_STATUS_NOTFOUND;
+    return _nss_rootlet_getpwuid_r(54321, to, buffer, size, e);
+}
+struct range { unsigned long start, count; };
+static const struct range users[] = {{1200000, 1000}, {1205000, 500}}, groups[] = {{1300000, 1500}};
+int shadow_subid_has_range(const char *owner, unsigned long start, unsigned long count, int type, bool *has) {
+    *has = !strcmp(owner, "faraway");
+    return 0;
+}
+int shadow_subid_list_owner_ranges(const char *owner, int type, struct range **ranges, int *count) {
+    if (strcmp(owner, "faraway")) return 1;
+    *count = type == 1 ? 2 : 1;
+    *ranges = calloc(2, sizeof **ranges);
+    memcpy(*ranges, type == 1 ? users : groups, *count * sizeof **ranges);
+    return 0;
+}
+int shadow_subid_find_subid_owners(unsigned long id, int type, uid_t **uids, int *count) { return 3; }
+"#;
+
+#[test]
+fn users_and_ranges_of_a_name_service_are_asked_for() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
+    give_away(&root);
+    place.file("service.c", NAME_SERVICE);
+    let library = place.directory("lib").join("libnss_rootlet.so.2");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library);
+    succeed(compiler.arg(place.path().join("service.c")));
+    std::fs::copy(&library, place.path().join("lib/libsubid_rootlet.so")).unwrap();
+    let setup = "grep -v :54321: passwd >others; cat others >passwd
+        libraries=$(dirname $(ldconfig -p | sed -n 's/.* => \\(.*libc.so.6\\)$/\\1/p' | head -1))
+        mkdir -p over; mount -t tmpfs over over; mkdir over/lib over/upper over/work
+        cp lib/* over/upper
+        mount -t overlay -o lowerdir=$libraries,upperdir=over/upper,workdir=over/work o $libraries
+        printf 'passwd: files rootlet\\nsubid: rootlet\\n' >switch
+        [ -e /etc/nsswitch.conf ] || mount -t tmpfs etc /etc; touch /etc/nsswitch.conf
+        mount --bind switch /etc/nsswitch.conf";
+    let look = "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '";
+    let words = run(&root, &["sh", "-c", look]);
+    // What the files say of another source's user is not what newuidmap goes by.
+    for lines in ["", "other:5:5\n", "faraway:5:5\n54321:7:7\n"] {
+        let ended = end(&mut with_ranges(&place, lines, setup, &words));
+        let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+        let expected = "0\n0\n 0 1200000 1000\n 1000 1205000 500\n 0 1300000 1500\n";
+        assert_eq!(told, (0, expected, ""), "{lines:?}");
+    }
+    // Whoever is in no file and no service is asked for by number, and nothing of that is shown.
+    let words = run(&root, &["true"]);
+    let ended = end(&mut with_ranges(
+        &place,
+        "",
+        "grep -v :54321: passwd >others; cat others >passwd",
+        &words,
+    ));
+    let line = "rootlet: cannot find in /etc/subuid a line such as 54321:100000:65536: ";
+    assert!(ended.stderr.starts_with(line), "{ended:?}");
+    assert_eq!(
+        (ended.status, ended.stderr.lines().count()),
+        (125, 2),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_name_service_that_does_not_answer_can_be_interrupted() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
+    place.script("getsubids", "#!/bin/sh\n: >>asked; exec sleep 1000\n");
+    let setup = "chmod 777 .; mount --bind getsubids /usr/bin/getsubids";
+    let mut outer = with_ranges(&place, "", setup, &run(&root, &["true"]));
+    let mut child = outer.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    common::wait_until("the question", || place.path().join("asked").exists());
+    let asked = common::children(child.id() as i32);
+    assert_eq!(asked.len(), 2, "the process inside, and the question");
+    common::send_signal(child.id() as i32, 15);
+    let status = child.wait().unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(15)
+    );
+    common::wait_until("the end of all", || {
+        asked
+            .iter()
+            .all(|pid| common::state(*pid).is_none_or(|state| state == 'Z'))
+    });
+}
+
+#[test]
+fn the_callers_groups_stay_with_a_range() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
+    let shared = Root::empty(User::Root);
+    shared.file("file", "of the team\n");
+    lchown(shared.path(), Some(0), Some(7777)).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o770);
+    std::fs::set_permissions(shared.path(), mode).unwrap();
+    root.directory("mnt");
+    give_away(&root);
+    let lines = format!("ordinary:{START}:1000\n");
+    let bind = format!("{}:/mnt", shared.name());
+    let script = "cat /mnt/file; echo new >/mnt/new; cd /mnt && id -G";
+    for options in [&["-B", &bind][..], &["-B", &bind, "--ro", "/usr:/usr"]] {
+        let mut words = run(&root, &["sh", "-c", script]);
+        words.splice(2..2, options.iter().copied());
+        let setup = "groups=--groups=7777";
+        let ended = end(&mut with_ranges(&place, &lines, setup, &words));
+        let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+        assert_eq!(told, (0, "of the team\n0 65534\n", ""), "{options:?}");
+        std::fs::remove_file(shared.path().join("new")).unwrap();
     }
 }
 

@@ -1,13 +1,9 @@
 //! Who of the host is who in a new user namespace.
 
-use alloc::vec::Vec;
-use core::ffi::CStr;
-
 use crate::error::{Error, Step};
 use crate::process::channel::{self, Order, Report};
-use crate::process::exec::Command;
 use crate::process::namespace::{Namespace, Namespaces, bring_loopback_up};
-use crate::sys::credentials::{Kind, set_groups, set_ids};
+use crate::sys::credentials::{Kind, set_ids};
 use crate::sys::net::receive;
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
@@ -15,13 +11,10 @@ use crate::sys::process::{
     fork, setns, unshare,
 };
 use crate::sys::shared::set_dumpable;
-use crate::sys::signal::{SIGKILL, SignalSet, sigprocmask};
-use crate::sys::{BorrowedFd, Errno, OwnedFd, Process, fs, split};
-use crate::text::line::Line;
-use crate::text::name::Name;
-use crate::text::number::number;
-use crate::text::short::Short;
+use crate::sys::signal::{SIGKILL, SignalSet};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, Process, fs};
 use crate::user::maps::{Caller, MAPS, directory_of, map_one, map_others, same, write};
+use crate::user::ranges::map_ranges;
 
 /// How users are mapped in a new user namespace. Users outside the map appear as nobody.
 ///
@@ -37,18 +30,12 @@ pub enum MapUsers {
     Current,
     /// The caller's ranges in `/etc/subuid` and `/etc/subgid` (`subuid(5)`), from 0 on, by
     /// `newuidmap(1)` and `newgidmap(1)`: for a root whose files belong to many users of those
-    /// ranges. The command runs as the range's first, who is 0 inside; the caller is nobody.
+    /// ranges. Where the files have no name or no range for the caller, or `/etc/nsswitch.conf`
+    /// another source, `id(1)` and `getsubids(1)` are asked. The command runs as the range's first,
+    /// who is 0 inside; the caller is nobody. The caller's supplementary groups stay, under the
+    /// number of nobody, until the command sets others.
     Auto,
 }
-
-/// The host's file of ranges, the program that maps them, and the ids of one kind.
-const KINDS: [(&CStr, &[u8]); 2] = [
-    (c"/etc/subuid", b"newuidmap"),
-    (c"/etc/subgid", b"newgidmap"),
-];
-
-/// Where systems have the programs.
-const PATH: &[u8] = b"PATH=/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin";
 
 impl MapUsers {
     /// Does the process in the new user namespace wait for its maps? Only one of the namespace above
@@ -75,8 +62,8 @@ impl MapUsers {
         await_map(supervisor);
         match self {
             MapUsers::Root | MapUsers::Current => Ok(()),
+            // The caller's other groups stay: they may give a right to what a bind shows.
             MapUsers::Auto => set_ids(Kind::Group, 0)
-                .and_then(|()| set_groups(&[]))
                 .and_then(|()| set_ids(Kind::User, 0))
                 .map_err(|errno| Error::new(Step::MapUsers, b"0", errno)),
         }
@@ -246,102 +233,4 @@ fn await_map(supervisor: BorrowedFd) {
 pub(crate) fn end_unmapped(process: &Process) {
     let _ = process.send(SIGKILL);
     let _ = process.wait();
-}
-
-/// Has the ranges of the caller mapped, from 0 on.
-fn map_ranges(pid: i32, caller: u32, caller_mask: SignalSet) -> Result<(), Error<'static>> {
-    for (file, program) in KINDS {
-        let mut words = Vec::from([Name::new(program), number_name(pid as u32)]);
-        let mut first = 0;
-        for (start, count) in ranges(file, caller)? {
-            for number in [first, start, count] {
-                words.push(number_name(number));
-            }
-            first = first.saturating_add(count);
-        }
-        run(&words, caller_mask)?;
-    }
-    Ok(())
-}
-
-fn number_name(number: u32) -> Name {
-    let mut digits = Short::new();
-    digits.push_number(number);
-    Name::new(digits.bytes())
-}
-
-/// The user's ranges in a file of lines `NAME:START:COUNT`, where the name may be a number.
-fn ranges(file: &CStr, user: u32) -> Result<Vec<(u32, u32)>, Error<'static>> {
-    let passwd = fs::read_all(c"/etc/passwd").unwrap_or_default();
-    let digits = number_name(user);
-    let name = name_of(&passwd, user).unwrap_or(digits.bytes());
-    let text = match fs::read_all(file) {
-        Err(Errno::ENOENT) => Vec::new(),
-        text => {
-            text.map_err(|errno| Error::new(Step::MapUsers, file.to_bytes(), errno).into_owned())?
-        }
-    };
-    let mut free = 100_000;
-    let mut ranges = Vec::new();
-    for line in split(&text, b'\n') {
-        let mut fields = split(line, b':');
-        let (Some(whose), Some(start), Some(count)) = (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
-        };
-        if let (Some(start), Some(count)) = (number(start), number(count)) {
-            free = free.max(start.saturating_add(count));
-            if whose == name || whose == digits.bytes() {
-                ranges.push((start, count));
-            }
-        }
-    }
-    if !ranges.is_empty() {
-        return Ok(ranges);
-    }
-    let mut line = Line::new();
-    line.push(name);
-    line.push(b":");
-    line.push_number(free);
-    line.push(b":65536");
-    let error = Error::between(
-        Step::FindRange,
-        file.to_bytes(),
-        line.bytes(),
-        Errno::ENOENT,
-    );
-    Err(error.into_owned())
-}
-
-fn name_of(passwd: &[u8], user: u32) -> Option<&[u8]> {
-    split(passwd, b'\n').find_map(|line| {
-        let mut fields = split(line, b':');
-        let name = fields.next()?;
-        (number(fields.nth(1)?) == Some(user)).then_some(name)
-    })
-}
-
-/// Runs a program of the host's and waits for it.
-fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error<'static>> {
-    let program = words.first().map_or(&b""[..], Name::bytes);
-    let failed = |errno| Error::new(Step::MapUsers, program, errno).into_owned();
-    let environment = [Name::new(PATH)];
-    let mut command = Command::new(words, &environment);
-    // SAFETY: the child allocates nothing.
-    let child = match unsafe { fork(0, Cloning::Clone3) }.map_err(failed)? {
-        Fork::Parent(child) => child,
-        Fork::Child => {
-            let _ = sigprocmask(caller_mask);
-            exit(command.execute().status())
-        }
-    };
-    match child.wait().map_err(failed)?.code() {
-        Some(0) => Ok(()),
-        Some(127) => Err(failed(Errno::ENOENT)),
-        _ => Err(Error::because(
-            Step::MapUsers,
-            program,
-            "the program failed, and has said why",
-        )),
-    }
 }

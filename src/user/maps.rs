@@ -292,9 +292,8 @@ mod tests {
             let map = exchanged(&extents, (caller, inner), with_0);
             let (mut inside, mut outside) = (Vec::new(), Vec::new());
             for line in map.lines() {
-                let [to, from, many] =
-                    line.split(' ').map(|word| word.parse().unwrap()).collect::<Vec<u32>>()[..]
-                else { panic!("{line}") };
+                let words: Vec<u32> = line.split(' ').map(|word| word.parse().unwrap()).collect();
+                let [to, from, many] = words[..] else { unreachable!("{line}") };
                 inside.extend(to..to + many);
                 outside.extend(from..from + many);
             }

@@ -6,3 +6,4 @@ pub(crate) mod id_map;
 pub(crate) mod identity;
 pub(crate) mod keyring;
 pub(crate) mod maps;
+pub(crate) mod ranges;
