@@ -14,11 +14,26 @@ use crate::text::name::Name;
 use crate::text::number::number;
 use crate::text::short::Short;
 
-/// The host's file of ranges, the program that maps them, and the words that ask for those of a user
-/// whom the file does not have.
-const KINDS: [(&CStr, &[u8], &[&[u8]]); 2] = [
-    (c"/etc/subuid", b"newuidmap", &[b"getsubids"]),
-    (c"/etc/subgid", b"newgidmap", &[b"getsubids", b"-g"]),
+/// Where the ranges of users, or of groups, are from.
+struct Source {
+    file: &'static CStr,
+    /// The program that maps them.
+    mapper: &'static [u8],
+    /// What asks for those of a user whom the file does not have, before the user's name.
+    question: &'static [&'static [u8]],
+}
+
+const SOURCES: [Source; 2] = [
+    Source {
+        file: c"/etc/subuid",
+        mapper: b"newuidmap",
+        question: &[b"getsubids"],
+    },
+    Source {
+        file: c"/etc/subgid",
+        mapper: b"newgidmap",
+        question: &[b"getsubids", b"-g"],
+    },
 ];
 
 /// Where systems have the programs.
@@ -34,10 +49,10 @@ pub(crate) fn map_ranges(
     caller_mask: SignalSet,
 ) -> Result<(), Error<'static>> {
     let name = name_of(caller, caller_mask);
-    for (file, program, question) in KINDS {
-        let mut words = Vec::from([Name::new(program), number_name(pid as u32)]);
+    for source in &SOURCES {
+        let mut words = Vec::from([Name::new(source.mapper), number_name(pid as u32)]);
         let mut first = 0;
-        for (start, count) in ranges(file, question, caller, &name, caller_mask)? {
+        for (start, count) in ranges(source, caller, &name, caller_mask)? {
             for number in [first, start, count] {
                 words.push(number_name(number));
             }
@@ -74,8 +89,7 @@ fn name_of(user: u32, caller_mask: SignalSet) -> Name {
 
 /// The user's ranges, by the file, unless the host has another source, else by asking.
 fn ranges(
-    file: &CStr,
-    question: &[&[u8]],
+    Source { file, question, .. }: &Source,
     user: u32,
     name: &Name,
     caller_mask: SignalSet,
