@@ -367,6 +367,15 @@ fn a_missing_or_failing_program_is_named() {
                     directory (ENOENT)\nhint: the program is in the package uidmap";
     assert_eq!(ended.status, 125);
     assert!(ended.stderr.starts_with(expected), "{ended:?}");
+    // A set-user-ID program has no rights under no_new_privs.
+    let words = [&["setpriv", "--no-new-privs"], &run(&root, &["true"])[..]].concat();
+    let ended = end(&mut with_ranges(&place, &lines, "", &words));
+    assert!(
+        ended
+            .stderr
+            .contains("\nhint: no_new_privs is in force here"),
+        "{ended:?}"
+    );
     // Two ranges that overlap are refused by the kernel.
     let lines = format!("ordinary:{START}:1000\nordinary:{START}:1000\n");
     let ended = end(&mut with_ranges(&place, &lines, "", &run(&root, &["true"])));

@@ -61,9 +61,6 @@ impl Hints {
         OpenRoot EACCES =>
             "every directory on the way to NEWROOT must be open to this user (chmod u+x, or o+x \
                  for others)";
-        Namespaces EPERM =>
-            "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 \
-                 where that exists; inside a chroot or a container they may be forbidden";
         Namespaces ENOSPC, Namespaces EUSERS =>
             "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
                  neighbours in /proc/sys/user; where it is 0, run as root, or: sysctl \
@@ -79,20 +76,10 @@ impl Hints {
         Namespaces EINVAL =>
             "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces, as emulators \
                  do (qemu-user)";
-        MapIds EPERM, MapIds EACCES, Propagation EPERM, Propagation EACCES =>
-            "AppArmor may forbid user namespaces to unknown programs: see sysctl \
-                 kernel.apparmor_restrict_unprivileged_userns, or run as root, with CAP_SETFCAP";
         MapIds ENOENT =>
             "/proc must be mounted to map users";
-        CloneRoot EPERM, Mount EPERM, PivotRoot EPERM =>
-            "a new user namespace may lack the right to this: try it as root";
-        Overlay EINVAL =>
-            "an ordinary user needs Linux 5.11 for it, and a directory without mounts of the \
-                 host below it";
         Overlay ENODEV =>
             "the kernel has no overlay file system";
-        OpenSource EINVAL =>
-            "an ordinary user cannot bind a directory without the mounts below it: use --rbind";
         OpenSource ENOENT =>
             "SRC is a path of the host; the option 'optional' leaves the mount out instead";
         MakeMountPoint EROFS, MakeMountPoint EACCES, MakeMountPoint ENOSPC, MakeMountPoint EDQUOT =>
@@ -126,10 +113,6 @@ impl Hints {
         DropCapabilities EPERM =>
             "the caller needs CAP_SETPCAP for that, as root has it and every user in a user \
                  namespace";
-        SetGroups EINVAL, SetGroups EPERM, SetGroup EINVAL, SetGroup EPERM, SetUser EINVAL, SetUser EPERM =>
-            "the user namespace of an ordinary user has one user and one group, and its \
-                 groups cannot be changed: run as root, or, where /etc/subuid has a range for you, \
-                 with --map-users auto";
         Subreaper _ =>
             "what the command leaves running may outlive the run (with --share pid)";
         Keyring EDQUOT =>

@@ -104,7 +104,7 @@ impl Chroot {
             }
         };
         // SAFETY: the caller's promise; `body` stays until the call is over.
-        unsafe { self.call_body(&mut body) }?;
+        unsafe { self.call_body(&mut body) }.map_err(|error| self.look_for_cause(error))?;
         returned.ok_or_else(|| Error::because(Step::Call, b"", ENDED_EARLY))
     }
 

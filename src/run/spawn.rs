@@ -130,6 +130,11 @@ impl Chroot {
     }
 
     fn spawn_with(&self, standard: Standard) -> Result<Child, Error<'static>> {
+        let spawned = self.spawn_child(standard);
+        spawned.map_err(|error| self.look_for_cause(error))
+    }
+
+    fn spawn_child(&self, standard: Standard) -> Result<Child, Error<'static>> {
         let mut plan = self.compile()?;
         plan.move_above_standard().map_err(prepare)?;
         let (supervisor, to_inside) = net::socketpair().map_err(prepare)?;
