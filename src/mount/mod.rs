@@ -20,6 +20,7 @@ pub(crate) mod removal;
 pub(crate) mod resolve;
 pub(crate) mod spec;
 pub(crate) mod stub;
+mod upper;
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

@@ -247,7 +247,11 @@ impl<'a> Inside<'a> {
                     self.say(Step::Overlay, new_root.bytes());
                     if let Some(memory) = &chroot.overlay {
                         let in_namespace = self.new_user_namespace || in_user_namespace();
-                        self.set_root(attach_overlay(new_root, memory, in_namespace)?);
+                        let mut fill = |lower: BorrowedFd<'_>, upper: BorrowedFd<'_>| {
+                            self.mounts.fill_upper(lower, upper, &plan.mounts);
+                        };
+                        let root = attach_overlay(new_root, memory, in_namespace, &mut fill)?;
+                        self.set_root(root);
                     }
                 }
                 Action::ReadOnlyBelow => {
