@@ -133,6 +133,42 @@ fn whoever_may_set_ids_has_all_of_them_inside() {
     }
 }
 
+/// apt's methods become the user _apt, with the group 65534 alone.
+#[test]
+fn apt_works_for_root_without_sys_admin() {
+    if !can_be_root() {
+        return;
+    }
+    let root = common::debian();
+    root.file("repository/Packages", "");
+    root.file(
+        "etc/apt/sources.list",
+        "deb [trusted=yes] file:/repository ./\n",
+    );
+    let kubernetes = [
+        "chown",
+        "dac_override",
+        "fowner",
+        "fsetid",
+        "setfcap",
+        "setgid",
+        "setuid",
+    ];
+    let program = [rootlet_path().to_str().unwrap(), "run", root.name()];
+    for words in [
+        &["apt-get", "update"][..],
+        &["setpriv", "--reuid=42", "--groups=65534", "true"],
+    ] {
+        let ended = end(&mut with_rights(
+            "0",
+            &kubernetes,
+            &[&program[..], words].concat(),
+        ));
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+        assert!(!ended.stdout.contains("E: "), "{ended:?}");
+    }
+}
+
 #[test]
 fn a_range_of_users_is_mapped_from_0_on() {
     if !can_be_root() {
@@ -426,6 +462,13 @@ fn the_library_maps_users_too() {
         id.map_users(MapUsers::Current).output().unwrap().stdout,
         b"0\n"
     );
+    // A closure has all users as well, where the caller may map them.
+    root.file("given", "");
+    // SAFETY: the closure makes a system call and allocates nothing.
+    let given = unsafe { chroot.call(|| lchown("/given", Some(33), Some(34)).is_ok()) };
+    assert_eq!(given, Ok(true));
+    let given = std::fs::metadata(root.path().join("given")).unwrap();
+    assert_eq!((given.uid(), given.gid()), (33, 34));
     // SAFETY: the closure is never called.
     let called = unsafe { chroot.map_users(MapUsers::Auto).call(|| ()) };
     let said = "cannot finish the closure: it takes no range of users";

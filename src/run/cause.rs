@@ -128,11 +128,16 @@ const CAUSES: &[Cause] = &[
                 namespace first (nsenter --mount --target PID rootlet ...)",
     },
     Cause {
-        of: &[Step::OpenSource, Step::Overlay],
+        of: &[Step::OpenSource],
         with: &[EINVAL],
         check: |failed| !has(CAP_SYS_ADMIN) && has_mounts_below(failed.object),
-        words: "an ordinary user cannot take a directory without what is mounted below it: bind it by \
-                --rbind; no --overlay goes on such a NEWROOT",
+        words: "an ordinary user cannot bind a directory without the mounts below it: use --rbind",
+    },
+    Cause {
+        of: &[Step::Overlay],
+        with: &[EINVAL],
+        check: |failed| !has(CAP_SYS_ADMIN) && has_mounts_below(failed.object),
+        words: "an ordinary user cannot put one on a directory with mounts of the host below it",
     },
     Cause {
         of: &[Step::Overlay],
