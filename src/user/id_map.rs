@@ -70,7 +70,7 @@ impl MapUsers {
     }
 
     /// Outside, once there is the process `inside` in a new user namespace, which waits for its maps
-    /// at the other end of this socket. Gives the namespace, where others than the caller are mapped.
+    /// at the other end of this socket. Gives the namespace where the caller is nobody in it.
     pub(crate) fn map_from_outside(
         self,
         process: &Process,
@@ -83,17 +83,19 @@ impl MapUsers {
         }
         await_readiness(inside)?;
         let pid = process.id;
-        // Before the maps: afterwards the process may not be ours to look at.
-        let namespace = UserNamespace::of(pid);
-        let namespace = namespace.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?;
+        let mut namespace = None;
         match self {
-            MapUsers::Auto => map_ranges(pid, caller.user, caller_mask)?,
+            MapUsers::Auto => {
+                // Before the maps: afterwards the process is not ours to look at.
+                let made = UserNamespace::of(pid);
+                namespace = Some(made.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?);
+                map_ranges(pid, caller.user, caller_mask)?;
+            }
             MapUsers::Root | MapUsers::Current => map_others(pid, caller, self.inner(caller))?,
         }
         let sent = Order::Mapped.send(inside);
         sent.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?;
-        // With its own number the caller removes its files as itself.
-        Ok((self != MapUsers::Current).then_some(namespace))
+        Ok(namespace)
     }
 
     /// In the process that becomes the command: moves it into a user and mount namespace below ours,
