@@ -213,6 +213,44 @@ fn in_crun_with_dockers_masks_a_run_shares_the_pid_namespace() {
     assert_eq!(told, (0, "own\n", shared));
 }
 
+/// What Docker gives, and Kubernetes and Podman more or less.
+const OF_DOCKER: &str = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FSETID CAP_FOWNER CAP_MKNOD CAP_NET_RAW \
+                         CAP_SETGID CAP_SETUID CAP_SETFCAP CAP_SETPCAP CAP_NET_BIND_SERVICE \
+                         CAP_SYS_CHROOT CAP_KILL CAP_AUDIT_WRITE";
+
+#[test]
+fn in_crun_every_user_of_the_container_is_one_inside() {
+    if !can_be_root() {
+        return;
+    }
+    for (list, capabilities) in [
+        (None, OF_DOCKER.to_owned()),
+        (Some((1, "")), OF_DOCKER.to_owned()),
+        (None, format!("{OF_DOCKER} CAP_SYS_ADMIN")),
+    ] {
+        let run = |user: &[&str]| {
+            let words = [
+                &["/bin/rootlet", "run", "--no-mounts"][..],
+                user,
+                &["/", "/bin/id"],
+            ];
+            end(&mut crun(&bundle(&words.concat(), &capabilities, list)))
+        };
+        for (user, expected) in [
+            (&[][..], "uid=0 gid=0\n"),
+            // As apt's methods become _apt.
+            (
+                &["-u", "42:65534", "-G", "65534"],
+                "uid=42 gid=65534 groups=65534\n",
+            ),
+        ] {
+            let ended = run(user);
+            let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+            assert_eq!(told, (0, expected, ""), "{capabilities}");
+        }
+    }
+}
+
 /// gVisor, by ptrace(2), which needs nothing of the machine. To what is written to a file it has an
 /// offset of its own.
 fn runsc(bundle: &Root, container: &str) -> Command {

@@ -26,7 +26,7 @@ fn with_ranges(place: &Root, lines: &str, setup: &str, command: &[&str]) -> Comm
             mount --bind ranges $file
         done
         mount --bind passwd /etc/passwd; {setup}
-        exec setpriv --reuid=54321 --regid=54321 --clear-groups \"$@\"",
+        exec setpriv --reuid=54321 --regid=54321 ${{groups---clear-groups}} \"$@\"",
         place.name()
     );
     let mut outer = common::command(User::Root, "unshare");
@@ -78,6 +78,114 @@ fn terminals_have_their_group_and_can_be_given_away() {
     assert_eq!(shown, "0 5 620\n33 5\n");
 }
 
+/// The command as this user, with these capabilities and no others.
+fn with_rights(id: &str, capabilities: &[&str], command: &[&str]) -> Command {
+    let mut setpriv = common::command(User::Root, "setpriv");
+    setpriv.args([&format!("--reuid={id}"), &format!("--regid={id}")]);
+    setpriv.arg("--clear-groups");
+    let list: String = capabilities
+        .iter()
+        .map(|name| format!(",+{name}"))
+        .collect();
+    for set in ["inh-caps", "ambient-caps", "bounding-set"] {
+        // Whoever may set ids loses no right by it, and so needs the bounding set alone.
+        if id != "0" || set == "bounding-set" {
+            setpriv.arg(format!("--{set}=-all{list}"));
+        }
+    }
+    setpriv.args(command);
+    setpriv
+}
+
+#[test]
+fn whoever_may_set_ids_has_all_of_them_inside() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    root.directory("mnt");
+    root.directory("proc");
+    const LOOK: &str = "id -u; id -g; cat /proc/self/setgroups; for map in uid_map gid_map; do \
+        awk '{print $1, $3}' /proc/self/$map | sort -n; done; stat -c %u /bin";
+    const ALL: &str = "0 1\n1 4294967294\n";
+    const EXCHANGED: &str = "0 1\n1 54320\n54321 1\n54322 4294912973\n";
+    const WITHOUT_0: &str = "0 1\n1 54320\n54322 4294912973\n";
+    const ONE: &str = "0 1\n";
+    let both = ["setuid", "setgid", "setfcap"];
+    for (id, capabilities, setgroups, users, groups, owner) in [
+        ("0", &both[..], "allow", ALL, ALL, "0"),
+        // A pod with securityContext.capabilities, as Kubernetes has it.
+        (
+            "0",
+            &["setfcap", "setgid", "setuid", "chown"],
+            "allow",
+            ALL,
+            ALL,
+            "0",
+        ),
+        ("54321", &both, "allow", EXCHANGED, EXCHANGED, "54321"),
+        ("54321", &both[..2], "allow", WITHOUT_0, EXCHANGED, "65534"),
+        ("54321", &both[..1], "deny", WITHOUT_0, ONE, "65534"),
+        ("54321", &both[1..2], "allow", ONE, EXCHANGED, "65534"),
+        ("54321", &["chown"], "deny", ONE, ONE, "65534"),
+    ] {
+        let expected = format!("0\n0\n{setgroups}\n{users}{groups}{owner}\n");
+        // Where mounts are locked there is a second user namespace, which has the same ids.
+        for options in [&[][..], &["--unshare=user"], &["--ro", "/etc:/mnt"]] {
+            let program = [
+                rootlet_path().to_str().unwrap(),
+                "run",
+                "--no-mounts",
+                "--rbind=/proc",
+            ];
+            let words = [&program[..], options, &[root.name(), "sh", "-c", LOOK]].concat();
+            let ended = end(&mut with_rights(id, capabilities, &words));
+            let told = (ended.stderr.as_str(), ended.stdout.as_str(), ended.status);
+            assert_eq!(
+                told,
+                ("", expected.as_str(), 0),
+                "{id} {capabilities:?} {options:?}"
+            );
+        }
+    }
+}
+
+/// apt's methods become the user _apt, with the group 65534 alone.
+#[test]
+fn apt_works_for_root_without_sys_admin() {
+    if !can_be_root() {
+        return;
+    }
+    let root = common::debian();
+    root.file("repository/Packages", "");
+    root.file(
+        "etc/apt/sources.list",
+        "deb [trusted=yes] file:/repository ./\n",
+    );
+    let kubernetes = [
+        "chown",
+        "dac_override",
+        "fowner",
+        "fsetid",
+        "setfcap",
+        "setgid",
+        "setuid",
+    ];
+    let program = [rootlet_path().to_str().unwrap(), "run", root.name()];
+    for words in [
+        &["apt-get", "update"][..],
+        &["setpriv", "--reuid=42", "--groups=65534", "true"],
+    ] {
+        let ended = end(&mut with_rights(
+            "0",
+            &kubernetes,
+            &[&program[..], words].concat(),
+        ));
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+        assert!(!ended.stdout.contains("E: "), "{ended:?}");
+    }
+}
+
 #[test]
 fn a_range_of_users_is_mapped_from_0_on() {
     if !can_be_root() {
@@ -103,6 +211,24 @@ fn a_range_of_users_is_mapped_from_0_on() {
     // Mount points are made and removed by who may.
     std::fs::remove_file(root.path().join("file")).unwrap();
     assert_eq!(root.tree(), Vec::<String>::new());
+
+    // Also where mounts are locked in a second user namespace.
+    let mut words = run(
+        &root,
+        &[
+            "sh",
+            "-c",
+            "id -u; chown 1200:44 /file; stat -c '%u %g' /file",
+        ],
+    );
+    root.file("file", "");
+    root.directory("mnt");
+    give_away(&root);
+    words.splice(2..2, ["--ro", "/usr:/mnt"]);
+    let shown = succeed(&mut with_ranges(&place, &lines, "", &words));
+    assert_eq!(shown, "0\n1200 44\n");
+    std::fs::remove_file(root.path().join("file")).unwrap();
+    std::fs::remove_dir(root.path().join("mnt")).unwrap();
 
     // The maps are those that unshare makes.
     let look = ["cat", "/proc/self/uid_map", "/proc/self/gid_map"];
@@ -143,6 +269,138 @@ fn a_missing_range_is_told_with_the_line_to_add() {
     }
 }
 
+/// A name service, for glibc and for shadow, that knows a user `faraway` and its ranges, as LDAP does.
+const NAME_SERVICE: &str = r#"
+#include <nss.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+enum nss_status _nss_rootlet_getpwuid_r(uid_t uid, struct passwd *to, char *buffer, size_t size, int *e) {
+    if (uid != 54321) return NSS_STATUS_NOTFOUND;
+    *to = (struct passwd){"faraway", "x", 54321, 54321, "", "/", "/bin/sh"};
+    return NSS_STATUS_SUCCESS;
+}
+enum nss_status _nss_rootlet_getpwnam_r(const char *name, struct passwd *to, char *buffer, size_t size, int *e) {
+    if (strcmp(name, "faraway")) return NSS_STATUS_NOTFOUND;
+    return _nss_rootlet_getpwuid_r(54321, to, buffer, size, e);
+}
+struct range { unsigned long start, count; };
+static const struct range users[] = {{1200000, 1000}, {1205000, 500}}, groups[] = {{1300000, 1500}};
+int shadow_subid_has_range(const char *owner, unsigned long start, unsigned long count, int type, bool *has) {
+    *has = !strcmp(owner, "faraway");
+    return 0;
+}
+int shadow_subid_list_owner_ranges(const char *owner, int type, struct range **ranges, int *count) {
+    if (strcmp(owner, "faraway")) return 1;
+    *count = type == 1 ? 2 : 1;
+    *ranges = calloc(2, sizeof **ranges);
+    memcpy(*ranges, type == 1 ? users : groups, *count * sizeof **ranges);
+    return 0;
+}
+int shadow_subid_find_subid_owners(unsigned long id, int type, uid_t **uids, int *count) { return 3; }
+"#;
+
+#[test]
+fn users_and_ranges_of_a_name_service_are_asked_for() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
+    give_away(&root);
+    place.file("service.c", NAME_SERVICE);
+    let library = place.directory("lib").join("libnss_rootlet.so.2");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library);
+    succeed(compiler.arg(place.path().join("service.c")));
+    std::fs::copy(&library, place.path().join("lib/libsubid_rootlet.so")).unwrap();
+    let setup = "grep -v :54321: passwd >others; cat others >passwd
+        libraries=$(dirname $(ldconfig -p | sed -n 's/.* => \\(.*libc.so.6\\)$/\\1/p' | head -1))
+        mkdir -p over; mount -t tmpfs over over; mkdir over/lib over/upper over/work
+        cp lib/* over/upper
+        mount -t overlay -o lowerdir=$libraries,upperdir=over/upper,workdir=over/work o $libraries
+        printf 'passwd: files rootlet\\nsubid: rootlet\\n' >switch
+        [ -e /etc/nsswitch.conf ] || mount -t tmpfs etc /etc; touch /etc/nsswitch.conf
+        mount --bind switch /etc/nsswitch.conf";
+    let look = "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '";
+    let words = run(&root, &["sh", "-c", look]);
+    // What the files say of another source's user is not what newuidmap goes by.
+    for lines in ["", "other:5:5\n", "faraway:5:5\n54321:7:7\n"] {
+        let ended = end(&mut with_ranges(&place, lines, setup, &words));
+        let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+        let expected = "0\n0\n 0 1200000 1000\n 1000 1205000 500\n 0 1300000 1500\n";
+        assert_eq!(told, (0, expected, ""), "{lines:?}");
+    }
+    // Whoever is in no file and no service is asked for by number, and nothing of that is shown.
+    let words = run(&root, &["true"]);
+    let ended = end(&mut with_ranges(
+        &place,
+        "",
+        "grep -v :54321: passwd >others; cat others >passwd",
+        &words,
+    ));
+    let line = "rootlet: cannot find in /etc/subuid a line such as 54321:100000:65536: ";
+    assert!(ended.stderr.starts_with(line), "{ended:?}");
+    assert_eq!(
+        (ended.status, ended.stderr.lines().count()),
+        (125, 2),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_name_service_that_does_not_answer_can_be_interrupted() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
+    place.script("getsubids", "#!/bin/sh\n: >>asked; exec sleep 1000\n");
+    let setup = "chmod 777 .; mount --bind getsubids /usr/bin/getsubids";
+    let mut outer = with_ranges(&place, "", setup, &run(&root, &["true"]));
+    let mut child = outer.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    common::wait_until("the question", || place.path().join("asked").exists());
+    let asked = common::children(child.id() as i32);
+    assert_eq!(asked.len(), 2, "the process inside, and the question");
+    common::send_signal(child.id() as i32, 15);
+    let status = child.wait().unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(15)
+    );
+    common::wait_until("the end of all", || {
+        asked
+            .iter()
+            .all(|pid| common::state(*pid).is_none_or(|state| state == 'Z'))
+    });
+}
+
+#[test]
+fn the_callers_groups_stay_with_a_range() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
+    let shared = Root::empty(User::Root);
+    shared.file("file", "of the team\n");
+    lchown(shared.path(), Some(0), Some(7777)).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o770);
+    std::fs::set_permissions(shared.path(), mode).unwrap();
+    root.directory("mnt");
+    give_away(&root);
+    let lines = format!("ordinary:{START}:1000\n");
+    let bind = format!("{}:/mnt", shared.name());
+    let script = "cat /mnt/file; echo new >/mnt/new; cd /mnt && id -G";
+    for options in [&["-B", &bind][..], &["-B", &bind, "--ro", "/usr:/usr"]] {
+        let mut words = run(&root, &["sh", "-c", script]);
+        words.splice(2..2, options.iter().copied());
+        let setup = "groups=--groups=7777";
+        let ended = end(&mut with_ranges(&place, &lines, setup, &words));
+        let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+        assert_eq!(told, (0, "of the team\n0 65534\n", ""), "{options:?}");
+        std::fs::remove_file(shared.path().join("new")).unwrap();
+    }
+}
+
 #[test]
 fn a_missing_or_failing_program_is_named() {
     if !can_be_root() {
@@ -162,6 +420,15 @@ fn a_missing_or_failing_program_is_named() {
                     directory (ENOENT)\nhint: the program is in the package uidmap";
     assert_eq!(ended.status, 125);
     assert!(ended.stderr.starts_with(expected), "{ended:?}");
+    // A set-user-ID program has no rights under no_new_privs.
+    let words = [&["setpriv", "--no-new-privs"], &run(&root, &["true"])[..]].concat();
+    let ended = end(&mut with_ranges(&place, &lines, "", &words));
+    assert!(
+        ended
+            .stderr
+            .contains("\nhint: no_new_privs is in force here"),
+        "{ended:?}"
+    );
     // Two ranges that overlap are refused by the kernel.
     let lines = format!("ordinary:{START}:1000\nordinary:{START}:1000\n");
     let ended = end(&mut with_ranges(&place, &lines, "", &run(&root, &["true"])));
@@ -212,6 +479,13 @@ fn the_library_maps_users_too() {
         id.map_users(MapUsers::Current).output().unwrap().stdout,
         b"0\n"
     );
+    // A closure has all users as well, where the caller may map them.
+    root.file("given", "");
+    // SAFETY: the closure makes a system call and allocates nothing.
+    let given = unsafe { chroot.call(|| lchown("/given", Some(33), Some(34)).is_ok()) };
+    assert_eq!(given, Ok(true));
+    let given = std::fs::metadata(root.path().join("given")).unwrap();
+    assert_eq!((given.uid(), given.gid()), (33, 34));
     // SAFETY: the closure is never called.
     let called = unsafe { chroot.map_users(MapUsers::Auto).call(|| ()) };
     let said = "cannot finish the closure: it takes no range of users";

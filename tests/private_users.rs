@@ -294,7 +294,7 @@ fn a_range_can_be_given() {
             "4294967295:1",
             "cannot give the run private users 4294967295:1: ids go up to 4294967294",
         ),
-        ("7", "cannot use 7: a range of ids is auto or START:COUNT"),
+        ("7", "--private-users: '7' is not auto or START:COUNT"),
         (
             "1:2:3",
             "--private-users: '1:2:3' is not auto or START:COUNT",

@@ -182,7 +182,14 @@ fn cover(size: &[u8]) -> Result<(), Error<'static>> {
     let open = |path| fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0);
     let (memory, lower) = (open(UPPER).map_err(failed)?, open(LOWER).map_err(failed)?);
     let options = c"lowerdir=/lower,upperdir=upper,workdir=work";
-    overlay::mount_overlay(memory.borrow(), lower.borrow(), options, NEW_ROOT).map_err(failed)?;
+    overlay::mount_overlay(
+        memory.borrow(),
+        lower.borrow(),
+        options,
+        NEW_ROOT,
+        &mut |_, _| {},
+    )
+    .map_err(failed)?;
     fs::chdir(c"/").map_err(failed)?;
     // The overlay has mounts of its own of both.
     for path in [UPPER, LOWER] {

@@ -90,9 +90,6 @@ impl Hints {
         OpenRoot EACCES =>
             "every directory on the way to NEWROOT must be open to this user (chmod u+x, or o+x \
                  for others)";
-        Namespaces EPERM =>
-            "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 \
-                 where that exists; inside a chroot or a container they may be forbidden";
         Namespaces ENOSPC, Namespaces EUSERS =>
             "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
                  neighbours in /proc/sys/user; where it is 0, run as root, or: sysctl \
@@ -108,9 +105,6 @@ impl Hints {
         Namespaces EINVAL =>
             "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces, as emulators \
                  do (qemu-user)";
-        MapIds EPERM, MapIds EACCES, Propagation EPERM, Propagation EACCES =>
-            "AppArmor may forbid user namespaces to unknown programs: see sysctl \
-                 kernel.apparmor_restrict_unprivileged_userns, or run as root, with CAP_SETFCAP";
         MapOwners ENOSYS, MapOwnersOfBind ENOSYS =>
             "--private-users needs Linux 5.12";
         MapOwners EINVAL =>
@@ -131,15 +125,8 @@ impl Hints {
             "the kernel allows no new /proc where parts of the caller's are covered, or there is none: \
                  leave out '--unshare pid', or have them uncovered (docker run --security-opt \
                  systempaths=unconfined, podman run --security-opt unmask=ALL)";
-        CloneRoot EPERM, Mount EPERM, PivotRoot EPERM =>
-            "a new user namespace may lack the right to this: try it as root";
-        Overlay EINVAL =>
-            "an ordinary user needs Linux 5.11 for it, and a directory without mounts of the \
-                 host below it";
         Overlay ENODEV =>
             "the kernel has no overlay file system";
-        OpenSource EINVAL =>
-            "an ordinary user cannot bind a directory without the mounts below it: use --rbind";
         OpenSource ENOENT =>
             "SRC is a path of the host; the option 'optional' leaves the mount out instead";
         MakeMountPoint EROFS, MakeMountPoint EACCES, MakeMountPoint ENOSPC, MakeMountPoint EDQUOT =>
@@ -173,10 +160,6 @@ impl Hints {
         DropCapabilities EPERM =>
             "the caller needs CAP_SETPCAP for that, as root has it and every user in a user \
                  namespace";
-        SetGroups EINVAL, SetGroups EPERM, SetGroup EINVAL, SetGroup EPERM, SetUser EINVAL, SetUser EPERM =>
-            "the user namespace of an ordinary user has one user and one group, and its \
-                 groups cannot be changed: run as root, or, where /etc/subuid has a range for you, \
-                 with --map-users auto";
         Subreaper _ =>
             "what the command leaves running may outlive the run (with --share pid)";
         Keyring EDQUOT =>

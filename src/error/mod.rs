@@ -45,6 +45,8 @@ struct Failure<'a> {
     object: Cow<'a, [u8]>,
     place: Cow<'a, [u8]>,
     why: Why,
+    /// What to do about the cause that was found.
+    hint: Option<&'static str>,
 }
 
 /// The reason: the kernel's, or ours.
@@ -77,6 +79,7 @@ impl<'a> Error<'a> {
             object: Cow::Borrowed(object),
             place: Cow::Borrowed(place),
             why: Why::Errno(errno),
+            hint: None,
         }))
     }
 
@@ -88,6 +91,7 @@ impl<'a> Error<'a> {
             object: Cow::Owned(object.to_vec()),
             place: Cow::Borrowed(b""),
             why: Why::Because(why),
+            hint: None,
         }))
     }
 
@@ -101,6 +105,7 @@ impl<'a> Error<'a> {
             object: Cow::Owned(what.concat()),
             place: Cow::Borrowed(role),
             why: Why::Because(why),
+            hint: None,
         }))
     }
 
@@ -122,6 +127,7 @@ impl<'a> Error<'a> {
             object: Cow::Borrowed(b""),
             place: Cow::Borrowed(b""),
             why: Why::Signal(signal),
+            hint: None,
         }))
     }
 
@@ -140,6 +146,7 @@ impl<'a> Error<'a> {
             object: Cow::Owned(self.0.object.to_vec()),
             place: Cow::Owned(self.0.place.to_vec()),
             why: self.0.why,
+            hint: self.0.hint,
         }))
     }
 
@@ -166,6 +173,21 @@ impl<'a> Error<'a> {
     /// What was done in words, and to what.
     pub(crate) fn step_and_object(&self) -> (&'static str, &[u8]) {
         (self.0.step.words().0, &self.0.object)
+    }
+
+    /// What failed, of what, and the kernel's reason, to look for the cause.
+    pub(crate) fn failed(&self) -> (Step, &[u8], Option<Errno>) {
+        let errno = match self.0.why {
+            Why::Errno(errno) => Some(errno),
+            Why::Because(_) | Why::Signal(_) => None,
+        };
+        (self.0.step, &self.0.object, errno)
+    }
+
+    /// The same error, with what to do about the cause that was found.
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Error<'a> {
+        self.0.hint = Some(hint);
+        self
     }
 
     /// Is it that what should be mounted is not there?
@@ -208,6 +230,9 @@ impl<'a> Error<'a> {
 
     /// What to do about it, where the cause is known.
     pub fn hint(&self) -> Option<&'static str> {
+        if self.0.hint.is_some() {
+            return self.0.hint;
+        }
         let errno = match self.0.why {
             Why::Errno(errno) => errno,
             Why::Because(_) if self.0.step == Step::Usage => return of_usage(&self.0.place),

@@ -23,6 +23,7 @@ pub(crate) mod spec;
 pub(crate) mod stub;
 pub(crate) mod sysfs;
 mod terminals;
+mod upper;
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

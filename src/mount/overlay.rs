@@ -33,12 +33,14 @@ pub(crate) fn is_size(text: &[u8]) -> bool {
 }
 
 /// Makes the upper layer in `memory`, which becomes the current directory, and mounts the overlay
-/// at `target`. `options` name `upper` and `work`, and the lower layer, which `lower` is.
+/// at `target`. `options` name `upper` and `work`, and the lower layer, which `lower` is. `fill` is
+/// called with both layers.
 pub(crate) fn mount_overlay(
     memory: BorrowedFd,
     lower: BorrowedFd,
     options: &CStr,
     target: &CStr,
+    fill: &mut dyn FnMut(BorrowedFd, BorrowedFd),
 ) -> Result<(), Errno> {
     for name in [c"upper", c"work"] {
         fs::mkdirat(memory, name, 0o755)?;
@@ -52,6 +54,7 @@ pub(crate) fn mount_overlay(
         result => result?,
     }
     fs::fchmod(upper.borrow(), below.permissions())?;
+    fill(lower, upper.borrow());
     const KEPT: u32 = MS_NOSUID | MS_NODEV | MS_NOEXEC;
     let flags = fs::statfs(lower)?.1 as u32 & KEPT;
     fs::fchdir(memory)?;
@@ -65,12 +68,13 @@ pub(crate) fn mount_overlay(
 /// A tree that was taken already is the lower layer instead of the current directory.
 ///
 /// In a user namespace the overlay's own marks are `user.` attributes, since `trusted.` ones are
-/// for the host's root.
+/// for the host's root. `fill` puts into the upper layer what could not be made in such an overlay.
 pub(crate) fn attach_overlay<'a>(
     new_root: &'a Name,
     memory_options: &'a Name,
     in_user_namespace: bool,
     taken: Option<OwnedFd>,
+    fill: &mut dyn FnMut(BorrowedFd, BorrowedFd),
 ) -> Result<OwnedFd, Error<'a>> {
     let failed = |errno| Error::new(Step::Overlay, new_root.bytes(), errno);
     let taken = taken.map_or_else(|| open_tree(BorrowedFd::CWD, c".", false), Ok);
@@ -110,6 +114,11 @@ pub(crate) fn attach_overlay<'a>(
         true => c"lowerdir=lower,upperdir=upper,workdir=work,userxattr",
         false => c"lowerdir=lower,upperdir=upper,workdir=work",
     };
-    mount_overlay(memory.borrow(), lower.borrow(), options, c"/").map_err(failed)?;
+    let mut fill = |lower: BorrowedFd<'_>, upper: BorrowedFd<'_>| {
+        if in_user_namespace {
+            fill(lower, upper);
+        }
+    };
+    mount_overlay(memory.borrow(), lower.borrow(), options, c"/", &mut fill).map_err(failed)?;
     open(ON_TOP_OF_ROOT).map_err(failed)
 }

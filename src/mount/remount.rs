@@ -130,7 +130,7 @@ fn set_flags_below(top: BorrowedFd, flags: u32) -> Result<(), Errno> {
 /// Takes the identity and the path of a mount.
 pub(crate) type Visit<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Errno> + 'a;
 
-/// Calls `visit` for each mount.
+/// Calls `visit` for each mount that is below our root.
 pub(crate) fn visit_mounts(visit: &mut Visit) -> Result<(), Errno> {
     let mountinfo = fs::openat(BorrowedFd::CWD, c"/proc/self/mountinfo", fs::O_RDONLY, 0)?;
     let mut lines = Lines::new(mountinfo.borrow());

@@ -3,13 +3,12 @@
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
-use crate::sys::credentials::{CAP_SYS_ADMIN, capabilities};
+use crate::sys::credentials::{CAP_SYS_ADMIN, CapabilitySets, capabilities};
 use crate::sys::process::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER,
     CLONE_NEWUTS, setdomainname, sethostname,
 };
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net};
-use crate::text::short::Short;
 
 /// A type of namespace (`namespaces(7)`) that a run can have of its own or share with its caller.
 /// A mount namespace of its own it always has.
@@ -148,19 +147,28 @@ impl Namespaces {
     }
 
     /// Makes a process in them, by `make`, which takes the flags; but not in a new user namespace:
-    /// EPERM where there is to be one.
-    pub(crate) fn make<T>(self, make: impl FnOnce(u32) -> Result<T, Errno>) -> Result<T, Errno> {
+    /// EPERM where there is to be one, or the caller, with these `rights`, needs one.
+    pub(crate) fn make<T>(
+        self,
+        rights: Result<CapabilitySets, Errno>,
+        make: impl FnOnce(u32) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let has_right = rights.map(|sets| sets.has(CAP_SYS_ADMIN));
         match self.user {
             Some(true) => Err(Errno::EPERM),
             // The mount namespace needs the right too, where no other asks for it.
-            _ if self.flags == 0 && !may_unshare() => Err(Errno::EPERM),
+            _ if self.flags == 0 && has_right != Ok(true) => Err(Errno::EPERM),
+            None if has_right == Ok(false) => Err(Errno::EPERM),
             _ => make(self.flags),
         }
     }
 
     /// Is there going to be a new user namespace? A filter or a limit may have another answer.
     pub(crate) fn need_user(self) -> bool {
-        self.user.unwrap_or_else(|| !may_unshare())
+        self.user.unwrap_or_else(|| {
+            let has_right = capabilities().map(|sets| sets.has(CAP_SYS_ADMIN));
+            has_right != Ok(true)
+        })
     }
 
     /// May there be a new user namespace where the others are not permitted?
@@ -185,48 +193,11 @@ impl Namespaces {
     }
 }
 
-fn may_unshare() -> bool {
-    capabilities().is_ok_and(|sets| sets.effective & 1 << CAP_SYS_ADMIN != 0)
-}
-
 /// Brings up the loopback device, as every network namespace needs it.
 pub(crate) fn bring_loopback_up() -> Result<(), Error<'static>> {
     net::devices()
         .and_then(|devices: OwnedFd| net::set_up(devices.borrow(), b"lo"))
         .map_err(|errno| Error::new(Step::Network, b"lo", errno))
-}
-
-/// In a new user namespace, gives the caller's user and group these numbers. Setting groups has to
-/// be denied for that (user_namespaces(7)): dropping a group could give a right that the group is
-/// denied.
-pub(crate) fn map_one(
-    proc: Option<BorrowedFd>,
-    (user, group): (u32, u32),
-    (inner_user, inner_group): (u32, u32),
-) -> Result<(), Error<'static>> {
-    write_file(proc, c"/proc/self/setgroups", b"deny")?;
-    write_map(proc, c"/proc/self/uid_map", [inner_user, user, 1])?;
-    write_map(proc, c"/proc/self/gid_map", [inner_group, group, 1])
-}
-
-/// Writes a map of one range: the first number inside, the first outside, and how many.
-pub(crate) fn write_map(
-    proc: Option<BorrowedFd>,
-    file: &'static CStr,
-    range: [u32; 3],
-) -> Result<(), Error<'static>> {
-    let mut map = Short::new();
-    for number in range {
-        map.push_number(number);
-        map.push(b" ");
-    }
-    write_file(proc, file, map.bytes())
-}
-
-/// Opens the host's proc, by which maps are written.
-pub(crate) fn open_proc() -> Result<OwnedFd, Error<'static>> {
-    fs::openat(BorrowedFd::CWD, c"/proc", fs::O_PATH | fs::O_DIRECTORY, 0)
-        .map_err(|errno| Error::new(Step::MapIds, b"/proc/self/uid_map", errno))
 }
 
 /// Are we in a user namespace, and not in the one that the kernel has started with, whose number
@@ -235,22 +206,6 @@ pub(crate) fn in_user_namespace() -> bool {
     let mut name = [0; 32];
     fs::readlink_at(BorrowedFd::CWD, c"/proc/self/ns/user", &mut name)
         .is_ok_and(|length| &name[..length] != b"user:[4026531837]")
-}
-
-/// Writes to a file below `/proc`, where no other proc is given.
-fn write_file(
-    proc: Option<BorrowedFd>,
-    path: &'static CStr,
-    text: &[u8],
-) -> Result<(), Error<'static>> {
-    let below_proc = || CStr::from_bytes_until_nul(path.to_bytes_with_nul().get(6..)?).ok();
-    let (directory, name) = match proc {
-        Some(proc) => (proc, below_proc().unwrap_or(path)),
-        None => (BorrowedFd::CWD, path),
-    };
-    fs::openat(directory, name, fs::O_WRONLY, 0)
-        .and_then(|file| fs::write_all(file.borrow(), text))
-        .map_err(|errno| Error::new(Step::MapIds, path.to_bytes(), errno))
 }
 
 /// Sets the host name; of one with dots the part before the first, and the rest as the domain

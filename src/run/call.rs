@@ -17,15 +17,15 @@ use crate::run::supervisor::Heard;
 use crate::sys::net::{receive, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    CLONE_NEWUSER, Cloning, ExitStatus, Fork, effective_ids, exit, fork, sched_yield,
-    set_pdeathsig, setpgid,
+    CLONE_NEWUSER, Cloning, ExitStatus, Fork, exit, fork, sched_yield, set_pdeathsig, setpgid,
 };
 use crate::sys::shared::{Body, Stack, dumpable, set_dumpable, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_sigchld, signalfd, sigprocmask};
 use crate::sys::{Errno, Process, fs};
 use crate::text::path::PathBuffer;
 use crate::user::capability::Capabilities;
-use crate::user::id_map::{MapUsers, UserNamespace};
+use crate::user::id_map::{MapUsers, UserNamespace, end_unmapped};
+use crate::user::maps::Caller;
 
 /// Enough for the deepest of our own calls, in a build without optimization too.
 const STACK_OF_PID_1: usize = 512 * 1024;
@@ -104,7 +104,7 @@ impl Chroot {
             }
         };
         // SAFETY: the caller's promise; `body` stays until the call is over.
-        unsafe { self.call_body(&mut body) }?;
+        unsafe { self.call_body(&mut body) }.map_err(|error| self.look_for_cause(error))?;
         returned.ok_or_else(|| Error::because(Step::Call, b"", ENDED_EARLY))
     }
 
@@ -143,6 +143,7 @@ impl Chroot {
         };
         let signals = signalfd(SignalSet::BUT_FAULTS).map_err(|errno| unblocked(prepare(errno)))?;
         let mut inside = Inside::new(&plan, Owner::Caller, to_supervisor, signals);
+        let rights = inside.rights;
         inside.caller_mask = caller_mask;
         let state = AtomicU8::new(RUNNING);
         let peer = to_inside.number() as u32;
@@ -167,7 +168,7 @@ impl Chroot {
             // SAFETY: `pid1` and its stack stay until it has ended, which is waited for, and until
             // then this thread does nothing but system calls.
             let make = |flags| unsafe { start(flags, 0, &stack_of_pid1, &mut pid1) };
-            match namespaces.make(make) {
+            match namespaces.make(rights, make) {
                 Ok(pid1) => ended(&pid1),
                 Err(Errno::EPERM) if namespaces.may_have_user() => {
                     user_namespace.set(true);
@@ -175,7 +176,7 @@ impl Chroot {
                     unsafe {
                         start_in_user_namespace(
                             namespaces,
-                            map_users,
+                            (map_users, Caller::with(rights)),
                             &stack_of_pid1,
                             &mut pid1,
                             peer,
@@ -241,7 +242,7 @@ fn ended(process: &Process) -> Result<ExitStatus, Failed> {
 /// As for [`start`]; it has ended when this returns.
 unsafe fn start_in_user_namespace(
     namespaces: Namespaces,
-    map_users: MapUsers,
+    (map_users, caller): (MapUsers, Caller),
     stack_of_pid1: &Stack,
     pid1: &mut Body,
     peer: u32,
@@ -250,7 +251,6 @@ unsafe fn start_in_user_namespace(
     let stack = Stack::new(STACK_OF_PID_1).map_err(failed)?;
     let (ours, holders) = socketpair().map_err(failed)?;
     let mut message = channel::Buffer::zeros().map_err(failed)?;
-    let ids = effective_ids();
     // SAFETY: the child allocates nothing.
     let make = |cloning| unsafe { fork(CLONE_NEWUSER, cloning) };
     // As in `Inside::launch`.
@@ -265,7 +265,7 @@ unsafe fn start_in_user_namespace(
             let mapped = close_all_but_these([holders.borrow()]).and_then(|()| {
                 // The maps of a process that is not dumpable are root's to write. This memory is a copy.
                 let _ = set_dumpable(1);
-                map_users.map(ids, holders.borrow())
+                map_users.map(caller, holders.borrow())
             });
             match mapped {
                 Ok(()) => {
@@ -280,6 +280,11 @@ unsafe fn start_in_user_namespace(
         }
     };
     drop(holders);
+    let mapped = map_users.map_from_outside(&holder, caller, ours.borrow(), SignalSet::ALL);
+    if let Err(error) = mapped {
+        end_unmapped(&holder);
+        return Err(Failed::ToStart(error));
+    }
     let _ = poll(&mut [Poll::new(ours.borrow())], None);
     let length = receive(ours.borrow(), &mut *message).unwrap_or(0);
     let started = match Report::parse(&message[..length]) {

@@ -21,11 +21,10 @@ use crate::pid1::descendants::{end_others, kill_all};
 use crate::process::channel::{self, Report};
 use crate::process::descriptors::close_all_but;
 use crate::process::exec::Command;
-use crate::process::namespace::{
-    Namespace, bring_loopback_up, in_user_namespace, open_proc, set_names,
-};
+use crate::process::namespace::{Namespace, bring_loopback_up, in_user_namespace, set_names};
 use crate::process::stdio::Standard;
 use crate::run::launch::{Owner, prepare};
+use crate::sys::credentials::CapabilitySets;
 use crate::sys::memory::{wipe_own_words, wipe_words_of_copy};
 use crate::sys::mount::{MNT_DETACH, UMOUNT_NOFOLLOW, umount};
 use crate::sys::process::{exit, set_pdeathsig, setsid};
@@ -36,6 +35,7 @@ use crate::text::path::PathBuffer;
 use crate::tty::jobs::JobControl;
 use crate::tty::pty::{Callers, Pty};
 use crate::user::capability::clear_inheritable;
+use crate::user::maps::{Caller, open_proc};
 use crate::user::private::Range;
 
 /// All that the process inside needs, made before the fork: it allocates nothing itself, since
@@ -54,6 +54,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) started: Option<i32>,
     /// The host's proc, where the command's own user namespace needs it.
     pub(crate) proc: Option<OwnedFd>,
+    /// The caller's capabilities.
+    pub(crate) rights: Result<CapabilitySets, Errno>,
     pub(crate) new_user_namespace: bool,
     pub(crate) outside: Outside,
     /// The host's root is nobody's in our user namespace: others have mounted what is there.
@@ -74,7 +76,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) supervisor: OwnedFd,
     pub(crate) signals: OwnedFd,
     pub(crate) caller_mask: SignalSet,
-    pub(crate) caller: (u32, u32),
+    /// Who makes a new user namespace.
+    pub(crate) caller: Caller,
     pub(crate) jobs: JobControl,
     pub(crate) pty: Option<Pty>,
     /// The caller's terminal, where the command's is to be opened in here.
@@ -86,8 +89,10 @@ impl<'a> Inside<'a> {
     /// this process must not keep open.
     pub(crate) fn run(&mut self, to_inside: BorrowedFd) -> ! {
         // While it is open here too, the socket does not report the end of the supervisor. A
-        // supervisor that is our parent until it ends is reported by PR_SET_PDEATHSIG instead.
-        if self.owner != Owner::Supervisor || self.plan.chroot.map_users.is_written_outside() {
+        // supervisor that is our parent until it ends is reported by PR_SET_PDEATHSIG instead, but not
+        // yet to one that waits for its ids.
+        let map = self.plan.chroot.map_users;
+        if self.owner != Owner::Supervisor || map.is_made_outside(self.caller) {
             // SAFETY: this process never uses it; the supervisor has its own.
             let _ = unsafe { fs::close(to_inside.number() as u32) };
         }
@@ -225,7 +230,8 @@ impl<'a> Inside<'a> {
     pub(crate) fn set_up(&mut self) -> Result<(), Error<'a>> {
         if !self.new_user_namespace {
             // In a new one they are empty.
-            clear_inheritable().map_err(prepare)?;
+            let cleared = self.rights.and_then(clear_inheritable);
+            cleared.map_err(prepare)?;
         }
         match self.execute_plan() {
             Err(_) if self.mounts.needs_copy => {
@@ -260,7 +266,12 @@ impl<'a> Inside<'a> {
                     if let Some(memory) = &chroot.overlay {
                         let in_namespace = self.new_user_namespace || in_user_namespace();
                         let taken = self.taken_root.take();
-                        self.set_root(attach_overlay(new_root, memory, in_namespace, taken)?);
+                        let mut fill = |lower: BorrowedFd<'_>, upper: BorrowedFd<'_>| {
+                            self.mounts.fill_upper(lower, upper, &plan.mounts);
+                        };
+                        let root =
+                            attach_overlay(new_root, memory, in_namespace, taken, &mut fill)?;
+                        self.set_root(root);
                     }
                 }
                 Action::ReadOnlyBelow => {

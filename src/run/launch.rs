@@ -10,12 +10,14 @@ use crate::process::exec::Command;
 use crate::process::namespace::Namespace;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
-use crate::sys::process::{CLONE_NEWUSER, Cloning, Fork, effective_ids, fork};
+use crate::sys::credentials::capabilities;
+use crate::sys::process::{CLONE_NEWUSER, Cloning, Fork, fork};
 use crate::sys::shared::set_dumpable;
 use crate::sys::signal::SignalSet;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, Process};
 use crate::tty::jobs::{Job, JobControl};
 use crate::user::id_map::{MapUsers, UserNamespace, end_unmapped};
+use crate::user::maps::Caller;
 use crate::user::private::{LockName, Range};
 
 /// Who launches a run.
@@ -65,6 +67,7 @@ impl<'a> Inside<'a> {
             entered: false,
             started: None,
             proc: None,
+            rights: capabilities(),
             new_user_namespace: false,
             outside: Outside::NamespaceRoot,
             is_root_nobodys: false,
@@ -78,7 +81,7 @@ impl<'a> Inside<'a> {
             supervisor,
             signals,
             caller_mask: SignalSet::ALL,
-            caller: (0, 0),
+            caller: Caller::default(),
             jobs: match owner {
                 Owner::Supervisor => JobControl::without_terminal(),
                 Owner::Program if chroot.new_session => JobControl::without_terminal(),
@@ -124,7 +127,7 @@ impl<'a> Inside<'a> {
         let user_namespace = match self.new_user_namespace {
             true => chroot
                 .map_users
-                .map_from_outside(pid1.id, self.caller, to_inside, self.caller_mask)
+                .map_from_outside(&pid1, self.caller, to_inside, self.caller_mask)
                 .inspect_err(|_| end_unmapped(&pid1))?,
             false => None,
         };
@@ -144,15 +147,18 @@ impl<'a> Inside<'a> {
         let namespaces = self.plan.namespaces;
         let is_supervisor = self.owner == Owner::Supervisor;
         self.new_user_namespace = false;
-        if is_supervisor {
-            // Nothing that sees us inside may trace us, nor the child, which inherits that.
-            set_dumpable(0)?;
-        }
-        // SAFETY: the child allocates nothing; `self` is all it needs.
-        match namespaces.make(|flags| unsafe { fork(flags, cloning) }) {
+        let make = |flags| {
+            if is_supervisor {
+                // Nothing that sees us inside may trace us, nor the child, which inherits that.
+                set_dumpable(0)?;
+            }
+            // SAFETY: the child allocates nothing; `self` is all it needs.
+            unsafe { fork(flags, cloning) }
+        };
+        match namespaces.make(self.rights, make) {
             Err(Errno::EPERM) if namespaces.may_have_user() => {
                 self.new_user_namespace = true;
-                self.caller = effective_ids();
+                self.caller = Caller::with(self.rights);
                 if is_supervisor {
                     // The maps of a process that is not dumpable are root's to write.
                     set_dumpable(1)?;

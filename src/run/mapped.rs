@@ -4,12 +4,12 @@
 use crate::error::{Error, Step};
 use crate::mount::Source;
 use crate::mount::idmap::mapped_copy;
-use crate::process::channel::Taken;
+use crate::process::channel::{Report, Taken};
 use crate::run::inside::Inside;
 use crate::run::launch::prepare;
 use crate::sys::process::exit;
 use crate::sys::{BorrowedFd, Errno, Process};
-use crate::user::id_map::UserNamespace;
+use crate::user::id_map::{UserNamespace, await_readiness};
 
 /// As many mounts fit in any limit on open files.
 const FEW: usize = 64;
@@ -23,6 +23,7 @@ impl<'a> Inside<'a> {
     ) -> Result<(), Error<'static>> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         let failed = |errno| Error::new(Step::MapUsers, b"", errno);
+        await_readiness(to_inside)?;
         if let Some(range) = &self.private {
             range.map(pid1.id)?;
         }
@@ -54,6 +55,7 @@ impl<'a> Inside<'a> {
         if self.plan.mounts.len() > FEW {
             self.mounts.allow_more_files();
         }
+        Report::Took.send(self.supervisor.borrow());
         loop {
             match Taken::receive(self.supervisor.borrow()) {
                 Some(Taken::Root(tree)) => self.taken_root = Some(tree),

@@ -1,6 +1,7 @@
 //! Running what a `Chroot` describes: pid 1 inside, its supervisor outside.
 
 pub(crate) mod call;
+mod cause;
 pub(crate) mod child;
 mod command;
 mod enter;
@@ -102,6 +103,7 @@ impl Chroot {
                 result => result,
             }
         });
+        let result = result.map_err(|error| self.look_for_cause(error));
         if let Err(error) = &result {
             // A status descriptor that nobody reads any more must not end us by SIGPIPE.
             let _ = sigprocmask(SignalSet::BUT_FAULTS);

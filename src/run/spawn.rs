@@ -133,13 +133,14 @@ impl Chroot {
 
     fn spawn_with(&self, mut standard: Standard) -> Result<Child, Error<'static>> {
         let mut namespaces = self.namespaces;
-        match self.spawn_in(namespaces, &mut standard) {
+        let spawned = match self.spawn_in(namespaces, &mut standard) {
             Err(error) if error.is_of_own_proc() && namespaces.share_pid() => {
                 say(Step::SharePid);
                 self.spawn_in(namespaces, &mut standard)
             }
             spawned => spawned,
-        }
+        };
+        spawned.map_err(|error| self.look_for_cause(error))
     }
 
     /// `standard` stays open where this fails.

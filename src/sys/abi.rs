@@ -126,3 +126,6 @@ pub(super) struct Rights {
 }
 pub(super) const SCM_RIGHTS: i32 = 1;
 pub(super) const SCM_CREDENTIALS: i32 = 2;
+
+/// `<linux/landlock.h>`, Linux 5.13.
+pub const LANDLOCK_CREATE_RULESET_VERSION: usize = 1;

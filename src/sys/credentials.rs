@@ -3,10 +3,10 @@
 use linux_raw_sys::{general as raw, prctl};
 use sc::nr;
 
-use super::abi::KEYCTL_JOIN_SESSION_KEYRING;
+use super::abi::{KEYCTL_JOIN_SESSION_KEYRING, LANDLOCK_CREATE_RULESET_VERSION};
 use super::{Errno, check, done};
 
-pub use linux_raw_sys::general::CAP_SYS_ADMIN;
+pub use linux_raw_sys::general::{CAP_SETFCAP, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN};
 
 /// The sets of `capget(2)`: bit N is the capability with that number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +17,13 @@ pub struct CapabilitySets {
     pub permitted: u64,
     /// What executing a file may keep. The ambient set is never larger.
     pub inheritable: u64,
+}
+
+impl CapabilitySets {
+    /// Is it in force?
+    pub fn has(&self, capability: u32) -> bool {
+        self.effective & 1 << capability != 0
+    }
 }
 
 fn header() -> raw::__user_cap_header_struct {
@@ -86,6 +93,20 @@ pub fn drop_from_bounding(capability: u32) -> Result<(), Errno> {
 /// `prctl(PR_SET_NO_NEW_PRIVS)`: executing a file gives no rights any more.
 pub fn set_no_new_privileges() -> Result<(), Errno> {
     control(prctl::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// `prctl(PR_GET_NO_NEW_PRIVS)`.
+pub fn has_no_new_privileges() -> bool {
+    control(prctl::PR_GET_NO_NEW_PRIVS, 0, 0) == Ok(1)
+}
+
+/// `landlock_create_ruleset(2)` for its version: does the kernel have Landlock (Linux 5.13), and is it
+/// switched on?
+pub fn has_landlock() -> bool {
+    let version = LANDLOCK_CREATE_RULESET_VERSION;
+    // SAFETY: no memory is passed.
+    check(unsafe { sc::syscall3(raw::__NR_landlock_create_ruleset as usize, 0, 0, version) })
+        .is_ok()
 }
 
 /// `keyctl(KEYCTL_JOIN_SESSION_KEYRING)` without a name: a new, empty session keyring in the place

@@ -24,6 +24,8 @@ pub struct Stat {
     pub links: u32,
     /// The size of a plain file, in bytes.
     pub size: u64,
+    /// May nobody change it (`chattr +i`)?
+    pub is_immutable: bool,
     /// The identity of the mount it was reached through (Linux 5.8, else 0).
     pub mount_id: u64,
 }
@@ -133,6 +135,7 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
         group: buffer.stx_gid,
         links: buffer.stx_nlink,
         size: buffer.stx_size,
+        is_immutable: buffer.stx_attributes & u64::from(raw::STATX_ATTR_IMMUTABLE) != 0,
         mount_id: buffer.stx_mnt_id,
     })
 }

@@ -110,8 +110,7 @@ impl Capabilities {
 
 /// Empties the inheritable set, and with it the ambient one, where they are not: a command would
 /// pass on what is in there to every program, the bounding set notwithstanding (capabilities(7)).
-pub(crate) fn clear_inheritable() -> Result<(), Errno> {
-    let before = capabilities()?;
+pub(crate) fn clear_inheritable(before: CapabilitySets) -> Result<(), Errno> {
     if before.inheritable == 0 {
         return Ok(());
     }

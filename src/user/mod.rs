@@ -5,4 +5,6 @@ pub(crate) mod capability;
 pub(crate) mod id_map;
 pub(crate) mod identity;
 pub(crate) mod keyring;
+pub(crate) mod maps;
 pub(crate) mod private;
+pub(crate) mod ranges;

@@ -131,12 +131,12 @@ pub const ROLE: Role = Role {
                     name: "map-users",
                     value: "root|current|auto",
                     default: "root",
-                    line: "whom a new user namespace knows: root: the caller, as 0; current: the \
-                           caller, as itself; auto: its range in /etc/subuid and /etc/subgid, from \
-                           0 on, for a NEWROOT that belongs to that range",
-                    paragraph: "With auto apt-get, useradd and su work as an ordinary user. It needs \
-                                newuidmap(1). The caller is nobody there, so every directory on the \
-                                way to NEWROOT must be open to others.",
+                    line: "how users are mapped in a new user namespace: root: the caller, as 0; \
+                           current: the caller, as itself; auto: its ranges in /etc/subuid and \
+                           /etc/subgid, from 0 on, for a NEWROOT that belongs to those",
+                    paragraph: "A caller with CAP_SETUID, CAP_SETGID and CAP_SETFCAP has all others \
+                                mapped too. With auto, which needs newuidmap(1), apt-get and su \
+                                work for an ordinary user, who is nobody there, in its own groups.",
                     complete: Complete::Word(&["root", "current", "auto"]),
                     ..OPTION
                 },

@@ -1,0 +1,348 @@
+//! Why a run failed, where what failed alone does not tell: each cause is looked for, and named where
+//! it is found.
+
+use core::ffi::CStr;
+
+use crate::chroot::Chroot;
+use crate::error::{Error, Step};
+use crate::mount::remount::visit_mounts;
+use crate::mount::resolve::open_landing;
+use crate::process::namespace::in_user_namespace;
+use crate::sys::credentials::{
+    CAP_SETFCAP, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, capabilities, has_landlock,
+    has_no_new_privileges,
+};
+use crate::sys::process::{effective_ids, is_filtered};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
+use crate::text::name::Name;
+use crate::text::number::number;
+use crate::text::short::Short;
+
+/// What failed, and for whom.
+struct Failed<'a> {
+    chroot: &'a Chroot,
+    step: Step,
+    errno: Option<Errno>,
+    object: &'a [u8],
+}
+
+/// A cause: what it can make fail, how it is looked for, and what to do about it.
+struct Cause {
+    of: &'static [Step],
+    /// No errno is that of a program that has failed.
+    with: &'static [Option<Errno>],
+    check: fn(&Failed) -> bool,
+    words: &'static str,
+}
+
+const EPERM: Option<Errno> = Some(Errno::EPERM);
+const EACCES: Option<Errno> = Some(Errno::EACCES);
+const EINVAL: Option<Errno> = Some(Errno::EINVAL);
+
+/// What a process needs a right for that it has in its own user namespace alone.
+const OF_RIGHTS: &[Step] = &[
+    Step::Namespaces,
+    Step::MapIds,
+    Step::Propagation,
+    Step::CloneRoot,
+    Step::Mount,
+    Step::Overlay,
+    Step::PivotRoot,
+];
+
+/// The first that is found counts.
+const CAUSES: &[Cause] = &[
+    Cause {
+        of: &[Step::MapUsers],
+        with: &[None],
+        check: |_| has_no_new_privileges(),
+        words: "no_new_privs is in force here (setpriv --no-new-privs, NoNewPrivileges= of systemd, \
+                no-new-privileges of docker run), so the set-user-ID program has no rights: start \
+                rootlet without it",
+    },
+    Cause {
+        of: &[Step::Namespaces],
+        with: &[EPERM],
+        check: |failed| !failed.chroot.namespaces.may_have_user() && !has(CAP_SYS_ADMIN),
+        words: "without CAP_SYS_ADMIN these need a new user namespace, and --share user rules it out",
+    },
+    Cause {
+        of: &[Step::Namespaces],
+        with: &[EPERM],
+        check: |_| {
+            let switch = setting(c"/proc/sys/kernel/unprivileged_userns_clone");
+            switch == Some(0) && !has(CAP_SYS_ADMIN)
+        },
+        words: "user namespaces are root's alone here: sysctl kernel.unprivileged_userns_clone=1, or \
+                run as root",
+    },
+    Cause {
+        of: &[Step::Namespaces],
+        with: &[EPERM],
+        check: |_| is_in_chroot(),
+        words: "the kernel makes no user namespace in a chroot: run rootlet outside of it, or as root \
+                with CAP_SYS_ADMIN",
+    },
+    Cause {
+        of: &[Step::MapIds],
+        with: &[EPERM],
+        check: |_| effective_ids().0 == 0 && !has(CAP_SETFCAP),
+        words: "without CAP_SYS_ADMIN root is mapped in a user namespace, which needs CAP_SETFCAP: \
+                --cap-add SETFCAP (docker run, podman run), capabilities.add of Kubernetes",
+    },
+    Cause {
+        of: OF_RIGHTS,
+        with: &[EPERM, EACCES],
+        check: |_| {
+            let switch = setting(c"/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
+            switch == Some(1) && !has(CAP_SYS_ADMIN)
+        },
+        words: "AppArmor keeps user namespaces from programs without a profile: sysctl \
+                kernel.apparmor_restrict_unprivileged_userns=0, or a profile with 'userns,' for \
+                rootlet; with CAP_SYS_ADMIN it needs neither",
+    },
+    Cause {
+        of: &[
+            Step::OpenRoot,
+            Step::CloneRoot,
+            Step::Overlay,
+            Step::OpenSource,
+            Step::OpenTarget,
+            Step::MakeMountPoint,
+            Step::ReadOfRoot,
+            Step::Execute,
+        ],
+        with: &[EACCES],
+        check: |failed| match failed.step {
+            Step::OpenSource => is_on_others_fuse(failed.object),
+            _ => is_on_others_fuse(failed.chroot.new_root.bytes()),
+        },
+        words: "it is on a FUSE file system that another user has mounted: the option allow_other \
+                opens it to others (user_allow_other in /etc/fuse.conf lets users give it)",
+    },
+    Cause {
+        of: &[Step::CloneRoot, Step::Overlay, Step::OpenSource],
+        with: &[EINVAL],
+        check: |failed| is_elsewhere(failed.object),
+        words: "it is on a mount of another mount namespace, as /proc/PID/root is: enter that \
+                namespace first (nsenter --mount --target PID rootlet ...)",
+    },
+    Cause {
+        of: &[Step::OpenSource],
+        with: &[EINVAL],
+        check: |failed| !has(CAP_SYS_ADMIN) && has_mounts_below(failed.object),
+        words: "an ordinary user cannot bind a directory without the mounts below it: use --rbind",
+    },
+    Cause {
+        of: &[Step::Overlay],
+        with: &[EINVAL],
+        check: |failed| !has(CAP_SYS_ADMIN) && has_mounts_below(failed.object),
+        words: "an ordinary user cannot put one on a directory with mounts of the host below it",
+    },
+    Cause {
+        of: &[Step::Overlay],
+        with: &[EINVAL],
+        check: |failed| is_of_type(failed.object, OVERLAYFS_SUPER_MAGIC),
+        words: "NEWROOT is on an overlay of an overlay already, and the kernel stacks no more: copy it \
+                to another file system",
+    },
+    Cause {
+        of: &[Step::Overlay],
+        with: &[EINVAL, EPERM],
+        check: |_| !has(CAP_SYS_ADMIN) && is_older_than(5, 11),
+        words: "an ordinary user needs Linux 5.11 for it",
+    },
+    Cause {
+        of: &[Step::MakeMountPoint, Step::OpenTarget],
+        with: &[EACCES],
+        check: |failed| failed.chroot.overlay.is_some() && !has(CAP_SYS_ADMIN),
+        words: "a directory on the way is closed to this user, whom an overlay gives no right to see what \
+                is in it: run as root",
+    },
+    Cause {
+        of: &[Step::MakeMountPoint],
+        with: &[Some(Errno::ENOSPC)],
+        check: |failed| failed.chroot.overlay.is_some(),
+        words: "the memory of the overlay is used up: see --overlay-size",
+    },
+    Cause {
+        of: &[Step::MakeMountPoint],
+        with: &[EPERM],
+        check: is_immutable,
+        words: "the directory that it would be made in is immutable: chattr -i, or make it \
+                beforehand",
+    },
+    Cause {
+        of: &[Step::SetGroups, Step::SetGroup, Step::SetUser],
+        with: &[EINVAL, EPERM],
+        check: |_| !has(CAP_SETUID) || !has(CAP_SETGID),
+        words: "the user namespace of an ordinary user has one user and one group, and its groups \
+                cannot be changed: run as root, or, where /etc/subuid has a range for you, with \
+                --map-users auto",
+    },
+    Cause {
+        of: OF_RIGHTS,
+        with: &[EPERM, EACCES],
+        check: is_in_landlock,
+        words: "no seccomp filter, AppArmor or SELinux is in force here, so it is a Landlock domain, in \
+                which no process may mount: run rootlet outside of that sandbox",
+    },
+    Cause {
+        of: &[Step::Mount, Step::CloneRoot],
+        with: &[EPERM],
+        check: |_| !has(CAP_SYS_ADMIN) && !is_filtered(),
+        words: "the kernel does not do this in a user namespace: run as root, with CAP_SYS_ADMIN",
+    },
+];
+
+const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
+const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
+
+impl Chroot {
+    /// The same error, with what to do about it, where a cause is found.
+    pub(crate) fn look_for_cause(&self, error: Error<'static>) -> Error<'static> {
+        let (step, object, errno) = error.failed();
+        let failed = Failed {
+            chroot: self,
+            step,
+            errno,
+            object,
+        };
+        let found = CAUSES.iter().find(|cause| {
+            cause.of.contains(&step) && cause.with.contains(&failed.errno) && (cause.check)(&failed)
+        });
+        match found.map(|cause| cause.words) {
+            Some(words) => error.with_hint(words),
+            None => error,
+        }
+    }
+}
+
+fn has(capability: u32) -> bool {
+    capabilities().is_ok_and(|sets| sets.has(capability))
+}
+
+/// A number in a file of `/proc/sys`; none where there is no such file.
+fn setting(path: &CStr) -> Option<u32> {
+    number(fs::read_all(path).ok()?.trim_ascii())
+}
+
+fn open(path: &[u8]) -> Result<OwnedFd, Errno> {
+    fs::openat(BorrowedFd::CWD, Name::new(path).as_c_str(), fs::O_PATH, 0)
+}
+
+/// Is our root no mount's? (A chroot into the top of a mount looks as if there were none.)
+fn is_in_chroot() -> bool {
+    !is_listed(b"/")
+}
+
+/// Is the mount that a path leads to in our mount namespace?
+fn is_listed(path: &[u8]) -> bool {
+    let id = open(path).and_then(|place| fs::stat(place.borrow()));
+    let Ok(id) = id.map(|stat| stat.mount_id) else {
+        return true;
+    };
+    let mut found = id == 0;
+    let visited = visit_mounts(&mut |mount, _| {
+        found |= mount == id;
+        Ok(())
+    });
+    found || visited.is_err()
+}
+
+fn is_elsewhere(path: &[u8]) -> bool {
+    // In a chroot the list is of the mounts below it alone.
+    !is_listed(path) && is_listed(b"/")
+}
+
+fn has_mounts_below(path: &[u8]) -> bool {
+    let mut buffer = [0; 4096];
+    let Ok(place) = open(path) else { return false };
+    let link = Short::in_proc(place.borrow());
+    let Ok(length) = fs::readlink_at(BorrowedFd::CWD, link.as_c_str(), &mut buffer) else {
+        return false;
+    };
+    let top = match &buffer[..length] {
+        b"/" => b"",
+        top => top,
+    };
+    let mut found = false;
+    let _ = visit_mounts(&mut |_, mount| {
+        let rest = mount.strip_prefix(top).unwrap_or_default();
+        found |= rest.len() > 1 && rest.starts_with(b"/");
+        Ok(())
+    });
+    found
+}
+
+fn is_of_type(path: &[u8], file_system: u64) -> bool {
+    open(path)
+        .and_then(|place| fs::statfs(place.borrow()))
+        .is_ok_and(|(found, _)| found == file_system)
+}
+
+/// The kernel lets us look at nothing of it but its top, of which it tells the type alone.
+fn is_on_others_fuse(path: &[u8]) -> bool {
+    let mut end = path.len();
+    loop {
+        let place = match &path[..end] {
+            b"" if path.starts_with(b"/") => b"/",
+            b"" => b".",
+            place => place,
+        };
+        match open(place).and_then(|place| {
+            let is_fuse = fs::statfs(place.borrow())?.0 == FUSE_SUPER_MAGIC;
+            Ok(is_fuse && fs::stat(place.borrow()) == Err(Errno::EACCES))
+        }) {
+            Err(Errno::EACCES) if end > 0 => {}
+            found => return found == Ok(true),
+        }
+        end = path[..end]
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .unwrap_or(0);
+    }
+}
+
+/// Is the last directory that is there on the way to the object, in NEWROOT, immutable?
+fn is_immutable(failed: &Failed) -> bool {
+    let Ok(root) = open(failed.chroot.new_root.bytes()) else {
+        return false;
+    };
+    let mut path = failed.object;
+    while let Some(slash) = path.iter().rposition(|byte| *byte == b'/') {
+        path = &path[..slash];
+        if let Ok(directory) = open_landing(root.borrow(), path) {
+            return fs::stat(directory.borrow()).is_ok_and(|stat| stat.is_immutable);
+        }
+    }
+    false
+}
+
+fn is_older_than(major: u32, minor: u32) -> bool {
+    let release = fs::read_all(c"/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = split(&release, b'.').map(number);
+    match (numbers.next(), numbers.next()) {
+        (Some(Some(found)), Some(Some(then))) => (found, then) < (major, minor),
+        _ => false,
+    }
+}
+
+/// The kernel tells nobody of a domain. It is one where the kernel has them, nothing else that forbids
+/// mounts is there, and what failed needs no other right than the process inside has.
+fn is_in_landlock(failed: &Failed) -> bool {
+    let needs_no_more = match (failed.step, failed.errno) {
+        (Step::Propagation, _) | (Step::MapIds, EACCES) => true,
+        (Step::Namespaces | Step::MapIds, _) => false,
+        _ => has(CAP_SYS_ADMIN) && !in_user_namespace(),
+    };
+    let is_confined = |file: &CStr| {
+        let label = fs::read_all(file).unwrap_or_default();
+        !(label.is_empty() || label.starts_with(b"unconfined") || label.starts_with(b"kernel"))
+    };
+    needs_no_more
+        && has_landlock()
+        && !is_filtered()
+        && !is_confined(c"/proc/self/attr/current")
+        && !is_confined(c"/proc/self/attr/apparmor/current")
+}
