@@ -142,6 +142,7 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
                     _ => MapUsers::Auto,
                 })
             }
+            Id::Chdir if value.is_empty() => return Err(refused("is not the path of a directory")),
             Id::Chdir => chroot.current_dir(value),
             Id::Pty => chroot.pty(),
             Id::Hostname => chroot.hostname(value),

@@ -21,7 +21,7 @@ pub const ROLE: Role = Role {
             entries: &[Entry {
                 name: "args-fd",
                 value: "N",
-                line: "read words from descriptor N, each ended by NUL, and put them here",
+                line: "read words that end with NUL from descriptor N, and insert them here",
                 paragraph: "As --args of bubblewrap: for a program that has paths with any bytes. \
                             The words may be options, NEWROOT, COMMAND and its ARGs.",
                 ..OPTION
@@ -76,8 +76,8 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "mount",
                     value: "SRC DEST OPT,...",
-                    line: "like --bind, of three words: paths are taken as they are, and OPT,... can \
-                           be ''",
+                    line: "like --bind, in three words: paths are taken literally; OPT,... may be \
+                           ''",
                     paragraph: "For paths that a script does not know beforehand: no character of \
                                 them has a meaning, and SRC is always a path.",
                     complete: Complete::Path,
@@ -261,8 +261,8 @@ pub const ROLE: Role = Role {
                 },
                 Entry {
                     name: "jobserver",
-                    line: "let it count its jobs with the make that runs rootlet: pass what MAKEFLAGS \
-                           names",
+                    line: "pass the calling make's jobserver to COMMAND: the pipe or FIFO in \
+                           MAKEFLAGS",
                     paragraph: "The FIFO of GNU make 4.4 and newer is bound to its own path inside; \
                                 the two descriptors of a pipe (older, or --jobserver-style=pipe) are \
                                 kept. With --clear-env MAKEFLAGS itself is passed on too. A make \
@@ -366,7 +366,7 @@ pub const ROLE: Role = Role {
                     short: "E",
                     name: "env",
                     value: "NAME[=VALUE]",
-                    line: "set a variable for COMMAND, without VALUE to the caller's value",
+                    line: "set a variable for COMMAND; NAME alone passes the caller's on",
                     paragraph: "With NAME alone the variable is as the caller has it, also with \
                                 --clear-env: set, empty or not set. Of several with one NAME the \
                                 last counts; it also wins over what --user sets.",
