@@ -502,7 +502,7 @@ fn a_wrong_command_line_says_what_to_type() {
         ),
         (
             &["run", "-vE", "=", "/"],
-            "rootlet: -E: '=' is not NAME=VALUE\n",
+            "rootlet: -E: '=' is not NAME=VALUE or NAME\n",
         ),
         (
             &["run", "--keep-fd=x\n\u{1b}", "/"],
@@ -593,8 +593,11 @@ fn help_fits_a_screen_and_names_every_default() {
     assert_eq!(
         without_default,
         [
+            "--args-fd N       read words that end with NUL from descriptor N, and",
             "-R, --rbind SRC[:DEST[:OPT,...]]",
-            "-E, --env NAME=VALUE  set a variable for COMMAND",
+            "--mount SRC DEST OPT,...",
+            "--jobserver       pass the calling make's jobserver to COMMAND: the pipe",
+            "-E, --env NAME[=VALUE]",
             "--unset-env NAME  leave a variable out",
             "-h, --help            print this",
             "-V, --version         print the version",
