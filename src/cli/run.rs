@@ -14,6 +14,7 @@ include!(concat!(env!("OUT_DIR"), "/run.rs"));
 
 const DESCRIPTOR: &str = "a descriptor is a number";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
 
 fn natural(value: &[u8], why: &'static str) -> Result<u32, Error<'static>> {
     number(value).ok_or_else(|| Error::because(Step::Usage, value, why))
@@ -27,7 +28,8 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             .find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))
     };
     // First the options of which it does not matter where they stand among the others.
-    let (mut no_mounts, mut minimal_dev, mut resolv_conf) = (false, 0, 0);
+    let (mut no_mounts, mut minimal_dev) = (false, 0);
+    let (mut resolv_conf, mut hosts) = (0, 0);
     let (mut overlay, mut skip_chdir, mut clear_env) = (false, false, false);
     let (mut dry_run, mut changed) = (None, Vec::new());
     let mut options = Options::new(NAMES, words);
@@ -36,6 +38,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::NoMounts => no_mounts = true,
             Id::Dev => minimal_dev = options.one_of(b"host|minimal", value)?,
             Id::ResolvConf => resolv_conf = options.one_of(b"bind|copy|off", value)?,
+            Id::Hosts => hosts = options.one_of(b"bind|copy|off", value)?,
             Id::Overlay => overlay = true,
             Id::SkipChdir => skip_chdir = true,
             Id::ClearEnv => clear_env = true,
@@ -62,11 +65,13 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     if minimal_dev == 1 {
         chroot = chroot.minimal_dev();
     }
-    chroot = match resolv_conf {
-        0 => chroot,
-        1 => chroot.mount(Mount::copy(RESOLV_CONF).optional()),
-        _ => chroot.no_mount(RESOLV_CONF),
-    };
+    for (file, choice) in [(RESOLV_CONF, resolv_conf), (HOSTS, hosts)] {
+        chroot = match choice {
+            0 => chroot,
+            1 => chroot.mount(Mount::copy(file).optional()),
+            _ => chroot.no_mount(file),
+        };
+    }
     if overlay {
         chroot = chroot.overlay();
     }
@@ -141,6 +146,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
             Id::NoMounts
             | Id::Dev
             | Id::ResolvConf
+            | Id::Hosts
             | Id::Overlay
             | Id::SkipChdir
             | Id::ClearEnv
