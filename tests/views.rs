@@ -324,8 +324,7 @@ fn sys_is_the_callers_with_all_that_is_mounted_there() {
         assert_eq!(shown, format!("mine\n /sys sysfs {access}\n"));
         // What was read-only stays so.
         let fixed = "mount -o remount,bind,ro /sys";
-        let shown =
-            succeed(&mut changed_for(user, fixed, &run).stderr(std::process::Stdio::null()));
+        let shown = succeed(changed_for(user, fixed, &run).stderr(std::process::Stdio::null()));
         assert_eq!(shown, " /sys sysfs ro\n");
     }
 }

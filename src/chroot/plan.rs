@@ -146,9 +146,7 @@ impl Chroot {
             // One that shows the run's own devices is a new one.
             sys.host_first = !self.namespaces.has(Namespace::Network);
             mounts.push(Planned::new(Cow::Owned(sys)));
-            let additions = sysfs::additions(self.namespaces);
-            let failed = |errno| Error::new(Step::OpenSource, b"/proc/self/mountinfo", errno);
-            for addition in additions.map_err(failed)? {
+            for addition in sysfs::additions(self.namespaces) {
                 if !self
                     .mounts
                     .iter()
