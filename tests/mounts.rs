@@ -621,6 +621,7 @@ fn a_dry_run_tells_where_each_mount_lands_and_does_nothing() {
              \x20 /proc             new proc (nosuid,nodev,noexec), made for the run\n\
              \x20 /sys              all of /sys, made for the run\n\
              \x20 /run/resolv.conf  /etc/resolv.conf (ro), made for the run\n\
+             \x20 /etc/hosts        a copy of /etc/hosts (ro), made for the run\n\
              \x20 /var/data/x       {} (ro,nosuid), made for the run\n\
              \x20 /y                /no/such, left out: it is missing\n\
              \x20 /tmp              new tmpfs (size=1m), made for the run\n\

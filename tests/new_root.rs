@@ -176,6 +176,7 @@ fn an_overlay_is_a_root_like_others() {
         lower.symlink("var", outside.name());
         lower.directory("etc");
         lower.symlink("etc/resolv.conf", format!("{}/missing", outside.name()));
+        lower.file("etc/hosts", "");
         let before = lower.tree();
         let place = Root::empty(User::Root);
         for name in ["upper", "work", "root"] {

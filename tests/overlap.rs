@@ -314,18 +314,18 @@ fn runs_that_are_killed_take_nothing_from_the_others() {
 fn a_stub_directory_that_the_command_filled_becomes_an_ordinary_one() {
     for user in users() {
         let root = Root::busybox(user);
-        let script = "echo 127.0.0.1 localhost >/etc/hosts; mkdir /made/mine";
+        let script = "echo built here >/etc/motd; mkdir /made/mine";
         let words = ["-B", "tmpfs:/made/here", "ROOT", "sh", "-c", script];
         succeed(&mut root.run(&words));
         let expected = [
             "etc 40755 ",
-            "etc/hosts 100644 ",
+            "etc/motd 100644 ",
             "made 40755 ",
             "made/mine 40755 ",
         ];
         assert_eq!(root.tree(), expected, "{user:?}");
         // It is the root's own now: a later run leaves it also when it is empty.
-        fs::remove_file(root.path().join("etc/hosts")).unwrap();
+        fs::remove_file(root.path().join("etc/motd")).unwrap();
         succeed(&mut root.run(&["ROOT", "true"]));
         assert_eq!(
             root.tree(),

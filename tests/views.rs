@@ -401,3 +401,106 @@ fn control_groups_are_mounted_as_a_new_file_system() {
         );
     }
 }
+
+#[test]
+fn hosts_is_that_of_the_host_as_resolv_conf_is() {
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap();
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        let shown = |options: &[&str], script: &str| {
+            end(&mut root.run(&[options, &["ROOT", "sh", "-c", script]].concat())).stdout
+        };
+        let write =
+            "cat /etc/hosts; echo x 2>/dev/null >>/etc/hosts && echo written; tail -n 1 /etc/hosts";
+        let last = hosts.lines().last().unwrap();
+        assert_eq!(shown(&[], write), format!("{hosts}{last}\n"), "{user:?}");
+        for options in [&["--hosts=copy"][..], &["--hosts", "copy", "--overlay"]] {
+            assert_eq!(shown(options, write), format!("{hosts}written\nx\n"));
+        }
+        assert_eq!(shown(&["--hosts=off"], "ls /etc"), "resolv.conf\n");
+        assert_eq!(shown(&["--no-mounts"], "ls /etc"), "");
+        assert_eq!(root.tree(), before);
+        // That of NEWROOT is hidden, and not touched.
+        root.file("etc/hosts", "its own\n");
+        let before = root.tree();
+        assert_eq!(shown(&[], "cat /etc/hosts"), hosts);
+        assert_eq!(shown(&["--hosts=off"], "cat /etc/hosts"), "its own\n");
+        let name = ["--hostname=build.example.org"];
+        let own = "127.0.1.1\tbuild.example.org build\n";
+        assert_eq!(shown(&name, "cat /etc/hosts"), format!("{hosts}{own}"));
+        assert_eq!(
+            shown(&[&name[..], &["--hosts=off"]].concat(), "cat /etc/hosts"),
+            "its own\n"
+        );
+        for options in [
+            &["--hosts=copy"][..],
+            &["--overlay"],
+            &["--unshare=net", "--read-only-root"],
+        ] {
+            let shown = shown(&[&name[..], options].concat(), "cat /etc/hosts");
+            assert_eq!(shown, format!("{hosts}{own}"), "{options:?}");
+        }
+        // A bind by name is the file itself.
+        assert_eq!(
+            shown(
+                &[&name[..], &["-B", "/etc/hosts"]].concat(),
+                "cat /etc/hosts"
+            ),
+            hosts
+        );
+        for (name, line) in [
+            ("plain", "127.0.1.1\tplain\n"),
+            ("a b", ""),
+            ("a\n6.6.6.6 b", ""),
+            ("#a", ""),
+        ] {
+            assert_eq!(
+                shown(&["--hostname", name], "cat /etc/hosts"),
+                format!("{hosts}{line}"),
+                "{name}"
+            );
+        }
+        assert_eq!(root.tree(), before);
+    }
+}
+
+#[test]
+fn names_are_found_without_a_network() {
+    for user in users() {
+        let mut run = common::rootlet(user);
+        run.args([
+            "run",
+            "--unshare=net",
+            "--hostname=build.example.org",
+            "/",
+            "python3",
+            "-c",
+        ]);
+        run.arg(
+            "import socket; print(socket.gethostname(), socket.gethostbyname_ex('build')[0], \
+                 socket.gethostbyname('localhost'))",
+        );
+        assert_eq!(
+            succeed(&mut run),
+            "build build.example.org 127.0.0.1\n",
+            "{user:?}"
+        );
+    }
+}
+
+#[test]
+fn a_host_without_hosts_has_localhost_all_the_same() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let run = root.run(&["--hostname=alone", "ROOT", "cat", "/etc/hosts"]);
+    let shown = succeed(&mut changed_for(
+        User::Root,
+        "mount -t tmpfs none /etc",
+        &run,
+    ));
+    let local = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+    assert_eq!(shown, format!("{local}127.0.1.1\talone\n"));
+}

@@ -237,7 +237,8 @@ impl Chroot {
 
     /// Makes read-only what in `/proc` changes the whole machine (`/proc/sys`, `/proc/sysrq-trigger`
     /// and others), and covers what tells of it (`/proc/kcore`, `/proc/keys`, `/sys/firmware` and
-    /// others); not in a proc below a recursive bind, nor in a bind of a part of one. Real root can undo it by an unmount, unless
+    /// others); not in a proc below a recursive bind, nor in a bind of a part of one. The kernel allows no
+    /// new proc in a user namespace inside then, so an ordinary user's bwrap fails there. Real root can undo it by an unmount, unless
     /// [`drop_capabilities`](Chroot::drop_capabilities) takes `sys_admin` and `sys_ptrace`.
     pub fn mask_proc(mut self) -> Chroot {
         self.mask_proc = true;
@@ -277,7 +278,8 @@ impl Chroot {
     }
 
     /// Sets the host name inside, by `sethostname(2)`; of a name with dots the part before the
-    /// first, and the rest as the domain name by `setdomainname(2)`.
+    /// first, and the rest as the domain name by `setdomainname(2)`. The default `/etc/hosts`, or a
+    /// [copy](Mount::copy) of it, gets a line with this name and the address 127.0.1.1.
     pub fn hostname(mut self, name: impl AsRef<[u8]>) -> Chroot {
         self.hostname = Some(Name::new(name.as_ref()));
         self

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
-use crate::mount::{Mount, Planned, Source, sysfs};
+use crate::mount::{Mount, Planned, Source, hosts, sysfs};
 use crate::process::cwd::current_directory;
 use crate::process::environment::Change;
 use crate::process::namespace::{Namespace, Namespaces};
@@ -146,9 +146,7 @@ impl Chroot {
             // One that shows the run's own devices is a new one.
             sys.host_first = !self.namespaces.has(Namespace::Network);
             mounts.push(Planned::new(Cow::Owned(sys)));
-            let additions = sysfs::additions(self.namespaces);
-            let failed = |errno| Error::new(Step::OpenSource, b"/proc/self/mountinfo", errno);
-            for addition in additions.map_err(failed)? {
+            for addition in sysfs::additions(self.namespaces) {
                 if !self
                     .mounts
                     .iter()
@@ -174,6 +172,9 @@ impl Chroot {
             if let Source::Copy(path) = &planned.mount.source {
                 // One that is missing is told of, or left out, when it is to be mounted.
                 planned.contents = fs::read_all(path.as_c_str());
+            }
+            if let Some(name) = &self.hostname {
+                hosts::add_name(planned, name);
             }
             let (Source::Path(path) | Source::Copy(path)) = &planned.mount.source else {
                 continue;

@@ -15,7 +15,9 @@ use rootlet::number;
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
 
 const DESCRIPTOR: &str = "is not the number of a descriptor";
+const FILE: &str = "is not bind, copy or off";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
 
 /// Takes the words after the role, and gives the exit status.
 pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
@@ -27,7 +29,8 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             .find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))
     };
     // First the options of which it does not matter where they stand among the others.
-    let (mut no_mounts, mut minimal_dev, mut resolv_conf) = (false, None, 0);
+    let (mut no_mounts, mut minimal_dev) = (false, None);
+    let (mut resolv_conf, mut hosts) = (0, 0);
     let (mut overlay, mut skip_chdir, mut clear_env) = (false, false, false);
     let mut makeflags = None;
     let (mut dry_run, mut changed) = (None, Vec::new());
@@ -40,10 +43,8 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
                 let why = "is not host or minimal";
                 minimal_dev = Some(options.one_of(b"host|minimal", value, why)?);
             }
-            Id::ResolvConf => {
-                let why = "is not bind, copy or off";
-                resolv_conf = options.one_of(b"bind|copy|off", value, why)?;
-            }
+            Id::ResolvConf => resolv_conf = options.one_of(b"bind|copy|off", value, FILE)?,
+            Id::Hosts => hosts = options.one_of(b"bind|copy|off", value, FILE)?,
             Id::Overlay => overlay = true,
             Id::SkipChdir => skip_chdir = true,
             Id::ClearEnv => clear_env = true,
@@ -97,11 +98,13 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
     if minimal_dev == Some(1) {
         chroot = chroot.minimal_dev();
     }
-    chroot = match resolv_conf {
-        0 => chroot,
-        1 => chroot.mount(Mount::copy(RESOLV_CONF).optional()),
-        _ => chroot.no_mount(RESOLV_CONF),
-    };
+    for (file, choice) in [(RESOLV_CONF, resolv_conf), (HOSTS, hosts)] {
+        chroot = match choice {
+            0 => chroot,
+            1 => chroot.mount(Mount::copy(file).optional()),
+            _ => chroot.no_mount(file),
+        };
+    }
     if overlay {
         chroot = chroot.overlay();
     }
@@ -200,6 +203,7 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             | Id::PrivateUsers
             | Id::Dev
             | Id::ResolvConf
+            | Id::Hosts
             | Id::Overlay
             | Id::SkipChdir
             | Id::ClearEnv

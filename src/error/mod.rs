@@ -195,9 +195,9 @@ impl<'a> Error<'a> {
         (self.0.step, self.0.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
-    /// Is it that a mount point is missing where none is made?
-    pub(crate) fn is_made_outside(&self) -> bool {
-        self.0.step == Step::MakeOutside
+    /// Is it that a mount point is missing, and cannot be made?
+    pub(crate) fn is_missing_mount_point(&self) -> bool {
+        matches!(self.0.step, Step::MakeOutside | Step::MakeMountPoint)
     }
 
     /// Is it that a pid namespace of the run's own could have no proc?

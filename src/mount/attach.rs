@@ -469,7 +469,7 @@ fn left_out<'a>(
 ) -> Result<State, Error<'a>> {
     match state {
         Err(error) if planned.mount.optional => {
-            let is_needless = planned.is_needless() && error.is_made_outside();
+            let is_needless = planned.is_needless() && error.is_missing_mount_point();
             if verbose.is_on() || !error.is_missing_source() && !is_needless {
                 say_left_out(&error);
             }

@@ -7,6 +7,7 @@ mod copy;
 mod devices;
 mod file_system;
 pub(crate) mod find;
+pub(crate) mod hosts;
 pub(crate) mod idmap;
 mod lock;
 mod make;
@@ -100,10 +101,11 @@ impl<'a> Planned<'a> {
         source.unwrap_or_else(|| self.mount.source.name())
     }
 
-    /// Is it no loss where the host's `/dev`, or a new sysfs, has no place for it?
+    /// Is it nothing to speak of where the host's `/dev`, a new sysfs or NEWROOT has no place for it?
     pub(crate) fn is_needless(&self) -> bool {
-        let is_in_sys = self.mount.target.bytes().starts_with(b"/sys/");
-        self.mount.is_for_user_namespace || self.mount.by_default && is_in_sys
+        let target = self.mount.target.bytes();
+        let is_extra = target.starts_with(b"/sys/") || target == hosts::PATH.as_bytes();
+        self.mount.is_for_user_namespace || self.mount.by_default && is_extra
     }
 
     #[inline(never)]
@@ -260,7 +262,7 @@ impl Mount {
 
     /// The mounts of a [`Chroot`](crate::Chroot) that are there without being asked for: `/dev`
     /// and `/sys` with all below them (in a new network namespace a new `/sys`, with what is mounted in
-    /// the host's; in a user namespace the sysfs is read-only), a new `/proc`, a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf`, read-only; in a user namespace a
+    /// the host's; in a user namespace the sysfs is read-only), a new `/proc`, a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf` and `/etc/hosts`, read-only; in a user namespace a
     /// new devpts on `/dev/pts`, since nobody there can give away a terminal of the host's.
     pub fn defaults() -> Vec<Mount> {
         let restricted = |kind: &str, target: &str| Mount {
@@ -282,6 +284,7 @@ impl Mount {
             sys,
             restricted("tmpfs", "/dev/shm").data("mode=1777").optional(),
             Mount::bind("/etc/resolv.conf").read_only().optional(),
+            Mount::bind(hosts::PATH).read_only().optional(),
         ]);
         defaults
             .iter_mut()

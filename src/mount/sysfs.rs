@@ -79,10 +79,11 @@ pub(crate) fn is_there() -> bool {
 
 /// What goes into the run's `/sys` beside what the caller's own shows: for a new one what is mounted in
 /// the caller's, and for control groups seen from another root a new view.
-pub(crate) fn additions(namespaces: Namespaces) -> Result<Vec<Mount>, Errno> {
+pub(crate) fn additions(namespaces: Namespaces) -> Vec<Mount> {
     let mut additions: Vec<Mount> = Vec::new();
     if namespaces.has(Namespace::Network) {
-        visit_mounts(&mut |_, path| {
+        // Without proc nobody knows them.
+        let _ = visit_mounts(&mut |_, path| {
             let is_in = |above: &[u8]| {
                 path.strip_prefix(above)
                     .is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
@@ -93,7 +94,7 @@ pub(crate) fn additions(namespaces: Namespaces) -> Result<Vec<Mount>, Errno> {
                 additions.push(Mount::bind(path).recursive().optional());
             }
             Ok(())
-        })?;
+        });
     }
     if namespaces.has(Namespace::Cgroup) && has_cgroup2() {
         additions.push(Mount::cgroups().optional());
@@ -101,7 +102,7 @@ pub(crate) fn additions(namespaces: Namespaces) -> Result<Vec<Mount>, Errno> {
     additions
         .iter_mut()
         .for_each(|mount| mount.by_default = true);
-    Ok(additions)
+    additions
 }
 
 impl Mount {

@@ -44,7 +44,7 @@ pub const ROOT: Section = Section {
                         the caller's terminal: for a program that you do not trust add --pty. In a \
                         user namespace the host's /dev has a new /dev/pts too, whose terminals can be \
                         given to any user inside, and the caller's terminal is /dev/console; \
-                        '-B /dev/pts' shows the host's terminals instead.",
+                        with -B /dev/pts the host's are shown.",
             complete: Complete::Word(&["host", "minimal"]),
             ..OPTION
         },
@@ -60,6 +60,16 @@ pub const ROOT: Section = Section {
             ..OPTION
         },
         Entry {
+            name: "hosts",
+            value: "bind|copy|off",
+            default: "bind, the host's own file, read-only",
+            line: "the same for /etc/hosts",
+            paragraph: "With --hostname it is a copy in which NAME has the address 127.0.1.1, so that \
+                        sudo finds it.",
+            complete: Complete::Word(&["bind", "copy", "off"]),
+            ..OPTION
+        },
+        Entry {
             name: "mask-proc",
             default: "not",
             line: "make read-only or cover what in /proc, and /sys/firmware, is the whole \
@@ -67,7 +77,9 @@ pub const ROOT: Section = Section {
             paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys, in \
                         each proc and sysfs that is NEWROOT's own, mounted or bound; not in \
                         one below a recursive bind, nor in a bind of a part. Real root can undo it by an \
-                        unmount; without root's rights it cannot be undone, as with --ro.",
+                        unmount; without root's rights it cannot be undone, as with --ro. In a \
+                        user namespace inside the kernel allows no new /proc then: as an ordinary \
+                        user bwrap and 'unshare --mount-proc' fail.",
             ..OPTION
         },
     ],

@@ -87,7 +87,7 @@ pub const ROLE: Role = Role {
                     name: "no-mounts",
                     default: "with them",
                     line: "without the default mounts: /dev and /sys with all below them, a new \
-                           /proc, a tmpfs on /dev/shm, and /etc/resolv.conf",
+                           /proc, a tmpfs on /dev/shm, /etc/resolv.conf and /etc/hosts",
                     paragraph: "Where it stands among the options does not matter: mounts that are \
                                 asked for are made. In a user namespace the sysfs is read-only, but not \
                                 what is mounted in it. With '--unshare net' /sys is new, with the same \

@@ -1,0 +1,59 @@
+//! `/etc/hosts` of a run that has a host name of its own.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::mount::{Mount, Planned, Source};
+use crate::sys::fs;
+use crate::text::name::Name;
+
+pub(crate) const PATH: &str = "/etc/hosts";
+
+/// What a host without that file has at least.
+const LOCALHOST: &[u8] = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
+/// The address that a host's own name has by custom where no other is known.
+const OWN: &[u8] = b"127.0.1.1\t";
+
+/// Makes a mount of the host's file, nobody's own choice or a copy, one of a copy that knows this name.
+pub(crate) fn add_name(planned: &mut Planned, name: &Name) {
+    let mount = &planned.mount;
+    let may_be_changed = match &mount.source {
+        Source::Path(path) => mount.by_default && path.bytes() == PATH.as_bytes(),
+        Source::Copy(path) => path.bytes() == PATH.as_bytes(),
+        _ => false,
+    };
+    if !may_be_changed || !mount.has_target_of(&Mount::bind(PATH)) {
+        return;
+    }
+    let mut copy = Mount::copy(PATH).optional();
+    copy.flags = mount.flags;
+    let hosts = fs::read_all(Name::new(PATH.as_bytes()).as_c_str());
+    planned.contents = Ok(with_name(
+        hosts.unwrap_or_else(|_| LOCALHOST.to_vec()),
+        name.bytes(),
+    ));
+    planned.mount = Cow::Owned(copy);
+}
+
+/// The file with a line for this name, if it can stand in one: the whole name, and the part before the
+/// first dot.
+fn with_name(mut hosts: Vec<u8>, name: &[u8]) -> Vec<u8> {
+    let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+    if name.is_empty() || !name.iter().all(fits) {
+        return hosts;
+    }
+    if hosts.last().is_some_and(|last| *last != b'\n') {
+        hosts.push(b'\n');
+    }
+    let host = name.split(|byte| *byte == b'.').next().unwrap_or_default();
+    for part in [OWN, name] {
+        hosts.extend_from_slice(part);
+    }
+    if !host.is_empty() && host != name {
+        hosts.push(b' ');
+        hosts.extend_from_slice(host);
+    }
+    hosts.push(b'\n');
+    hosts
+}
