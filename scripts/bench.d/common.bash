@@ -49,6 +49,7 @@ compile_raw() {
 make_root() {
     mkdir -p "$1"/{dev,etc,proc,run,sys,tmp,usr,var}
     : >"$1/etc/resolv.conf"
+    : >"$1/etc/hosts"
     echo 'ID=bench' >"$1/etc/os-release"
     cp "$scratch/true" "$1/true"
 }
