@@ -349,9 +349,8 @@ impl Mounts {
                 bind.attach(path, false, 0, place).map(Some)
             }
             (Some(bind), Source::FileSystem(_)) => {
-                let flags = sysfs::flags(self.in_user_namespace);
                 let path = has_host.then_some(planned.target().as_c_str());
-                bind.attach(path, true, flags, place).map(Some)
+                sysfs::attach(bind, path, place, self.in_user_namespace).map(Some)
             }
             (Some(_), _) if self.is_shown_already(index, planned) => Ok(None),
             (Some(bind), _) => {

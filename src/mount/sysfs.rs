@@ -9,22 +9,14 @@ use core::ffi::CStr;
 use crate::error::Step;
 use crate::mount::attach::{Host, Mounts};
 use crate::mount::bind::{self, Bind};
-use crate::mount::remount::{attributes, visit_mounts};
+use crate::mount::remount::{attributes, remount, visit_mounts};
 use crate::mount::{Mount, Planned};
 use crate::process::namespace::{Namespace, Namespaces};
-use crate::sys::mount::{Attributes, MOUNT_ATTR_RDONLY, MS_SLAVE, mount_setattr};
-use crate::sys::{BorrowedFd, Errno, fs};
+use crate::sys::mount::{Attributes, MOUNT_ATTR_RDONLY, MS_RDONLY, MS_SLAVE, mount_setattr};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
 /// By way of what every sysfs has: an empty directory is none.
 const SYSFS: &CStr = c"/sys/kernel/..";
-
-/// What the caller's is to have in the run. Nobody needs to write to the devices of others.
-pub(super) fn flags(in_user_namespace: bool) -> u32 {
-    match in_user_namespace {
-        true => MOUNT_ATTR_RDONLY,
-        false => 0,
-    }
-}
 
 /// Takes the caller's, if there is one. Read-only is the sysfs alone: a control group that was
 /// delegated to the caller stays its own.
@@ -52,12 +44,26 @@ pub(super) fn take(host: Host, in_user_namespace: bool) -> Result<Option<Bind>, 
         },
     ) = (in_user_namespace, &mut bind)
     {
-        match mount_setattr(tree.borrow(), attributes(flags(true)), false) {
+        match mount_setattr(tree.borrow(), attributes(MOUNT_ATTR_RDONLY), false) {
             Err(Errno::ENOSYS) => *flags_are_set = false,
             result => result.map_err(|errno| (Step::MountOptions, errno))?,
         }
     }
     Ok(Some(bind))
+}
+
+/// Attaches it. Where one of the newer calls was missing, it is made read-only now.
+pub(super) fn attach(
+    bind: Bind,
+    path: Option<&CStr>,
+    place: BorrowedFd,
+    in_user_namespace: bool,
+) -> Result<OwnedFd, Errno> {
+    let top = bind.attach(path, true, 0, place)?;
+    if in_user_namespace && fs::statfs(top.borrow())?.1 as u32 & MS_RDONLY == 0 {
+        remount(top.borrow(), MOUNT_ATTR_RDONLY, false)?;
+    }
+    Ok(top)
 }
 
 impl Mounts {
