@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::chroot::Chroot;
 use crate::process::cwd::WorkingDirectory;
 use crate::process::environment::Change;
+use crate::process::host_paths;
 use crate::text::name::Name;
 
 impl Chroot {
@@ -71,6 +72,23 @@ impl Chroot {
             self.environment.push(Name::new(variable.as_ref()));
         }
         self
+    }
+
+    /// Leaves out variables of [`Chroot::envs`] that name a path which is not in the new root, such as
+    /// TMPDIR or LD_PRELOAD.
+    #[doc(hidden)]
+    pub fn leave_out_host_paths(mut self) -> Chroot {
+        self.leaves_out_host_paths = true;
+        self
+    }
+
+    /// The variables that may have to be left out so. SHELL is the root's own where a user is set.
+    pub(crate) fn host_paths(&self, environment: &[Name]) -> Vec<usize> {
+        let mut found = host_paths::find(environment, &self.changes);
+        if self.user.is_some() {
+            found.retain(|index| !environment[*index].bytes().starts_with(b"SHELL="));
+        }
+        found
     }
 
     /// Tells the command this name for itself, its `argv[0]`, instead of the one it is run by.

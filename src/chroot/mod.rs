@@ -65,6 +65,8 @@ pub struct Description {
     pub(crate) fallback: Vec<Name>,
     pub(crate) environment: Vec<Name>,
     pub(crate) changes: Vec<Change>,
+    /// Variables of the environment that name paths of the host alone are left out.
+    pub(crate) leaves_out_host_paths: bool,
     pub(crate) argv0: Option<Name>,
     /// The numbers of the caller's descriptors that the command has as well.
     pub(crate) kept_descriptors: Vec<u32>,
@@ -115,6 +117,7 @@ impl Chroot {
             fallback: Vec::new(),
             environment: Vec::new(),
             changes: Vec::new(),
+            leaves_out_host_paths: false,
             argv0: None,
             kept_descriptors: Vec::new(),
             status_descriptor: None,

@@ -75,7 +75,9 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
         let name = split(variable, b'=').next().unwrap_or_default();
         !clear_env && !changed.contains(&name)
     };
-    let mut chroot = Chroot::new(new_root).envs(environment.iter().filter(kept));
+    let mut chroot = Chroot::new(new_root)
+        .envs(environment.iter().filter(kept))
+        .leave_out_host_paths();
     if no_mounts {
         chroot = chroot.no_mounts();
     }

@@ -142,6 +142,8 @@ steps! {
     SetUser: "become the user";
     /// What the command may not do.
     DropCapabilities: "drop capabilities";
+    /// A path of the host that the new root lacks.
+    LeaveOutVariable: "leave out the variable, since NEWROOT has no such path:";
     /// The command itself.
     Execute: "run";
     /// The same, by `init`, which enters no new root.

@@ -61,6 +61,6 @@ fn unset(environment: &mut Vec<Name>, name: &[u8]) {
 }
 
 /// What is before the `=`.
-fn name_of(variable: &[u8]) -> &[u8] {
+pub(crate) fn name_of(variable: &[u8]) -> &[u8] {
     split(variable, b'=').next().unwrap_or(variable)
 }

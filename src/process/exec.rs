@@ -1,8 +1,10 @@
 //! The command, found and run the way `execvp(3)` does it.
 
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::error::{Error, Step};
+use crate::error::{Error, Step, Verbose};
+use crate::process::host_paths;
 use crate::sys::memory::Page;
 use crate::sys::process::{StringArray, execve, id, pidfd_open};
 use crate::sys::{BorrowedFd, Errno, fs, split};
@@ -34,6 +36,8 @@ pub(crate) struct Command<'a> {
     environment: StringArray<'a>,
     /// Where in the environment each of `RECIPIENTS` names the process that made this.
     recipients: [Option<usize>; 3],
+    /// Where in the environment there are paths of the host, and whether it is said which are left out.
+    host_paths: (Vec<usize>, Verbose),
 }
 
 /// The name of a variable, and what of this process would be its value.
@@ -80,6 +84,7 @@ impl<'a> Command<'a> {
             shell_arguments: StringArray::new(&mut [SHELL, name].into_iter().chain(arguments)),
             environment: StringArray::new(&mut environment.iter().map(Name::as_c_str)),
             recipients: [None; 3],
+            host_paths: (Vec::new(), Verbose::NOT),
         }
     }
 
@@ -92,6 +97,17 @@ impl<'a> Command<'a> {
                     && naming_us(recipient).is_some_and(|ours| ours.bytes() == variable.bytes())
             });
         }
+        self
+    }
+
+    /// The same, without those of these variables that name a path which is missing where it is
+    /// executed.
+    pub(crate) fn without_missing(
+        mut self,
+        variables: Vec<usize>,
+        verbose: Verbose,
+    ) -> Command<'a> {
+        self.host_paths = (variables, verbose);
         self
     }
 
@@ -119,6 +135,15 @@ impl<'a> Command<'a> {
                 // Not the allocator's memory, as after any fork.
                 let variable = Page::new(variable).leak();
                 self.environment.replace(index, variable.as_c_str());
+            }
+        }
+        let (variables, verbose) = &self.host_paths;
+        for index in variables.iter().rev() {
+            if let Some(variable) = self.environment.get(*index) {
+                if host_paths::is_missing(variable) {
+                    host_paths::say(*verbose, variable);
+                    self.environment.remove(*index);
+                }
             }
         }
         let name = self.name.to_bytes();

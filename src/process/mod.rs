@@ -6,6 +6,7 @@ pub(crate) mod cwd;
 pub(crate) mod descriptors;
 pub(crate) mod environment;
 pub(crate) mod exec;
+pub(crate) mod host_paths;
 pub(crate) mod inherited;
 pub(crate) mod namespace;
 pub(crate) mod stderr;

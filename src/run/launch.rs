@@ -47,6 +47,12 @@ impl<'a> Inside<'a> {
         };
         let command = |words| {
             let command = Command::new(words, &plan.environment).with_argv0(&chroot.argv0);
+            let command = match chroot.leaves_out_host_paths {
+                true => {
+                    command.without_missing(chroot.host_paths(&plan.environment), chroot.verbose)
+                }
+                false => command,
+            };
             match chroot.kept_descriptors.is_empty() {
                 true => command,
                 // Sockets among them were handed to us, and are the command's now.

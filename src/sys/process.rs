@@ -119,6 +119,23 @@ impl<'a> StringArray<'a> {
         }
     }
 
+    /// One of these.
+    pub fn get(&self, index: usize) -> Option<&'a CStr> {
+        let pointer = self
+            .pointers
+            .get(index)
+            .filter(|pointer| !pointer.is_null())?;
+        // SAFETY: it is that of a C string which lives as long as `'a`.
+        Some(unsafe { CStr::from_ptr(*pointer) })
+    }
+
+    /// Takes one of these out.
+    pub fn remove(&mut self, index: usize) {
+        if index + 1 < self.pointers.len() {
+            self.pointers.remove(index);
+        }
+    }
+
     /// Calls `with` while another string stands in the place of one of these. Allocates nothing.
     pub fn replaced<R>(
         &mut self,

@@ -320,7 +320,11 @@ pub const ROLE: Role = Role {
                     line: "set a variable for COMMAND; NAME alone passes the caller's on",
                     paragraph: "With NAME alone the variable is as the caller has it, also with \
                                 --clear-env: set, empty or not set. Of several with one NAME the \
-                                last counts; it also wins over what --user sets.",
+                                last counts; it also wins over what --user sets. Variables of the \
+                                caller's that name a path, such as TMPDIR, SHELL, XDG_RUNTIME_DIR and \
+                                LD_PRELOAD, are left out where NEWROOT has no such path (-v names \
+                                them), unless --env passes them on. SYSTEMD_OFFLINE=1 tells \
+                                systemctl that NEWROOT is not booted.",
                     ..OPTION
                 },
                 Entry {

@@ -1,0 +1,62 @@
+//! Variables of the caller's that name a path of the host: left out where that path is not in the new
+//! root, since a program that finds nothing there fails, or complains each time it starts.
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use crate::error::{Step, Verbose};
+use crate::process::environment::{Change, name_of};
+use crate::sys::{BorrowedFd, fs, split};
+use crate::text::name::Name;
+use crate::text::path::PathBuffer;
+
+/// What has one path, and what has paths with colons or spaces between them, of which none may be
+/// missing.
+const SINGLE: &[u8] =
+    b"TMPDIR TMP TEMP TEMPDIR XDG_RUNTIME_DIR XAUTHORITY SHELL BASH_ENV SSL_CERT_FILE \
+    SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO NIX_SSL_CERT_FILE PYTHONHOME";
+const LISTS: &[u8] = b"LD_PRELOAD LD_AUDIT";
+
+/// The variables of an environment that may have to be left out, by their place in it: not those that a
+/// change has set.
+pub(crate) fn find(environment: &[Name], changes: &[Change]) -> Vec<usize> {
+    let is_set = |name: &[u8]| {
+        let mut set = changes.iter().filter_map(|change| match change {
+            Change::Set(variable) => Some(name_of(variable.bytes())),
+            _ => None,
+        });
+        set.any(|set| set == name)
+    };
+    let mut found = Vec::new();
+    for (index, variable) in environment.iter().enumerate() {
+        let name = name_of(variable.bytes());
+        let mut names = split(SINGLE, b' ').chain(split(LISTS, b' '));
+        if names.any(|known| known == name) && !is_set(name) {
+            found.push(index);
+        }
+    }
+    found
+}
+
+/// In the new root: is a path that this variable names missing? Allocates nothing.
+pub(crate) fn is_missing(variable: &CStr) -> bool {
+    let variable = variable.to_bytes();
+    let name = name_of(variable);
+    let value = variable.get(name.len() + 1..).unwrap_or_default();
+    let is_list = split(LISTS, b' ').any(|list| list == name);
+    let mut paths = value.split(|byte| is_list && matches!(byte, b':' | b' '));
+    // What is no absolute path is looked for elsewhere, or means something else.
+    paths.any(|path| path.starts_with(b"/") && !is_there(path))
+}
+
+fn is_there(path: &[u8]) -> bool {
+    let mut name = PathBuffer::new();
+    name.push(path)
+        .and_then(|()| fs::openat(BorrowedFd::CWD, name.as_c_str(), fs::O_PATH, 0))
+        .is_ok()
+}
+
+/// Says that a variable is left out.
+pub(crate) fn say(verbose: Verbose, variable: &CStr) {
+    verbose.say(Step::LeaveOutVariable, variable.to_bytes(), b"");
+}
