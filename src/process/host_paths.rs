@@ -6,7 +6,7 @@ use core::ffi::CStr;
 
 use crate::error::{Step, Verbose};
 use crate::process::environment::{Change, name_of};
-use crate::sys::{BorrowedFd, fs, split};
+use crate::sys::{fs, split};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
 
@@ -51,9 +51,7 @@ pub(crate) fn is_missing(variable: &CStr) -> bool {
 
 fn is_there(path: &[u8]) -> bool {
     let mut name = PathBuffer::new();
-    name.push(path)
-        .and_then(|()| fs::openat(BorrowedFd::CWD, name.as_c_str(), fs::O_PATH, 0))
-        .is_ok()
+    name.push(path).is_ok() && fs::is_there(name.as_c_str())
 }
 
 /// Says that a variable is left out.

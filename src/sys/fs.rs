@@ -168,6 +168,20 @@ pub fn read_to_end(fd: BorrowedFd, most: usize) -> Result<Vec<u8>, Errno> {
     }
 }
 
+/// `faccessat(2)`: is there something at this path?
+pub fn is_there(path: &CStr) -> bool {
+    // SAFETY: the path is a C string that outlives the call.
+    let found = unsafe {
+        sc::syscall3(
+            nr::FACCESSAT,
+            BorrowedFd::CWD.raw(),
+            path.as_ptr() as usize,
+            0,
+        )
+    };
+    found == 0
+}
+
 /// `readlinkat(2)` of a name in a directory.
 pub fn readlink_at(dir: BorrowedFd, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the name is a C string; the kernel writes at most `buffer.len()` bytes into the
