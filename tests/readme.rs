@@ -1,4 +1,5 @@
-//! The README's commands: each is run as it stands there, and prints what stands there.
+//! The commands of the README and of the pages of examples: each is run as it stands there, and prints
+//! what stands there.
 
 #![allow(missing_docs)]
 
@@ -17,9 +18,9 @@ struct Example {
     printed: Option<&'static str>,
 }
 
-fn examples() -> Vec<Example> {
+fn examples(page: &'static str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
-    for block in README.split("\n```") {
+    for block in page.split("\n```") {
         if let Some(commands) = block.strip_prefix("sh\n") {
             examples.push(Example {
                 commands,
@@ -34,6 +35,31 @@ fn examples() -> Vec<Example> {
 
 #[test]
 fn every_command_does_what_the_readme_says() {
+    does_what_it_says(README, 5);
+}
+
+#[test]
+fn every_command_does_what_the_page_of_run_says() {
+    does_what_it_says(include_str!("../scripts/examples/run/README.md"), 20);
+}
+
+#[test]
+fn every_command_does_what_the_page_of_init_says() {
+    does_what_it_says(include_str!("../scripts/examples/init/README.md"), 2);
+}
+
+#[test]
+fn every_command_does_what_the_page_of_boot_says() {
+    does_what_it_says(include_str!("../scripts/examples/boot/README.md"), 1);
+}
+
+#[test]
+fn every_command_does_what_the_page_of_vm_says() {
+    does_what_it_says(include_str!("../scripts/examples/vm/README.md"), 3);
+}
+
+/// All commands of a page, of which there are at least so many, in their order, in one directory.
+fn does_what_it_says(page: &'static str, least: usize) {
     if !can_be_root() || is_left_out("network") {
         return;
     }
@@ -46,8 +72,8 @@ fn every_command_does_what_the_readme_says() {
     symlink(scripts.join("vm"), programs.join("vm")).unwrap();
     symlink(common::guest::kernel(), place.path().join("kernel")).unwrap();
 
-    let examples = examples();
-    assert!(examples.len() > 10);
+    let examples = examples(page);
+    assert!(examples.len() >= least, "{}", examples.len());
     for example in examples {
         let mut command = std::process::Command::new("bash");
         command
@@ -98,16 +124,15 @@ fn the_library_is_shown_as_on_its_front_page() {
     let section = README.split("## As a library").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let section = section.split_once("says the rest.").unwrap().1;
+    assert!(section.contains("```rust"));
     let section = section.replace("```rust", "```");
     assert!(page.contains(section.trim()), "{section}\n\n{page}");
 }
 
-/// Each word of the security section that looks like a test is one.
+/// Each word of SECURITY.md that looks like a test is one.
 #[test]
-fn the_security_section_names_tests_that_are_there() {
-    let start = README.find("## Security\n").unwrap();
-    let section = &README[start..];
-    let section = &section[..section.find("\nUnsafe code stands").unwrap()];
+fn the_promises_name_tests_that_are_there() {
+    let section = include_str!("../SECURITY.md");
     let is_test = |word: &&str| {
         word.matches('_').count() >= 3
             && word

@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154 # $scratch: of scripts/bench
-# The README's tables, between its two marks, and the chart beside this script.
+# The tables of scripts/bench.md, between its two marks, and the chart beside this script.
 
 write_all() {
     local begin='<!-- Written by scripts/bench --write -->' end='<!-- Until here -->'
-    if ! grep -qxF "$begin" README.md || ! grep -qxF "$end" README.md; then
-        say "README.md has no lines '$begin' and '$end'"
+    if ! grep -qxF "$begin" scripts/bench.md || ! grep -qxF "$end" scripts/bench.md; then
+        say "scripts/bench.md has no lines '$begin' and '$end'"
         return 1
     fi
     awk -v begin="$begin" -v end="$end" -v tables="$scratch/tables" '
@@ -18,8 +18,8 @@ write_all() {
                 print line == "" ? "" : "    " line
             }
             print ""
-        }' README.md >"$scratch/README.md"
-    cat "$scratch/README.md" >README.md
+        }' scripts/bench.md >"$scratch/bench.md"
+    cat "$scratch/bench.md" >scripts/bench.md
     if [ -s "$scratch/points" ]; then
         awk -v machine="$(sed -n 1p "$scratch/tables")" -f scripts/bench.d/chart.awk "$scratch/points" \
             >scripts/bench.svg
