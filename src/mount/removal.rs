@@ -36,7 +36,11 @@ pub(crate) fn remove_recorded(root: BorrowedFd, record: &Record) -> Result<(), E
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENXIO) => return Ok(()),
         Err(errno) => return Err(errno),
     };
-    let identity = fs::stat(file.borrow())?.identity();
+    let stat = fs::stat(file.borrow())?;
+    let identity = stat.identity();
+    if record.is_locked && !Marks::default().keeps_modes(file.borrow(), &stat) {
+        await_release(parent.borrow(), name.as_c_str(), file.borrow());
+    }
     // Where modes are not kept, an inode's number may not be either, once nobody has it open: then
     // the companion alone tells.
     match identity == record.identity || record.has_companion {
@@ -49,6 +53,17 @@ pub(crate) fn remove_recorded(root: BorrowedFd, record: &Record) -> Result<(), E
             },
         ),
         false => Ok(()),
+    }
+}
+
+/// A server hears of the files that an ended process had open after others know of its end
+/// (FUSE_RELEASE is sent in the background), so its lock may last a moment longer.
+fn await_release(parent: BorrowedFd, name: &CStr, file: BorrowedFd) {
+    for _ in 0..20 {
+        match lock_exclusive(parent, name, file) {
+            Err(Errno::EAGAIN) if pause(&[]).is_ok() => {}
+            _ => return,
+        }
     }
 }
 

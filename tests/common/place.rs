@@ -68,7 +68,7 @@ impl Place<'_> {
             .replace("test ", "busybox test ")
             .replace("grep ", "busybox grep ")
             .replace("touch ", "busybox touch ");
-        let words = "--resolv-conf off -B /bin/busybox:/etc/resolv.conf -B tmpfs:/made/here ROOT \
+        let words = "--resolv-conf off --hosts off -B /bin/busybox:/etc/resolv.conf -B tmpfs:/made/here ROOT \
              /bin/busybox sh -c";
         let words: Vec<&str> = words.split_whitespace().collect();
         let mut command = self.root.run(&[&words[..], &[&script]].concat());
