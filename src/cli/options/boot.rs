@@ -129,7 +129,7 @@ pub const ROLE: Role = Role {
             below: "",
         },
         Section {
-            heading: "Files of the initramfs, none of which need be there",
+            heading: "Files of the initramfs (all optional)",
             kind: Kind::Words,
             entries: &[
                 Entry {

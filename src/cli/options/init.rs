@@ -18,16 +18,14 @@ pub const ROLE: Role = Role {
                 Entry {
                     short: "g",
                     name: "group",
-                    default: "to COMMAND alone",
-                    line: "send them to COMMAND's process group",
+                    line: "send signals to COMMAND's process group, not to COMMAND alone",
                     paragraph: "TINI_KILL_PROCESS_GROUP in the environment does the same.",
                     ..OPTION
                 },
                 Entry {
                     short: "c",
                     name: "single-child",
-                    default: "so, but for dumb-init",
-                    line: "send them to COMMAND alone, in no session of its own",
+                    line: "send signals to COMMAND alone, and make no session, as dumb-init would",
                     paragraph: "",
                     ..OPTION
                 },
@@ -35,8 +33,7 @@ pub const ROLE: Role = Role {
                     short: "r",
                     name: "rewrite",
                     value: "OLD:NEW",
-                    default: "as they come",
-                    line: "send NEW for OLD, and nothing when NEW is 0; can be given more than once",
+                    line: "send NEW instead of OLD, or nothing if NEW is 0; can be given more than once",
                     paragraph: "A signal is a number from 1 to 64, or a name such as TERM, SIGTERM, \
                                 RTMIN+3 or SIGRTMAX-1.",
                     complete: Complete::Signal,
@@ -46,8 +43,7 @@ pub const ROLE: Role = Role {
                     short: "p",
                     name: "parent-death",
                     value: "SIGNAL",
-                    default: "none",
-                    line: "get this signal when our parent ends",
+                    line: "get this signal when the parent of rootlet ends",
                     paragraph: "It is passed on as others are.",
                     complete: Complete::Signal,
                     ..OPTION
@@ -56,15 +52,14 @@ pub const ROLE: Role = Role {
             below: "",
         },
         Section {
-            heading: "The end",
+            heading: "End of COMMAND",
             kind: Kind::Options,
             entries: &[
                 Entry {
                     name: "grace",
                     value: "SECONDS",
                     default: "0: end with COMMAND",
-                    line: "when COMMAND has ended, send TERM to what still runs, and KILL after \
-                           SECONDS; and so with COMMAND itself when HUP, INT, QUIT or TERM has come",
+                    line: "when COMMAND ends, send TERM to the processes it left, and KILL after SECONDS; give COMMAND itself as long after HUP, INT, QUIT or TERM",
                     paragraph: "As pid 1 rootlet waits for all processes of its pid namespace, also \
                                 for those that were brought in from outside (docker exec, \
                                 nsenter). Elsewhere it finds its descendants in /proc, or takes \
@@ -75,16 +70,14 @@ pub const ROLE: Role = Role {
                     short: "e",
                     name: "expect",
                     value: "CODE",
-                    default: "none",
-                    line: "end with 0 when COMMAND ends with CODE; can be given more than once",
+                    line: "exit with 0 when COMMAND exits with CODE; can be given more than once",
                     paragraph: "Such as 143 for a program that ends by the TERM that stops it.",
                     ..OPTION
                 },
                 Entry {
                     short: "P",
                     name: "pause",
-                    default: "run COMMAND",
-                    line: "no COMMAND: only reap, until INT or TERM comes",
+                    line: "run no COMMAND: only reap, until INT or TERM comes",
                     paragraph: "",
                     ..OPTION
                 },
@@ -97,16 +90,14 @@ pub const ROLE: Role = Role {
             entries: &[
                 Entry {
                     name: "new-session",
-                    default: "in ours",
-                    line: "run COMMAND in a session of its own, with the terminal",
+                    line: "run COMMAND in a new session, with the terminal",
                     paragraph: "",
                     ..OPTION
                 },
                 Entry {
                     short: "s",
                     name: "subreaper",
-                    default: "where not pid 1",
-                    line: "reap as a child subreaper",
+                    line: "become a child subreaper; without it, only where rootlet is not pid 1",
                     paragraph: "As tini and dumb-init it does so only when this, or TINI_SUBREAPER in \
                                 the environment, asks for it. See prctl(2), PR_SET_CHILD_SUBREAPER.",
                     ..OPTION
@@ -114,16 +105,14 @@ pub const ROLE: Role = Role {
                 Entry {
                     short: "w",
                     name: "warn-on-reap",
-                    default: "quiet",
-                    line: "say each orphan that is reaped",
+                    line: "report each orphan that is reaped",
                     paragraph: "",
                     ..OPTION
                 },
                 Entry {
                     short: "v",
                     name: "verbose",
-                    default: "only errors",
-                    line: "say each signal and each end",
+                    line: "report each signal and each end",
                     paragraph: "tini has more to say each time that it is given; TINI_VERBOSITY and \
                                 DUMB_INIT_DEBUG in the environment do the same.",
                     ..OPTION

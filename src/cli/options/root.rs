@@ -8,9 +8,7 @@ pub const ROOT: Section = Section {
     entries: &[
         Entry {
             name: "read-only-root",
-            default: "let",
-            line: "make NEWROOT and what is mounted below it read-only, but not other mounts; \
-                   against real root add --drop-caps sys_admin,sys_ptrace",
+            line: "make NEWROOT and the mounts below it read-only, but not other mounts; against real root add --drop-caps sys_admin,sys_ptrace",
             paragraph: "A mount point that is missing is made before. Mounts that the host \
                         makes there later do not appear. Real root can undo it by a remount; \
                         without root's rights it cannot be undone, as with --ro.",
@@ -18,8 +16,7 @@ pub const ROOT: Section = Section {
         },
         Entry {
             name: "overlay",
-            default: "it stays",
-            line: "let what is written in NEWROOT go to memory, and be gone after the run",
+            line: "keep what is written in NEWROOT in memory, and drop it after the run",
             paragraph: "An ordinary user needs Linux 5.11 for it, and 6.6 to remove, rename \
                         or replace directories of NEWROOT.",
             ..OPTION
@@ -27,18 +24,16 @@ pub const ROOT: Section = Section {
         Entry {
             name: "overlay-size",
             value: "SIZE",
-            default: "half of the machine's",
-            line: "the same with at most SIZE of memory, such as 64m, 2g or 10%",
+            default: "half of the machine's memory",
+            line: "the same, with at most SIZE of memory: bytes, or with k, m, g or %",
             paragraph: "A number of bytes, or with k, m or g after it of KiB, MiB or GiB.",
             ..OPTION
         },
         Entry {
             name: "dev",
             value: "host|minimal",
-            default: "host, all that the host has",
-            line: "minimal: a /dev with null, zero, full, random, urandom, tty, console, and \
-                   pts and shm of its own; console is COMMAND's own terminal with --pty, else \
-                   the caller's, whose keys it can read",
+            default: "host",
+            line: "with minimal, show a new /dev with null, zero, full, random, urandom, tty, console, pts and shm; console is the terminal of --pty, else the caller's, whose keys COMMAND can read",
             paragraph: "Where no nodes can be made, as in a user namespace, the host's are \
                         bound. Without a terminal there is no console. Real root can type into \
                         the caller's terminal: for a program that you do not trust add --pty. In a \
@@ -51,9 +46,8 @@ pub const ROOT: Section = Section {
         Entry {
             name: "resolv-conf",
             value: "bind|copy|off",
-            default: "bind, the host's own file, read-only",
-            line: "copy: a private copy of the host's, that can be written, and with \
-                   --overlay replaced; off: that of NEWROOT",
+            default: "bind",
+            line: "bind shows the host's file read-only; copy makes a private copy, which can be written, and with --overlay replaced; off leaves NEWROOT's own",
             paragraph: "A host without that file leaves it out. Only '-B /etc/resolv.conf' \
                         lets COMMAND write the host's own.",
             complete: Complete::Word(&["bind", "copy", "off"]),
@@ -62,8 +56,8 @@ pub const ROOT: Section = Section {
         Entry {
             name: "hosts",
             value: "bind|copy|off",
-            default: "bind, the host's own file, read-only",
-            line: "the same for /etc/hosts",
+            default: "bind",
+            line: "the same for /etc/hosts; with --hostname, NAME is in it",
             paragraph: "With --hostname it is a copy in which NAME has the address 127.0.1.1, so that \
                         sudo finds it.",
             complete: Complete::Word(&["bind", "copy", "off"]),
@@ -71,9 +65,7 @@ pub const ROOT: Section = Section {
         },
         Entry {
             name: "mask-proc",
-            default: "not",
-            line: "make read-only or cover what in /proc, and /sys/firmware, is the whole \
-                   machine's; against real root add --drop-caps sys_admin,sys_ptrace",
+            line: "cover, or make read-only, the parts of /proc and /sys/firmware that concern the whole machine; against real root add --drop-caps sys_admin,sys_ptrace",
             paragraph: "Such as /proc/sys, /proc/sysrq-trigger, /proc/kcore and /proc/keys, in \
                         each proc and sysfs that is NEWROOT's own, mounted or bound; not in \
                         one below a recursive bind, nor in a bind of a part. Real root can undo it by an \

@@ -85,9 +85,7 @@ pub const ROLE: Role = Role {
                 },
                 Entry {
                     name: "no-mounts",
-                    default: "with them",
-                    line: "without the default mounts: /dev and /sys with all below them, a new \
-                           /proc, a tmpfs on /dev/shm, /etc/resolv.conf and /etc/hosts",
+                    line: "leave out the default mounts: /dev and /sys with all below them, a new /proc, a tmpfs on /dev/shm, /etc/resolv.conf and /etc/hosts",
                     paragraph: "Where it stands among the options does not matter: mounts that are \
                                 asked for are made. In a user namespace the sysfs is read-only, but not \
                                 what is mounted in it. With '--unshare net' /sys is new, with the same \
@@ -112,8 +110,8 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "unshare",
                     value: "LIST",
-                    default: "ipc,uts,pid, and user where the caller has no right to those",
-                    line: "have new namespaces of net, ipc, uts, pid, cgroup, time, user",
+                    default: "ipc,uts,pid, and user if the caller may not make the others",
+                    line: "make new namespaces: net, ipc, uts, pid, cgroup, time, user",
                     paragraph: "The mount namespace is always a new one.",
                     complete: NAMESPACES,
                     ..OPTION
@@ -122,7 +120,7 @@ pub const ROLE: Role = Role {
                     name: "share",
                     value: "LIST",
                     default: "net,cgroup,time",
-                    line: "keep the caller's",
+                    line: "keep the caller's namespaces",
                     paragraph: "A shared UTS namespace cannot be given another host name.",
                     complete: NAMESPACES,
                     ..OPTION
@@ -131,9 +129,7 @@ pub const ROLE: Role = Role {
                     name: "map-users",
                     value: "root|current|auto",
                     default: "root",
-                    line: "how users are mapped in a new user namespace: root: the caller, as 0; \
-                           current: the caller, as itself; auto: its ranges in /etc/subuid and \
-                           /etc/subgid, from 0 on, for a NEWROOT that belongs to those",
+                    line: "map users in a new user namespace: root maps the caller to 0, current maps the caller to itself, auto maps the caller's ranges in /etc/subuid and /etc/subgid from 0 on, for a NEWROOT with files of those ranges",
                     paragraph: "A caller with CAP_SETUID, CAP_SETGID and CAP_SETFCAP has all others \
                                 mapped too. With auto, which needs newuidmap(1), apt-get and su \
                                 work for an ordinary user, who is nobody there, in its own groups.",
@@ -143,9 +139,7 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "private-users",
                     value: "[=auto|START:COUNT]",
-                    default: "users inside are the host's",
-                    line: "as root, run COMMAND in a user namespace with ids that nobody else has: \
-                           user 0 owns the files of NEWROOT and is nobody on the host",
+                    line: "as root, use ids that nobody else has: user 0 inside owns the files of NEWROOT and is nobody on the host",
                     paragraph: "Files keep their owners on disk: id-mapped mounts show NEWROOT and the \
                                 binds (Linux 5.12; with --overlay 5.19). With auto the ids are a part \
                                 of root's range in /etc/subuid and /etc/subgid, or 65536 ids that no \
@@ -177,16 +171,13 @@ pub const ROLE: Role = Role {
                 },
                 Entry {
                     name: "skip-chdir",
-                    default: "/",
-                    line: "start where the caller is, if that is below NEWROOT, else in the \
-                           directory of the same name",
+                    line: "start in the current directory if that is below NEWROOT, else in the directory of the same name",
                     paragraph: "A directory outside NEWROOT is out of reach.",
                     ..OPTION
                 },
                 Entry {
                     name: "pty",
-                    default: "the caller's",
-                    line: "a terminal of its own, so that it cannot type into the caller's",
+                    line: "give COMMAND a terminal of its own, so that it cannot type into the caller's",
                     paragraph: "Without that a program can push characters into the input of the \
                                 terminal that it shares with the caller's shell (TIOCSTI). Keys, job \
                                 control and the window's size are passed on. It belongs to the user of \
@@ -198,15 +189,15 @@ pub const ROLE: Role = Role {
                     name: "hostname",
                     value: "NAME",
                     default: "the host's",
-                    line: "set the host name inside, and of NAME.DOMAIN the domain name too",
+                    line: "set the host name, and with NAME.DOMAIN the domain name too",
                     paragraph: "The host name is the part before the first dot.",
                     ..OPTION
                 },
                 Entry {
                     name: "keep-fd",
                     value: "N",
-                    default: "0, 1 and 2",
-                    line: "let it have the caller's descriptor N; can be given more than once",
+                    default: "only 0, 1 and 2",
+                    line: "pass file descriptor N on; can be given more than once",
                     paragraph: "A directory is a way out of the root.",
                     ..OPTION
                 },
@@ -226,8 +217,7 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "status-fd",
                     value: "N",
-                    default: "nowhere",
-                    line: "tell how it goes on descriptor N, in lines of JSON",
+                    line: "write JSON lines to file descriptor N: the pid, the end, an error",
                     paragraph: "{\"child-pid\":N} when the command was executed, with its pid where \
                                 the caller is; then {\"exit-code\":N} or {\"signal\":N}. An error, \
                                 {\"error\":{\"step\":...,\"object\":...,\"errno\":...,\"message\":...}}, comes \
@@ -239,8 +229,7 @@ pub const ROLE: Role = Role {
                 },
                 Entry {
                     name: "new-session",
-                    default: "with it",
-                    line: "run it in a session of its own, which no key reaches",
+                    line: "run COMMAND in a new session, which no key of the terminal reaches",
                     paragraph: "Where keys interrupt rootlet they interrupt the command too. It keeps \
                                 its standard descriptors, and real root (CAP_SYS_ADMIN) can type into \
                                 a terminal among them: --pty keeps it from that.",
@@ -249,9 +238,8 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "grace",
                     value: "SECONDS",
-                    default: "0: kill what still runs",
-                    line: "when COMMAND has ended, send TERM to what still runs, and KILL after \
-                           SECONDS; and so with COMMAND itself when HUP, INT, QUIT or TERM has come",
+                    default: "0: KILL at once",
+                    line: "when COMMAND ends, send TERM to the processes it left, and KILL after SECONDS; give COMMAND itself as long after HUP, INT, QUIT or TERM",
                     paragraph: "When nobody waits for the run any more, all is killed at once.",
                     ..OPTION
                 },
@@ -268,8 +256,8 @@ pub const ROLE: Role = Role {
                     short: "u",
                     name: "user",
                     value: "USER[:GROUP]",
-                    default: "as the caller, or as user 0 in a user namespace",
-                    line: "run COMMAND as this user, with HOME, SHELL, USER and LOGNAME set",
+                    default: "the caller, or user 0 in a user namespace",
+                    line: "run COMMAND as this user, and set HOME, SHELL, USER and LOGNAME",
                     paragraph: "For a root that you do not trust, use a number: it has the SHELL /bin/sh \
                                 and no name. A name has what NEWROOT's files say: its groups are the \
                                 main one and those that have it as a member.",
@@ -280,17 +268,16 @@ pub const ROLE: Role = Role {
                     short: "G",
                     name: "groups",
                     value: "LIST",
-                    default: "those of USER in /etc/group; none where USER is a number",
-                    line: "with these supplementary groups, with commas",
+                    default: "USER's groups in /etc/group; none if USER is a number",
+                    line: "set the supplementary groups, separated by commas",
                     paragraph: "An empty LIST is none.",
                     ..OPTION
                 },
                 Entry {
                     name: "drop-caps",
                     value: "all|LIST",
-                    default: "none, but that inheritable and ambient ones are never passed on",
-                    line: "take capabilities from COMMAND for good, by their names in \
-                           capabilities(7) with commas; can be given more than once",
+                    default: "only inheritable and ambient ones",
+                    line: "drop capabilities for good, by their names in capabilities(7), separated by commas; can be given more than once",
                     paragraph: "From its bounding, effective and permitted set. Names are taken with \
                                 or without cap_, in any case of letters.",
                     complete: CAPABILITIES,
@@ -298,8 +285,7 @@ pub const ROLE: Role = Role {
                 },
                 Entry {
                     name: "no-new-privs",
-                    default: "it does",
-                    line: "executing a set-user-ID file and the like gives no rights",
+                    line: "grant no rights by set-user-ID files and the like",
                     paragraph: "See prctl(2), PR_SET_NO_NEW_PRIVS.",
                     ..OPTION
                 },
@@ -330,14 +316,13 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "unset-env",
                     value: "NAME",
-                    line: "leave a variable out",
+                    line: "remove a variable",
                     paragraph: "",
                     ..OPTION
                 },
                 Entry {
                     name: "clear-env",
-                    default: "the caller's environment",
-                    line: "pass on none but TERM, and set PATH to the usual one",
+                    line: "remove all variables but TERM, and set PATH to the usual one",
                     paragraph: "Where it stands among the options does not matter: what --env sets \
                                 or passes on is set.",
                     ..OPTION
@@ -345,8 +330,7 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "argv0",
                     value: "NAME",
-                    default: "the one it is run by",
-                    line: "tell COMMAND this name for itself, such as '-bash' for a login shell",
+                    line: "set COMMAND's argv[0], such as '-bash' for a login shell",
                     paragraph: "",
                     ..OPTION
                 },
@@ -354,16 +338,14 @@ pub const ROLE: Role = Role {
             below: "",
         },
         Section {
-            heading: "Telling",
+            heading: "Output and diagnostics",
             kind: Kind::Options,
             entries: &[
                 Entry {
                     short: "n",
                     name: "dry-run",
                     value: "[=json]",
-                    default: "do",
-                    line: "print what would be done, where each mount would land and what would be \
-                           made, and do nothing; json: for programs",
+                    line: "print the plan (mounts, and where each lands) and exit; json is for programs",
                     paragraph: "Below the new root stands the tree of its mounts, each with what is \
                                 shown there. json is one object: mounts is an array of objects with \
                                 target, source, type (bind, copy, or of a new file system), options, \
@@ -378,8 +360,7 @@ pub const ROLE: Role = Role {
                 Entry {
                     short: "v",
                     name: "verbose",
-                    default: "only errors",
-                    line: "say each step on standard error, after how many seconds",
+                    line: "log each step to stderr, with the time",
                     paragraph: "",
                     ..OPTION
                 },
