@@ -138,7 +138,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "std"))]
 extern crate std;
 
 mod boot;
@@ -151,32 +151,22 @@ mod mount;
 mod pid1;
 mod process;
 mod run;
-#[doc(hidden)]
-pub mod sys;
+mod sys;
 mod text;
 mod tty;
 mod user;
 
-#[doc(hidden)]
-pub use boot::is_first_of_initramfs;
-pub use boot::{boot, boot_with};
+pub use boot::boot;
 pub use chroot::Chroot;
 pub use error::Error;
-#[doc(hidden)]
-pub use error::Step;
+pub use error::kind::ErrorKind;
 pub use mount::Mount;
 pub use pid1::init::Init;
 pub use pid1::observer::{Event, Habits};
-#[doc(hidden)]
-pub use process::exec::DEFAULT_PATH;
 pub use process::namespace::Namespace;
-#[doc(hidden)]
-pub use process::stderr::write_error;
 pub use process::stdio::Stdio;
 pub use run::child::Child;
 pub use run::spawn::Output;
-pub use sys::process::ExitStatus;
-#[doc(hidden)]
-pub use text::number::number;
+pub use sys::{Errno, ExitStatus};
 pub use user::capability::Capabilities;
 pub use user::id_map::MapUsers;

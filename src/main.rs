@@ -2,20 +2,37 @@
 
 #![no_std]
 #![no_main]
-// A binary with some of the roles leaves out part of what they share.
+// The modules are the library's. They are compiled into the binary once more instead of being linked,
+// so that what only the binary needs is not public, and so that the library may have std where the
+// binary has none. What only the library needs, or another role, is left out.
+#![allow(
+    dead_code,
+    reason = "the library, or a role that was left out, uses it"
+)]
 #![cfg_attr(
     not(all(feature = "run", feature = "init", feature = "boot")),
-    allow(dead_code, unused_imports, unused_variables)
+    allow(unused_imports, unused_variables)
 )]
 
 extern crate alloc;
 
+mod boot;
+mod chroot;
 mod cli;
+mod error;
+mod mount;
+mod pid1;
+mod process;
 mod rt;
+mod run;
+mod sys;
+mod text;
+mod tty;
+mod user;
 
 use alloc::vec::Vec;
 
-use rootlet::sys::process::id;
+use sys::process::id;
 
 #[cfg(feature = "init")]
 use cli::drop_in::Program;

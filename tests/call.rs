@@ -12,8 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{Root, User, host_mounts, users};
 use rootlet::{Chroot, Error, Mount};
 
+unsafe extern "C" {
+    safe fn _exit(status: i32) -> !;
+}
+
 /// In this process, so as the user that the tests run as.
-fn call<R>(chroot: &Chroot, closure: impl FnOnce() -> R) -> Result<R, Error<'static>> {
+fn call<R>(chroot: &Chroot, closure: impl FnOnce() -> R) -> Result<R, Error> {
     // SAFETY: no closure of these tests leaves a descriptor or a lock behind.
     unsafe { chroot.call(closure) }
 }
@@ -104,7 +108,7 @@ fn how_it_ended_is_told() {
         killed.unwrap_err().to_string(),
         "cannot finish the closure: signal 9 killed it"
     );
-    let ended: Result<(), _> = call(&chroot, || rootlet::sys::process::exit(3));
+    let ended: Result<(), _> = call(&chroot, || _exit(3));
     assert_eq!(
         ended.unwrap_err().to_string(),
         "cannot finish the closure: it ended its process"

@@ -11,7 +11,7 @@ use crate::text::line::Line;
 use crate::text::name::Name;
 
 impl Chroot {
-    pub(crate) fn check_names(&self) -> Result<(), Error<'static>> {
+    pub(crate) fn check_names(&self) -> Result<(), Error> {
         if let Some(size) = &self.overlay_size {
             if !overlay::is_size(size.bytes()) {
                 let why = "a size is a number, and k, m, g or % after it";
@@ -49,20 +49,20 @@ impl Chroot {
 
     /// Checks that the descriptors of `--keep-fd` are open. Call it before opening anything else, which
     /// could get one of the numbers.
-    pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error<'static>> {
+    pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error> {
         for number in &self.kept_descriptors {
             fs::is_open(*number).map_err(|errno| {
                 let mut line = Line::new();
                 line.push(b"descriptor ");
                 line.push_number(*number);
-                Error::new(Step::StandardDescriptor, line.bytes(), errno).into_owned()
+                Error::new(Step::StandardDescriptor, line.bytes(), errno)
             })?;
         }
         Ok(())
     }
 
     /// What the command is to have in the place of the caller's standard descriptors.
-    pub(crate) fn open_standard(&self) -> Result<Standard, Error<'static>> {
+    pub(crate) fn open_standard(&self) -> Result<Standard, Error> {
         let mut standard = Standard::with_capacity(3);
         for (number, stdio) in STANDARD.into_iter().zip(self.standard) {
             if let Some(given) = stdio.map_or(Ok(None), Stdio::open)? {
@@ -78,7 +78,7 @@ impl Chroot {
     }
 }
 
-fn check(name: Option<&Name>) -> Result<(), Error<'static>> {
+fn check(name: Option<&Name>) -> Result<(), Error> {
     match name {
         Some(name) if name.held_nul() => {
             let why = "it is followed by a NUL byte";

@@ -105,7 +105,7 @@ impl Plan<'_> {
 
 impl Chroot {
     /// Compiles the plan. Files of the host and of NEWROOT are read for it; nothing is changed.
-    pub(crate) fn compile(&self) -> Result<Plan<'_>, Error<'static>> {
+    pub(crate) fn compile(&self) -> Result<Plan<'_>, Error> {
         self.check_names()?;
         let new_root = self.open_new_root()?;
         let mounts = self.planned_mounts()?;
@@ -122,15 +122,15 @@ impl Chroot {
         })
     }
 
-    fn open_new_root(&self) -> Result<OwnedFd, Error<'static>> {
+    fn open_new_root(&self) -> Result<OwnedFd, Error> {
         let path = self.new_root.as_c_str();
         fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
-            .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno).into_owned())
+            .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno))
     }
 
     /// The mounts with relative sources made absolute, since a run changes the current directory.
     /// Where such a mount has no target of its own, it follows.
-    fn planned_mounts(&self) -> Result<Vec<Planned<'_>>, Error<'static>> {
+    fn planned_mounts(&self) -> Result<Vec<Planned<'_>>, Error> {
         let mut mounts: Vec<Planned> = Vec::new();
         for mount in &self.mounts {
             mounts.push(Planned::new(Cow::Borrowed(mount)));

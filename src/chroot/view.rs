@@ -36,7 +36,7 @@ impl Chroot {
     /// # Errors
     ///
     /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
-    pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
+    pub fn plan(&self) -> Result<Vec<u8>, Error> {
         self.check_kept_descriptors()?;
         Ok(View::of(&self.compile()?)?.text())
     }
@@ -56,7 +56,7 @@ impl Chroot {
     /// # Errors
     ///
     /// As of [`Chroot::plan`].
-    pub fn plan_json(&self) -> Result<Vec<u8>, Error<'static>> {
+    pub fn plan_json(&self) -> Result<Vec<u8>, Error> {
         self.check_kept_descriptors()?;
         Ok(View::of(&self.compile()?)?.json())
     }
@@ -82,7 +82,7 @@ struct Landing<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(plan: &'a Plan<'a>) -> Result<View<'a>, Error<'static>> {
+    fn of(plan: &'a Plan<'a>) -> Result<View<'a>, Error> {
         let chroot = plan.chroot;
         let mut view = View {
             mounts: Vec::new(),
@@ -183,7 +183,7 @@ impl<'a> View<'a> {
         root: BorrowedFd,
         index: usize,
         points: &mut Points,
-    ) -> Result<Landing<'a>, Error<'static>> {
+    ) -> Result<Landing<'a>, Error> {
         let is_left_out = match missing_source(planned) {
             Some(error) if !planned.mount.optional => return Err(error),
             missing => missing.is_some(),
@@ -197,7 +197,7 @@ impl<'a> View<'a> {
         let target = planned.target().bytes();
         points
             .find(root, index, wanted)
-            .map_err(|(step, errno)| Error::new(step, target, errno).into_owned())?;
+            .map_err(|(step, errno)| Error::new(step, target, errno))?;
         let inside = points.parent(index);
         let landing = Landing {
             planned,
@@ -347,14 +347,14 @@ fn push_string(text: &mut Vec<u8>, string: &[u8]) {
     json::push_string(text, string, Invalid::Kept);
 }
 
-fn missing_source(planned: &Planned) -> Option<Error<'static>> {
+fn missing_source(planned: &Planned) -> Option<Error> {
     if let Source::FileSystem(_) | Source::Terminal(_) = planned.mount.source {
         return None;
     }
     let path = planned.source();
     let opened = fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_PATH, 0);
     let errno = opened.err()?;
-    Some(Error::new(Step::OpenSource, path.bytes(), errno).into_owned())
+    Some(Error::new(Step::OpenSource, path.bytes(), errno))
 }
 
 fn describe(planned: &Planned, line: &mut Line) {

@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
-use rootlet::sys::Errno;
-use rootlet::sys::process::{exit, id};
-use rootlet::{Error, Event, Habits, write_error};
+use crate::error::Error;
+use crate::pid1::observer::{Event, Habits};
+use crate::process::stderr::write_error;
+use crate::sys::Errno;
+use crate::sys::process::{exit, id};
 
 /// Whose place is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! `rootlet init`, and the programs whose place it takes: options into an `Init`.
 
-use rootlet::sys::BorrowedFd;
-use rootlet::{Error, Init, Step};
+use crate::error::{Error, Step};
+use crate::pid1::init::Init;
+use crate::sys::BorrowedFd;
 
 use crate::cli::drop_in::{Program, Says};
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
 use crate::cli::{VERSION, print, print_to};
-use rootlet::number;
+use crate::text::number::number;
 
 include!(concat!(env!("OUT_DIR"), "/init.rs"));
 
@@ -15,11 +16,7 @@ const LICENCE: &str = "rootlet is free software, under the MIT licence or the Ap
                        as you like\n";
 
 /// Takes the words after the role or the name, and gives the exit status.
-pub(crate) fn init(
-    program: Program,
-    words: &[&[u8]],
-    environment: &[&[u8]],
-) -> Result<u8, Error<'static>> {
+pub(crate) fn init(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     match take(program, words, environment) {
         Err(error) if program != Program::Rootlet => {
             error.print();
@@ -29,7 +26,7 @@ pub(crate) fn init(
     }
 }
 
-fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     let variable = |name: &[u8]| {
         environment
             .iter()
@@ -152,7 +149,7 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
     Ok(status)
 }
 
-pub(crate) fn help() -> Result<u8, Error<'static>> {
+pub(crate) fn help() -> Result<u8, Error> {
     print(&unpacked(HELP))
 }
 

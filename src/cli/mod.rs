@@ -11,10 +11,18 @@ mod parse;
 #[cfg(feature = "run")]
 pub(crate) mod run;
 
-use rootlet::sys::{BorrowedFd, fs::write_all};
-use rootlet::{Error, Step};
+use crate::error::{Error, Step};
+use crate::sys::{BorrowedFd, fs::write_all};
 
 use crate::cli::help::{OVERVIEW, unpacked};
+use crate::cli::parse::Wrong;
+
+impl From<Wrong<'_>> for Error {
+    #[inline(never)]
+    fn from(wrong: Wrong) -> Error {
+        Error::because(Step::Usage, wrong.word, wrong.why)
+    }
+}
 
 const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
 
@@ -22,7 +30,7 @@ const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
 const LEFT_OUT: &str = "this rootlet was built without that role";
 
 /// What rootlet does without a role.
-pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
+pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error> {
     let wrong = |word: &[u8], why| Err(Error::because(Step::Usage, word, why));
     match arguments {
         [] => wrong(b"rootlet", "say what to do, such as: rootlet run NEWROOT"),
@@ -54,11 +62,11 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
 }
 
 /// Standard output that is closed or full is an error, or a script would take nothing for help.
-fn print(text: &[u8]) -> Result<u8, Error<'static>> {
+fn print(text: &[u8]) -> Result<u8, Error> {
     print_to(BorrowedFd::STDOUT, text)
 }
 
-fn print_to(stream: BorrowedFd, text: &[u8]) -> Result<u8, Error<'static>> {
+fn print_to(stream: BorrowedFd, text: &[u8]) -> Result<u8, Error> {
     match write_all(stream, text) {
         Ok(()) => Ok(0),
         Err(errno) => Err(Error::new(Step::Print, b"standard output", errno)),

@@ -1,7 +1,12 @@
 //! The parser of options, for the names of a role that `build.rs` made from its table.
 
-use rootlet::sys::split;
-use rootlet::{Error, Step};
+use crate::sys::split;
+
+/// What is wrong with a word.
+pub(crate) struct Wrong<'a> {
+    pub(crate) word: &'a [u8],
+    pub(crate) why: &'static str,
+}
 
 /// The options of a command line, up to the first operand or `--`.
 pub(crate) struct Options<'a, 'w> {
@@ -28,7 +33,7 @@ impl<'a, 'w> Options<'a, 'w> {
     /// The number of the next option in the role's table, and its value, which is empty where it has
     /// none.
     #[inline(never)]
-    pub(crate) fn next(&mut self) -> Result<Option<(usize, &'a [u8])>, Error<'static>> {
+    pub(crate) fn next(&mut self) -> Result<Option<(usize, &'a [u8])>, Wrong<'a>> {
         let (mut name, mut attached): (&[u8], Option<&[u8]>) = (b"", None);
         if self.letters.is_empty() {
             let [word, rest @ ..] = self.words else {
@@ -87,12 +92,15 @@ impl<'a, 'w> Options<'a, 'w> {
     }
 
     /// Which of the words between `|` the value is.
-    pub(crate) fn one_of(&self, words: &[u8], value: &[u8]) -> Result<usize, Error<'static>> {
+    pub(crate) fn one_of(&self, words: &[u8], value: &[u8]) -> Result<usize, Wrong<'a>> {
         let known = split(words, b'|').position(|word| word == value);
         known.map_or_else(|| self.wrong("there is no such value for it"), Ok)
     }
 
-    fn wrong<T>(&self, why: &'static str) -> Result<T, Error<'static>> {
-        Err(Error::because(Step::Usage, self.word, why))
+    fn wrong<T>(&self, why: &'static str) -> Result<T, Wrong<'a>> {
+        Err(Wrong {
+            word: self.word,
+            why,
+        })
     }
 }

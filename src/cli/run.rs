@@ -2,25 +2,31 @@
 
 use alloc::vec::Vec;
 
-use rootlet::sys::split;
-use rootlet::{Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, Step};
+use crate::chroot::Chroot;
+use crate::error::{Error, Step};
+use crate::mount::Mount;
+use crate::process::exec::DEFAULT_PATH;
+use crate::process::namespace::Namespace;
+use crate::sys::split;
+use crate::user::capability::Capabilities;
+use crate::user::id_map::MapUsers;
 
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
 use crate::cli::{VERSION, print};
-use rootlet::number;
+use crate::text::number::number;
 
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
 
 const DESCRIPTOR: &str = "a descriptor is a number";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-fn natural(value: &[u8], why: &'static str) -> Result<u32, Error<'static>> {
+fn natural(value: &[u8], why: &'static str) -> Result<u32, Error> {
     number(value).ok_or_else(|| Error::because(Step::Usage, value, why))
 }
 
 /// Takes the words after the role, and gives the exit status.
-pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     let variable = |name: &[u8]| {
         environment
             .iter()
@@ -174,6 +180,6 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'s
     }
 }
 
-pub(crate) fn help() -> Result<u8, Error<'static>> {
+pub(crate) fn help() -> Result<u8, Error> {
     print(&unpacked(HELP))
 }

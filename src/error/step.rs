@@ -7,7 +7,7 @@ macro_rules! steps {
         /// The steps of a run, in the words that `--verbose` and error lines share.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u8)]
-        pub enum Step {
+        pub(crate) enum Step {
             $($(#[doc = $doc])* $name,)*
         }
 

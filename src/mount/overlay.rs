@@ -68,7 +68,7 @@ pub(crate) fn attach_overlay<'a>(
     new_root: &'a Name,
     memory_options: &'a Name,
     in_user_namespace: bool,
-) -> Result<OwnedFd, Error<'a>> {
+) -> Result<OwnedFd, Error> {
     let failed = |errno| Error::new(Step::Overlay, new_root.bytes(), errno);
     let tree = match open_tree(BorrowedFd::CWD, c".", false) {
         Err(Errno::ENOSYS) => None,

@@ -50,7 +50,7 @@ impl Mount {
     pub fn parse<'e>(
         text: &[u8],
         environment: impl Fn(&[u8]) -> Option<&'e [u8]>,
-    ) -> Result<Option<Mount>, Error<'static>> {
+    ) -> Result<Option<Mount>, Error> {
         let wrong = |why| Err(Error::because(Step::ReadMount, text, why));
         let (source, rest) = split_at_colon(text);
         let (target, options) = rest.map_or((Vec::new(), None), split_at_colon);

@@ -230,16 +230,12 @@ impl Init {
     ///
     /// What keeps us from being an init. That the command cannot be run is no error here: its
     /// process says so, and ends with the status that [`Habits::failed`] gives.
-    pub fn run(&self, habits: &dyn Habits) -> Result<u8, Error<'static>> {
+    pub fn run(&self, habits: &dyn Habits) -> Result<u8, Error> {
         self.run_in(&Around::default(), habits)
     }
 
     /// As [`Init::run`].
-    pub(crate) fn run_in(
-        &self,
-        around: &Around,
-        habits: &dyn Habits,
-    ) -> Result<u8, Error<'static>> {
+    pub(crate) fn run_in(&self, around: &Around, habits: &dyn Habits) -> Result<u8, Error> {
         let failed = |errno| Error::new(Step::Prepare, b"", errno);
         if let Some(signal) = self.parent_death {
             set_pdeathsig(signal).map_err(failed)?;
@@ -400,7 +396,7 @@ impl Init {
         jobs: &JobControl,
         caller_mask: SignalSet,
         habits: &dyn Habits,
-    ) -> Error<'static> {
+    ) -> Error {
         let standard = [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
         for (standard, given) in standard.into_iter().zip(around.standard) {
             if let Some(given) = given {
@@ -416,13 +412,13 @@ impl Init {
         }
         if let Some(directory) = &self.directory {
             if let Err(errno) = fs::chdir(directory.as_c_str()) {
-                return Error::new(Step::ChangeDirectory, directory.bytes(), errno).into_owned();
+                return Error::new(Step::ChangeDirectory, directory.bytes(), errno);
             }
         }
         if let Err(errno) = sigprocmask(caller_mask) {
             return Error::new(Step::Prepare, b"", errno);
         }
-        command.execute().into_owned()
+        command.execute()
     }
 }
 

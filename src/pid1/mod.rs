@@ -99,7 +99,7 @@ pub(crate) enum End {
 
 impl Pid1<'_> {
     /// Waits until there is a reason to end.
-    pub(crate) fn run(&mut self) -> Result<End, Error<'static>> {
+    pub(crate) fn run(&mut self) -> Result<End, Error> {
         let failed = |errno| Error::new(Step::Wait, b"the command", errno);
         let mut deadline = None;
         if let Reaping::ByKernel(_) = self.reaping {

@@ -42,7 +42,7 @@ pub(crate) enum Report<'a> {
     /// The master of the command's terminal comes with it.
     Terminal,
     /// A step failed.
-    Failed(Error<'static>),
+    Failed(Error),
 }
 
 const STOPPED: u8 = b'S';
@@ -124,13 +124,13 @@ pub(crate) fn send_error(socket: BorrowedFd, error: &Error) {
     let _ = net::send(socket, line.bytes());
 }
 
-fn parse_error(message: &[u8]) -> Option<Error<'static>> {
+fn parse_error(message: &[u8]) -> Option<Error> {
     let (&[step, low, high, length @ ..], rest) = message.split_first_chunk::<5>()?;
     let step = Step::from_number(step)?;
     let errno = parse_errno([low, high])?;
     let length = usize::from(u16::from_ne_bytes(length));
     let (object, place) = rest.split_at_checked(length)?;
-    Some(Error::between(step, object, place, errno).into_owned())
+    Some(Error::between(step, object, place, errno))
 }
 
 fn parse_errno(number: [u8; 2]) -> Option<Errno> {

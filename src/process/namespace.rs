@@ -149,7 +149,7 @@ impl Namespaces {
     }
 
     /// The error for namespaces that could not be made: where the kernel lacks one, with its name.
-    pub(crate) fn refused(self, errno: Errno) -> Error<'static> {
+    pub(crate) fn refused(self, errno: Errno) -> Error {
         if let Errno::EINVAL | Errno::ENOSYS = errno {
             let asked = Namespace::ALL
                 .iter()
@@ -170,7 +170,7 @@ fn may_unshare() -> bool {
 }
 
 /// Brings up the loopback device, as every network namespace needs it.
-pub(crate) fn bring_loopback_up() -> Result<(), Error<'static>> {
+pub(crate) fn bring_loopback_up() -> Result<(), Error> {
     net::devices()
         .and_then(|devices: OwnedFd| net::set_up(devices.borrow(), b"lo"))
         .map_err(|errno| Error::new(Step::Network, b"lo", errno))
@@ -183,7 +183,7 @@ pub(crate) fn map_one(
     proc: Option<BorrowedFd>,
     (user, group): (u32, u32),
     (inner_user, inner_group): (u32, u32),
-) -> Result<(), Error<'static>> {
+) -> Result<(), Error> {
     write_file(proc, c"/proc/self/setgroups", b"deny")?;
     write_map(proc, c"/proc/self/uid_map", [inner_user, user, 1])?;
     write_map(proc, c"/proc/self/gid_map", [inner_group, group, 1])
@@ -194,7 +194,7 @@ pub(crate) fn write_map(
     proc: Option<BorrowedFd>,
     file: &'static CStr,
     range: [u32; 3],
-) -> Result<(), Error<'static>> {
+) -> Result<(), Error> {
     let mut map = Short::new();
     for number in range {
         map.push_number(number);
@@ -204,7 +204,7 @@ pub(crate) fn write_map(
 }
 
 /// Opens the host's proc, by which maps are written.
-pub(crate) fn open_proc() -> Result<OwnedFd, Error<'static>> {
+pub(crate) fn open_proc() -> Result<OwnedFd, Error> {
     fs::openat(BorrowedFd::CWD, c"/proc", fs::O_PATH | fs::O_DIRECTORY, 0)
         .map_err(|errno| Error::new(Step::MapIds, b"/proc/self/uid_map", errno))
 }
@@ -218,11 +218,7 @@ pub(crate) fn in_user_namespace() -> bool {
 }
 
 /// Writes to a file below `/proc`, where no other proc is given.
-fn write_file(
-    proc: Option<BorrowedFd>,
-    path: &'static CStr,
-    text: &[u8],
-) -> Result<(), Error<'static>> {
+fn write_file(proc: Option<BorrowedFd>, path: &'static CStr, text: &[u8]) -> Result<(), Error> {
     let below_proc = || CStr::from_bytes_until_nul(path.to_bytes_with_nul().get(6..)?).ok();
     let (directory, name) = match proc {
         Some(proc) => (proc, below_proc().unwrap_or(path)),
@@ -235,7 +231,7 @@ fn write_file(
 
 /// Sets the host name; of one with dots the part before the first, and the rest as the domain
 /// name, as `hostname` and `dnsdomainname` show them.
-pub(crate) fn set_names(name: &[u8]) -> Result<(), Error<'_>> {
+pub(crate) fn set_names(name: &[u8]) -> Result<(), Error> {
     let dot = name.iter().position(|byte| *byte == b'.');
     let (host, domain) = match dot {
         Some(dot) => (&name[..dot], Some(&name[dot + 1..])),

@@ -69,7 +69,7 @@ impl Stdio {
     }
 
     /// A descriptor for it above the standard ones; `None` where it is the caller's.
-    pub(crate) fn open(self) -> Result<Option<OwnedFd>, Error<'static>> {
+    pub(crate) fn open(self) -> Result<Option<OwnedFd>, Error> {
         match self.0 {
             Kind::Inherit => Ok(None),
             Kind::Null => {
@@ -85,7 +85,7 @@ impl Stdio {
                     line.push(b"descriptor ");
                     line.push(if number < 0 { b"-" } else { b"" });
                     line.push_number(number.unsigned_abs());
-                    Error::new(Step::StandardDescriptor, line.bytes(), errno).into_owned()
+                    Error::new(Step::StandardDescriptor, line.bytes(), errno)
                 })
             }
         }

@@ -2,10 +2,10 @@
 
 use core::ffi::{CStr, c_char};
 
-use rootlet::sys::credentials::{capabilities, is_ambient};
-use rootlet::sys::memory::set_own_words;
-use rootlet::sys::process::exit;
-use rootlet::sys::{BorrowedFd, fs::write_all};
+use crate::sys::credentials::{capabilities, is_ambient};
+use crate::sys::memory::set_own_words;
+use crate::sys::process::exit;
+use crate::sys::{BorrowedFd, fs::write_all};
 
 /// The words of the command line and the environment, as execve(2) was given them.
 pub(crate) struct Words(*const *const c_char);

@@ -95,7 +95,7 @@ impl Chroot {
     /// processes have and those in a new user namespace have not. As a side effect the program's own
     /// `/proc/self/fd` is closed to it meanwhile where it is not root's. The out-of-memory killer
     /// ends all that share the memory, the caller too.
-    pub unsafe fn call<R>(&self, closure: impl FnOnce() -> R) -> Result<R, Error<'static>> {
+    pub unsafe fn call<R>(&self, closure: impl FnOnce() -> R) -> Result<R, Error> {
         let mut closure = Some(closure);
         let mut returned = None;
         let mut body = || {
@@ -112,7 +112,7 @@ impl Chroot {
     ///
     /// As for [`Chroot::call`].
     #[inline]
-    unsafe fn call_body(&self, body: &mut dyn FnMut()) -> Result<(), Error<'static>> {
+    unsafe fn call_body(&self, body: &mut dyn FnMut()) -> Result<(), Error> {
         let namespaces = self.namespaces;
         if !namespaces.has(Namespace::Pid) {
             let why = "a closure needs a pid namespace of its own";
@@ -221,9 +221,9 @@ impl Chroot {
 
 /// Why there is no status of a process that shares our memory.
 enum Failed {
-    ToStart(Error<'static>),
+    ToStart(Error),
     /// It may run still, on its stack.
-    ToWait(Error<'static>),
+    ToWait(Error),
 }
 
 /// Waits for a process that shares our memory.
@@ -337,7 +337,7 @@ impl<'a> Inside<'a> {
         stack: &Stack,
         state: &AtomicU8,
         closure: &mut dyn FnMut(),
-    ) -> Result<End, Error<'a>> {
+    ) -> Result<End, Error> {
         let failed = |errno| Error::new(Step::Fork, b"the closure", errno);
         // From now on a process inside could look for us.
         set_dumpable(0).map_err(failed)?;
@@ -379,7 +379,7 @@ impl<'a> Inside<'a> {
     }
 
     /// In the closure's process.
-    fn become_closure(&self, kept: &PathBuffer) -> Result<(), Error<'a>> {
+    fn become_closure(&self, kept: &PathBuffer) -> Result<(), Error> {
         set_sigchld(false);
         self.change_directory(kept)?;
         self.give_back()?;

@@ -44,7 +44,7 @@ pub struct Child {
     targets: Vec<Name>,
     user_namespace: Option<UserNamespace>,
     has_pid_namespace: bool,
-    ended: Option<Result<ExitStatus, Error<'static>>>,
+    ended: Option<Result<ExitStatus, Error>>,
     detached: bool,
 }
 
@@ -76,7 +76,7 @@ impl Child {
     }
 
     /// Waits until the command was executed, or for the error that kept it from that.
-    pub(crate) fn wait_until_executed(&mut self) -> Result<(), Error<'static>> {
+    pub(crate) fn wait_until_executed(&mut self) -> Result<(), Error> {
         loop {
             let mut ready = [self.poll(), Poll::new(self.inside.borrow())];
             poll(&mut ready, None).map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))?;
@@ -105,7 +105,7 @@ impl Child {
     ///
     /// What kept pid 1 from looking after the command. ECHILD if the program has taken its status
     /// itself, by a `waitpid(-1, …, __WALL)`.
-    pub fn wait(&mut self) -> Result<ExitStatus, Error<'static>> {
+    pub fn wait(&mut self) -> Result<ExitStatus, Error> {
         if let Some(ended) = &self.ended {
             return ended.clone();
         }
@@ -132,7 +132,7 @@ impl Child {
     /// # Errors
     ///
     /// As for [`Child::wait`].
-    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error<'static>> {
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error> {
         if self.ended.is_none() {
             let ready = poll(&mut [self.poll()], Some(0));
             let ready = ready.map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))?;
@@ -161,7 +161,7 @@ impl Child {
     ///
     /// ESRCH when the command has ended and was waited for, EINVAL for a number that is no signal,
     /// EPERM when the caller has given up the right to.
-    pub fn signal(&self, number: u8) -> Result<(), Error<'static>> {
+    pub fn signal(&self, number: u8) -> Result<(), Error> {
         let number = u32::from(number);
         let sent = match self.ended {
             Some(_) => Err(Errno::ESRCH),
@@ -189,7 +189,7 @@ impl Child {
     /// # Errors
     ///
     /// EPERM when the caller has given up the right to.
-    pub fn kill(&mut self) -> Result<(), Error<'static>> {
+    pub fn kill(&mut self) -> Result<(), Error> {
         match self.signal(SIGKILL as u8) {
             Err(error) if error.errno() != Some(Errno::ESRCH.number()) => Err(error),
             _ => Ok(()),
@@ -206,7 +206,7 @@ impl Child {
     /// # Errors
     ///
     /// What kept pid 1 from being told (ENOMEM); the command is killed then.
-    pub fn detach(mut self) -> Result<(), Error<'static>> {
+    pub fn detach(mut self) -> Result<(), Error> {
         match Order::Detach.send(self.inside.borrow()) {
             Ok(()) => self.detached = true,
             // It ends, or has ended: nothing is left to live on.

@@ -24,7 +24,7 @@ use crate::tty::jobs::Job;
 
 impl<'a> Inside<'a> {
     /// pid 1.
-    pub(crate) fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error<'a>> {
+    pub(crate) fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error> {
         let chroot = self.plan.chroot;
         self.say(Step::Execute, self.command.name());
         // Out of the caller's group: its signals, and the terminal's, are not for us. A command with
@@ -110,7 +110,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Executes the command's part of the plan. Returns only when the command cannot be executed.
-    fn become_command(&mut self, kept: &PathBuffer, reaper: Option<i32>) -> Error<'a> {
+    fn become_command(&mut self, kept: &PathBuffer, reaper: Option<i32>) -> Error {
         let Err(error) = self.prepare_command(kept, reaper);
         if error.status() == 127 && !self.plan.chroot.fallback.is_empty() {
             return self.fallback.execute();
@@ -122,7 +122,7 @@ impl<'a> Inside<'a> {
         &mut self,
         kept: &PathBuffer,
         reaper: Option<i32>,
-    ) -> Result<Infallible, Error<'a>> {
+    ) -> Result<Infallible, Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         // On a terminal of its own it is in a session of its own already.
         match chroot.new_session && self.jobs.terminal.is_none() {
@@ -164,7 +164,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Gives the command what is the caller's: the limit on open files and the signal mask.
-    pub(crate) fn give_back(&self) -> Result<(), Error<'static>> {
+    pub(crate) fn give_back(&self) -> Result<(), Error> {
         if let Some(limit) = self.mounts.open_files {
             // To lower it is always allowed.
             let _ = set_open_files_limit(limit);
@@ -176,7 +176,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Where the command starts.
-    pub(crate) fn change_directory(&self, kept: &PathBuffer) -> Result<(), Error<'a>> {
+    pub(crate) fn change_directory(&self, kept: &PathBuffer) -> Result<(), Error> {
         let directory = match &self.plan.chroot.directory {
             WorkingDirectory::Path(path) => path.as_c_str(),
             WorkingDirectory::Kept => kept.as_c_str(),

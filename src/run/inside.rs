@@ -106,7 +106,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Becomes user 0 where there is a new user namespace, and lets nobody inside look at us.
-    fn leave_caller(&mut self) -> Result<(), Error<'a>> {
+    fn leave_caller(&mut self) -> Result<(), Error> {
         let chroot = self.plan.chroot;
         if self.owner == Owner::Program {
             // Open 0, 1 and 2 first, so that ours cannot land there.
@@ -141,7 +141,7 @@ impl<'a> Inside<'a> {
     /// Closes what only the caller and the mounts needed: nothing but the standard descriptors reaches
     /// the command, and nothing else keeps files busy. While the host's proc is still there: where
     /// close_range(2) is missing, it lists what is open.
-    fn close_others(&mut self) -> Result<(), Error<'a>> {
+    fn close_others(&mut self) -> Result<(), Error> {
         if self.owner == Owner::Caller {
             // The closure has the caller's descriptors.
             self.mounts.close();
@@ -206,7 +206,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Executes pid 1's part of the plan: mounts, enter.
-    pub(crate) fn set_up(&mut self) -> Result<(), Error<'a>> {
+    pub(crate) fn set_up(&mut self) -> Result<(), Error> {
         if !self.new_user_namespace {
             // In a new one they are empty.
             clear_inheritable().map_err(prepare)?;
@@ -220,7 +220,7 @@ impl<'a> Inside<'a> {
         }
     }
 
-    fn execute_plan(&mut self) -> Result<(), Error<'a>> {
+    fn execute_plan(&mut self) -> Result<(), Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         let new_root = &chroot.new_root;
         let protect = |errno| Error::new(Step::ReadOnlyRoot, new_root.bytes(), errno);
@@ -297,7 +297,7 @@ impl<'a> Inside<'a> {
 
     /// Opens the command's terminal in the run's own devpts, where it has a name in the new root, and
     /// makes it ours.
-    fn open_terminal(&mut self, devpts: usize) -> Result<(), Error<'a>> {
+    fn open_terminal(&mut self, devpts: usize) -> Result<(), Error> {
         let plan = self.plan;
         let Some(callers) = self.callers else {
             return Ok(());
@@ -317,12 +317,12 @@ impl<'a> Inside<'a> {
         let _ = self.root.set(root);
     }
 
-    fn root(&self) -> Result<BorrowedFd<'_>, Error<'a>> {
+    fn root(&self) -> Result<BorrowedFd<'_>, Error> {
         let root = self.root.get().map(OwnedFd::borrow);
         root.ok_or_else(|| prepare(Errno::EBADF))
     }
 
-    fn find_mount_point(&mut self, index: usize) -> Result<(), Error<'a>> {
+    fn find_mount_point(&mut self, index: usize) -> Result<(), Error> {
         let plan = self.plan;
         let root = self.root.get().map(OwnedFd::borrow);
         let root = root.ok_or_else(|| prepare(Errno::EBADF))?;
@@ -333,7 +333,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Tells the supervisor which mount points are to be removed, should we be killed.
-    fn record_mount_points(&mut self) -> Result<(), Error<'a>> {
+    fn record_mount_points(&mut self) -> Result<(), Error> {
         if self.plan.chroot.mask_proc {
             if let Some(root) = self.root.get() {
                 self.mounts.find_own(root.borrow());

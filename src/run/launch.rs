@@ -89,10 +89,7 @@ impl<'a> Inside<'a> {
     /// # Safety
     ///
     /// As for [`fork`]: `self` is all that the child uses.
-    pub(crate) unsafe fn launch(
-        &mut self,
-        to_inside: BorrowedFd,
-    ) -> Result<Launched, Error<'static>> {
+    pub(crate) unsafe fn launch(&mut self, to_inside: BorrowedFd) -> Result<Launched, Error> {
         let chroot = self.plan.chroot;
         let namespaces = chroot.namespaces;
         // SAFETY: the caller's promise.
@@ -155,6 +152,6 @@ pub(crate) struct Launched {
 }
 
 /// The step of what fails before there is anything to name.
-pub(crate) fn prepare(errno: Errno) -> Error<'static> {
+pub(crate) fn prepare(errno: Errno) -> Error {
     Error::new(Step::Prepare, b"", errno)
 }

@@ -62,18 +62,18 @@ impl Chroot {
     ///
     /// Whatever keeps the command from running; [`Error::status`] is the exit status for it. A
     /// mount point that could not be removed is no error, but a line on standard error.
-    pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
+    pub fn run(&self) -> Result<ExitStatus, Error> {
         self.run_with(Afterwards::GoesOn).map(|(status, _)| status)
     }
 
     /// As [`Chroot::run`], with what is open still, for a program that ends now: it needs to close
     /// nothing. The command's standard descriptors, and those that it was given, are its alone.
     #[doc(hidden)]
-    pub fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error<'static>> {
+    pub fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error> {
         self.run_with(Afterwards::Ends)
     }
 
-    fn run_with(&self, afterwards: Afterwards) -> Result<(ExitStatus, impl Sized), Error<'static>> {
+    fn run_with(&self, afterwards: Afterwards) -> Result<(ExitStatus, impl Sized), Error> {
         let kept = self.check_kept_descriptors();
         let status = Status::open(self.status_descriptor)?;
         let result = kept.and_then(|()| self.run_telling(&status, afterwards));
@@ -89,7 +89,7 @@ impl Chroot {
         &'a self,
         status: &Status,
         afterwards: Afterwards,
-    ) -> Result<(ExitStatus, impl Sized + use<'a>), Error<'static>> {
+    ) -> Result<(ExitStatus, impl Sized + use<'a>), Error> {
         let caller_mask = sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let mut signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         if signals.number() <= 2 {

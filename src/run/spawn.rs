@@ -39,7 +39,7 @@ impl Chroot {
     /// # Errors
     ///
     /// As for both.
-    pub fn status(&self) -> Result<ExitStatus, Error<'static>> {
+    pub fn status(&self) -> Result<ExitStatus, Error> {
         self.spawn()?.wait()
     }
 
@@ -76,7 +76,7 @@ impl Chroot {
     /// Whatever keeps the command from running; [`Error::status`] tells a command that is not there
     /// (127) or cannot be executed (126) from the rest (125). EAGAIN from a clone is the limit on
     /// processes. Nothing is left behind then.
-    pub fn spawn(&self) -> Result<Child, Error<'static>> {
+    pub fn spawn(&self) -> Result<Child, Error> {
         self.check_kept_descriptors()?;
         self.spawn_with(self.open_standard()?)
     }
@@ -101,7 +101,7 @@ impl Chroot {
     /// # Errors
     ///
     /// As for [`Chroot::spawn`] and [`Child::wait`].
-    pub fn output(&self) -> Result<Output, Error<'static>> {
+    pub fn output(&self) -> Result<Output, Error> {
         self.check_kept_descriptors()?;
         let mut standard = self.open_standard()?;
         let unset = self.standard.map(|stdio| stdio.is_none());
@@ -129,7 +129,7 @@ impl Chroot {
         })
     }
 
-    fn spawn_with(&self, standard: Standard) -> Result<Child, Error<'static>> {
+    fn spawn_with(&self, standard: Standard) -> Result<Child, Error> {
         let mut plan = self.compile()?;
         plan.move_above_standard().map_err(prepare)?;
         let (supervisor, to_inside) = net::socketpair().map_err(prepare)?;

@@ -78,7 +78,7 @@ impl Made {
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     /// The first thing that it could not do.
-    pub(crate) error: Option<Error<'static>>,
+    pub(crate) error: Option<Error>,
     /// The command was executed.
     pub(crate) executed: bool,
     made: Vec<Made>,
@@ -147,13 +147,12 @@ impl Heard {
         targets: impl DoubleEndedIterator<Item = &'t [u8]>,
         ended: ExitStatus,
         user_namespace: Option<&UserNamespace>,
-    ) -> Result<(), Error<'static>> {
+    ) -> Result<(), Error> {
         let was_killed = ended.code().is_none();
         if !self.has_left && !was_killed {
             return Ok(());
         }
-        let failed =
-            |name: &[u8], errno| Error::new(Step::RemoveMountPoint, name, errno).into_owned();
+        let failed = |name: &[u8], errno| Error::new(Step::RemoveMountPoint, name, errno);
         if let Some(user_namespace) = user_namespace {
             let mut remove = || {
                 let removed = self.made.iter().rev();
@@ -184,7 +183,7 @@ impl Heard {
 
 impl Supervisor<'_> {
     /// Waits for pid 1 to end, without a limit of time.
-    pub(crate) fn run(mut self) -> Result<Ending, Error<'static>> {
+    pub(crate) fn run(mut self) -> Result<Ending, Error> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
         let mut listening = true;
         if let Some(relay) = &mut self.relay {
@@ -292,7 +291,7 @@ impl Supervisor<'_> {
 
     /// pid 1 does not answer, so nobody would pass on what asks for the end: kills it, and with it all
     /// that runs inside.
-    fn give_up(mut self) -> Result<Ending, Error<'static>> {
+    fn give_up(mut self) -> Result<Ending, Error> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
         self.pid1.send(SIGKILL).map_err(failed)?;
         let ended = self.pid1.wait().map_err(failed)?;

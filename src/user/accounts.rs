@@ -19,7 +19,7 @@ pub(crate) const GROUP: &CStr = c"/etc/group";
 const LONGEST: usize = 16 << 20;
 
 /// What the file holds; nothing when there is none.
-pub(crate) fn read(root: BorrowedFd, path: &'static CStr) -> Result<Vec<u8>, Error<'static>> {
+pub(crate) fn read(root: BorrowedFd, path: &'static CStr) -> Result<Vec<u8>, Error> {
     match open(root, path).and_then(|file| read_all(&file)) {
         Err(Errno::ENOENT) => Ok(Vec::new()),
         result => result.map_err(|errno| Error::new(Step::ReadOfRoot, path.to_bytes(), errno)),

@@ -46,11 +46,7 @@ const PATH: &[u8] = b"PATH=/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin";
 
 impl MapUsers {
     /// In the new user namespace. Allocates nothing.
-    pub(crate) fn map(
-        self,
-        caller: (u32, u32),
-        supervisor: BorrowedFd,
-    ) -> Result<(), Error<'static>> {
+    pub(crate) fn map(self, caller: (u32, u32), supervisor: BorrowedFd) -> Result<(), Error> {
         match self {
             MapUsers::Root => map_one(None, caller, (0, 0)),
             MapUsers::Current => map_one(None, caller, caller),
@@ -71,7 +67,7 @@ impl MapUsers {
         caller: (u32, u32),
         inside: BorrowedFd,
         caller_mask: SignalSet,
-    ) -> Result<Option<UserNamespace>, Error<'static>> {
+    ) -> Result<Option<UserNamespace>, Error> {
         if self != MapUsers::Auto {
             return Ok(None);
         }
@@ -105,7 +101,7 @@ impl MapUsers {
         proc: BorrowedFd,
         caller: (u32, u32),
         namespaces: Namespaces,
-    ) -> Result<(), Error<'static>> {
+    ) -> Result<(), Error> {
         const ANEW: u32 = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
         let failed = |errno| Error::new(Step::LockMounts, b"", errno);
         let flags = CLONE_NEWUSER | CLONE_NEWNS | namespaces.flags() & ANEW;
@@ -131,7 +127,7 @@ impl MapUsers {
 
 /// Unshares with the ids that we have. Only a process of the namespace above may write a map of more
 /// than one, so a copy of this one does.
-fn unshare_with_ranges(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static>> {
+fn unshare_with_ranges(proc: BorrowedFd, flags: u32) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::LockMounts, b"", errno);
     let directory = fs::O_PATH | fs::O_DIRECTORY;
     let this_process = fs::openat(proc, c"self", directory, 0).map_err(failed)?;
@@ -253,15 +249,13 @@ fn number_name(number: u32) -> Name {
 }
 
 /// The user's ranges in a file of lines `NAME:START:COUNT`, where the name may be a number.
-fn ranges(file: &CStr, user: u32) -> Result<Vec<(u32, u32)>, Error<'static>> {
+fn ranges(file: &CStr, user: u32) -> Result<Vec<(u32, u32)>, Error> {
     let passwd = fs::read_all(c"/etc/passwd").unwrap_or_default();
     let digits = number_name(user);
     let name = name_of(&passwd, user).unwrap_or(digits.bytes());
     let text = match fs::read_all(file) {
         Err(Errno::ENOENT) => Vec::new(),
-        text => {
-            text.map_err(|errno| Error::new(Step::MapUsers, file.to_bytes(), errno).into_owned())?
-        }
+        text => text.map_err(|errno| Error::new(Step::MapUsers, file.to_bytes(), errno))?,
     };
     let mut free = 100_000;
     let mut ranges = Vec::new();
@@ -292,7 +286,7 @@ fn ranges(file: &CStr, user: u32) -> Result<Vec<(u32, u32)>, Error<'static>> {
         line.bytes(),
         Errno::ENOENT,
     );
-    Err(error.into_owned())
+    Err(error)
 }
 
 fn name_of(passwd: &[u8], user: u32) -> Option<&[u8]> {
@@ -304,9 +298,9 @@ fn name_of(passwd: &[u8], user: u32) -> Option<&[u8]> {
 }
 
 /// Runs a program of the host's and waits for it.
-fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error<'static>> {
+fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error> {
     let program = words.first().map_or(&b""[..], Name::bytes);
-    let failed = |errno| Error::new(Step::MapUsers, program, errno).into_owned();
+    let failed = |errno| Error::new(Step::MapUsers, program, errno);
     let environment = [Name::new(PATH)];
     let mut command = Command::new(words, &environment);
     // SAFETY: the child allocates nothing.

@@ -31,7 +31,7 @@ impl Chroot {
         &self,
         root: BorrowedFd,
         environment: &mut Cow<[Name]>,
-    ) -> Result<Identity, Error<'static>> {
+    ) -> Result<Identity, Error> {
         let mut identity = Identity::default();
         let group_file = OnceCell::new();
         let group_file = || match group_file.get() {
@@ -116,7 +116,7 @@ impl Chroot {
     }
 }
 
-fn no_such_number(step: Step, text: &[u8]) -> Error<'static> {
+fn no_such_number(step: Step, text: &[u8]) -> Error {
     Error::because(step, text, "numbers go from 0 to 4294967294")
 }
 
@@ -152,7 +152,7 @@ impl Identity {
     ///
     /// First what takes a right that goes with the user: the bounding set and the groups; then the
     /// group, since only root may; then the user.
-    pub(crate) fn assume<'a>(&self, chroot: &'a Chroot) -> Result<(), Error<'a>> {
+    pub(crate) fn assume(&self, chroot: &Chroot) -> Result<(), Error> {
         let dropped = chroot.dropped_capabilities;
         let not_dropped = |errno| Error::new(Step::DropCapabilities, b"", errno);
         if dropped != Capabilities::NONE {

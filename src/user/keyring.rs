@@ -13,10 +13,7 @@ impl Chroot {
     /// It counts for the caller, since root may have far more keys than another user, who has 200
     /// for all runs that are alive. Where these are used up, the run goes on and says so if nothing
     /// but its user namespace called for a keyring.
-    pub(crate) fn leave_session_keyring(
-        &self,
-        new_user_namespace: bool,
-    ) -> Result<(), Error<'static>> {
+    pub(crate) fn leave_session_keyring(&self, new_user_namespace: bool) -> Result<(), Error> {
         let fewer_rights = self.user.is_some()
             || self.groups.is_some()
             || self.dropped_capabilities != Capabilities::NONE

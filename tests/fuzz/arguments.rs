@@ -1,10 +1,8 @@
 //! What holds for any command line.
 
-use rootlet::Error;
-
 use crate::cli::options::names::{names, options};
 use crate::cli::options::{Entry, ROLES};
-use crate::cli::parse::Options;
+use crate::cli::parse::{Options, Wrong};
 
 /// The words are what is between NULs.
 pub fn arguments(data: &[u8]) {
@@ -44,7 +42,7 @@ pub fn arguments(data: &[u8]) {
 /// The number and the value of each option, and the operands.
 type Read<'a, 'w> = (Vec<(usize, &'a [u8])>, &'w [&'a [u8]]);
 
-fn parse<'a, 'w>(names: &'a str, words: &'w [&'a [u8]]) -> Result<Read<'a, 'w>, Error<'static>> {
+fn parse<'a, 'w>(names: &'a str, words: &'w [&'a [u8]]) -> Result<Read<'a, 'w>, Wrong<'a>> {
     let mut options = Options::new(names.as_bytes(), words);
     let mut taken = Vec::new();
     while let Some(option) = options.next()? {

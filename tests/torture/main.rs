@@ -14,6 +14,11 @@ mod cli {
     #[allow(dead_code, reason = "what reads the values is the binary's")]
     pub(crate) mod parse;
 }
+#[path = "../../src/sys"]
+mod sys {
+    mod split;
+    pub(crate) use split::split;
+}
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;

@@ -10,5 +10,10 @@ mod cli {
     pub(crate) mod options;
     pub(crate) mod parse;
 }
+#[path = "../../../src/sys"]
+mod sys {
+    mod split;
+    pub(crate) use split::split;
+}
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| arguments::arguments(data));
