@@ -32,7 +32,14 @@ fn names_in(directory: &Path) -> Vec<String> {
 }
 
 fn in_root(root: &Root) -> Chroot {
-    Chroot::new(root.path().as_os_str().as_encoded_bytes())
+    Chroot::new(root.path())
+}
+
+/// One without mounts.
+fn bare(root: &Root) -> Chroot {
+    let mut chroot = in_root(root);
+    chroot.no_mounts();
+    chroot
 }
 
 /// Eight threads that allocate all the time.
@@ -63,7 +70,7 @@ fn what_the_closure_assigns_is_there_afterwards() {
     let root = Root::busybox(users()[0]);
     let before = host_mounts();
     let mut names = Vec::new();
-    let count = call(&in_root(&root).hostname("inside.example.org"), || {
+    let count = call(in_root(&root).hostname("inside.example.org"), || {
         names = names_in(Path::new("/"));
         fs::write("/written", "inside").unwrap();
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
@@ -99,7 +106,7 @@ fn a_closure_starts_programs_and_threads_of_the_caller_go_on() {
 #[test]
 fn how_it_ended_is_told() {
     let root = Root::empty(users()[0]);
-    let chroot = in_root(&root).no_mounts();
+    let chroot = bare(&root);
     let killed = call(&chroot, || {
         let process = rustix::process::getpid();
         rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
@@ -119,7 +126,7 @@ fn how_it_ended_is_told() {
 #[test]
 fn a_panic_is_told() {
     let root = Root::empty(users()[0]);
-    let chroot = in_root(&root).no_mounts();
+    let chroot = bare(&root);
     // A thread of its own: it counts as panicking from then on.
     let told = std::thread::spawn(move || {
         let told: Result<(), _> = call(&chroot, || panic!("this is part of the test"));
@@ -138,21 +145,26 @@ fn what_keeps_it_from_running_is_told() {
     let root = Root::empty(users()[0]);
     let bad = call(&Chroot::new("/no/such/root"), || ());
     assert_eq!(bad.unwrap_err().status(), 125);
-    let mount = in_root(&root).mount(Mount::bind("/no/such/source"));
+    let mut mount = in_root(&root);
+    mount.mount(Mount::bind("/no/such/source"));
     let told = call(&mount, || ()).unwrap_err().to_string();
     assert!(told.starts_with("cannot open /no/such/source: "), "{told}");
-    let directory = in_root(&root).no_mounts().current_dir("/missing");
-    let told = call(&directory, || ()).unwrap_err().to_string();
+    let told = call(bare(&root).current_dir("/missing"), || ())
+        .unwrap_err()
+        .to_string();
     assert!(
         told.starts_with("cannot change to the directory /missing"),
         "{told}"
     );
-    for fewer in [
-        in_root(&root).user("1"),
-        in_root(&root).groups("1"),
-        in_root(&root).no_new_privileges(),
-        in_root(&root).drop_capabilities(rootlet::Capabilities::ALL),
-    ] {
+    let all = rootlet::Capabilities::ALL;
+    let fewer: [fn(&mut Chroot) -> &mut Chroot; 3] = [
+        |chroot| chroot.user("1"),
+        |chroot| chroot.groups("1"),
+        Chroot::no_new_privileges,
+    ];
+    let mut fewer = fewer.map(|ask| ask(&mut in_root(&root)).clone()).to_vec();
+    fewer.push(in_root(&root).drop_capabilities(all).clone());
+    for fewer in fewer {
         let told = call(&fewer, || ()).unwrap_err().to_string();
         assert!(
             told.ends_with("keeps the caller's user and rights"),
@@ -182,7 +194,7 @@ fn a_call_inside_a_call_goes_on_from_there() {
     let outer = Root::busybox(users()[0]);
     fs::create_dir_all(outer.path().join("inner/mark")).unwrap();
     let names = call(&in_root(&outer), || {
-        call(&Chroot::new("/inner").no_mounts(), || {
+        call(Chroot::new("/inner").no_mounts(), || {
             let process = rustix::process::getpid();
             (names_in(Path::new("/")), process.as_raw_nonzero().get())
         })
@@ -194,7 +206,7 @@ fn a_call_inside_a_call_goes_on_from_there() {
 fn a_thousand_files_and_the_callers_own_can_be_used() {
     let root = Root::empty(users()[0]);
     let caller = tempfile::tempfile().unwrap();
-    let opened = call(&in_root(&root).no_mounts(), || {
+    let opened = call(&bare(&root), || {
         std::io::Write::write_all(&mut &caller, b"from inside").unwrap();
         let files = (0..1000).map(|number| fs::File::create(format!("/{number}")).unwrap());
         files.collect::<Vec<_>>().len()
@@ -241,7 +253,7 @@ fn resources() -> (usize, usize, usize) {
 #[ignore = "run by calls_leave_nothing_behind"]
 fn ten_thousand_calls() {
     let root = Root::empty(users()[0]);
-    let chroot = in_root(&root).no_mounts();
+    let chroot = bare(&root);
     beside_busy_threads(|| {
         let mut sum = 0;
         let mut calls = |number: usize| {

@@ -93,7 +93,7 @@ fn the_library_is_shown_as_on_its_front_page() {
         // What makes an example complete, and is not shown.
         .filter(|line| !line.starts_with("# "))
         .collect();
-    let page = page.join("\n").replace("[call](Chroot::call)", "call");
+    let page = page.join("\n").replace("\n# ", "\n### ");
     let page = page.replace("[`", "`").replace("`]", "`");
     let section = README.split("## As a library").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();

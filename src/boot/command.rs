@@ -44,24 +44,25 @@ impl GuestCommand {
         let [command, arguments @ ..] = &words[..] else {
             return Ok(None);
         };
-        let mut init = Init::new().new_session().command(command);
+        let mut init = Init::new();
+        init.new_session().command(command);
         for argument in arguments {
-            init = init.arg(argument);
+            init.arg(argument);
         }
         match read_optional(c"/rootlet/environment")? {
             Some(text) => {
                 for variable in strings(&text) {
-                    init = init.env(variable);
+                    init.env(variable);
                 }
             }
             None => {
                 for variable in environment {
-                    init = init.env(variable);
+                    init.env(variable);
                 }
             }
         }
         if let Some(directory) = read_optional(c"/rootlet/directory")? {
-            init = init.current_dir(directory);
+            init.current_dir(directory);
         }
         let fstab = read_optional(c"/rootlet/fstab")?.unwrap_or_default();
         let mounts = fstab::read(&fstab)?;

@@ -67,7 +67,7 @@ impl Record {
     pub(super) fn tell_end(&self, outcome: &Result<ExitStatus, Error>) {
         match outcome {
             Ok(status) => match status.signal() {
-                Some(signal) => self.tell(b"signal", signal.into()),
+                Some(signal) => self.tell(b"signal", signal as u32),
                 None => self.tell(b"exit", status.shell().into()),
             },
             Err(error) => {

@@ -1,11 +1,11 @@
 //! What can be said against a description before its plan is made.
 
 use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::mount::overlay;
 use crate::process::cwd::WorkingDirectory;
 use crate::process::namespace::Namespace;
-use crate::process::stdio::{STANDARD, Standard, Stdio};
 use crate::sys::{BorrowedFd, fs, tty};
 use crate::text::line::Line;
 use crate::text::name::Name;
@@ -34,6 +34,22 @@ impl Chroot {
         if let WorkingDirectory::Path(path) = &self.directory {
             check(Some(path))?;
         }
+        check(self.user.as_ref())?;
+        check(self.groups.as_ref())
+    }
+
+    /// The path of the terminal that is to be /dev/console.
+    pub(crate) fn console_path(&self) -> Option<Name> {
+        self.console.then(terminal_path).flatten()
+    }
+}
+
+impl Command {
+    pub(crate) fn check_names(&self) -> Result<(), Error> {
+        if let Some(wrong) = &self.wrong {
+            return Err(wrong.clone());
+        }
+        self.chroot.check_names()?;
         for names in [&self.words, &self.fallback, &self.environment] {
             for name in names {
                 check(Some(name))?;
@@ -42,9 +58,7 @@ impl Chroot {
         for change in &self.changes {
             check(change.name())?;
         }
-        check(self.argv0.as_ref())?;
-        check(self.user.as_ref())?;
-        check(self.groups.as_ref())
+        check(self.argv0.as_ref())
     }
 
     /// Checks that the descriptors of `--keep-fd` are open. Call it before opening anything else, which
@@ -59,22 +73,6 @@ impl Chroot {
             })?;
         }
         Ok(())
-    }
-
-    /// What the command is to have in the place of the caller's standard descriptors.
-    pub(crate) fn open_standard(&self) -> Result<Standard, Error> {
-        let mut standard = Standard::with_capacity(3);
-        for (number, stdio) in STANDARD.into_iter().zip(self.standard) {
-            if let Some(given) = stdio.map_or(Ok(None), Stdio::open)? {
-                standard.push((given, number));
-            }
-        }
-        Ok(standard)
-    }
-
-    /// The path of the terminal that is to be /dev/console.
-    pub(crate) fn console_path(&self) -> Option<Name> {
-        self.console.then(terminal_path).flatten()
     }
 }
 

@@ -8,6 +8,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::mount::{Mount, Planned, Source};
 use crate::process::cwd::current_directory;
@@ -62,6 +63,7 @@ pub(crate) enum Action {
 /// What a run does.
 pub(crate) struct Plan<'a> {
     pub(crate) chroot: &'a Chroot,
+    pub(crate) command: &'a Command,
     /// NEWROOT, opened once: users are looked up in it, and it is what is entered.
     pub(crate) new_root: OwnedFd,
     pub(crate) mounts: Vec<Planned<'a>>,
@@ -103,17 +105,18 @@ impl Plan<'_> {
     }
 }
 
-impl Chroot {
+impl Command {
     /// Compiles the plan. Files of the host and of NEWROOT are read for it; nothing is changed.
     pub(crate) fn compile(&self) -> Result<Plan<'_>, Error> {
         self.check_names()?;
-        let new_root = self.open_new_root()?;
+        let new_root = self.chroot.open_new_root()?;
         let mounts = self.planned_mounts()?;
         let mut environment = Cow::Borrowed(&self.environment[..]);
         let identity = self.identify(new_root.borrow(), &mut environment)?;
         let actions = self.actions(&mounts, &identity);
         Ok(Plan {
-            chroot: self,
+            chroot: &self.chroot,
+            command: self,
             new_root,
             mounts,
             identity,
@@ -122,17 +125,11 @@ impl Chroot {
         })
     }
 
-    fn open_new_root(&self) -> Result<OwnedFd, Error> {
-        let path = self.new_root.as_c_str();
-        fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
-            .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno))
-    }
-
     /// The mounts with relative sources made absolute, since a run changes the current directory.
     /// Where such a mount has no target of its own, it follows.
     fn planned_mounts(&self) -> Result<Vec<Planned<'_>>, Error> {
         let mut mounts: Vec<Planned> = Vec::new();
-        for mount in &self.mounts {
+        for mount in &self.chroot.mounts {
             mounts.push(Planned::new(Cow::Borrowed(mount)));
         }
         if let Some(console) = self.console_mount() {
@@ -178,8 +175,12 @@ impl Chroot {
                 actions.push(action);
             }
         };
-        let has_overlay = self.overlay.is_some();
-        add(self.namespaces.has(Namespace::Network), Action::LoopbackUp);
+        let chroot = &self.chroot;
+        let has_overlay = chroot.overlay.is_some();
+        add(
+            chroot.namespaces.has(Namespace::Network),
+            Action::LoopbackUp,
+        );
         add(true, Action::Propagation);
         // Before the new root lies on top of the old one, where `/..` and a recursive bind of `/` would
         // meet it.
@@ -188,7 +189,7 @@ impl Chroot {
         }
         add(true, Action::NewRoot);
         add(has_overlay, Action::Overlay);
-        add(self.read_only, Action::ReadOnlyBelow);
+        add(chroot.read_only, Action::ReadOnlyBelow);
         for mount in 0..mounts {
             add(true, Action::FindMountPoint(mount));
         }
@@ -202,23 +203,23 @@ impl Chroot {
         for mount in (0..mounts).filter(is_terminal) {
             add(true, Action::Attach(mount));
         }
-        add(self.mask_proc, Action::Mask);
-        add(self.read_only, Action::ReadOnlyTop);
-        add(self.hostname.is_some(), Action::HostName);
+        add(chroot.mask_proc, Action::Mask);
+        add(chroot.read_only, Action::ReadOnlyTop);
+        add(chroot.hostname.is_some(), Action::HostName);
         add(true, Action::PivotRoot);
         add(true, Action::DetachOldRoot);
 
         for change in 0..self.changes.len() {
             add(true, Action::Change(change));
         }
-        add(self.has_protected_mounts(), Action::LockMounts);
+        add(chroot.has_protected_mounts(), Action::LockMounts);
         add(identity.has_ids(), Action::SetIds);
         add(identity.has_groups(), Action::SetGroups);
-        let drops = self.dropped_capabilities != Capabilities::NONE;
+        let drops = chroot.dropped_capabilities != Capabilities::NONE;
         add(drops, Action::DropCapabilities);
-        add(self.no_new_privileges, Action::NoNewPrivileges);
+        add(chroot.no_new_privileges, Action::NoNewPrivileges);
         for wanted in [true, false] {
-            for (namespace, own) in self.namespaces.changed() {
+            for (namespace, own) in chroot.namespaces.changed() {
                 add(own == wanted, Action::Namespace(namespace, own));
             }
         }
@@ -228,9 +229,9 @@ impl Chroot {
         if let Some(number) = self.status_descriptor {
             add(true, Action::StatusDescriptor(number));
         }
-        add(self.new_session, Action::NewSession);
-        add(self.grace > 0, Action::Grace);
-        match self.map_users {
+        add(chroot.new_session, Action::NewSession);
+        add(chroot.grace > 0, Action::Grace);
+        match chroot.map_users {
             MapUsers::Root => {}
             MapUsers::Current => add(true, Action::MapUsers("current")),
             MapUsers::Auto => add(true, Action::MapUsers("auto")),
@@ -247,31 +248,40 @@ impl Chroot {
 
     /// The mount that is the run's own devpts.
     fn devpts(&self) -> Option<usize> {
-        self.mounts.iter().position(Mount::is_devpts)
+        self.chroot.mounts.iter().position(Mount::is_devpts)
     }
 
     /// What is shown as the console of a minimal /dev: the command's own terminal where it is to have
     /// one, else that of the caller.
     fn console_mount(&self) -> Option<Mount> {
         match self.pty {
-            true if self.console && self.has_own_terminal() => {
+            true if self.chroot.console && self.has_own_terminal() => {
                 self.devpts().map(|_| Mount::console())
             }
             true => None,
             false => self
+                .chroot
                 .console_path()
                 .map(|path| Mount::bind(path.bytes()).to("/dev/console").optional()),
         }
+    }
+
+    /// The change to the environment of an [`Action::Change`].
+    pub(crate) fn change(&self, index: usize) -> Option<&Change> {
+        self.changes.get(index)
+    }
+}
+
+impl Chroot {
+    pub(crate) fn open_new_root(&self) -> Result<OwnedFd, Error> {
+        let path = self.new_root.as_c_str();
+        fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
+            .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno))
     }
 
     /// Was it asked for that something stays read-only or masked?
     pub(crate) fn has_protected_mounts(&self) -> bool {
         let is_protected = |mount: &Mount| mount.is_read_only() && !mount.by_default;
         self.read_only || self.mask_proc || self.mounts.iter().any(is_protected)
-    }
-
-    /// The change to the environment of an [`Action::Change`].
-    pub(crate) fn change(&self, index: usize) -> Option<&Change> {
-        self.changes.get(index)
     }
 }

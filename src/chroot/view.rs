@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::chroot::plan::{Action, Plan};
 use crate::error::{Error, Step};
 use crate::mount::find::{Missing, Wanted};
@@ -17,8 +17,8 @@ use crate::sys::{BorrowedFd, fs};
 use crate::text::json::{self, Invalid, push};
 use crate::text::line::Line;
 
-impl Chroot {
-    /// Describes what [`Chroot::run`] would do, and does nothing: no namespace is made, nothing is
+impl Command {
+    /// Describes what [`Foreground::run`](crate::Foreground::run) would do, and does nothing: no namespace is made, nothing is
     /// mounted, nothing is written. Below the new root stands the tree of its mounts, each with what
     /// is shown there; then a line for each other step. Symbolic links of the new root are followed,
     /// so each mount shows where it will really land.
@@ -26,7 +26,8 @@ impl Chroot {
     /// ```
     /// use rootlet::{Chroot, Mount};
     ///
-    /// let chroot = Chroot::new("/").no_mounts().mount(Mount::bind("/usr").read_only());
+    /// let mut chroot = Chroot::new("/");
+    /// chroot.no_mounts().mount(Mount::bind("/usr").read_only());
     /// let plan = chroot.command("true").plan()?;
     /// let expected = "new root   /\n  /usr     /usr (ro)\nin         /\nrun        true\n";
     /// assert_eq!(String::from_utf8_lossy(&plan), expected);
@@ -47,7 +48,7 @@ impl Chroot {
     ///   (`"bind"`, `"copy"`, `"terminal"`, or that of a new file system), `"options"`, `"recursive"`, `"in"` (the
     ///   target of the mount that it lands in, or `null`), `"created"` (the mount point is made for
     ///   the run), `"left-out"` (it is optional, and its source is missing).
-    /// - Each other step by its name in [`Chroot::plan`], such as `"new root"`, `"env"` or `"run"`,
+    /// - Each other step by its name in [`Command::plan`], such as `"new root"`, `"env"` or `"run"`,
     ///   with an array of strings.
     ///
     /// A byte that is not UTF-8, which a path or a variable may have, becomes the lone surrogate
@@ -55,7 +56,7 @@ impl Chroot {
     ///
     /// # Errors
     ///
-    /// As of [`Chroot::plan`].
+    /// As of [`Command::plan`].
     pub fn plan_json(&self) -> Result<Vec<u8>, Error> {
         self.check_kept_descriptors()?;
         Ok(View::of(&self.compile()?)?.json())
@@ -116,7 +117,7 @@ impl<'a> View<'a> {
                     view.step("host name", name.map_or(b"", |name| name.bytes()));
                 }
                 Action::Change(index) => {
-                    if let Some(change) = chroot.change(*index) {
+                    if let Some(change) = plan.command.change(*index) {
                         view.write("env", &|line| change.describe(line));
                     }
                 }
@@ -154,10 +155,10 @@ impl<'a> View<'a> {
                     },
                 ),
                 Action::Execute => {
-                    for word in &chroot.words {
+                    for word in &plan.command.words {
                         view.step(RUN, word.bytes());
                     }
-                    if let Some(name) = &chroot.argv0 {
+                    if let Some(name) = &plan.command.argv0 {
                         view.step("called", name.bytes());
                     }
                 }

@@ -50,19 +50,27 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
             Id::Group => group = true,
             Id::SingleChild => single_child = true,
             Id::Rewrite => match rewritten(value, program) {
-                Some((old, new)) => init = init.rewrite(old, new),
+                Some((old, new)) => {
+                    init.rewrite(old, new);
+                }
                 None => return wrong("signals are OLD:NEW, by number or name, NEW perhaps 0"),
             },
             Id::ParentDeath => match signal(value) {
-                Some(signal) => init = init.parent_death(signal),
+                Some(signal) => {
+                    init.parent_death(signal);
+                }
                 None => return wrong("there is no such signal"),
             },
             Id::Grace => match number(value) {
-                Some(seconds) => init = init.grace(seconds),
+                Some(seconds) => {
+                    init.grace(seconds);
+                }
                 None => return wrong("a number of seconds is wanted"),
             },
             Id::Expect => match number(value).and_then(|code| u8::try_from(code).ok()) {
-                Some(code) => init = init.expect(code),
+                Some(code) => {
+                    init.expect(code);
+                }
                 None => return wrong("an exit status is a number from 0 to 255"),
             },
             Id::Pause => pause = true,
@@ -82,34 +90,34 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
     }
     if program == Program::Tini {
         verbose += variable(b"TINI_VERBOSITY").map_or(1, |text| number(text).unwrap_or(0));
-        init = init.own_group();
+        init.own_group();
     }
     if program == Program::DumbInit {
         verbose += u32::from(variable(b"DUMB_INIT_DEBUG") == Some(b"1"));
         session &= variable(b"DUMB_INIT_SETSID") != Some(b"0");
-        init = init.shared_group().suspend();
+        init.shared_group().suspend();
     }
     if program == Program::Catatonit {
-        init = init.own_group();
+        init.own_group();
         for stop in ["TSTP", "TTIN", "TTOU"] {
-            init = init.rewrite(signal(stop.as_bytes()).unwrap_or_default(), 0);
+            init.rewrite(signal(stop.as_bytes()).unwrap_or_default(), 0);
         }
     }
     // These two leave orphans to others where they are not pid 1, unless told otherwise.
     if matches!(program, Program::Tini | Program::DumbInit) && !subreaper {
-        init = init.no_subreaper();
+        init.no_subreaper();
     }
     if group {
-        init = init.to_group();
+        init.signal_group();
     }
     session &= !single_child;
     if session {
-        init = init.new_session();
+        init.new_session();
     }
 
     let ended_options = words[..words.len() - operands.len()].last() == Some(&&b"--"[..]);
-    init = match operands {
-        _ if pause => init,
+    match operands {
+        _ if pause => {}
         [] => {
             let why = "it needs a COMMAND, such as: rootlet init -- /program";
             return Err(Error::because(Step::Usage, b"init", why));
@@ -118,13 +126,13 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
         [command, b"--", arguments @ ..]
             if matches!(program, Program::Tini | Program::Catatonit) && !ended_options =>
         {
-            with_command(init, command, arguments)
+            with_command(&mut init, command, arguments)
         }
-        [command, arguments @ ..] => with_command(init, command, arguments),
+        [command, arguments @ ..] => with_command(&mut init, command, arguments),
     };
-    init = environment
-        .iter()
-        .fold(init, |init, variable| init.env(variable));
+    for variable in environment {
+        init.env(variable);
+    }
 
     let says = Says {
         program,
@@ -153,11 +161,11 @@ pub(crate) fn help() -> Result<u8, Error> {
     print(&unpacked(HELP))
 }
 
-fn with_command(init: Init, command: &[u8], arguments: &[&[u8]]) -> Init {
-    let init = init.command(command);
-    arguments
-        .iter()
-        .fold(init, |init, argument| init.arg(argument))
+fn with_command(init: &mut Init, command: &[u8], arguments: &[&[u8]]) {
+    init.command(command);
+    for argument in arguments {
+        init.arg(argument);
+    }
 }
 
 fn version(program: Program) -> &'static str {
@@ -185,7 +193,7 @@ fn version(program: Program) -> &'static str {
 }
 
 /// `OLD:NEW`; dumb-init knows no real-time signals.
-fn rewritten(text: &[u8], program: Program) -> Option<(u8, u8)> {
+fn rewritten(text: &[u8], program: Program) -> Option<(i32, i32)> {
     let colon = text.iter().position(|byte| *byte == b':')?;
     let old = signal(&text[..colon])?;
     let new = match &text[colon + 1..] {
@@ -198,14 +206,14 @@ fn rewritten(text: &[u8], program: Program) -> Option<(u8, u8)> {
 
 /// A signal by its number, 1 to 64, or its name, with or without `SIG`; real-time signals as
 /// kill(1) and systemd count them, from libc's first, `RTMIN` to `RTMAX`.
-fn signal(text: &[u8]) -> Option<u8> {
+fn signal(text: &[u8]) -> Option<i32> {
     const NAMES: [&str; 31] = [
         "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
         "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
         "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
     ];
     if let Some(number) = number(text) {
-        return u8::try_from(number)
+        return i32::try_from(number)
             .ok()
             .filter(|number| (1..=64).contains(number));
     }
@@ -219,8 +227,8 @@ fn signal(text: &[u8]) -> Option<u8> {
             [b'-', offset @ ..] => base.wrapping_sub(number(offset)?),
             _ => return None,
         };
-        return (34..=64).contains(&number).then_some(number as u8);
+        return (34..=64).contains(&number).then_some(number as i32);
     }
     let index = NAMES.iter().position(|known| known.as_bytes() == name)?;
-    Some(index as u8 + 1)
+    Some(index as i32 + 1)
 }

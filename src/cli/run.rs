@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::mount::Mount;
 use crate::process::exec::DEFAULT_PATH;
@@ -14,6 +15,7 @@ use crate::user::id_map::MapUsers;
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
 use crate::cli::{VERSION, print};
+use crate::text::name::Name;
 use crate::text::number::number;
 
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
@@ -52,7 +54,7 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
             _ => {}
         }
     }
-    let [new_root, command @ ..] = options.words else {
+    let [new_root, words_of_command @ ..] = options.words else {
         let why = "it needs the directory NEWROOT, such as: rootlet run root ls /";
         return Err(Error::because(Step::Usage, b"run", why));
     };
@@ -61,46 +63,53 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
         let name = split(variable, b'=').next().unwrap_or_default();
         !clear_env && !changed.contains(&name)
     };
-    let mut chroot = Chroot::new(new_root).envs(environment.iter().filter(kept));
+    let mut command = Command::in_root(Chroot::new(new_root));
+    command.environment = environment
+        .iter()
+        .filter(kept)
+        .map(|variable| Name::new(variable))
+        .collect();
+    let chroot = command.chroot();
     if no_mounts {
-        chroot = chroot.no_mounts();
+        chroot.no_mounts();
     }
     if minimal_dev == 1 {
-        chroot = chroot.minimal_dev();
+        chroot.minimal_dev();
     }
-    chroot = match resolv_conf {
-        0 => chroot,
-        1 => chroot.mount(Mount::copy(RESOLV_CONF).optional()),
-        _ => chroot.no_mount(RESOLV_CONF),
-    };
+    match resolv_conf {
+        0 => {}
+        1 => _ = chroot.mount(Mount::copy(RESOLV_CONF).optional()),
+        _ => _ = chroot.no_mount(RESOLV_CONF),
+    }
     if overlay {
-        chroot = chroot.overlay();
+        chroot.overlay();
     }
     if skip_chdir {
-        chroot = chroot.keep_current_dir();
+        chroot.keep_current_dir();
     }
     if clear_env {
-        chroot = chroot.env_clear();
-        if let Some(terminal) = environment.iter().find(|word| word.starts_with(b"TERM=")) {
-            chroot = chroot.env(terminal);
+        command.env_clear();
+        if let Some(terminal) = variable(b"TERM") {
+            command.env("TERM", terminal);
         }
-        chroot = chroot.env([b"PATH=", DEFAULT_PATH.as_bytes()].concat());
+        command.env("PATH", DEFAULT_PATH);
     }
 
     let mut options = Options::new(NAMES, words);
     while let Some((index, value)) = options.next()? {
         let wrong = |why| Err(Error::because(Step::Usage, value, why));
         let option = IDS[index];
-        chroot = match option {
+        let chroot = command.chroot();
+        match option {
             Id::Bind | Id::Rbind | Id::Ro => match (Mount::parse(value, variable)?, option) {
-                (None, _) => chroot,
-                (Some(mount), Id::Rbind) => chroot.mount(mount.recursive()),
-                (Some(mount), Id::Ro) => chroot.mount(mount.read_only()),
-                (Some(mount), _) => chroot.mount(mount),
+                (None, _) => {}
+                (Some(mount), Id::Rbind) => _ = chroot.mount(mount.recursive()),
+                (Some(mount), Id::Ro) => _ = chroot.mount(mount.read_only()),
+                (Some(mount), _) => _ = chroot.mount(mount),
             },
-            Id::ReadOnlyRoot => chroot.read_only(),
-            Id::OverlaySize => chroot.overlay_size(value),
-            Id::MaskProc => chroot.mask_proc(),
+            Id::ReadOnlyRoot => _ = chroot.read_only(),
+            Id::OverlaySize => _ = chroot.overlay_size(value),
+            Id::MaskProc => _ = chroot.mask_proc(),
             Id::Unshare | Id::Share => {
                 for name in split(value, b',') {
                     let mut known = Namespace::ALL.into_iter();
@@ -109,41 +118,40 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
                         let why = "there is no such type";
                         return Err(Error::because(Step::Namespace, name, why));
                     };
-                    chroot = match option {
+                    match option {
                         Id::Unshare => chroot.unshare(namespace),
                         _ => chroot.share(namespace),
                     };
                 }
-                chroot
             }
             Id::MapUsers => {
                 chroot.map_users(match options.one_of(b"root|current|auto", value)? {
                     0 => MapUsers::Root,
                     1 => MapUsers::Current,
                     _ => MapUsers::Auto,
-                })
+                });
             }
-            Id::Chdir => chroot.current_dir(value),
-            Id::Pty => chroot.pty(),
-            Id::Hostname => chroot.hostname(value),
-            Id::KeepFd => chroot.keep_fd(natural(value, DESCRIPTOR)?),
-            Id::StatusFd => chroot.status_fd(natural(value, DESCRIPTOR)?),
-            Id::NewSession => chroot.new_session(),
-            Id::Grace => chroot.grace(natural(value, "a number of seconds is wanted")?),
-            Id::User => chroot.user(value),
-            Id::Groups => chroot.groups(value),
-            Id::DropCaps => chroot.drop_capabilities(Capabilities::parse(value)?),
-            Id::NoNewPrivs => chroot.no_new_privileges(),
+            Id::Chdir => _ = chroot.current_dir(value),
+            Id::Hostname => _ = chroot.hostname(value),
+            Id::NewSession => _ = chroot.new_session(),
+            Id::Grace => _ = chroot.grace(natural(value, "a number of seconds is wanted")?),
+            Id::User => _ = chroot.user(value),
+            Id::Groups => _ = chroot.groups(value),
+            Id::DropCaps => _ = chroot.drop_capabilities(Capabilities::parse(value)?),
+            Id::NoNewPrivs => _ = chroot.no_new_privileges(),
+            Id::Verbose => _ = chroot.verbose(),
+            Id::Pty => command.set_pty(),
+            Id::KeepFd => command.kept_descriptors.push(natural(value, DESCRIPTOR)?),
+            Id::StatusFd => command.set_status_fd(natural(value, DESCRIPTOR)?),
             Id::Env => match value.iter().position(|byte| *byte == b'=') {
                 None | Some(0) => return wrong("a variable is NAME=VALUE"),
-                Some(_) => chroot.env(value),
+                Some(equals) => _ = command.env(&value[..equals], &value[equals + 1..]),
             },
             Id::UnsetEnv if value.is_empty() || value.contains(&b'=') => {
                 return wrong("that is no name of a variable");
             }
-            Id::UnsetEnv => chroot.env_remove(value),
-            Id::Argv0 => chroot.arg0(value),
-            Id::Verbose => chroot.verbose(),
+            Id::UnsetEnv => _ = command.env_remove(value),
+            Id::Argv0 => _ = command.arg0(value),
             Id::NoMounts
             | Id::Dev
             | Id::ResolvConf
@@ -152,28 +160,31 @@ pub(crate) fn run(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
             | Id::ClearEnv
             | Id::DryRun
             | Id::Help
-            | Id::Version => chroot,
-        };
+            | Id::Version => {}
+        }
     }
     // After NEWROOT, where no option is read any more, `--` can only be meant as a separator.
-    chroot = match command {
-        [b"--", command, arguments @ ..] | [command, arguments @ ..] if *command != b"--" => {
-            chroot.command(command).args(arguments)
+    let mut words = |words: &[&[u8]]| {
+        command.args(words);
+    };
+    match words_of_command {
+        [b"--", given @ ..] | given if matches!(given, [first, ..] if *first != b"--") => {
+            words(given)
         }
         _ => match variable(b"SHELL") {
-            Some(shell) if !shell.is_empty() => chroot
-                .command(shell)
-                .args(["-i"])
-                .or_command(["/bin/sh", "-i"]),
-            _ => chroot.command("/bin/sh").args(["-i"]),
+            Some(shell) if !shell.is_empty() => {
+                words(&[shell, b"-i"]);
+                command.or_command(["/bin/sh", "-i"]);
+            }
+            _ => words(&[b"/bin/sh", b"-i"]),
         },
-    };
+    }
 
     match dry_run {
-        Some(0) => print(&chroot.plan()?),
-        Some(_) => print(&chroot.plan_json()?),
+        Some(0) => print(&command.plan()?),
+        Some(_) => print(&command.plan_json()?),
         None => {
-            let (status, open) = chroot.run_once()?;
+            let (status, open) = command.run_once()?;
             core::mem::forget(open);
             Ok(status.shell())
         }

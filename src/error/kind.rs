@@ -3,6 +3,11 @@
 use crate::error::{Error, Step, Why};
 use crate::sys::Errno;
 
+/// Why a closure was ended.
+pub(crate) const TIMED_OUT: &str = "its time is over";
+/// As above.
+pub(crate) const CANCELED: &str = "a signal was to end it";
+
 /// What failed, to be matched: [`Error::kind`].
 ///
 /// The reason is another matter, told by [`Error::errno`]: a mount fails with EPERM or with ENOENT.
@@ -43,6 +48,10 @@ pub enum ErrorKind {
     Process,
     /// A closure did not return: it panicked, a signal killed it, it ended its process.
     Closure,
+    /// A closure had no more time: `call_timeout`.
+    TimedOut,
+    /// A signal that was to end a closure came first.
+    Interrupted,
     /// A file of the new root cannot be used.
     File,
     /// A mount point that was made for a run stays.
@@ -102,7 +111,12 @@ impl Error {
             Step::Fork | Step::Wait | Step::Signal | Step::Detach | Step::Subreaper => {
                 ErrorKind::Process
             }
-            Step::Call => ErrorKind::Closure,
+            Step::Call => match self.why() {
+                Why::Because(TIMED_OUT) => ErrorKind::TimedOut,
+                Why::Because(CANCELED) => ErrorKind::Interrupted,
+                _ => ErrorKind::Closure,
+            },
+            Step::OpenInRoot | Step::ReadInRoot | Step::WriteInRoot => ErrorKind::File,
             Step::RemoveMountPoint => ErrorKind::Removal,
             _ => ErrorKind::Other,
         }

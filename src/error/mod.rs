@@ -27,7 +27,7 @@ pub(crate) use verbose::Verbose;
 /// ```
 /// use rootlet::Chroot;
 ///
-/// let error = Chroot::new("/no/such/root").command("true").run().unwrap_err();
+/// let error = Chroot::new("/no/such/root").command("true").status().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
 ///     "cannot open the new root /no/such/root: No such file or directory (ENOENT)"
@@ -50,6 +50,7 @@ struct Failure {
 enum Why {
     Errno(Errno),
     Because(&'static str),
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     Signal(u8),
 }
 
@@ -73,6 +74,7 @@ impl Error {
     }
 
     /// A signal ended what was being done.
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub(crate) fn signal(step: Step, signal: u8) -> Error {
         Error::made(step, b"", b"", Why::Signal(signal))
     }

@@ -122,12 +122,20 @@ steps! {
     SetUser: "become the user";
     /// What the command may not do.
     DropCapabilities: "drop capabilities";
+    /// What the program wants done before the command is executed.
+    Hook: "call the hook of";
     /// The command itself.
     Execute: "run";
     /// The command, which is there, but not what it needs to be run.
     ExecuteWithoutInterpreter: "run";
     /// The command, a program for another kind of machine.
     ExecuteForeign: "run";
+    /// A file of the new root, for the program.
+    OpenInRoot: "open in the new root";
+    /// As above.
+    ReadInRoot: "read in the new root";
+    /// As above.
+    WriteInRoot: "write in the new root";
     /// What the command writes.
     ReadOutput: "read the command's output";
     /// The end of a process.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::forget;
 
-use crate::error::{Error, Step, Verbose, say_left_out};
+use crate::error::{Error, Step, Verbose};
 use crate::mount::bind::{self, Bind};
 use crate::mount::find::{Missing, Wanted};
 use crate::mount::mask::mask;
@@ -421,7 +421,7 @@ fn left_out(
     match state {
         Err(error) if planned.mount.optional => {
             if verbose.is_on() || !error.is_missing_source() {
-                say_left_out(&error);
+                verbose.left_out(&error);
             }
             Ok(State::LeftOut)
         }

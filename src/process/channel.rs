@@ -43,6 +43,8 @@ pub(crate) enum Report<'a> {
     Terminal,
     /// A step failed.
     Failed(Error),
+    /// One failed without which the run goes on.
+    Warned(Error),
 }
 
 const STOPPED: u8 = b'S';
@@ -56,6 +58,7 @@ const NOT_SENT: u8 = b'N';
 const TOOK: u8 = b'A';
 const TERMINAL: u8 = b'Y';
 const FAILED: u8 = b'E';
+const WARNED: u8 = b'V';
 
 /// The last signal of the kernel's.
 const SIGNAL_MAX: u8 = 64;
@@ -76,6 +79,7 @@ impl Report<'_> {
             (KILLED, [signal @ 1..=SIGNAL_MAX]) => Report::Killed(*signal),
             (STUBS, records) => Report::Stubs(Records(records)),
             (FAILED, rest) => Report::Failed(parse_error(rest)?),
+            (WARNED, rest) => Report::Warned(parse_error(rest)?),
             _ => return None,
         })
     }
@@ -95,7 +99,7 @@ impl Report<'_> {
             }
             Report::Killed(signal) => &[KILLED, *signal],
             // These have functions of their own.
-            Report::Stubs(_) | Report::Failed(_) | Report::Terminal => return,
+            Report::Stubs(_) | Report::Failed(_) | Report::Warned(_) | Report::Terminal => return,
         };
         let _ = net::send(socket, message);
     }
@@ -106,17 +110,23 @@ pub(crate) fn send_terminal(socket: BorrowedFd, master: BorrowedFd) -> Result<()
     net::send_with_descriptor(socket, &[TERMINAL], master)
 }
 
-/// Sends an error of the kernel's: step, errno, length of the object, object, place. What is longer
-/// than a path can be is cut.
+/// Sends an error of the kernel's: step, errno, length of the object, object, place. Neither is longer
+/// than a path can be.
 pub(crate) fn send_error(socket: BorrowedFd, error: &Error) {
-    const LONGEST: usize = 4096;
+    send_as(FAILED, socket, error);
+}
+
+/// Sends an error of the kernel's without which the run goes on.
+pub(crate) fn send_warning(socket: BorrowedFd, error: &Error) {
+    send_as(WARNED, socket, error);
+}
+
+fn send_as(kind: u8, socket: BorrowedFd, error: &Error) {
     let Some((step, object, place, errno)) = error.parts() else {
         return;
     };
-    let cut = |text: &'_ [u8]| text.len().min(LONGEST);
-    let (object, place) = (&object[..cut(object)], &place[..cut(place)]);
     let mut line = Line::new();
-    line.push(&[FAILED, step as u8]);
+    line.push(&[kind, step as u8]);
     line.push(&(errno.number() as u16).to_ne_bytes());
     line.push(&(object.len() as u16).to_ne_bytes());
     line.push(object);
@@ -253,12 +263,12 @@ mod tests {
         #[test]
         fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
             if let Some(first) = message.first_mut() {
-                *first = *kind.get(b"STMLKXWAYEN");
+                *first = *kind.get(b"STMLKXWAYENV");
             }
             match Report::parse(&message) {
                 Some(Report::Killed(signal)) => prop_assert!((1..=64).contains(&signal)),
                 Some(Report::NotSent(errno)) => prop_assert!((1..=4095).contains(&errno.number())),
-                Some(Report::Failed(error)) => prop_assert!((1..=4095).contains(&error.errno().unwrap())),
+                Some(Report::Failed(error) | Report::Warned(error)) => prop_assert!((1..=4095).contains(&error.errno().unwrap())),
                 Some(Report::Stubs(records)) => for record in records {
                     prop_assert!(!record.name.contains(&b'/') && record.name != b".." && !record.name.is_empty());
                     prop_assert!(!record.above.split(|byte| *byte == b'/').any(|name| name == b".."));

@@ -38,7 +38,7 @@ const AT_SECURE: usize = 23;
 const REFUSAL: &[u8] = b"rootlet: refuses to run as a set-user-ID or set-group-ID program or one \
 with file capabilities, since whoever starts it would have its rights: chmod ug-s, setcap -r\n";
 
-/// Called by `_start` with the stack as the kernel left it: argc, argv, null, environment, null,
+/// Called by `rootlet_start` with the stack as the kernel left it: argc, argv, null, environment, null,
 /// auxiliary vector.
 ///
 /// # Safety

@@ -5,6 +5,7 @@ use core::mem::forget;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::pid1::descendants::kill_all;
 use crate::pid1::{Above, End, Orders, Pid1, Reaping};
@@ -129,7 +130,8 @@ impl Chroot {
             let why = "it takes no range of users";
             return Err(Error::because(Step::Call, b"", why));
         }
-        let mut plan = self.compile()?;
+        let command = Command::in_root(self.clone());
+        let mut plan = command.compile()?;
         plan.move_above_standard().map_err(prepare)?;
         let stack_of_pid1 = Stack::new(STACK_OF_PID_1).map_err(prepare)?;
         let stack_of_closure = Stack::new(STACK_OF_CLOSURE).map_err(prepare)?;
@@ -206,14 +208,15 @@ impl Chroot {
         heard.listen(to_inside.borrow());
         let root = plan.new_root.borrow();
         let removed = heard.remove_left(root, plan.targets(), ended, None);
-        removed.unwrap_or_else(|error| error.print());
+        // What could not be removed is no reason to lose what the closure returned.
+        let _ = removed;
         if let Some(error) = heard.error.take() {
             return Err(error);
         }
         match (state.into_inner(), heard.status(ended).signal()) {
             (RETURNED, _) => Ok(()),
             (PANICKED, _) => Err(Error::because(Step::Call, b"", "it panicked")),
-            (_, Some(signal)) => Err(Error::signal(Step::Call, signal)),
+            (_, Some(signal)) => Err(Error::signal(Step::Call, signal as u8)),
             (_, None) => Err(Error::because(Step::Call, b"", ENDED_EARLY)),
         }
     }

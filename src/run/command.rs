@@ -41,7 +41,7 @@ impl<'a> Inside<'a> {
             true => None,
             false => {
                 if let Err(errno) = become_subreaper() {
-                    Error::new(Step::Subreaper, b"", errno).print();
+                    self.verbose.warn(&Error::new(Step::Subreaper, b"", errno));
                 }
                 Some(id())
             }
@@ -69,7 +69,7 @@ impl<'a> Inside<'a> {
         // Whoever reads from the command is to see that it has closed them.
         self.standard.clear();
         close_standard(&self.to_close);
-        close_given(&chroot.kept_descriptors);
+        close_given(&self.plan.command.kept_descriptors);
         let supervisor = self.supervisor.borrow();
         if let Some((executed, writer)) = until_executed {
             drop(writer);
@@ -112,7 +112,7 @@ impl<'a> Inside<'a> {
     /// Executes the command's part of the plan. Returns only when the command cannot be executed.
     fn become_command(&mut self, kept: &PathBuffer, reaper: Option<i32>) -> Error {
         let Err(error) = self.prepare_command(kept, reaper);
-        if error.status() == 127 && !self.plan.chroot.fallback.is_empty() {
+        if error.status() == 127 && !self.plan.command.fallback.is_empty() {
             return self.fallback.execute();
         }
         error
@@ -134,7 +134,7 @@ impl<'a> Inside<'a> {
             fs::make_standard(given.borrow(), *number)
                 .map_err(|errno| Error::new(Step::StandardDescriptor, b"", errno))?;
         }
-        for number in &chroot.kept_descriptors {
+        for number in &plan.command.kept_descriptors {
             fs::keep_for_command(*number)
                 .map_err(|errno| Error::new(Step::StandardDescriptor, b"a descriptor", errno))?;
         }
@@ -157,8 +157,11 @@ impl<'a> Inside<'a> {
                 exit(125);
             }
         }
-        if chroot.status_descriptor.is_some() {
+        if plan.command.status_descriptor.is_some() {
             self.report(Report::WillBeCommand);
+        }
+        for hook in &plan.command.hooks {
+            hook().map_err(|errno| Error::new(Step::Hook, b"Command::pre_exec", errno))?;
         }
         Err(self.command.execute())
     }

@@ -8,7 +8,7 @@ use core::cell::OnceCell;
 use core::mem::forget;
 
 use crate::chroot::plan::{Action, Plan};
-use crate::error::{Error, Step};
+use crate::error::{Error, Step, Verbose};
 use crate::mount::alone::Alone;
 use crate::mount::attach::{Host, Mounts};
 use crate::mount::overlay::attach_overlay;
@@ -42,6 +42,7 @@ use crate::user::id_map::MapUsers;
 /// another thread of the program might have held the allocator's lock at the fork.
 pub(crate) struct Inside<'a> {
     pub(crate) plan: &'a Plan<'a>,
+    pub(crate) verbose: Verbose,
     pub(crate) owner: Owner,
     pub(crate) command: Command<'a>,
     pub(crate) fallback: Command<'a>,
@@ -92,7 +93,7 @@ impl<'a> Inside<'a> {
             .and_then(|()| {
                 self.plan
                     .chroot
-                    .leave_session_keyring(self.new_user_namespace)
+                    .leave_session_keyring(self.new_user_namespace, self.verbose)
             })
             .and_then(|()| self.set_up())
             .and_then(|()| self.run_command(&kept));
@@ -179,7 +180,7 @@ impl<'a> Inside<'a> {
         for (given, _) in &self.standard {
             keep(given.number() as u32);
         }
-        for given in &self.plan.chroot.kept_descriptors {
+        for given in &self.plan.command.kept_descriptors {
             keep(*given);
         }
         next
@@ -190,7 +191,7 @@ impl<'a> Inside<'a> {
         let status = match end {
             Ok(End::Command(status)) => {
                 if let Some(signal) = status.signal() {
-                    self.report(Report::Killed(signal));
+                    self.report(Report::Killed(signal as u8));
                 }
                 status.shell()
             }
@@ -250,12 +251,12 @@ impl<'a> Inside<'a> {
                 }
                 Action::TakeSource(index) => {
                     let planned = &plan.mounts[*index];
-                    self.mounts.take_source(*index, planned, chroot.verbose)?;
+                    self.mounts.take_source(*index, planned, self.verbose)?;
                 }
                 Action::FindMountPoint(index) => self.find_mount_point(*index)?,
                 Action::RecordMountPoints => self.record_mount_points()?,
                 Action::Attach(index) => {
-                    self.mounts.attach(*index, &plan.mounts, chroot.verbose)?;
+                    self.mounts.attach(*index, &plan.mounts, self.verbose)?;
                 }
                 Action::OpenTerminal(devpts) => self.open_terminal(*devpts)?,
                 Action::Mask => self.mounts.mask()?,
@@ -327,7 +328,7 @@ impl<'a> Inside<'a> {
         let root = self.root.get().map(OwnedFd::borrow);
         let root = root.ok_or_else(|| prepare(Errno::EBADF))?;
         let watched = [self.signals.borrow(), self.supervisor.borrow()];
-        let verbose = plan.chroot.verbose;
+        let verbose = self.verbose;
         self.mounts
             .find(root, index, &plan.mounts[index], &watched, verbose)
     }
@@ -402,7 +403,7 @@ impl<'a> Inside<'a> {
     }
 
     pub(crate) fn say(&self, step: Step, object: &[u8]) {
-        self.plan.chroot.verbose.say(step, object, b"");
+        self.verbose.say(step, object, b"");
     }
 
     pub(crate) fn report(&self, report: Report) {

@@ -36,14 +36,14 @@ impl<'a> Inside<'a> {
         supervisor: OwnedFd,
         signals: OwnedFd,
     ) -> Inside<'a> {
-        let chroot = plan.chroot;
+        let (chroot, asked) = (plan.chroot, plan.command);
         let root = match chroot.overlay {
             Some(_) => Root::Overlay,
             None => Root::Persistent,
         };
         let command = |words| {
-            let command = Command::new(words, &plan.environment).with_argv0(&chroot.argv0);
-            match chroot.kept_descriptors.is_empty() {
+            let command = Command::new(words, &plan.environment).with_argv0(&asked.argv0);
+            match asked.kept_descriptors.is_empty() {
                 true => command,
                 // Sockets among them were handed to us, and are the command's now.
                 false => command.with_what_is_ours(&plan.environment),
@@ -51,9 +51,10 @@ impl<'a> Inside<'a> {
         };
         Inside {
             plan,
+            verbose: chroot.verbose.warning_on(&supervisor),
             owner,
-            command: command(&chroot.words),
-            fallback: command(&chroot.fallback),
+            command: command(&asked.words),
+            fallback: command(&asked.fallback),
             mounts: Mounts::with_room_for(plan.mounts.len(), root, chroot.mask_proc),
             root: OnceCell::new(),
             entered: false,
@@ -65,14 +66,16 @@ impl<'a> Inside<'a> {
             alone: None,
             standard: Standard::new(),
             to_close: [owner == Owner::Program; 3],
-            tells_execution: owner == Owner::Program || chroot.status_descriptor.is_some(),
+            tells_execution: owner == Owner::Program || asked.status_descriptor.is_some(),
             supervisor,
             signals,
             caller_mask: SignalSet::ALL,
             caller: (0, 0),
             jobs: match owner {
                 Owner::Supervisor => JobControl::without_terminal(),
-                Owner::Program if chroot.new_session => JobControl::without_terminal(),
+                Owner::Program if chroot.new_session || asked.own_group => {
+                    JobControl::without_terminal()
+                }
                 Owner::Program | Owner::Caller => JobControl {
                     job: Job::Shared,
                     terminal: None,

@@ -1,19 +1,25 @@
-//! Running what a `Chroot` describes: pid 1 inside, its supervisor outside.
+//! Running what a `Command` describes: pid 1 inside, its supervisor outside.
 
+#[cfg(feature = "call")]
 pub(crate) mod call;
 pub(crate) mod child;
 mod command;
 mod enter;
+pub(crate) mod foreground;
 pub(crate) mod inside;
 pub(crate) mod launch;
+pub(crate) mod pipes;
 pub(crate) mod spawn;
 pub(crate) mod status;
 pub(crate) mod supervisor;
 
-use crate::chroot::Chroot;
-use crate::error::Error;
+use alloc::vec::Vec;
+
+use crate::chroot::command::Command;
+use crate::error::{Error, Step};
 use crate::process::descriptors::{close_given, close_standard};
 use crate::process::inherited::Inherited;
+use crate::process::stdio::Stdio;
 use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
 use crate::run::status::Status;
@@ -21,7 +27,7 @@ use crate::run::supervisor::{Heard, Supervisor};
 use crate::sys::process::ExitStatus;
 use crate::sys::shared::set_dumpable;
 use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
-use crate::sys::{fs, net};
+use crate::sys::{Errno, fs, net};
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::{Callers, Pty};
 
@@ -34,46 +40,21 @@ enum Afterwards {
     Ends,
 }
 
-impl Chroot {
-    /// Runs the command and waits for it, for a program whose purpose that is, as `rootlet run`
-    /// is: all signals of the calling thread are blocked, and stay so, and go to the command
-    /// instead; the command gets the foreground of the terminal, and a stop of the command stops
-    /// this process. When a key that interrupts has ended the command, in a script on a terminal,
-    /// it ends this process as well.
-    ///
-    /// Any other program calls [`Chroot::status`], which leaves signals and the terminal as they are.
-    ///
-    /// The command has the standard descriptors and no others, and ends when this process does.
-    /// What it leaves running is killed. Mount points that were made for the run are removed.
-    ///
-    /// The process inside is made by `clone3(2)` (Linux 5.3) or `clone(2)`, in new namespaces
-    /// (`namespaces(7)`); the [front page](crate) lists the calls it makes there. Waiting is one
-    /// `ppoll(2)` without a limit of time.
-    ///
-    /// ```
-    /// use rootlet::Chroot;
-    ///
-    /// let status = Chroot::new("/").command("sh").args(["-c", "exit 3"]).run()?;
-    /// assert_eq!(status.code(), Some(3));
-    /// # Ok::<(), rootlet::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Whatever keeps the command from running; [`Error::status`] is the exit status for it. A
-    /// mount point that could not be removed is no error, but a line on standard error.
-    pub fn run(&self) -> Result<ExitStatus, Error> {
-        self.run_with(Afterwards::GoesOn).map(|(status, _)| status)
+impl Command {
+    /// As [`Foreground::run`](crate::run::foreground::Foreground::run), with what is open still, for a
+    /// program that ends now: it needs to close nothing. The command's standard descriptors, and those
+    /// that it was given, are its alone. What is to be said is printed.
+    #[allow(dead_code, reason = "the binary uses it")]
+    pub(crate) fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error> {
+        let (status, _, open) = self.run_with(Afterwards::Ends)?;
+        Ok((status, open))
     }
 
-    /// As [`Chroot::run`], with what is open still, for a program that ends now: it needs to close
-    /// nothing. The command's standard descriptors, and those that it was given, are its alone.
-    #[doc(hidden)]
-    pub fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error> {
-        self.run_with(Afterwards::Ends)
-    }
-
-    fn run_with(&self, afterwards: Afterwards) -> Result<(ExitStatus, impl Sized), Error> {
+    /// Gives the warnings too, where they are not printed, and what is open still.
+    fn run_with(
+        &self,
+        afterwards: Afterwards,
+    ) -> Result<(ExitStatus, Vec<Error>, impl Sized), Error> {
         let kept = self.check_kept_descriptors();
         let status = Status::open(self.status_descriptor)?;
         let result = kept.and_then(|()| self.run_telling(&status, afterwards));
@@ -89,7 +70,7 @@ impl Chroot {
         &'a self,
         status: &Status,
         afterwards: Afterwards,
-    ) -> Result<(ExitStatus, impl Sized + use<'a>), Error> {
+    ) -> Result<(ExitStatus, Vec<Error>, impl Sized + use<'a>), Error> {
         let caller_mask = sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let mut signals = signalfd(SignalSet::BUT_FAULTS).map_err(prepare)?;
         if signals.number() <= 2 {
@@ -100,7 +81,15 @@ impl Chroot {
         }
         let (to_supervisor, to_inside) = net::socketpair().map_err(prepare)?;
         let plan = self.compile()?;
-        let standard = self.open_standard()?;
+        let inherit = || Stdio::inherit();
+        let (standard, ends) = self.open_standard([inherit(), inherit(), inherit()])?;
+        if ends.iter().any(Option::is_some) {
+            return Err(Error::new(
+                Step::StandardDescriptor,
+                b"a pipe",
+                Errno::EINVAL,
+            ));
+        }
         if self.status_descriptor.is_some() {
             net::learn_senders(to_inside.borrow()).map_err(prepare)?;
         }
@@ -113,7 +102,7 @@ impl Chroot {
             callers => (None, callers),
         };
         let inherited = Inherited::look();
-        let mut jobs = match self.new_session {
+        let mut jobs = match self.chroot.new_session || self.own_group {
             true => JobControl::without_terminal(),
             false => JobControl::look(inherited.may_be_terminals),
         };
@@ -122,6 +111,10 @@ impl Chroot {
             jobs.job = Job::Own { foreground: false };
         }
         let mut inside = Inside::new(&plan, Owner::Supervisor, to_supervisor, signals);
+        let prints = afterwards == Afterwards::Ends;
+        if prints {
+            inside.verbose = self.chroot.verbose;
+        }
         inside.standard = standard;
         inside.to_close = inherited.to_close;
         // The reader of the output waits for the end of the errors too. Where these go elsewhere,
@@ -155,6 +148,7 @@ impl Chroot {
             callers,
             status,
             releases_errors,
+            prints,
             heard: Heard::default(),
             answer_by: None,
         }
@@ -169,7 +163,11 @@ impl Chroot {
             return Err(error);
         }
         // The command's status is worth more than what could not be removed.
-        cleaned.unwrap_or_else(|error| error.print());
+        let mut warnings = ending.heard.warnings;
+        match cleaned {
+            Err(error) if prints => error.print(),
+            cleaned => warnings.extend(cleaned.err()),
+        }
         status.ended(ending.status);
         if ending.interrupted {
             // A shell whose command exits with 130 goes on with its script: it has to see that the
@@ -177,6 +175,6 @@ impl Chroot {
             sigprocmask(caller_mask).map_err(prepare)?;
         }
         let open = (plan, launched, signals, childs_end, to_inside);
-        Ok((ending.status, open))
+        Ok((ending.status, warnings, open))
     }
 }

@@ -1,11 +1,11 @@
-//! Running what a `Chroot` describes from any program, with threads or without.
+//! Running what a `Command` describes from any program, with threads or without.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::chroot::Chroot;
-use crate::error::{Error, Step};
-use crate::process::stdio::{STANDARD, Standard, Stdio};
+use crate::chroot::command::Command;
+use crate::error::Error;
+use crate::process::stdio::{Ends, Standard, Stdio};
 use crate::run::child::Child;
 use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
@@ -14,19 +14,22 @@ use crate::sys::process::ExitStatus;
 use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
 use crate::sys::{Errno, OwnedFd, fs, net};
 
-/// What [`Chroot::output`] collects.
+/// What [`Command::output`] and [`Child::wait_with_output`] collect.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Output {
     /// How the command ended.
     pub status: ExitStatus,
-    /// What came from standard output; nothing where [`Chroot::stdout`] sent it elsewhere.
+    /// What came from standard output; nothing where [`Command::stdout`] sent it elsewhere.
     pub stdout: Vec<u8>,
-    /// What came from standard error; nothing where [`Chroot::stderr`] sent it elsewhere.
+    /// What came from standard error; nothing where [`Command::stderr`] sent it elsewhere.
     pub stderr: Vec<u8>,
+    /// What was left out, and what could not be removed: [`Child::warnings`].
+    pub warnings: Vec<Error>,
 }
 
-impl Chroot {
-    /// Runs the command and waits for it: [`Chroot::spawn`], then [`Child::wait`].
+impl Command {
+    /// Runs the command and waits for it: [`Command::spawn`], then [`Child::wait`].
     ///
     /// ```
     /// use rootlet::Chroot;
@@ -39,7 +42,7 @@ impl Chroot {
     /// # Errors
     ///
     /// As for both.
-    pub fn status(&self) -> Result<ExitStatus, Error> {
+    pub fn status(&mut self) -> Result<ExitStatus, Error> {
         self.spawn()?.wait()
     }
 
@@ -48,7 +51,7 @@ impl Chroot {
     /// It is for any program, also one with threads. The command stays in the caller's process
     /// group, as with `std::process::Command`; it has the signal mask of the calling thread, and
     /// ignores what the program ignores but for SIGCHLD and SIGPIPE, which Rust's programs ignore.
-    /// It has its standard descriptors ([`Chroot::stdin`]) and no others. What it leaves running is
+    /// It has its standard descriptors ([`Command::stdin`]) and no others. What it leaves running is
     /// killed when it ends.
     ///
     /// Two processes are added, pid 1 of the new pid namespace and the command: the first is a copy
@@ -73,17 +76,18 @@ impl Chroot {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the command from running; [`Error::status`] tells a command that is not there
-    /// (127) or cannot be executed (126) from the rest (125). EAGAIN from a clone is the limit on
-    /// processes. Nothing is left behind then.
-    pub fn spawn(&self) -> Result<Child, Error> {
+    /// Whatever keeps the command from running; [`Error::kind`] tells a command that is not there or
+    /// cannot be executed from the rest, and [`Error::status`] is the exit status for it. EAGAIN from a
+    /// clone is the limit on processes. Nothing is left behind then.
+    pub fn spawn(&mut self) -> Result<Child, Error> {
         self.check_kept_descriptors()?;
-        self.spawn_with(self.open_standard()?)
+        let inherit = || Stdio::inherit();
+        self.spawn_with(self.open_standard([inherit(), inherit(), inherit()])?)
     }
 
     /// Runs the command, waits for it, and collects what it writes to standard output and standard
     /// error, both at once and of any length. Standard input is [null](Stdio::null). What
-    /// was set by [`Chroot::stdin`], [`Chroot::stdout`] and [`Chroot::stderr`] is left as it is.
+    /// was set by [`Command::stdin`], [`Command::stdout`] and [`Command::stderr`] is left as it is.
     ///
     /// Nobody else can keep it waiting: the end of pid 1 is the end of all that is inside.
     ///
@@ -100,36 +104,15 @@ impl Chroot {
     ///
     /// # Errors
     ///
-    /// As for [`Chroot::spawn`] and [`Child::wait`].
-    pub fn output(&self) -> Result<Output, Error> {
+    /// As for [`Command::spawn`] and [`Child::wait`].
+    pub fn output(&mut self) -> Result<Output, Error> {
         self.check_kept_descriptors()?;
-        let mut standard = self.open_standard()?;
-        let unset = self.standard.map(|stdio| stdio.is_none());
-        let [unset_stdin, unset_outputs @ ..] = unset;
-        let [stdin, outputs @ ..] = STANDARD;
-        if unset_stdin {
-            standard.extend(Stdio::null().open()?.map(|null| (null, stdin)));
-        }
-        let mut pipes = [None, None];
-        for ((pipe, unset), output) in pipes.iter_mut().zip(unset_outputs).zip(outputs) {
-            if unset {
-                let (reader, writer) = fs::pipe(fs::O_CLOEXEC).map_err(prepare)?;
-                standard.push((writer.above_standard().map_err(prepare)?, output));
-                *pipe = Some(reader);
-            }
-        }
-        let mut child = self.spawn_with(standard)?;
-        let [stdout, stderr] =
-            collect(pipes, &mut child).map_err(|errno| Error::new(Step::ReadOutput, b"", errno))?;
-        let status = child.wait()?;
-        Ok(Output {
-            status,
-            stdout,
-            stderr,
-        })
+        let unset = [Stdio::null(), Stdio::piped(), Stdio::piped()];
+        self.spawn_with(self.open_standard(unset)?)?
+            .wait_with_output()
     }
 
-    fn spawn_with(&self, standard: Standard) -> Result<Child, Error> {
+    fn spawn_with(&self, (standard, ends): (Standard, Ends)) -> Result<Child, Error> {
         let mut plan = self.compile()?;
         plan.move_above_standard().map_err(prepare)?;
         let (supervisor, to_inside) = net::socketpair().map_err(prepare)?;
@@ -147,7 +130,7 @@ impl Chroot {
         let _ = sigprocmask(caller_mask);
         // The child's alone, and the command's given descriptors with it.
         drop(inside);
-        let mut child = Child::new(launched?, to_inside, plan);
+        let mut child = Child::new(launched?, to_inside, plan, ends);
         child.wait_until_executed()?;
         Ok(child)
     }
@@ -155,10 +138,12 @@ impl Chroot {
 
 /// Reads both to their ends, or until all processes inside have ended and nothing is left to read:
 /// a pipe's writing end may have travelled further than to them.
-fn collect(pipes: [Option<OwnedFd>; 2], child: &mut Child) -> Result<[Vec<u8>; 2], Errno> {
+pub(crate) fn collect(
+    mut pipes: [Option<OwnedFd>; 2],
+    child: &mut Child,
+) -> Result<[Vec<u8>; 2], Errno> {
     /// As much as a pipe holds.
     const AT_ONCE: usize = 65536;
-    let mut pipes = pipes;
     let mut collected = [Vec::new(), Vec::new()];
     let mut buffer = vec![0; AT_ONCE];
     loop {

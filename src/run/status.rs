@@ -35,7 +35,7 @@ impl Status {
     /// The command has ended.
     pub(crate) fn ended(&self, status: ExitStatus) {
         match status.signal() {
-            Some(signal) => self.tell_number("signal", signal.into()),
+            Some(signal) => self.tell_number("signal", signal as u32),
             None => self.tell_number("exit-code", status.shell().into()),
         }
     }

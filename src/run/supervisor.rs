@@ -35,6 +35,8 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) status: &'a Status,
     /// Standard error is to be released when the command has it.
     pub(crate) releases_errors: bool,
+    /// Warnings are printed, and not kept.
+    pub(crate) prints: bool,
     pub(crate) heard: Heard,
     /// When pid 1 is given up, where it owes an answer.
     pub(crate) answer_by: Option<u64>,
@@ -79,6 +81,8 @@ impl Made {
 pub(crate) struct Heard {
     /// The first thing that it could not do.
     pub(crate) error: Option<Error>,
+    /// What is no error, but not as asked for.
+    pub(crate) warnings: Vec<Error>,
     /// The command was executed.
     pub(crate) executed: bool,
     made: Vec<Made>,
@@ -92,7 +96,11 @@ impl Heard {
             Report::Executed => self.executed = true,
             Report::Left => self.has_left = true,
             Report::Killed(signal) => self.killed = Some(signal),
-            Report::NotSent(errno) => Error::new(Step::Signal, b"the command", errno).print(),
+            Report::NotSent(errno) => {
+                let error = Error::new(Step::Signal, b"the command", errno);
+                self.warnings.push(error);
+            }
+            Report::Warned(error) => self.warnings.push(error),
             Report::Failed(error) => {
                 self.error.get_or_insert(error);
             }
@@ -135,7 +143,9 @@ impl Heard {
 
     /// How the command ended, where pid 1 ended like this.
     pub(crate) fn status(&self, ended: ExitStatus) -> ExitStatus {
-        self.killed.and_then(ExitStatus::signaled).unwrap_or(ended)
+        self.killed
+            .and_then(|signal| ExitStatus::signaled(signal.into()))
+            .unwrap_or(ended)
     }
 
     /// Removes the mount points that pid 1, which ended like this, has left in this root. One that was
@@ -242,7 +252,15 @@ impl Supervisor<'_> {
                             }
                             Some(Report::NeedsForeground) => self.stop(),
                             Some(Report::Took) => self.answer_by = None,
-                            Some(report) => self.heard.take(report),
+                            Some(report) => {
+                                self.heard.take(report);
+                                if self.prints {
+                                    self.heard
+                                        .warnings
+                                        .drain(..)
+                                        .for_each(|error| error.print());
+                                }
+                            }
                             None => {}
                         },
                         Err(Errno::EAGAIN) => break,
@@ -269,7 +287,9 @@ impl Supervisor<'_> {
                     relay.finish();
                     relay.give_keys_back();
                 }
-                tell_reboot(ended);
+                if self.prints {
+                    tell_reboot(ended);
+                }
                 return Ok(Ending {
                     interrupted: self.jobs.regain_terminal(status),
                     status,

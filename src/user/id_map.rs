@@ -183,6 +183,7 @@ pub(crate) struct UserNamespace(OwnedFd);
 
 impl UserNamespace {
     /// By the process's pidfd (Linux 5.8), else by proc.
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub(crate) fn enter_that_of(process: &Process) -> Result<(), Errno> {
         match process.pidfd().map(|pidfd| setns(pidfd, CLONE_NEWUSER)) {
             Some(Ok(())) => Ok(()),
@@ -223,7 +224,7 @@ impl UserNamespace {
         if status.success() {
             return Ok(());
         }
-        let errno = status.code().map_or(Errno::ECHILD.number(), i32::from);
+        let errno = status.code().unwrap_or(Errno::ECHILD.number());
         Err(Errno::from_number(errno))
     }
 }

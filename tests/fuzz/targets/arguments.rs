@@ -12,6 +12,7 @@ mod cli {
 }
 #[path = "../../../src/sys"]
 mod sys {
+    #[allow(dead_code, reason = "the parser uses one of them")]
     mod split;
     pub(crate) use split::split;
 }
