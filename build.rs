@@ -44,6 +44,11 @@ fn main() {
     }
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/cli/options");
+    // The package has no tests but those in src.
+    println!("cargo:rustc-check-cfg=cfg(has_seeds)");
+    if Path::new("tests/fuzz/cases.rs").exists() {
+        println!("cargo:rustc-cfg=has_seeds");
+    }
     let directory = std::env::var_os("OUT_DIR").unwrap();
     link(Path::new(&directory));
     generate(Path::new(&directory));

@@ -218,6 +218,8 @@ pub use process::namespace::Namespace;
 pub use process::stdio::Stdio;
 pub use run::child::Child;
 pub use run::foreground::Foreground;
+#[cfg(feature = "call")]
+pub use run::limits::Limits;
 pub use run::pipes::{ChildStderr, ChildStdin, ChildStdout};
 pub use run::spawn::Output;
 pub use sys::{Errno, ExitStatus};

@@ -1,5 +1,5 @@
 //! The library, as a program outside of this package uses it: with std and threads. Most checks are
-//! in that program, `tests/outside`.
+//! in that program, `tests/outside`, beside which stand three programs as users write them.
 
 #![allow(missing_docs)]
 
@@ -68,6 +68,70 @@ fn check_in(user: User, name: &str, root: &Root) -> Ended {
     assert_eq!(tree(root.path()), before, "{user:?}");
     assert_eq!(processes_with(root.name()), [], "{user:?}");
     ended
+}
+
+/// One of the three programs in `tests/outside` that cargo builds beside the tests.
+fn example(user: User, name: &str, words: &[&str]) -> Ended {
+    let directory = std::env::current_exe().unwrap();
+    let directory = directory.parent().unwrap().parent().unwrap();
+    let program = for_every_user(&directory.join("examples").join(name));
+    end(common::command(user, program).args(words))
+}
+
+/// As in the other tests, an ordinary user's overlay needs Linux 5.11.
+#[test]
+fn fifty_packages_are_built_at_once() {
+    let user = users()[0];
+    let root = Root::busybox(user);
+    let before = tree(root.path());
+    let built = example(user, "builder", &[root.name()]);
+    assert_eq!(built.status, 0, "{}", built.stderr);
+    let expected: String = (0..50)
+        .map(|number| format!("built {number} on builder\n"))
+        .collect();
+    assert_eq!((built.stdout, built.stderr), (expected, String::new()));
+    assert_eq!(tree(root.path()), before);
+}
+
+#[test]
+fn a_harness_runs_its_checks_inside_for_as_long_as_it_says() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = tree(root.path());
+        let checked = example(user, "harness", &[root.name()]);
+        let expected = "shell_is_there: ok, /bin/sh has 1 bytes\nis_alone: ok, 2 processes\n\
+                        hangs: no time left\n";
+        assert_eq!(
+            (checked.stdout.as_str(), checked.status),
+            (expected, 0),
+            "{}",
+            checked.stderr
+        );
+        assert_eq!(tree(root.path()), before);
+        assert_eq!(processes_with(root.name()), []);
+    }
+}
+
+#[test]
+fn a_supervisor_on_tokio_hears_of_each_end() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let words = [root.name(), "exit 0", "exit 3", "kill -9 $$"];
+        let ended = example(user, "supervisor", &words);
+        let mut lines: Vec<&str> = ended.stdout.lines().collect();
+        lines.sort_unstable();
+        let expected = [
+            "exit 0: exit status: 0, started 1 times",
+            "exit 3: exit status: 3, started 3 times",
+            "kill -9 $$: signal: 9, started 3 times",
+        ];
+        assert_eq!(
+            (&lines[..], ended.status),
+            (&expected[..], 0),
+            "{}",
+            ended.stderr
+        );
+    }
 }
 
 #[test]

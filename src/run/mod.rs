@@ -8,7 +8,11 @@ mod enter;
 pub(crate) mod foreground;
 pub(crate) mod inside;
 pub(crate) mod launch;
+#[cfg(feature = "call")]
+pub(crate) mod limits;
 pub(crate) mod pipes;
+#[cfg(feature = "call")]
+mod protect;
 pub(crate) mod spawn;
 pub(crate) mod status;
 pub(crate) mod supervisor;
