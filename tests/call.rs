@@ -14,6 +14,7 @@ use rootlet::{Chroot, Error, Mount};
 
 unsafe extern "C" {
     safe fn _exit(status: i32) -> !;
+    fn tgkill(process: i32, thread: i32, signal: i32) -> i32;
 }
 
 /// In this process, so as the user that the tests run as.
@@ -138,6 +139,37 @@ fn a_panic_is_told() {
     let (told, caught) = told.join().unwrap();
     assert_eq!(told, "cannot finish the closure: it panicked");
     assert_eq!(caught, 8);
+}
+
+/// The signal is pending for this thread, as TERM to the program would be, and is there still when the
+/// call is over.
+#[test]
+fn a_signal_ends_a_call_that_says_so() {
+    unsafe extern "C" {
+        fn pthread_sigmask(how: i32, set: *const [u64; 16], old: *mut [u64; 16]) -> i32;
+    }
+    let root = Root::empty(users()[0]);
+    let chroot = bare(&root);
+    std::thread::spawn(move || {
+        let mut term = [0; 16];
+        term[0] = 1 << 14;
+        // SAFETY: the set is as long as the C library's; SIG_BLOCK is 0.
+        let blocked = unsafe { pthread_sigmask(0, &term, std::ptr::null_mut()) };
+        assert_eq!(blocked, 0);
+        let us = rustix::thread::gettid();
+        // SAFETY: the number is that of this thread, as tgkill(2) takes it.
+        let sent = unsafe { tgkill(std::process::id() as i32, us.as_raw_nonzero().get(), 15) };
+        assert_eq!(sent, 0);
+        let sleep = || std::thread::sleep(std::time::Duration::from_secs(1000));
+        // SAFETY: it holds no lock.
+        let ended = unsafe { chroot.call_within(rootlet::Limits::new().signal(15), sleep) };
+        let error = ended.unwrap_err();
+        assert_eq!(error.kind(), rootlet::ErrorKind::Interrupted);
+        let told = "cannot finish the closure: a signal was to end it";
+        assert_eq!(error.to_string(), told);
+    })
+    .join()
+    .unwrap();
 }
 
 #[test]

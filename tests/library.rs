@@ -135,6 +135,49 @@ fn a_supervisor_on_tokio_hears_of_each_end() {
 }
 
 #[test]
+fn the_surface_is_that_of_std_and_prints_nothing() {
+    for ended in check("surface") {
+        assert_eq!((ended.stdout, ended.stderr), Default::default());
+    }
+}
+
+/// std has a panic handler, and there can be one: a program with its own has no std below it.
+#[test]
+fn without_the_feature_there_is_no_std() {
+    let source = "#![no_std]\nextern crate rootlet;\n\
+        #[panic_handler]\nfn panic(_: &core::panic::PanicInfo) -> ! { loop {} }\n";
+    for (feature, checks) in [("call", true), ("std", false)] {
+        let place = tempfile::tempdir().unwrap();
+        let package = format!(
+            "[package]\nname = \"bare\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+             [dependencies]\nrootlet = {{ path = {:?}, default-features = false, features = [{feature:?}] }}\n\
+             [workspace]\n",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        fs::create_dir(place.path().join("src")).unwrap();
+        fs::write(place.path().join("Cargo.toml"), package).unwrap();
+        fs::write(place.path().join("src/lib.rs"), source).unwrap();
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bare");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut checked = Command::new(cargo);
+        checked
+            .args(["check", "--quiet", "--offline", "--target-dir"])
+            .arg(&target)
+            .current_dir(place.path())
+            .env_remove("CARGO_BUILD_TARGET_DIR")
+            .env_remove("CARGO_TARGET_DIR");
+        let checked = Ended::from(checked.output().unwrap());
+        assert_eq!(checked.status == 0, checks, "{feature}: {}", checked.stderr);
+        assert_eq!(
+            checked.stderr.contains("panic_impl"),
+            !checks,
+            "{}",
+            checked.stderr
+        );
+    }
+}
+
+#[test]
 fn a_child_that_is_dropped_is_gone_with_all_it_started() {
     check("drop");
 }

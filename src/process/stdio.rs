@@ -78,6 +78,10 @@ impl Stdio {
         Stdio(Kind::Ours(standard))
     }
 
+    pub(crate) fn is_piped(&self) -> bool {
+        matches!(self.0, Kind::Piped)
+    }
+
     pub(crate) fn given(descriptor: OwnedFd) -> Stdio {
         Stdio(Kind::Given(descriptor))
     }

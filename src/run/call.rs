@@ -69,7 +69,7 @@ impl Chroot {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the closure from running, as for [`Chroot::run`]; or how it ended without
+    /// Whatever keeps the closure from running, as for [`Command::spawn`]; or how it ended without
     /// returning: it panicked, a signal killed it, it ended its process.
     ///
     /// # Safety

@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::chroot::command::Command;
-use crate::error::Error;
+use crate::error::{Error, Step};
+use crate::process::stdio::Stdio;
 use crate::run::Afterwards;
+use crate::sys::Errno;
 use crate::sys::process::ExitStatus;
 
 /// A command that the program is there for, as `rootlet run` is: it takes the program's signals and its
@@ -106,6 +108,13 @@ impl Foreground<'_> {
     /// Whatever keeps the command from running; [`Error::status`] is the exit status for it. EINVAL for
     /// a pipe as a standard descriptor, whose other end nobody would have.
     pub fn run(&mut self) -> Result<ExitStatus, Error> {
+        if self.command.standard.iter().flatten().any(Stdio::is_piped) {
+            return Err(Error::new(
+                Step::StandardDescriptor,
+                b"a pipe",
+                Errno::EINVAL,
+            ));
+        }
         let (status, warnings, _) = self.command.run_with(Afterwards::GoesOn)?;
         self.warnings = warnings;
         Ok(status)

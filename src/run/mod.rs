@@ -20,7 +20,7 @@ pub(crate) mod supervisor;
 use alloc::vec::Vec;
 
 use crate::chroot::command::Command;
-use crate::error::{Error, Step};
+use crate::error::Error;
 use crate::process::descriptors::{close_given, close_standard};
 use crate::process::inherited::Inherited;
 use crate::process::stdio::Stdio;
@@ -31,7 +31,7 @@ use crate::run::supervisor::{Heard, Supervisor};
 use crate::sys::process::ExitStatus;
 use crate::sys::shared::set_dumpable;
 use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
-use crate::sys::{Errno, fs, net};
+use crate::sys::{fs, net};
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::{Callers, Pty};
 
@@ -86,14 +86,7 @@ impl Command {
         let (to_supervisor, to_inside) = net::socketpair().map_err(prepare)?;
         let plan = self.compile()?;
         let inherit = || Stdio::inherit();
-        let (standard, ends) = self.open_standard([inherit(), inherit(), inherit()])?;
-        if ends.iter().any(Option::is_some) {
-            return Err(Error::new(
-                Step::StandardDescriptor,
-                b"a pipe",
-                Errno::EINVAL,
-            ));
-        }
+        let (standard, _) = self.open_standard([inherit(), inherit(), inherit()])?;
         if self.status_descriptor.is_some() {
             net::learn_senders(to_inside.borrow()).map_err(prepare)?;
         }
