@@ -165,7 +165,8 @@ impl Namespaces {
     }
 }
 
-fn may_unshare() -> bool {
+/// May this process make namespaces without a new user namespace?
+pub(crate) fn may_unshare() -> bool {
     capabilities().is_ok_and(|sets| sets.effective & 1 << CAP_SYS_ADMIN != 0)
 }
 

@@ -7,6 +7,7 @@ use crate::error::{Error, Step};
 use crate::mount::attach::{Mounts, Root};
 use crate::mount::pivot::Outside;
 use crate::process::exec::Command;
+use crate::process::namespace::may_unshare;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
 use crate::sys::process::{CLONE_NEWUSER, Cloning, Fork, effective_ids, fork};
@@ -131,8 +132,14 @@ impl<'a> Inside<'a> {
             // Nothing that sees us inside may trace us, nor the child, which inherits that.
             set_dumpable(0)?;
         }
-        // SAFETY: the child allocates nothing; `self` is all it needs.
-        match namespaces.make(|flags| unsafe { fork(flags, cloning) }) {
+        // The kernel copies the page tables of a program's memory before it refuses the namespaces.
+        let is_refused = self.owner == Owner::Program && !may_unshare();
+        let forked = match is_refused && namespaces.may_have_user() {
+            true => Err(Errno::EPERM),
+            // SAFETY: the child allocates nothing; `self` is all it needs.
+            false => namespaces.make(|flags| unsafe { fork(flags, cloning) }),
+        };
+        match forked {
             Err(Errno::EPERM) if namespaces.may_have_user() => {
                 self.new_user_namespace = true;
                 self.caller = effective_ids();
