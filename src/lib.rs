@@ -56,7 +56,7 @@
 //! # Ok::<(), rootlet::Error>(())
 //! ```
 //!
-//! | `std::process` | hakoniwa 1.9 | rootlet |
+//! | `std::process` | hakoniwa 1 | rootlet |
 //! | --- | --- | --- |
 //! | `Command::new` | `Container::new().rootfs(…)`, `command` | `Chroot::new(…)`, `command` |
 //! | `arg`, `args` | `arg`, `args` | `arg`, `args`, `arg0` |
@@ -64,7 +64,7 @@
 //! | `current_dir` | `current_dir` | `current_dir`, `keep_current_dir` |
 //! | `stdin`, `stdout`, `stderr` | `stdin`, `stdout`, `stderr` | the same, [`Stdio`] from what std has |
 //! | `spawn`, `status`, `output` | `spawn`, `status`, `output` | `spawn`, `status`, `output`, [`Command::foreground`] |
-//! | `Child::wait`, `try_wait`, `wait_with_output` | `wait`, `wait_with_output` | the same, and `wait_timeout` |
+//! | `Child::wait`, `try_wait`, `wait_with_output` | `wait`, `wait_with_output`, `Command::wait_timeout` | the same, and `wait_timeout` |
 //! | `Child::kill`, `id` | `kill`, `id` | `kill`, `id`, `signal`, `detach`; killed when it is dropped |
 //! | pidfd: `linux_pidfd`, nightly | | `AsFd` |
 //! | `process_group`, `pre_exec` | | [`Command::new_process_group`], [`Command::pre_exec`] |
