@@ -70,11 +70,32 @@ fn check_in(user: User, name: &str, root: &Root) -> Ended {
     ended
 }
 
-/// One of the three programs in `tests/outside` that cargo builds beside the tests.
+/// Where the three programs in `tests/outside` are. Cargo builds them beside the tests, but not where
+/// it was asked for some of the tests alone.
+fn examples() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let tests = std::env::current_exe().unwrap();
+        let profile = tests.parent().unwrap().parent().unwrap();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        if profile.ends_with("target/debug") {
+            let built = Command::new(cargo)
+                .args(["build", "--examples", "--quiet", "--offline", "--locked"])
+                .arg("--target-dir")
+                .arg(profile.parent().unwrap())
+                .current_dir(env!("CARGO_MANIFEST_DIR"))
+                .output()
+                .unwrap();
+            let built = Ended::from(built);
+            assert_eq!(built.status, 0, "{}", built.stderr);
+        }
+        profile.join("examples")
+    })
+}
+
+/// Runs one of them.
 fn example(user: User, name: &str, words: &[&str]) -> Ended {
-    let directory = std::env::current_exe().unwrap();
-    let directory = directory.parent().unwrap().parent().unwrap();
-    let program = for_every_user(&directory.join("examples").join(name));
+    let program = for_every_user(&examples().join(name));
     end(common::command(user, program).args(words))
 }
 

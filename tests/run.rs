@@ -654,7 +654,7 @@ fn a_machine_that_forbids_namespaces_gets_the_hint_that_fits() {
     if !common::can_be_root() {
         return;
     }
-    // The kernel makes no user namespace in a chroot.
+    // The kernel makes no user namespace in a chroot. Without /proc nothing tells that it is one.
     let root = Root::busybox(User::Root);
     common::copy_program(common::rootlet_path(), root.path().join("rootlet"));
     let mut command = common::command(User::Root, "chroot");
@@ -662,9 +662,8 @@ fn a_machine_that_forbids_namespaces_gets_the_hint_that_fits() {
         .arg("--userspec=54321:54321")
         .arg(root.path())
         .args(["/rootlet", "run", "/", "sh"]));
-    assert_eq!(ended.status, 125);
-    let line = "rootlet: cannot make new namespaces: Operation not permitted (EPERM)\nhint: run as root, or allow user namespaces";
-    assert!(ended.stderr.starts_with(line), "{ended:?}");
+    let line = "rootlet: cannot make new namespaces: Operation not permitted (EPERM)\n";
+    assert_eq!((ended.status, ended.stderr.as_str()), (125, line));
 
     // A limit of 0, which a user namespace may set for itself.
     let script = "echo 0 >/proc/sys/user/max_user_namespaces; \
