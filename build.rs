@@ -13,16 +13,42 @@ mod options;
 
 use options::{Role, help, names, pack};
 
-/// Unwind tables: the binary aborts on panic and never reads them. `INSERT` adds this to the
-/// linker's own script.
-const SCRIPT: &str = "\
-SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame_hdr) *(.gcc_except_table*) *(.comment) } }
-INSERT AFTER .rodata;
-";
+/// Unwind tables: the binary aborts on panic and never reads them.
+const DISCARDED: &str = "*(.eh_frame) *(.eh_frame_hdr) *(.gcc_except_table*) *(.comment)";
+
+/// A C library's start files: for musl the compiler links its own, whatever is asked for.
+const START_FILES: [&str; 7] = [
+    "crt1.o",
+    "rcrt1.o",
+    "crti.o",
+    "crtbegin.o",
+    "crtbeginS.o",
+    "crtend*.o",
+    "crtn.o",
+];
+
+/// The machines whose system calls src/sys knows.
+const MACHINES: [&str; 3] = ["x86_64", "aarch64", "riscv64"];
 
 fn main() {
+    let target = |name| std::env::var(name).unwrap_or_default();
+    let machine = target("CARGO_CFG_TARGET_ARCH");
+    if target("CARGO_CFG_TARGET_OS") != "linux" || !MACHINES.contains(&machine.as_str()) {
+        // One line, where the compiler would have a hundred.
+        println!(
+            "cargo::error=rootlet runs on Linux on {}, not on {}",
+            MACHINES.join(", "),
+            target("TARGET")
+        );
+        return;
+    }
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/cli/options");
+    // The package has no tests but those in src.
+    println!("cargo:rustc-check-cfg=cfg(has_seeds)");
+    if Path::new("tests/fuzz/cases.rs").exists() {
+        println!("cargo:rustc-cfg=has_seeds");
+    }
     let directory = std::env::var_os("OUT_DIR").unwrap();
     link(Path::new(&directory));
     generate(Path::new(&directory));
@@ -32,9 +58,20 @@ fn main() {
 /// install`, a `RUSTFLAGS` in the environment and programs that use the library all link right.
 fn link(directory: &Path) {
     let script = directory.join("discard.ld");
-    std::fs::write(&script, SCRIPT).unwrap();
+    let start_files = START_FILES.map(|name| {
+        format!(
+            "*/{name}(.text* .data* .bss* .rodata* .init* .fini* .ctors .dtors .tm_clone_table)"
+        )
+    });
+    // `INSERT` adds this to the linker's own script.
+    let sections = format!(
+        "SECTIONS {{ /DISCARD/ : {{ {DISCARDED} {} }} }}\nINSERT AFTER .rodata;\n",
+        start_files.join(" ")
+    );
+    std::fs::write(&script, sections).unwrap();
     for argument in [
-        // src/rt brings `_start`.
+        // src/rt brings the entry, by a name that is not a C library's.
+        "-Wl,-e,rootlet_start",
         "-nostartfiles",
         "-nostdlib",
         // A position-independent executable would name an interpreter, which an empty root lacks.

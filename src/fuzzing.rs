@@ -334,11 +334,11 @@ pub(crate) fn agrees_with_itself(found: &Partition) {
     assert!(!found.label.is(&[label, b"0"].concat()));
 }
 
-#[cfg(test)]
+#[cfg(all(test, has_seeds))]
 #[path = "../tests/fuzz/cases.rs"]
 mod cases;
 
-#[cfg(test)]
+#[cfg(all(test, has_seeds))]
 mod tests {
     use std::println;
 

@@ -2,21 +2,38 @@
 
 #![no_std]
 #![no_main]
-// A binary with some of the roles leaves out part of what they share.
+// The modules are the library's. They are compiled into the binary once more instead of being linked,
+// so that what only the binary needs is not public, and so that the library may have std where the
+// binary has none. What only the library needs, or another role, is left out.
+#![allow(
+    dead_code,
+    reason = "the library, or a role that was left out, uses it"
+)]
 #![cfg_attr(
     not(all(feature = "run", feature = "init", feature = "boot")),
-    allow(dead_code, unused_imports, unused_variables)
+    allow(unused_imports, unused_variables)
 )]
 
 extern crate alloc;
 
+mod boot;
+mod chroot;
 mod cli;
+mod error;
+mod mount;
+mod pid1;
+mod process;
 mod rt;
+mod run;
+mod sys;
+mod text;
+mod tty;
+mod user;
 
 use alloc::vec::Vec;
 
-use rootlet::Error;
-use rootlet::sys::process::id;
+use error::Error;
+use sys::process::id;
 
 #[cfg(feature = "init")]
 use cli::drop_in::Program;
@@ -33,7 +50,7 @@ fn main(arguments: rt::Words, environment: rt::Words) -> u8 {
     })
 }
 
-fn start(name: &[u8], rest: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+fn start(name: &[u8], rest: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     match (name, rest) {
         #[cfg(feature = "init")]
         (b"tini" | b"tini-static" | b"docker-init", rest) => {

@@ -12,8 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{Root, User, host_mounts, users};
 use rootlet::{Chroot, Error, Mount};
 
+unsafe extern "C" {
+    safe fn _exit(status: i32) -> !;
+    fn tgkill(process: i32, thread: i32, signal: i32) -> i32;
+}
+
 /// In this process, so as the user that the tests run as.
-fn call<R>(chroot: &Chroot, closure: impl FnOnce() -> R) -> Result<R, Error<'static>> {
+fn call<R>(chroot: &Chroot, closure: impl FnOnce() -> R) -> Result<R, Error> {
     // SAFETY: no closure of these tests leaves a descriptor or a lock behind.
     unsafe { chroot.call(closure) }
 }
@@ -28,7 +33,14 @@ fn names_in(directory: &Path) -> Vec<String> {
 }
 
 fn in_root(root: &Root) -> Chroot {
-    Chroot::new(root.path().as_os_str().as_encoded_bytes())
+    Chroot::new(root.path())
+}
+
+/// One without mounts.
+fn bare(root: &Root) -> Chroot {
+    let mut chroot = in_root(root);
+    chroot.no_mounts();
+    chroot
 }
 
 /// Eight threads that allocate all the time.
@@ -59,7 +71,7 @@ fn what_the_closure_assigns_is_there_afterwards() {
     let root = Root::busybox(users()[0]);
     let before = host_mounts();
     let mut names = Vec::new();
-    let count = call(&in_root(&root).hostname("inside.example.org"), || {
+    let count = call(in_root(&root).hostname("inside.example.org"), || {
         names = names_in(Path::new("/"));
         fs::write("/written", "inside").unwrap();
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
@@ -95,7 +107,7 @@ fn a_closure_starts_programs_and_threads_of_the_caller_go_on() {
 #[test]
 fn how_it_ended_is_told() {
     let root = Root::empty(users()[0]);
-    let chroot = in_root(&root).no_mounts();
+    let chroot = bare(&root);
     let killed = call(&chroot, || {
         let process = rustix::process::getpid();
         rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
@@ -104,7 +116,7 @@ fn how_it_ended_is_told() {
         killed.unwrap_err().to_string(),
         "cannot finish the closure: signal 9 killed it"
     );
-    let ended: Result<(), _> = call(&chroot, || rootlet::sys::process::exit(3));
+    let ended: Result<(), _> = call(&chroot, || _exit(3));
     assert_eq!(
         ended.unwrap_err().to_string(),
         "cannot finish the closure: it ended its process"
@@ -115,7 +127,7 @@ fn how_it_ended_is_told() {
 #[test]
 fn a_panic_is_told() {
     let root = Root::empty(users()[0]);
-    let chroot = in_root(&root).no_mounts();
+    let chroot = bare(&root);
     // A thread of its own: it counts as panicking from then on.
     let told = std::thread::spawn(move || {
         let told: Result<(), _> = call(&chroot, || panic!("this is part of the test"));
@@ -129,26 +141,62 @@ fn a_panic_is_told() {
     assert_eq!(caught, 8);
 }
 
+/// The signal is pending for this thread, as TERM to the program would be, and is there still when the
+/// call is over.
+#[test]
+fn a_signal_ends_a_call_that_says_so() {
+    unsafe extern "C" {
+        fn pthread_sigmask(how: i32, set: *const [u64; 16], old: *mut [u64; 16]) -> i32;
+    }
+    let root = Root::empty(users()[0]);
+    let chroot = bare(&root);
+    std::thread::spawn(move || {
+        let mut term = [0; 16];
+        term[0] = 1 << 14;
+        // SAFETY: the set is as long as the C library's; SIG_BLOCK is 0.
+        let blocked = unsafe { pthread_sigmask(0, &term, std::ptr::null_mut()) };
+        assert_eq!(blocked, 0);
+        let us = rustix::thread::gettid();
+        // SAFETY: the number is that of this thread, as tgkill(2) takes it.
+        let sent = unsafe { tgkill(std::process::id() as i32, us.as_raw_nonzero().get(), 15) };
+        assert_eq!(sent, 0);
+        let sleep = || std::thread::sleep(std::time::Duration::from_secs(1000));
+        // SAFETY: it holds no lock.
+        let ended = unsafe { chroot.call_within(rootlet::Limits::new().signal(15), sleep) };
+        let error = ended.unwrap_err();
+        assert_eq!(error.kind(), rootlet::ErrorKind::Interrupted);
+        let told = "cannot finish the closure: a signal was to end it";
+        assert_eq!(error.to_string(), told);
+    })
+    .join()
+    .unwrap();
+}
+
 #[test]
 fn what_keeps_it_from_running_is_told() {
     let root = Root::empty(users()[0]);
     let bad = call(&Chroot::new("/no/such/root"), || ());
     assert_eq!(bad.unwrap_err().status(), 125);
-    let mount = in_root(&root).mount(Mount::bind("/no/such/source"));
+    let mut mount = in_root(&root);
+    mount.mount(Mount::bind("/no/such/source"));
     let told = call(&mount, || ()).unwrap_err().to_string();
     assert!(told.starts_with("cannot open /no/such/source: "), "{told}");
-    let directory = in_root(&root).no_mounts().current_dir("/missing");
-    let told = call(&directory, || ()).unwrap_err().to_string();
+    let told = call(bare(&root).current_dir("/missing"), || ())
+        .unwrap_err()
+        .to_string();
     assert!(
         told.starts_with("cannot change to the directory /missing"),
         "{told}"
     );
-    for fewer in [
-        in_root(&root).user("1"),
-        in_root(&root).groups("1"),
-        in_root(&root).no_new_privileges(),
-        in_root(&root).drop_capabilities(rootlet::Capabilities::ALL),
-    ] {
+    let all = rootlet::Capabilities::ALL;
+    let fewer: [fn(&mut Chroot) -> &mut Chroot; 3] = [
+        |chroot| chroot.user("1"),
+        |chroot| chroot.groups("1"),
+        Chroot::no_new_privileges,
+    ];
+    let mut fewer = fewer.map(|ask| ask(&mut in_root(&root)).clone()).to_vec();
+    fewer.push(in_root(&root).drop_capabilities(all).clone());
+    for fewer in fewer {
         let told = call(&fewer, || ()).unwrap_err().to_string();
         assert!(
             told.ends_with("keeps the caller's user and rights"),
@@ -178,7 +226,7 @@ fn a_call_inside_a_call_goes_on_from_there() {
     let outer = Root::busybox(users()[0]);
     fs::create_dir_all(outer.path().join("inner/mark")).unwrap();
     let names = call(&in_root(&outer), || {
-        call(&Chroot::new("/inner").no_mounts(), || {
+        call(Chroot::new("/inner").no_mounts(), || {
             let process = rustix::process::getpid();
             (names_in(Path::new("/")), process.as_raw_nonzero().get())
         })
@@ -190,7 +238,7 @@ fn a_call_inside_a_call_goes_on_from_there() {
 fn a_thousand_files_and_the_callers_own_can_be_used() {
     let root = Root::empty(users()[0]);
     let caller = tempfile::tempfile().unwrap();
-    let opened = call(&in_root(&root).no_mounts(), || {
+    let opened = call(&bare(&root), || {
         std::io::Write::write_all(&mut &caller, b"from inside").unwrap();
         let files = (0..1000).map(|number| fs::File::create(format!("/{number}")).unwrap());
         files.collect::<Vec<_>>().len()
@@ -237,7 +285,7 @@ fn resources() -> (usize, usize, usize) {
 #[ignore = "run by calls_leave_nothing_behind"]
 fn ten_thousand_calls() {
     let root = Root::empty(users()[0]);
-    let chroot = in_root(&root).no_mounts();
+    let chroot = bare(&root);
     beside_busy_threads(|| {
         let mut sum = 0;
         let mut calls = |number: usize| {

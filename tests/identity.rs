@@ -512,7 +512,7 @@ fn a_user_has_a_home_a_shell_and_a_name() {
             .env("HOME", "/caller")
             .env("USER", "caller");
         run.env("LOGNAME", "caller")
-            .env("SHELL", "/caller")
+            .env("SHELL", "/bin/busybox")
             .env("TERM", "dumb");
         let shown = succeed(&mut run);
         let mut lines: Vec<String> = shown.lines().map(str::to_owned).collect();
@@ -520,7 +520,7 @@ fn a_user_has_a_home_a_shell_and_a_name() {
         lines.sort();
         lines.join(" ")
     };
-    let of_caller = "HOME=/caller LOGNAME=caller SHELL=/caller USER=caller";
+    let of_caller = "HOME=/caller LOGNAME=caller SHELL=/bin/busybox USER=caller";
     for (options, expected) in [
         (&["-G", "staff"][..], of_caller),
         (

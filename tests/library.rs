@@ -1,5 +1,5 @@
 //! The library, as a program outside of this package uses it: with std and threads. Most checks are
-//! in that program, `tests/outside`.
+//! in that program, `tests/outside`, beside which stand three programs as users write them.
 
 #![allow(missing_docs)]
 
@@ -68,6 +68,134 @@ fn check_in(user: User, name: &str, root: &Root) -> Ended {
     assert_eq!(tree(root.path()), before, "{user:?}");
     assert_eq!(processes_with(root.name()), [], "{user:?}");
     ended
+}
+
+/// Where the three programs in `tests/outside` are. Cargo builds them beside the tests, but not where
+/// it was asked for some of the tests alone.
+fn examples() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let tests = std::env::current_exe().unwrap();
+        let profile = tests.parent().unwrap().parent().unwrap();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        if profile.ends_with("target/debug") {
+            let built = Command::new(cargo)
+                .args(["build", "--examples", "--quiet", "--offline", "--locked"])
+                .arg("--target-dir")
+                .arg(profile.parent().unwrap())
+                .current_dir(env!("CARGO_MANIFEST_DIR"))
+                .output()
+                .unwrap();
+            let built = Ended::from(built);
+            assert_eq!(built.status, 0, "{}", built.stderr);
+        }
+        profile.join("examples")
+    })
+}
+
+/// Runs one of them.
+fn example(user: User, name: &str, words: &[&str]) -> Ended {
+    let program = for_every_user(&examples().join(name));
+    end(common::command(user, program).args(words))
+}
+
+/// As in the other tests, an ordinary user's overlay needs Linux 5.11.
+#[test]
+fn fifty_packages_are_built_at_once() {
+    let user = users()[0];
+    let root = Root::busybox(user);
+    let before = tree(root.path());
+    let built = example(user, "builder", &[root.name()]);
+    assert_eq!(built.status, 0, "{}", built.stderr);
+    let expected: String = (0..50)
+        .map(|number| format!("built {number} on builder\n"))
+        .collect();
+    assert_eq!((built.stdout, built.stderr), (expected, String::new()));
+    assert_eq!(tree(root.path()), before);
+}
+
+#[test]
+fn a_harness_runs_its_checks_inside_for_as_long_as_it_says() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = tree(root.path());
+        let checked = example(user, "harness", &[root.name()]);
+        let expected = "shell_is_there: ok, /bin/sh has 1 bytes\nis_alone: ok, 2 processes\n\
+                        hangs: no time left\n";
+        assert_eq!(
+            (checked.stdout.as_str(), checked.status),
+            (expected, 0),
+            "{}",
+            checked.stderr
+        );
+        assert_eq!(tree(root.path()), before);
+        assert_eq!(processes_with(root.name()), []);
+    }
+}
+
+#[test]
+fn a_supervisor_on_tokio_hears_of_each_end() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let words = [root.name(), "exit 0", "exit 3", "kill -9 $$"];
+        let ended = example(user, "supervisor", &words);
+        let mut lines: Vec<&str> = ended.stdout.lines().collect();
+        lines.sort_unstable();
+        let expected = [
+            "exit 0: exit status: 0, started 1 times",
+            "exit 3: exit status: 3, started 3 times",
+            "kill -9 $$: signal: 9, started 3 times",
+        ];
+        assert_eq!(
+            (&lines[..], ended.status),
+            (&expected[..], 0),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn the_surface_is_that_of_std_and_prints_nothing() {
+    for ended in check("surface") {
+        assert_eq!((ended.stdout, ended.stderr), Default::default());
+    }
+}
+
+/// std has a panic handler, and there can be one: a program with its own has no std below it.
+#[test]
+fn without_the_feature_there_is_no_std() {
+    let source = "#![no_std]\nextern crate rootlet;\n\
+        #[panic_handler]\nfn panic(_: &core::panic::PanicInfo) -> ! { loop {} }\n";
+    for (feature, checks) in [("call", true), ("std", false)] {
+        let place = tempfile::tempdir().unwrap();
+        let package = format!(
+            "[package]\nname = \"bare\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+             [dependencies]\nrootlet = {{ path = {:?}, default-features = false, features = [{feature:?}] }}\n\
+             [workspace]\n",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        fs::create_dir(place.path().join("src")).unwrap();
+        fs::write(place.path().join("Cargo.toml"), package).unwrap();
+        fs::write(place.path().join("src/lib.rs"), source).unwrap();
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bare");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut checked = Command::new(cargo);
+        checked
+            .args(["check", "--quiet", "--offline", "--target-dir"])
+            .arg(&target)
+            .current_dir(place.path())
+            .env_remove("CARGO_BUILD_TARGET_DIR")
+            .env_remove("CARGO_TARGET_DIR");
+        let checked = Ended::from(checked.output().unwrap());
+        assert_eq!(checked.status == 0, checks, "{feature}: {}", checked.stderr);
+        assert_eq!(
+            checked.stderr.contains("panic_impl"),
+            !checks,
+            "{}",
+            checked.stderr
+        );
+    }
 }
 
 #[test]

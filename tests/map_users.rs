@@ -471,14 +471,11 @@ fn the_library_maps_users_too() {
         return;
     }
     let root = Root::busybox(User::Root);
-    let chroot = Chroot::new(root.name())
-        .no_mounts()
-        .unshare(Namespace::User);
-    let id = chroot.clone().command("/bin/id").args(["-u"]);
-    assert_eq!(
-        id.map_users(MapUsers::Current).output().unwrap().stdout,
-        b"0\n"
-    );
+    let mut chroot = Chroot::new(root.name());
+    chroot.no_mounts().unshare(Namespace::User);
+    let mut id = chroot.command("/bin/id");
+    id.chroot().map_users(MapUsers::Current);
+    assert_eq!(id.arg("-u").output().unwrap().stdout, b"0\n");
     // A closure has all users as well, where the caller may map them.
     root.file("given", "");
     // SAFETY: the closure makes a system call and allocates nothing.

@@ -349,11 +349,12 @@ fn a_child_of_the_library_is_killed_with_its_descendants() {
     let mark = mark();
     let script = "sleep $0 & exec sleep $0";
     for way in ["kill", "signal", "drop"] {
-        let mut child = Chroot::new(root.name())
+        let mut chroot = Chroot::new(root.name());
+        let mut child = chroot
             .share(Namespace::Pid)
             .command("/bin/sh")
             .args(["-c", script, &mark])
-            .env("PATH=/bin")
+            .env("PATH", "/bin")
             .spawn()
             .unwrap();
         wait_until("both run", || processes_with(&mark).len() > 1);

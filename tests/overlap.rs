@@ -408,9 +408,9 @@ fn one_runs_mounts_change_no_other() {
     }
     let other = rootlet::Chroot::new("/").command("true");
     let before = other.plan().unwrap();
-    let changed = rootlet::Chroot::new("/")
-        .mount(rootlet::Mount::file_system("tmpfs", "/dev"))
-        .command("true");
+    let mut changed = rootlet::Chroot::new("/");
+    changed.mount(rootlet::Mount::file_system("tmpfs", "/dev"));
+    let changed = changed.command("true");
     assert_ne!(changed.plan().unwrap(), before);
     assert_eq!(other.plan().unwrap(), before);
     let new = rootlet::Chroot::new("/").command("true");

@@ -438,11 +438,11 @@ fn the_library_has_it() {
     }
     let root = Root::busybox(User::Root);
     let before = root.tree();
-    let chroot = || {
-        let chroot = Chroot::new(root.name()).private_users(PrivateUsers::Auto);
-        chroot.mount(Mount::bind("/usr").no_id_map())
-    };
-    let output = chroot()
+    let mut chroot = Chroot::new(root.name());
+    chroot
+        .private_users(PrivateUsers::Auto)
+        .mount(Mount::bind("/usr").no_id_map());
+    let output = chroot
         .command("/bin/busybox")
         .args(["cat", "/proc/self/uid_map"])
         .output();
@@ -450,17 +450,18 @@ fn the_library_has_it() {
     assert!(is_nobodys_range(first_id(&String::from_utf8_lossy(
         &output.stdout
     ))));
-    let mut child = chroot()
+    let mut child = chroot
         .command("/bin/busybox")
         .args(["sleep", "1000"])
-        .stdin(Given::null());
-    child = child.stdout(Given::null());
-    let mut child = child.spawn().unwrap();
+        .stdin(Given::null())
+        .stdout(Given::null())
+        .spawn()
+        .unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(root.tree(), before);
     // SAFETY: the closure does nothing.
-    let called = unsafe { chroot().call(|| ()) };
+    let called = unsafe { chroot.call(|| ()) };
     assert!(
         called
             .unwrap_err()

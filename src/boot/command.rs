@@ -35,7 +35,7 @@ impl GuestCommand {
     pub(super) fn read(
         line: &CommandLine,
         environment: &[&[u8]],
-    ) -> Result<Option<GuestCommand>, Error<'static>> {
+    ) -> Result<Option<GuestCommand>, Error> {
         let words = match read_optional(c"/rootlet/command")? {
             Some(text) => strings(&text),
             None if line.has(b"root") => return Ok(None),
@@ -44,24 +44,25 @@ impl GuestCommand {
         let [command, arguments @ ..] = &words[..] else {
             return Ok(None);
         };
-        let mut init = Init::new().new_session().command(command);
+        let mut init = Init::new();
+        init.new_session().command(command);
         for argument in arguments {
-            init = init.arg(argument);
+            init.arg(argument);
         }
         match read_optional(c"/rootlet/environment")? {
             Some(text) => {
                 for variable in strings(&text) {
-                    init = init.env(variable);
+                    init.env(variable);
                 }
             }
             None => {
                 for variable in environment {
-                    init = init.env(variable);
+                    init.env(variable);
                 }
             }
         }
         if let Some(directory) = read_optional(c"/rootlet/directory")? {
-            init = init.current_dir(directory);
+            init.current_dir(directory);
         }
         let fstab = read_optional(c"/rootlet/fstab")?.unwrap_or_default();
         let mounts = fstab::read(&fstab)?;
@@ -74,7 +75,7 @@ impl GuestCommand {
         line: &CommandLine,
         events: &Events,
         record: Option<&Record>,
-    ) -> Result<ExitStatus, Error<'static>> {
+    ) -> Result<ExitStatus, Error> {
         let terminal = open_terminal(line, events)?;
         let open = |parameter, flags| port::open(line, parameter, flags, events);
         let stdin = open(b"rootlet.stdin", fs::O_RDONLY)?;
@@ -140,7 +141,7 @@ pub(crate) fn strings(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The terminal that `rootlet.terminal=` names, of the size in `rootlet.size=`.
-fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>, Error<'static>> {
+fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>, Error> {
     let Some(name) = line.value(b"rootlet.terminal") else {
         return Ok(None);
     };
@@ -152,7 +153,7 @@ fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>,
         opened.map_err(|why| errno.set(why)).ok()
     })?;
     let Some(terminal) = terminal else {
-        return Err(Error::new(Step::OpenTerminal, path.bytes(), errno.get()).into_owned());
+        return Err(Error::new(Step::OpenTerminal, path.bytes(), errno.get()));
     };
     let size = line.value(b"rootlet.size").unwrap_or_default();
     let mut numbers = split(size, b'x').map(number);
@@ -165,7 +166,7 @@ fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>,
 }
 
 /// What a command expects to find besides the file systems that everyone needs.
-pub(super) fn mount_more() -> Result<(), Error<'static>> {
+pub(super) fn mount_more() -> Result<(), Error> {
     for (target, path) in [
         (c"/proc/self/fd", c"/dev/fd"),
         (c"/proc/self/fd/0", c"/dev/stdin"),

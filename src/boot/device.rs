@@ -33,11 +33,7 @@ const PATIENCE: u64 = 10;
 
 /// Finds the device, waiting for it: ten seconds, or as `rootwait` says. What is on it is a file
 /// system, if it is anything that is known.
-pub(super) fn find(
-    line: &CommandLine,
-    name: &[u8],
-    events: &Events,
-) -> Result<Device, Error<'static>> {
+pub(super) fn find(line: &CommandLine, name: &[u8], events: &Events) -> Result<Device, Error> {
     let device = search(line, name, events)?;
     device.refuse_member(name)?;
     Ok(device)
@@ -49,7 +45,7 @@ pub(super) fn find_for(
     mount: &mut Mount,
     line: &CommandLine,
     events: &Events,
-) -> Result<(), Error<'static>> {
+) -> Result<(), Error> {
     let Some(name) = &mount.device else {
         return Ok(());
     };
@@ -73,7 +69,7 @@ pub(super) fn find_for(
     Ok(())
 }
 
-fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Error<'static>> {
+fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Error> {
     let wanted = Wanted::new(root);
     let look = || wanted.look().filter(|device| device.is_complete);
     if let Some(device) = look() {
@@ -192,7 +188,7 @@ impl Tag {
 
 impl Device {
     /// Is it one that can be mounted, as far as is known?
-    fn refuse_member(&self, name: &[u8]) -> Result<(), Error<'static>> {
+    fn refuse_member(&self, name: &[u8]) -> Result<(), Error> {
         match &self.superblock {
             Some(on) if !on.is_file_system => {
                 say(&[b"on ", self.path.bytes(), b" is ", on.kind.as_bytes()]);

@@ -61,9 +61,10 @@ fn rescue(record: Option<&Record>) -> Option<Ending> {
         standard: [(); 3].map(|()| terminal.as_ref().map(OwnedFd::borrow)),
         kept: port.as_slice(),
     };
-    let mut shell = Init::new().new_session().command("/bin/sh");
+    let mut shell = Init::new();
+    shell.new_session().command("/bin/sh");
     for (signal, _) in ENDINGS {
-        shell = shell.rewrite(signal, SIGKILL as u8);
+        shell.rewrite(signal, SIGKILL as i32);
     }
     if let Err(error) = shell
         .env("PATH=/sbin:/bin:/usr/sbin:/usr/bin")
@@ -76,11 +77,11 @@ fn rescue(record: Option<&Record>) -> Option<Ending> {
 
 /// What reboot(8), halt(8) and poweroff(8) of a busybox tell process 1 by: TERM, USR1, USR2; and INT,
 /// which is Ctrl-Alt-Del.
-const ENDINGS: [(u8, Ending); 4] = [
-    (SIGTERM as u8, Ending::Restart),
-    (SIGINT as u8, Ending::Restart),
-    (SIGUSR1 as u8, Ending::Halt),
-    (SIGUSR2 as u8, Ending::PowerOff),
+const ENDINGS: [(i32, Ending); 4] = [
+    (SIGTERM as i32, Ending::Restart),
+    (SIGINT as i32, Ending::Restart),
+    (SIGUSR1 as i32, Ending::Halt),
+    (SIGUSR2 as i32, Ending::PowerOff),
 ];
 
 /// What was last asked for.
@@ -89,9 +90,7 @@ struct Asked(Cell<Option<Ending>>);
 impl Habits for Asked {
     fn event(&self, event: Event) {
         if let Event::Received(number) = event {
-            let ending = ENDINGS
-                .iter()
-                .find(|(signal, _)| u32::from(*signal) == number);
+            let ending = ENDINGS.iter().find(|(signal, _)| *signal == number);
             self.0
                 .set(ending.map(|(_, ending)| *ending).or(self.0.get()));
         }

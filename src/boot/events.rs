@@ -13,7 +13,7 @@ pub(super) struct Events<'a> {
 
 impl Events<'_> {
     /// From now on none is missed.
-    pub(super) fn open(allocator: &dyn Marked) -> Result<Events<'_>, Error<'static>> {
+    pub(super) fn open(allocator: &dyn Marked) -> Result<Events<'_>, Error> {
         let socket = device_events();
         let socket = socket.map_err(|errno| Error::new(Step::AwaitDevices, b"", errno))?;
         Ok(Events { socket, allocator })
@@ -27,7 +27,7 @@ impl Events<'_> {
         &self,
         until: Option<u64>,
         look: impl Fn() -> Option<T>,
-    ) -> Result<Option<T>, Error<'static>> {
+    ) -> Result<Option<T>, Error> {
         let mut found = None;
         self.wait_until(until, &mut || {
             found = look();
@@ -40,7 +40,7 @@ impl Events<'_> {
         &self,
         until: Option<u64>,
         is_found: &mut dyn FnMut() -> bool,
-    ) -> Result<(), Error<'static>> {
+    ) -> Result<(), Error> {
         loop {
             let mark = self.allocator.mark();
             if is_found() {

@@ -7,7 +7,7 @@ use crate::mount::Mount;
 use crate::sys::split;
 
 /// Reads device, mount point, type and options of each line.
-pub(crate) fn read(text: &[u8]) -> Result<Vec<Mount>, Error<'static>> {
+pub(crate) fn read(text: &[u8]) -> Result<Vec<Mount>, Error> {
     let mut mounts = Vec::new();
     for line in split(text, b'\n') {
         let mut fields = line

@@ -55,17 +55,13 @@ use crate::text::path::split_last;
 /// let refused = rootlet::boot(&[], &[]);
 /// assert!(refused.to_string().contains("process 1"));
 /// ```
-pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
+pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error {
     boot_with(arguments, environment, &())
 }
 
 /// As [`boot`], in a program with an allocator that does not free what is dropped.
 #[doc(hidden)]
-pub fn boot_with(
-    arguments: &[&[u8]],
-    environment: &[&[u8]],
-    allocator: &dyn Marked,
-) -> Error<'static> {
+pub fn boot_with(arguments: &[&[u8]], environment: &[&[u8]], allocator: &dyn Marked) -> Error {
     let entered = clock();
     if let Err(error) = check_place() {
         return error;
@@ -92,6 +88,7 @@ pub fn boot_with(
 /// Is this process 1, and the root what an initramfs is unpacked to? A root that cannot be looked at
 /// is taken for that: [`boot`] says why it cannot.
 #[doc(hidden)]
+#[allow(dead_code, reason = "the binary uses it")]
 pub fn is_first_of_initramfs() -> bool {
     match check_place() {
         Ok(()) => true,
@@ -100,7 +97,7 @@ pub fn is_first_of_initramfs() -> bool {
 }
 
 /// What is done here would ruin a system that is up.
-fn check_place() -> Result<(), Error<'static>> {
+fn check_place() -> Result<(), Error> {
     /// Of `<linux/magic.h>`; what an initramfs is depends on the kernel.
     const RAMFS_MAGIC: u64 = 0x8584_58f6;
     const TMPFS_MAGIC: u64 = 0x0102_1994;
@@ -116,7 +113,7 @@ fn check_place() -> Result<(), Error<'static>> {
     }
 }
 
-fn mount_file_systems() -> Result<(), Error<'static>> {
+fn mount_file_systems() -> Result<(), Error> {
     // The kernel may have mounted /dev already, and with the flags that it likes.
     const FSTAB: &[u8] = b"\
 proc /proc proc nosuid,nodev,noexec
@@ -129,7 +126,7 @@ tmpfs /run tmpfs nosuid,nodev,mode=755";
 /// Loads what `/rootlet/modules` lists: in each line a path, and parameters after a space; those on
 /// the kernel command line, as modprobe(8) reads it, come last. One that cannot be loaded is told;
 /// what it was needed for will say if it is missed.
-fn load_modules(line: &CommandLine) -> Result<(), Error<'static>> {
+fn load_modules(line: &CommandLine) -> Result<(), Error> {
     let list = read_optional(c"/rootlet/modules")?.unwrap_or_default();
     for (path, parameters) in modules(&list) {
         let failed = |step, errno| Error::new(step, path, errno).print();
@@ -180,11 +177,11 @@ fn parts(text: &[u8], separator: u8) -> Vec<Vec<u8>> {
     parts
 }
 
-fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error<'static>> {
+fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error> {
     let root = Name::new(root);
     let flags = fs::O_PATH | fs::O_DIRECTORY;
     let directory = fs::openat(BorrowedFd::CWD, root.as_c_str(), flags, 0)
-        .map_err(|errno| Error::new(Step::OpenRoot, root.bytes(), errno).into_owned())?;
+        .map_err(|errno| Error::new(Step::OpenRoot, root.bytes(), errno))?;
     let mut planned = Vec::new();
     for mount in mounts {
         planned.push(Planned::new(Cow::Borrowed(mount)));
@@ -192,7 +189,7 @@ fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error<'static>> {
     let result = mount_in(directory.borrow(), &planned);
     // Mounting goes to the mount points.
     let _ = fs::chdir(c"/");
-    result.map_err(Error::into_owned)
+    result
 }
 
 fn go_on(
@@ -201,7 +198,7 @@ fn go_on(
     record: Option<&Record>,
     arguments: &[&[u8]],
     environment: &[&[u8]],
-) -> Result<ExitStatus, Error<'static>> {
+) -> Result<ExitStatus, Error> {
     let mut command = GuestCommand::read(line, environment)?;
     if let Some(command) = &mut command {
         command::mount_more()?;
@@ -239,7 +236,7 @@ fn go_on(
 }
 
 /// Returns only when there is no init that can be run.
-fn become_init(line: &CommandLine, arguments: &[&[u8]], environment: &[&[u8]]) -> Error<'static> {
+fn become_init(line: &CommandLine, arguments: &[&[u8]], environment: &[&[u8]]) -> Error {
     // As the kernel does where it mounts the root itself.
     const USUAL: &[&[u8]] = &[b"/sbin/init", b"/etc/init", b"/bin/init", b"/bin/sh"];
     let wanted = line.value(b"init").map(|path| [path]);
@@ -248,7 +245,7 @@ fn become_init(line: &CommandLine, arguments: &[&[u8]], environment: &[&[u8]]) -
     let mut result = None;
     for candidate in candidates {
         let words = names(&[candidate], arguments);
-        let error = Command::new(&words, &environment).execute().into_owned();
+        let error = Command::new(&words, &environment).execute();
         // One that is there and cannot be run says more than those that are not there.
         if result.is_none() || error.errno() != Some(Errno::ENOENT.number()) {
             result = Some(error);

@@ -16,12 +16,9 @@ const PATIENCE: u64 = 10 * NANOSECONDS;
 /// Sets up the loopback device, and the one of
 /// `ip=ADDRESS:SERVER:GATEWAY:MASK:HOSTNAME:DEVICE:AUTOCONF:DNS`. Gives the mount that shows the
 /// name server to the command.
-pub(super) fn set_up_network(
-    line: &CommandLine,
-    events: &Events,
-) -> Result<Option<Mount>, Error<'static>> {
+pub(super) fn set_up_network(line: &CommandLine, events: &Events) -> Result<Option<Mount>, Error> {
     let parameter = line.value(b"ip").unwrap_or_default();
-    let failed = |errno| Error::new(Step::Network, parameter, errno).into_owned();
+    let failed = |errno| Error::new(Step::Network, parameter, errno);
     let wrong = |why| Err(Error::because(Step::Network, parameter, why));
     let socket = match devices() {
         Ok(socket) => socket,

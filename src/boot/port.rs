@@ -26,11 +26,11 @@ pub(super) fn open(
     parameter: &[u8],
     flags: u32,
     events: &Events,
-) -> Result<Option<OwnedFd>, Error<'static>> {
+) -> Result<Option<OwnedFd>, Error> {
     let Some(name) = line.value(parameter) else {
         return Ok(None);
     };
-    let failed = |errno| Error::new(Step::OpenPort, name, errno).into_owned();
+    let failed = |errno| Error::new(Step::OpenPort, name, errno);
     let path = events.wait(Some(clock() + PATIENCE), || path_of(name))?;
     let path = path.ok_or(failed(Errno::ENXIO))?;
     fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0)
@@ -52,10 +52,7 @@ pub(super) struct Record(OwnedFd);
 
 impl Record {
     /// On the port that `rootlet.status=` names.
-    pub(super) fn open(
-        line: &CommandLine,
-        events: &Events,
-    ) -> Result<Option<Record>, Error<'static>> {
+    pub(super) fn open(line: &CommandLine, events: &Events) -> Result<Option<Record>, Error> {
         Ok(open(line, b"rootlet.status", fs::O_WRONLY, events)?.map(Record))
     }
 
@@ -70,7 +67,7 @@ impl Record {
     pub(super) fn tell_end(&self, outcome: &Result<ExitStatus, Error>) {
         match outcome {
             Ok(status) => match status.signal() {
-                Some(signal) => self.tell(b"signal", signal.into()),
+                Some(signal) => self.tell(b"signal", signal as u32),
                 None => self.tell(b"exit", status.shell().into()),
             },
             Err(error) => {
@@ -104,7 +101,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(port: OwnedFd) -> Result<Output, Error<'static>> {
+    pub(super) fn new(port: OwnedFd) -> Result<Output, Error> {
         let (reader, writer) = pipe()?;
         let output = Output {
             writer,
@@ -143,7 +140,7 @@ fn pass_on(reader: BorrowedFd, port: BorrowedFd) -> bool {
 }
 
 /// What a port says is for the command: its end of the pipe.
-pub(super) fn input(port: OwnedFd) -> Result<OwnedFd, Error<'static>> {
+pub(super) fn input(port: OwnedFd) -> Result<OwnedFd, Error> {
     let (reader, writer) = pipe()?;
     start([port.borrow(), writer.borrow()], &|| {
         let mut buffer = [0; 4096];
@@ -156,12 +153,12 @@ pub(super) fn input(port: OwnedFd) -> Result<OwnedFd, Error<'static>> {
     Ok(reader)
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd), Error<'static>> {
+fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
     fs::pipe(fs::O_CLOEXEC).map_err(|errno| Error::new(Step::Prepare, b"", errno))
 }
 
 /// Starts a process that does this and ends.
-fn start(uses: [BorrowedFd; 2], does: &dyn Fn()) -> Result<(), Error<'static>> {
+fn start(uses: [BorrowedFd; 2], does: &dyn Fn()) -> Result<(), Error> {
     let mut relay = || {
         // Signals are meant for the command. With SIGPIPE blocked, write(2) fails with EPIPE.
         let _ = sigprocmask(SignalSet::ALL);

@@ -23,11 +23,7 @@ const LOWER: &CStr = c"/lower";
 const UPPER: &CStr = c"/upper";
 
 /// Mounts it on [`NEW_ROOT`], as `rootfstype=`, `rootflags=`, `ro`, `rw` and `rootlet.overlay` say.
-pub(super) fn mount(
-    line: &CommandLine,
-    root: &[u8],
-    events: &Events,
-) -> Result<(), Error<'static>> {
+pub(super) fn mount(line: &CommandLine, root: &[u8], events: &Events) -> Result<(), Error> {
     if let Some(seconds) = line.value(b"rootdelay").and_then(number) {
         device::say(&[b"rootdelay: waiting before the root is mounted"]);
         let _ = poll(&mut [], Some(clock() + u64::from(seconds) * NANOSECONDS));
@@ -61,7 +57,7 @@ struct Root {
 }
 
 impl Root {
-    fn find(line: &CommandLine, root: &[u8], events: &Events) -> Result<Root, Error<'static>> {
+    fn find(line: &CommandLine, root: &[u8], events: &Events) -> Result<Root, Error> {
         let of = |source, types| Root {
             source: Name::new(source),
             types: Vec::from(types),
@@ -112,7 +108,7 @@ impl Root {
         place: &CStr,
         writable: bool,
         as_it_is: bool,
-    ) -> Result<(), Error<'static>> {
+    ) -> Result<(), Error> {
         let mut why = Errno::EINVAL;
         for kind in split(&self.types, b',') {
             let flags = line.value(b"rootflags").unwrap_or_default();
@@ -149,7 +145,7 @@ impl Root {
             }
         }
         let (source, types) = (self.source.bytes(), &self.types);
-        Err(Error::between(Step::MountAs, source, types, why).into_owned())
+        Err(Error::between(Step::MountAs, source, types, why))
     }
 }
 
@@ -169,7 +165,7 @@ fn has_option(options: &[u8], name: &[u8]) -> bool {
 }
 
 /// Covers what is on [`LOWER`] with a tmpfs of a size, on [`NEW_ROOT`].
-fn cover(size: &[u8]) -> Result<(), Error<'static>> {
+fn cover(size: &[u8]) -> Result<(), Error> {
     make_directory(UPPER)?;
     make_directory(NEW_ROOT)?;
     let failed = |kind: &'static [u8]| {
@@ -198,9 +194,9 @@ fn cover(size: &[u8]) -> Result<(), Error<'static>> {
     Ok(())
 }
 
-fn make_directory(path: &CStr) -> Result<(), Error<'static>> {
+fn make_directory(path: &CStr) -> Result<(), Error> {
     match fs::mkdirat(BorrowedFd::CWD, path, 0o755) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
-        Err(errno) => Err(Error::new(Step::MakeMountPoint, path.to_bytes(), errno).into_owned()),
+        Err(errno) => Err(Error::new(Step::MakeMountPoint, path.to_bytes(), errno)),
     }
 }

@@ -10,7 +10,7 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
 /// Makes the mount at `new_root` the root, with `/dev`, `/proc`, `/sys` and `/run` moved there,
 /// and frees the initramfs.
-pub(super) fn switch_root(new_root: &CStr) -> Result<(), Error<'static>> {
+pub(super) fn switch_root(new_root: &CStr) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::PivotRoot, b"", errno);
     let initramfs = open_directory(c"/").map_err(failed)?;
     let root = open_directory(new_root).map_err(failed)?;
@@ -36,7 +36,7 @@ fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 /// Where the new root has no directory for it, it goes with the initramfs.
-fn move_into(root: BorrowedFd, path: &CStr) -> Result<(), Error<'static>> {
+fn move_into(root: BorrowedFd, path: &CStr) -> Result<(), Error> {
     let moved = match resolve(root, path) {
         Ok(target) => match move_mount_at(path, target.borrow()) {
             Err(Errno::ENOSYS) => {
@@ -47,7 +47,7 @@ fn move_into(root: BorrowedFd, path: &CStr) -> Result<(), Error<'static>> {
         Err(Errno::ENOENT | Errno::ENOTDIR) => umount(path, MNT_DETACH),
         Err(errno) => Err(errno),
     };
-    moved.map_err(|errno| Error::new(Step::MoveMount, path.to_bytes(), errno).into_owned())
+    moved.map_err(|errno| Error::new(Step::MoveMount, path.to_bytes(), errno))
 }
 
 /// Deletes what is in the initramfs's root, to give its memory back; other file systems, such as

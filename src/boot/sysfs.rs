@@ -8,11 +8,11 @@ use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::name::Name;
 
 /// All of a file that need not be there.
-pub(super) fn read_optional(path: &CStr) -> Result<Option<Vec<u8>>, Error<'static>> {
+pub(super) fn read_optional(path: &CStr) -> Result<Option<Vec<u8>>, Error> {
     match fs::read_all(path) {
         Ok(text) => Ok(Some(text)),
         Err(Errno::ENOENT) => Ok(None),
-        Err(errno) => Err(Error::new(Step::ReadFile, path.to_bytes(), errno).into_owned()),
+        Err(errno) => Err(Error::new(Step::ReadFile, path.to_bytes(), errno)),
     }
 }
 

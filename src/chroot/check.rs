@@ -1,18 +1,18 @@
 //! What can be said against a description before its plan is made.
 
 use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::mount::overlay;
 use crate::process::cwd::WorkingDirectory;
 use crate::process::namespace::Namespace;
-use crate::process::stdio::{STANDARD, Standard, Stdio};
 use crate::sys::{BorrowedFd, fs, tty};
 use crate::text::line::Line;
 use crate::text::name::Name;
 use crate::user::id_map::MapUsers;
 
 impl Chroot {
-    pub(crate) fn check_names(&self) -> Result<(), Error<'static>> {
+    pub(crate) fn check_names(&self) -> Result<(), Error> {
         if let Some(size) = &self.overlay_size {
             if !overlay::is_size(size.bytes()) {
                 let what: [&[u8]; 3] = [b"--overlay-size: '", size.bytes(), b"'"];
@@ -41,42 +41,8 @@ impl Chroot {
         if let WorkingDirectory::Path(path) = &self.directory {
             check(Some(path))?;
         }
-        for names in [&self.words, &self.fallback, &self.environment] {
-            for name in names {
-                check(Some(name))?;
-            }
-        }
-        for change in &self.changes {
-            check(change.name())?;
-        }
-        check(self.argv0.as_ref())?;
         check(self.user.as_ref())?;
         check(self.groups.as_ref())
-    }
-
-    /// Checks that the descriptors of `--keep-fd` are open. Call it before opening anything else, which
-    /// could get one of the numbers.
-    pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error<'static>> {
-        for number in &self.kept_descriptors {
-            fs::is_open(*number).map_err(|errno| {
-                let mut line = Line::new();
-                line.push(b"descriptor ");
-                line.push_number(*number);
-                Error::new(Step::StandardDescriptor, line.bytes(), errno).into_owned()
-            })?;
-        }
-        Ok(())
-    }
-
-    /// What the command is to have in the place of the caller's standard descriptors.
-    pub(crate) fn open_standard(&self) -> Result<Standard, Error<'static>> {
-        let mut standard = Standard::with_capacity(3);
-        for (number, stdio) in STANDARD.into_iter().zip(self.standard) {
-            if let Some(given) = stdio.map_or(Ok(None), Stdio::open)? {
-                standard.push((given, number));
-            }
-        }
-        Ok(standard)
     }
 
     /// The path of the terminal that is to be /dev/console.
@@ -85,7 +51,39 @@ impl Chroot {
     }
 }
 
-fn check(name: Option<&Name>) -> Result<(), Error<'static>> {
+impl Command {
+    pub(crate) fn check_names(&self) -> Result<(), Error> {
+        if let Some(wrong) = &self.wrong {
+            return Err(wrong.clone());
+        }
+        self.chroot.check_names()?;
+        for names in [&self.words, &self.fallback, &self.environment] {
+            for name in names {
+                check(Some(name))?;
+            }
+        }
+        for change in &self.changes {
+            check(change.name())?;
+        }
+        check(self.argv0.as_ref())
+    }
+
+    /// Checks that the descriptors of `--keep-fd` are open. Call it before opening anything else, which
+    /// could get one of the numbers.
+    pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error> {
+        for number in &self.kept_descriptors {
+            fs::is_open(*number).map_err(|errno| {
+                let mut line = Line::new();
+                line.push(b"descriptor ");
+                line.push_number(*number);
+                Error::new(Step::StandardDescriptor, line.bytes(), errno)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn check(name: Option<&Name>) -> Result<(), Error> {
     match name {
         Some(name) if name.held_nul() => {
             let why = "it is followed by a NUL byte";

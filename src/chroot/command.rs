@@ -1,145 +1,312 @@
-//! The command of a description: its words, its environment, its descriptors.
+//! `Command`: what is run in a new root, with its words, its environment and its descriptors.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::chroot::Chroot;
-use crate::process::cwd::WorkingDirectory;
+use crate::error::{Error, Step};
 use crate::process::environment::Change;
 use crate::process::host_paths;
+use crate::process::stdio::Stdio;
+use crate::sys::{Errno, OwnedFd};
+use crate::text::bytes::AsBytes;
 use crate::text::name::Name;
 
-impl Chroot {
-    /// Starts the command in this directory of the new root.
-    pub fn current_dir(mut self, path: impl AsRef<[u8]>) -> Chroot {
-        self.directory = WorkingDirectory::Path(Name::new(path.as_ref()));
-        self
-    }
+/// A command in a new root, described as `std::process::Command` has it; [`Chroot::command`] makes
+/// one. It can be started any number of times.
+///
+/// Its environment is empty, unlike that of a command of std, which inherits the program's: a new
+/// root rarely has the program's paths. What [`Command::env`] and [`Command::envs`] add is all that
+/// it has, beside what [`Chroot::user`] sets. To inherit, write `.envs(std::env::vars_os())`.
+///
+/// It has its standard descriptors and no others, unless they are given with `keep_fd`.
+///
+/// ```
+/// use rootlet::{Chroot, Stdio};
+///
+/// let mut command = Chroot::new("/").command("sh");
+/// command.arg("-c").arg("echo $WORD").env("WORD", "hello");
+/// assert_eq!(command.output()?.stdout, b"hello\n");
+///
+/// let mut child = command.stdout(Stdio::piped()).spawn()?;
+/// let output = child.stdout.take();
+/// assert!(output.is_some() && child.wait()?.success());
+/// # Ok::<(), rootlet::Error>(())
+/// ```
+pub struct Command {
+    pub(crate) chroot: Chroot,
+    /// The command and its arguments.
+    pub(crate) words: Vec<Name>,
+    /// What is run where the command is not in the new root.
+    pub(crate) fallback: Vec<Name>,
+    pub(crate) environment: Vec<Name>,
+    pub(crate) changes: Vec<Change>,
+    /// Variables of the environment that name paths of the host alone are left out.
+    pub(crate) leaves_out_host_paths: bool,
+    pub(crate) argv0: Option<Name>,
+    /// The numbers of the caller's descriptors that the command has as well.
+    pub(crate) kept_descriptors: Vec<u32>,
+    /// Those of them that are ours to close.
+    owned: Vec<OwnedFd>,
+    pub(crate) status_descriptor: Option<u32>,
+    pub(crate) own_group: bool,
+    pub(crate) pty: bool,
+    /// The command's standard descriptors, where they were set.
+    pub(crate) standard: [Option<Stdio>; 3],
+    pub(crate) hooks: Vec<Hook>,
+    /// The first of what was given that cannot be meant.
+    pub(crate) wrong: Option<Error>,
+}
 
-    /// Starts the command in the directory of the new root that the caller is in, if the caller is
-    /// below the new root, else in the one with the same path.
-    pub fn keep_current_dir(mut self) -> Chroot {
-        self.directory = WorkingDirectory::Kept;
-        self
-    }
+/// What the command's process does before it is the command.
+pub(crate) type Hook = Box<dyn Fn() -> Result<(), Errno> + Send + Sync>;
 
-    /// Sets the command, without arguments. One without a slash is looked for in the PATH that
-    /// [`Chroot::env`] set, inside the new root.
-    pub fn command(mut self, name: impl AsRef<[u8]>) -> Chroot {
-        self.words = Vec::from([Name::new(name.as_ref())]);
-        self
-    }
-
-    /// Adds arguments to the command.
-    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
-        for argument in arguments {
-            self.words.push(Name::new(argument.as_ref()));
+impl Command {
+    /// Without a command yet.
+    pub(crate) fn in_root(chroot: Chroot) -> Command {
+        Command {
+            chroot,
+            words: Vec::new(),
+            fallback: Vec::new(),
+            environment: Vec::new(),
+            changes: Vec::new(),
+            leaves_out_host_paths: false,
+            argv0: None,
+            kept_descriptors: Vec::new(),
+            owned: Vec::new(),
+            status_descriptor: None,
+            own_group: false,
+            pty: false,
+            standard: [None, None, None],
+            hooks: Vec::new(),
+            wrong: None,
         }
+    }
+
+    /// The root that it runs in, to change it for this command alone.
+    ///
+    /// ```
+    /// let mut command = rootlet::Chroot::new("/").command("hostname");
+    /// command.chroot().hostname("build");
+    /// assert_eq!(command.output()?.stdout, b"build\n");
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    pub fn chroot(&mut self) -> &mut Chroot {
+        &mut self.chroot
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, argument: impl AsBytes) -> &mut Command {
+        self.words.push(Name::new(argument.as_bytes()));
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(&mut self, arguments: impl IntoIterator<Item = impl AsBytes>) -> &mut Command {
+        for argument in arguments {
+            self.arg(argument);
+        }
+        self
+    }
+
+    /// Tells the command this name for itself, its `argv[0]`, instead of the one it is run by.
+    pub fn arg0(&mut self, name: impl AsBytes) -> &mut Command {
+        self.argv0 = Some(Name::new(name.as_bytes()));
         self
     }
 
     /// Sets what is run instead, with its arguments, where the command is not in the new root.
-    pub fn or_command(mut self, words: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
+    pub fn or_command(&mut self, words: impl IntoIterator<Item = impl AsBytes>) -> &mut Command {
         self.fallback.clear();
         for word in words {
-            self.fallback.push(Name::new(word.as_ref()));
+            self.fallback.push(Name::new(word.as_bytes()));
         }
         self
     }
 
-    /// Sets a variable of the command's environment, `NAME=VALUE`.
-    pub fn env(mut self, variable: impl AsRef<[u8]>) -> Chroot {
-        self.changes.push(Change::Set(Name::new(variable.as_ref())));
+    /// Sets a variable of the command's environment. That is empty at first.
+    ///
+    /// A command without a slash is looked for in the PATH that is set here, inside the new root;
+    /// without one in the usual directories.
+    ///
+    /// A name that is empty or has a `=` is an error when the command is started:
+    ///
+    /// ```
+    /// use rootlet::{Chroot, ErrorKind};
+    ///
+    /// let error = Chroot::new("/").command("true").env("A=B", "").status().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "cannot take A=B: Command::env: a variable's name is not empty and has no '='"
+    /// );
+    /// ```
+    pub fn env(&mut self, name: impl AsBytes, value: impl AsBytes) -> &mut Command {
+        let why = "Command::env: a variable's name is not empty and has no '='";
+        self.check_variable(name.as_bytes(), why);
+        let variable = Name::joined(&[name.as_bytes(), b"=", value.as_bytes()]);
+        self.changes.push(Change::Set(variable));
         self
     }
 
-    /// Leaves a variable, `NAME`, out of the command's environment.
-    pub fn env_remove(mut self, name: impl AsRef<[u8]>) -> Chroot {
-        self.changes.push(Change::Unset(Name::new(name.as_ref())));
+    /// Sets variables of the command's environment, beside those that it has already.
+    ///
+    /// ```
+    /// let mut command = rootlet::Chroot::new("/").command("env");
+    /// command.env("A", "1").envs([("B", "2"), ("C", "3")]).env_remove("A");
+    /// assert_eq!(command.output()?.stdout, b"B=2\nC=3\n");
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    pub fn envs<N: AsBytes, V: AsBytes>(
+        &mut self,
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> &mut Command {
+        for (name, value) in variables {
+            self.env(name, value);
+        }
         self
     }
 
-    /// Leaves out all variables that were set before.
-    pub fn env_clear(mut self) -> Chroot {
+    /// Leaves a variable out of the command's environment.
+    pub fn env_remove(&mut self, name: impl AsBytes) -> &mut Command {
+        let why = "Command::env_remove: a variable's name is not empty and has no '='";
+        self.check_variable(name.as_bytes(), why);
+        self.changes.push(Change::Unset(Name::new(name.as_bytes())));
+        self
+    }
+
+    /// Leaves out all variables that were set before, and those that [`Chroot::user`] sets.
+    pub fn env_clear(&mut self) -> &mut Command {
         self.changes.push(Change::Clear);
         self
     }
 
-    /// Sets the environment that [`Chroot::env`], [`Chroot::env_remove`] and [`Chroot::env_clear`]
-    /// change: `NAME=VALUE` each, by default none.
-    pub fn envs(mut self, variables: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chroot {
-        self.environment.clear();
-        for variable in variables {
-            self.environment.push(Name::new(variable.as_ref()));
+    #[inline(never)]
+    fn check_variable(&mut self, name: &[u8], why: &'static str) {
+        if name.is_empty() || name.contains(&b'=') {
+            let wrong = || Error::because(Step::TakeName, name, why);
+            self.wrong.get_or_insert_with(wrong);
         }
-        self
     }
 
-    /// Leaves out variables of [`Chroot::envs`] that name a path which is not in the new root, such as
+    /// Leaves out variables of the environment that name a path which is not in the new root, such as
     /// TMPDIR or LD_PRELOAD.
-    #[doc(hidden)]
-    pub fn leave_out_host_paths(mut self) -> Chroot {
+    #[allow(dead_code, reason = "the binary uses it")]
+    pub(crate) fn leave_out_host_paths(&mut self) {
         self.leaves_out_host_paths = true;
-        self
     }
 
     /// The variables that may have to be left out so. SHELL is the root's own where a user is set.
     pub(crate) fn host_paths(&self, environment: &[Name]) -> Vec<usize> {
         let mut found = host_paths::find(environment, &self.changes);
-        if self.user.is_some() {
+        if self.chroot.user.is_some() {
             found.retain(|index| !environment[*index].bytes().starts_with(b"SHELL="));
         }
         found
     }
 
-    /// Tells the command this name for itself, its `argv[0]`, instead of the one it is run by.
-    pub fn arg0(mut self, name: impl AsRef<[u8]>) -> Chroot {
-        self.argv0 = Some(Name::new(name.as_ref()));
+    /// Starts the command in this directory of the new root: [`Chroot::current_dir`].
+    pub fn current_dir(&mut self, path: impl AsBytes) -> &mut Command {
+        self.chroot.current_dir(path);
         self
     }
 
-    /// Gives the command the caller's descriptor of this number, under the same number. It is borrowed,
-    /// as by [`Stdio::fd`](crate::Stdio::fd).
-    ///
-    /// A directory is a way out of the new root.
-    ///
-    /// ```
-    /// use std::io::Read;
-    /// use std::os::fd::AsRawFd;
-    ///
-    /// use rootlet::Chroot;
-    ///
-    /// let (mut reader, writer) = std::io::pipe()?;
-    /// let number = writer.as_raw_fd() as u32;
-    /// let script = format!("echo done >/proc/self/fd/{number}");
-    /// let chroot = Chroot::new("/").keep_fd(number).command("sh").args(["-c", &script]);
-    /// assert!(chroot.status()?.success());
-    /// drop(writer);
-    /// let mut written = String::new();
-    /// reader.read_to_string(&mut written)?;
-    /// assert_eq!(written, "done\n");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn keep_fd(mut self, number: u32) -> Chroot {
-        self.kept_descriptors.push(number);
+    /// Sets the command's standard input: the caller's by default, but [null](Stdio::null) for
+    /// [`Command::output`].
+    pub fn stdin(&mut self, stdio: impl Into<Stdio>) -> &mut Command {
+        self.standard[0] = Some(stdio.into());
         self
     }
 
-    /// Has [`Chroot::run`] tell how it goes on the caller's descriptor of this number, in lines of JSON:
-    ///
-    /// - `{"child-pid":N}` when the command was executed, with its pid in the caller's pid namespace;
-    /// - then `{"exit-code":N}` or `{"signal":N}`, when it has ended;
-    /// - or, at any time, as the last,
-    ///   `{"error":{"step":"open the new root","object":"/srv","errno":2,"message":"…"}}`, when rootlet
-    ///   has failed: what it was doing, to what, the kernel's reason or `null`, and all of it in one
-    ///   line of words.
-    ///
-    /// Real root inside, which may do anything to pid 1, can have a false end reported of its own run;
-    /// nobody else can.
-    ///
-    /// A byte that is not UTF-8 becomes U+FFFD, but `\xff` in the message, which is the line that is
-    /// printed. Without a last line rootlet was killed.
-    pub fn status_fd(mut self, number: u32) -> Chroot {
-        self.status_descriptor = Some(number);
+    /// Sets the command's standard output: the caller's by default, but [`Command::output`] collects
+    /// it.
+    pub fn stdout(&mut self, stdio: impl Into<Stdio>) -> &mut Command {
+        self.standard[1] = Some(stdio.into());
         self
+    }
+
+    /// Sets the command's standard error: the caller's by default, but [`Command::output`] collects
+    /// it.
+    pub fn stderr(&mut self, stdio: impl Into<Stdio>) -> &mut Command {
+        self.standard[2] = Some(stdio.into());
+        self
+    }
+
+    /// Runs the command in a process group of its own (`setpgid(2)`), which no key and no signal to
+    /// the caller's group reaches. To join another group is not possible: none of the caller's is
+    /// seen in a new pid namespace.
+    pub fn new_process_group(&mut self) -> &mut Command {
+        self.own_group = true;
+        self
+    }
+
+    /// Gives the command the caller's descriptor of this number, under the same number.
+    ///
+    /// A directory is a way out of the new root. With the feature `std` there is `Command::keep_fd`,
+    /// which is safe.
+    ///
+    /// # Safety
+    ///
+    /// The descriptor is open, and stays so, whenever the command is started: a number that was
+    /// closed and given to another file would be that file's.
+    ///
+    /// # Errors
+    ///
+    /// A number that is not open is EBADF when the command is started.
+    pub unsafe fn keep_raw_fd(&mut self, number: i32) -> &mut Command {
+        // None has so great a number.
+        self.kept_descriptors
+            .push(u32::try_from(number).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// As [`Command::keep_raw_fd`], for one that is ours from now on.
+    #[allow(dead_code, reason = "it needs a type of std")]
+    pub(crate) fn keep_owned(&mut self, descriptor: OwnedFd) {
+        self.kept_descriptors.push(descriptor.number() as u32);
+        self.owned.push(descriptor);
+    }
+
+    /// Has the command's process call this before it becomes the command: when it has its
+    /// descriptors, its root, its user and its rights. What it returns as an error keeps the command
+    /// from being executed. Called again, it adds another.
+    ///
+    /// ```
+    /// use rootlet::{Chroot, Errno};
+    ///
+    /// let mut command = Chroot::new("/").command("true");
+    /// // SAFETY: it does nothing.
+    /// unsafe { command.pre_exec(|| Err(Errno::EXDEV)) };
+    /// let error = command.status().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "cannot call the hook of Command::pre_exec: Invalid cross-device link (EXDEV)"
+    /// );
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// As for `pre_exec` of std: the process is a copy of a program that may have had other threads, any
+    /// of which may have held a lock, the allocator's too. So the closure allocates nothing, takes no
+    /// lock, and does only what is async-signal-safe (`signal-safety(7)`). It shares its memory with
+    /// pid 1, which looks after the command, and starts nothing that goes on in it.
+    pub unsafe fn pre_exec(
+        &mut self,
+        hook: impl Fn() -> Result<(), Errno> + Send + Sync + 'static,
+    ) -> &mut Command {
+        self.hooks.push(Box::new(hook));
+        self
+    }
+}
+
+impl fmt::Debug for Command {
+    /// The command and its arguments, as a shell might have them.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        for (index, word) in self.words.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            write!(formatter, "{space}{word:?}")?;
+        }
+        write!(formatter, " in {:?}", self.chroot.new_root)
     }
 }

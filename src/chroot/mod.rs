@@ -1,27 +1,26 @@
-//! `Chroot`: the description of a run.
+//! `Chroot`: the description of a new root.
 
 mod check;
-mod command;
+pub(crate) mod command;
+pub(crate) mod files;
 pub(crate) mod plan;
 mod view;
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::ops::{Deref, DerefMut};
-
+use crate::chroot::command::Command;
 use crate::error::Verbose;
 use crate::mount::{self, Mount, overlay};
 use crate::process::cwd::WorkingDirectory;
-use crate::process::environment::Change;
 use crate::process::namespace::{Namespace, Namespaces};
-use crate::process::stdio::Stdio;
 use crate::sys::poll::NANOSECONDS;
+use crate::text::bytes::AsBytes;
 use crate::text::name::Name;
 use crate::user::capability::Capabilities;
 use crate::user::id_map::MapUsers;
 use crate::user::private::PrivateUsers;
+use alloc::vec::Vec;
 
-/// A command to be run in a new root, in new mount, UTS, IPC and pid namespaces.
+/// A new root for commands, in new mount, UTS, IPC and pid namespaces, to be run in any number, one
+/// after the other or at once.
 ///
 /// Without the right to make those, a user namespace is made too, in which the caller is user 0;
 /// its network is the host's all the same.
@@ -29,23 +28,19 @@ use crate::user::private::PrivateUsers;
 /// ```no_run
 /// use rootlet::{Chroot, Mount};
 ///
-/// let status = Chroot::new("/srv/root")
-///     .mount(Mount::bind("/srv/data").to("/data").read_only())
-///     .hostname("build.example.org")
+/// let mut root = Chroot::new("/srv/root");
+/// root.mount(Mount::bind("/srv/data").to("/data").read_only())
+///     .hostname("build.example.org");
+/// let status = root
 ///     .command("make")
 ///     .args(["-C", "/data"])
-///     .env("PATH=/usr/bin:/bin")
-///     .run()?;
+///     .env("PATH", "/usr/bin:/bin")
+///     .status()?;
 /// assert!(status.success());
 /// # Ok::<(), rootlet::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Chroot(Box<Description>);
-
-/// What a `Chroot` holds, on the heap, since each of the calls that describe a run moves it.
-#[doc(hidden)]
-#[derive(Clone, Debug)]
-pub struct Description {
+pub struct Chroot {
     pub(crate) new_root: Name,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) read_only: bool,
@@ -59,50 +54,21 @@ pub struct Description {
     pub(crate) namespaces: Namespaces,
     pub(crate) map_users: MapUsers,
     pub(crate) directory: WorkingDirectory,
-    /// The command and its arguments.
-    pub(crate) words: Vec<Name>,
-    /// What is run where the command is not in the new root.
-    pub(crate) fallback: Vec<Name>,
-    pub(crate) environment: Vec<Name>,
-    pub(crate) changes: Vec<Change>,
-    /// Variables of the environment that name paths of the host alone are left out.
-    pub(crate) leaves_out_host_paths: bool,
-    pub(crate) argv0: Option<Name>,
-    /// The numbers of the caller's descriptors that the command has as well.
-    pub(crate) kept_descriptors: Vec<u32>,
-    pub(crate) status_descriptor: Option<u32>,
     pub(crate) new_session: bool,
     pub(crate) grace: u64,
     pub(crate) user: Option<Name>,
     pub(crate) groups: Option<Name>,
     pub(crate) dropped_capabilities: Capabilities,
     pub(crate) no_new_privileges: bool,
-    pub(crate) pty: bool,
-    /// The command's standard descriptors, where they were set.
-    pub(crate) standard: [Option<Stdio>; 3],
     pub(crate) verbose: Verbose,
 }
 
-impl Deref for Chroot {
-    type Target = Description;
-
-    fn deref(&self) -> &Description {
-        &self.0
-    }
-}
-
-impl DerefMut for Chroot {
-    fn deref_mut(&mut self) -> &mut Description {
-        &mut self.0
-    }
-}
-
 impl Chroot {
-    /// A run in this directory, with the [default mounts](Mount::defaults), in its `/`, with an
-    /// empty environment.
-    pub fn new(new_root: impl AsRef<[u8]>) -> Chroot {
-        Chroot(Box::new(Description {
-            new_root: Name::new(new_root.as_ref()),
+    /// This directory as the root of commands, with the [default mounts](Mount::defaults). They start in
+    /// its `/`.
+    pub fn new(new_root: impl AsBytes) -> Chroot {
+        Chroot {
+            new_root: Name::new(new_root.as_bytes()),
             mounts: Mount::defaults(),
             read_only: false,
             mask_proc: false,
@@ -113,34 +79,32 @@ impl Chroot {
             namespaces: Namespaces::DEFAULT,
             map_users: MapUsers::Root,
             directory: WorkingDirectory::Path(Name::new(b"/")),
-            words: Vec::new(),
-            fallback: Vec::new(),
-            environment: Vec::new(),
-            changes: Vec::new(),
-            leaves_out_host_paths: false,
-            argv0: None,
-            kept_descriptors: Vec::new(),
-            status_descriptor: None,
             new_session: false,
             grace: 0,
             user: None,
             groups: None,
             dropped_capabilities: Capabilities::NONE,
             no_new_privileges: false,
-            pty: false,
-            standard: [None; 3],
             verbose: Verbose::NOT,
-        }))
+        }
+    }
+
+    /// A command in this root: [`Command`]. It has a copy of this description, so that what is changed
+    /// here later does not count for it.
+    pub fn command(&self, name: impl AsBytes) -> Command {
+        let mut command = Command::in_root(self.clone());
+        command.words.push(Name::new(name.as_bytes()));
+        command
     }
 
     /// Adds a mount. One with the target of an earlier one, or of a default one, takes its place.
-    pub fn mount(mut self, mount: Mount) -> Chroot {
+    pub fn mount(&mut self, mount: Mount) -> &mut Chroot {
         mount::add(&mut self.mounts, mount);
         self
     }
 
     /// Drops the default mounts, and what was added before.
-    pub fn no_mounts(mut self) -> Chroot {
+    pub fn no_mounts(&mut self) -> &mut Chroot {
         self.mounts.clear();
         self
     }
@@ -151,12 +115,13 @@ impl Chroot {
     /// ```
     /// use rootlet::{Chroot, Namespace};
     ///
-    /// let chroot = Chroot::new("/").unshare(Namespace::Network);
-    /// let output = chroot.command("cat").args(["/proc/net/route"]).output()?;
+    /// let mut chroot = Chroot::new("/");
+    /// chroot.unshare(Namespace::Network);
+    /// let output = chroot.command("cat").arg("/proc/net/route").output()?;
     /// assert_eq!(output.stdout.split(|byte| *byte == b'\n').count(), 2);
     /// # Ok::<(), rootlet::Error>(())
     /// ```
-    pub fn unshare(mut self, namespace: Namespace) -> Chroot {
+    pub fn unshare(&mut self, namespace: Namespace) -> &mut Chroot {
         self.namespaces.set(namespace, true);
         self
     }
@@ -171,19 +136,19 @@ impl Chroot {
     /// ends with it. The command sees all processes in `/proc`, and a restart or power off is
     /// the machine's.
     ///
-    /// [`Chroot::call`] needs a pid namespace.
+    /// A closure in the new root (`Chroot::call`) needs a pid namespace.
     ///
-    /// The pid namespace is shared as well, with a line on standard error, where the kernel allows no new
-    /// `/proc` (parts of the caller's are covered, as in many containers) and [`Chroot::unshare`] did not
-    /// ask for one of its own: with that it is EPERM. [`Chroot::call`] shows the caller's `/proc` then,
-    /// and says so.
-    pub fn share(mut self, namespace: Namespace) -> Chroot {
+    /// The pid namespace is shared as well, with a [warning](crate::Child::warnings), where the kernel
+    /// allows no new `/proc` (parts of the caller's are covered, as in many containers) and
+    /// [`Chroot::unshare`] did not ask for one of its own: with that it is EPERM. A closure is shown the
+    /// caller's `/proc` then.
+    pub fn share(&mut self, namespace: Namespace) -> &mut Chroot {
         self.namespaces.set(namespace, false);
         self
     }
 
     /// Sets how users are mapped in a new user namespace. By default the caller is user 0 there.
-    pub fn map_users(mut self, map: MapUsers) -> Chroot {
+    pub fn map_users(&mut self, map: MapUsers) -> &mut Chroot {
         self.map_users = map;
         self
     }
@@ -196,7 +161,7 @@ impl Chroot {
     /// from the run can do what a user without files can do. Binds are shown in the same way, unless
     /// [`Mount::no_id_map`] says otherwise. `/dev` is as with [`Chroot::minimal_dev`].
     ///
-    /// [`Chroot::call`] takes no range of users.
+    /// A closure (`Chroot::call`) takes no range of users.
     ///
     /// # Errors
     ///
@@ -206,18 +171,19 @@ impl Chroot {
     /// ```no_run
     /// use rootlet::{Chroot, PrivateUsers};
     ///
-    /// let chroot = Chroot::new("/srv/root").private_users(PrivateUsers::Auto);
-    /// let status = chroot.command("make").args(["-C", "/src"]).run()?;
+    /// let mut root = Chroot::new("/srv/root");
+    /// root.private_users(PrivateUsers::Auto);
+    /// let status = root.command("make").args(["-C", "/src"]).status()?;
     /// # Ok::<(), rootlet::Error>(())
     /// ```
-    pub fn private_users(mut self, users: PrivateUsers) -> Chroot {
+    pub fn private_users(&mut self, users: PrivateUsers) -> &mut Chroot {
         self.map_users = MapUsers::Private(users);
         self.namespaces.set(Namespace::User, true);
         self.minimal_dev()
     }
 
     /// Drops the default or added mount with this target, if there is one.
-    pub fn no_mount(mut self, target: impl AsRef<[u8]>) -> Chroot {
+    pub fn no_mount(&mut self, target: impl AsBytes) -> &mut Chroot {
         let target = Mount::bind(target);
         self.mounts.retain(|mount| !mount.has_target_of(&target));
         self
@@ -229,8 +195,8 @@ impl Chroot {
     /// make no nodes gets the host's, bound.
     ///
     /// The command can read the keys of the caller's terminal there, and real root type into it. With
-    /// [`Chroot::pty`] the console is the command's own terminal.
-    pub fn minimal_dev(mut self) -> Chroot {
+    /// [`Foreground::pty`](crate::Foreground::pty) the console is the command's own terminal.
+    pub fn minimal_dev(&mut self) -> &mut Chroot {
         for mount in Mount::minimal_dev() {
             mount::add(&mut self.mounts, mount);
         }
@@ -243,7 +209,7 @@ impl Chroot {
     /// others); not in a proc below a recursive bind, nor in a bind of a part of one. The kernel allows no
     /// new proc in a user namespace inside then, so an ordinary user's bwrap fails there. Real root can undo it by an unmount, unless
     /// [`drop_capabilities`](Chroot::drop_capabilities) takes `sys_admin` and `sys_ptrace`.
-    pub fn mask_proc(mut self) -> Chroot {
+    pub fn mask_proc(&mut self) -> &mut Chroot {
         self.mask_proc = true;
         self
     }
@@ -254,7 +220,7 @@ impl Chroot {
     /// `mount_setattr(2)` with `AT_RECURSIVE` (Linux 5.12), or a remount of each mount. Real root can
     /// undo it by a remount, unless [`drop_capabilities`](Chroot::drop_capabilities) takes
     /// `sys_admin` and `sys_ptrace`.
-    pub fn read_only(mut self) -> Chroot {
+    pub fn read_only(&mut self) -> &mut Chroot {
         self.read_only = true;
         self
     }
@@ -266,15 +232,15 @@ impl Chroot {
     /// In a user namespace it needs Linux 5.11, and a new root that has no mount of the host's below
     /// it. Before 6.6, where a tmpfs has no `user.` attributes, a directory of the new root cannot be
     /// removed, renamed or replaced there (EIO).
-    pub fn overlay(mut self) -> Chroot {
+    pub fn overlay(&mut self) -> &mut Chroot {
         self.overlay = Some(overlay::memory_options(b""));
         self
     }
 
     /// The same with at most so much memory: bytes, or with `k`, `m`, `g` after it, or `%` of the
     /// machine's. Without that it is half of it.
-    pub fn overlay_size(mut self, size: impl AsRef<[u8]>) -> Chroot {
-        let size = Name::new(size.as_ref());
+    pub fn overlay_size(&mut self, size: impl AsBytes) -> &mut Chroot {
+        let size = Name::new(size.as_bytes());
         self.overlay = Some(overlay::memory_options(size.bytes()));
         self.overlay_size = Some(size);
         self
@@ -283,8 +249,8 @@ impl Chroot {
     /// Sets the host name inside, by `sethostname(2)`; of a name with dots the part before the
     /// first, and the rest as the domain name by `setdomainname(2)`. The default `/etc/hosts`, or a
     /// [copy](Mount::copy) of it, gets a line with this name and the address 127.0.1.1.
-    pub fn hostname(mut self, name: impl AsRef<[u8]>) -> Chroot {
-        self.hostname = Some(Name::new(name.as_ref()));
+    pub fn hostname(&mut self, name: impl AsBytes) -> &mut Chroot {
+        self.hostname = Some(Name::new(name.as_bytes()));
         self
     }
 
@@ -293,8 +259,8 @@ impl Chroot {
     ///
     /// It keeps its standard descriptors. Where one is a terminal, a command with `CAP_SYS_ADMIN`, as
     /// real root has it, can push characters into its input all the same (`ioctl(TIOCSTI)`);
-    /// [`Chroot::pty`] keeps it from that.
-    pub fn new_session(mut self) -> Chroot {
+    /// [`Foreground::pty`](crate::Foreground::pty) keeps it from that.
+    pub fn new_session(&mut self) -> &mut Chroot {
         self.new_session = true;
         self
     }
@@ -302,8 +268,21 @@ impl Chroot {
     /// When the command has ended, sends TERM to what still runs, and KILL after this many seconds.
     /// When HUP, INT, QUIT or TERM was sent on to the command, it has as long to end. When nobody
     /// waits for the run any more, all is killed at once.
-    pub fn grace(mut self, seconds: u32) -> Chroot {
+    pub fn grace(&mut self, seconds: u32) -> &mut Chroot {
         self.grace = u64::from(seconds) * NANOSECONDS;
+        self
+    }
+
+    /// Starts commands in this directory of the new root.
+    pub fn current_dir(&mut self, path: impl AsBytes) -> &mut Chroot {
+        self.directory = WorkingDirectory::Path(Name::new(path.as_bytes()));
+        self
+    }
+
+    /// Starts commands in the directory of the new root that the caller is in, if the caller is
+    /// below the new root, else in the one with the same path.
+    pub fn keep_current_dir(&mut self) -> &mut Chroot {
+        self.directory = WorkingDirectory::Kept;
         self
     }
 
@@ -318,19 +297,19 @@ impl Chroot {
     /// USER and LOGNAME of its line, as `su(1)` sets them, and as supplementary groups the main one and
     /// those that have it as a member.
     ///
-    /// [`Chroot::groups`] sets other supplementary groups, and [`Chroot::env`] other variables.
+    /// [`Chroot::groups`] sets other supplementary groups, and [`Command::env`] other variables.
     ///
     /// A user namespace made for the run has no user but 0, and its supplementary groups cannot be
     /// changed.
-    pub fn user(mut self, user: impl AsRef<[u8]>) -> Chroot {
-        self.user = Some(Name::new(user.as_ref()));
+    pub fn user(&mut self, user: impl AsBytes) -> &mut Chroot {
+        self.user = Some(Name::new(user.as_bytes()));
         self
     }
 
     /// Makes these the command's supplementary groups: numbers, or names in the new root's own
     /// `/etc/group`, with commas between them; none for an empty list.
-    pub fn groups(mut self, list: impl AsRef<[u8]>) -> Chroot {
-        self.groups = Some(Name::new(list.as_ref()));
+    pub fn groups(&mut self, list: impl AsBytes) -> &mut Chroot {
+        self.groups = Some(Name::new(list.as_bytes()));
         self
     }
 
@@ -338,7 +317,7 @@ impl Chroot {
     /// effective, permitted, inheritable and ambient set. Called again, it takes more.
     ///
     /// The inheritable and the ambient set are empty in every command, whatever the caller's are.
-    pub fn drop_capabilities(mut self, capabilities: Capabilities) -> Chroot {
+    pub fn drop_capabilities(&mut self, capabilities: Capabilities) -> &mut Chroot {
         self.dropped_capabilities = self.dropped_capabilities.and(capabilities);
         self
     }
@@ -355,50 +334,13 @@ impl Chroot {
     ///
     /// The *user* keyring goes with the user: a command that is still the caller, be it as user 0 of
     /// a user namespace, can reach that one by its number.
-    pub fn no_new_privileges(mut self) -> Chroot {
+    pub fn no_new_privileges(&mut self) -> &mut Chroot {
         self.no_new_privileges = true;
         self
     }
 
-    /// Sets the command's standard input: the caller's by default, but [null](Stdio::null) for
-    /// [`Chroot::output`].
-    pub fn stdin(mut self, stdio: Stdio) -> Chroot {
-        self.standard[0] = Some(stdio);
-        self
-    }
-
-    /// Sets the command's standard output: the caller's by default, but [`Chroot::output`] collects
-    /// it.
-    pub fn stdout(mut self, stdio: Stdio) -> Chroot {
-        self.standard[1] = Some(stdio);
-        self
-    }
-
-    /// Sets the command's standard error: the caller's by default, but [`Chroot::output`] collects
-    /// it.
-    ///
-    /// What rootlet itself has to say goes to the caller's all the same.
-    pub fn stderr(mut self, stdio: Stdio) -> Chroot {
-        self.standard[2] = Some(stdio);
-        self
-    }
-
-    /// Gives the command a terminal of its own (`pty(7)`) in the place of the caller's, where one of
-    /// the standard descriptors is that: what it pushes into the input of its terminal
-    /// (`ioctl(TIOCSTI)`) does not reach the caller's shell. Keys, job control and the window's size
-    /// are passed on. Only [`Chroot::run`] does this.
-    ///
-    /// It is opened in the run's own devpts where one is mounted on `/dev/pts`, as with
-    /// [`Chroot::minimal_dev`] and in a user namespace, else in the host's. It belongs to the user of [`Chroot::user`], with
-    /// mode 620, and to the group `tty` of the new root if the user is named and there is such a group,
-    /// else to the main group, in the host's devpts to the group that this gives.
-    pub fn pty(mut self) -> Chroot {
-        self.pty = true;
-        self
-    }
-
     /// Says each step on standard error, and how many seconds after this call.
-    pub fn verbose(mut self) -> Chroot {
+    pub fn verbose(&mut self) -> &mut Chroot {
         self.verbose = Verbose::from_now();
         self
     }

@@ -8,6 +8,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::mount::{Mount, Planned, Source, hosts, sysfs};
 use crate::process::cwd::current_directory;
@@ -64,6 +65,7 @@ pub(crate) enum Action {
 /// What a run does.
 pub(crate) struct Plan<'a> {
     pub(crate) chroot: &'a Chroot,
+    pub(crate) command: &'a Command,
     /// NEWROOT, opened once: users are looked up in it, and it is what is entered.
     pub(crate) new_root: OwnedFd,
     pub(crate) mounts: Vec<Planned<'a>>,
@@ -107,47 +109,48 @@ impl Plan<'_> {
     }
 }
 
-impl Chroot {
+impl Command {
     /// Compiles the plan. Files of the host and of NEWROOT are read for it; nothing is changed.
-    pub(crate) fn compile(&self) -> Result<Plan<'_>, Error<'static>> {
+    pub(crate) fn compile(&self) -> Result<Plan<'_>, Error> {
+        self.compile_in(&self.chroot)
+    }
+
+    /// As in the place of its own root, for who knows more of the mounts.
+    pub(crate) fn compile_in<'a>(&'a self, chroot: &'a Chroot) -> Result<Plan<'a>, Error> {
         self.check_names()?;
-        let new_root = self.open_new_root()?;
-        let mounts = self.planned_mounts()?;
+        let new_root = chroot.open_new_root()?;
+        let mounts = self.planned_mounts(chroot)?;
         let mut environment = Cow::Borrowed(&self.environment[..]);
         let identity = self.identify(new_root.borrow(), &mut environment)?;
-        let actions = self.actions(&mounts, &identity);
+        let actions = self.actions(chroot, &mounts, &identity);
         Ok(Plan {
-            chroot: self,
+            chroot,
+            command: self,
             new_root,
             mounts,
             identity,
             environment,
-            namespaces: self.namespaces,
+            namespaces: chroot.namespaces,
             actions,
         })
     }
 
-    fn open_new_root(&self) -> Result<OwnedFd, Error<'static>> {
-        let path = self.new_root.as_c_str();
-        fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
-            .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno).into_owned())
-    }
-
     /// The mounts with relative sources made absolute, since a run changes the current directory.
     /// Where such a mount has no target of its own, it follows.
-    fn planned_mounts(&self) -> Result<Vec<Planned<'_>>, Error<'static>> {
+    fn planned_mounts<'a>(&self, chroot: &'a Chroot) -> Result<Vec<Planned<'a>>, Error> {
         let mut mounts: Vec<Planned> = Vec::new();
-        for mount in &self.mounts {
+        let namespaces = chroot.namespaces;
+        for mount in &chroot.mounts {
             if !mount.host_first {
                 mounts.push(Planned::new(Cow::Borrowed(mount)));
                 continue;
             }
             let mut sys = mount.clone();
             // One that shows the run's own devices is a new one.
-            sys.host_first = !self.namespaces.has(Namespace::Network);
+            sys.host_first = !namespaces.has(Namespace::Network);
             mounts.push(Planned::new(Cow::Owned(sys)));
-            for addition in sysfs::additions(self.namespaces) {
-                if !self
+            for addition in sysfs::additions(namespaces) {
+                if !chroot
                     .mounts
                     .iter()
                     .any(|mount| mount.has_target_of(&addition))
@@ -156,7 +159,7 @@ impl Chroot {
                 }
             }
         }
-        if let Some(console) = self.console_mount() {
+        if let Some(console) = self.console_mount(chroot) {
             match mounts
                 .iter_mut()
                 .find(|planned| planned.mount.has_target_of(&console))
@@ -166,14 +169,14 @@ impl Chroot {
             }
         }
         for planned in &mut mounts {
-            if let Some(mount) = planned.mount.with_terminals_group(self.map_users) {
+            if let Some(mount) = planned.mount.with_terminals_group(chroot.map_users) {
                 planned.mount = Cow::Owned(mount);
             }
             if let Source::Copy(path) = &planned.mount.source {
                 // One that is missing is told of, or left out, when it is to be mounted.
                 planned.contents = fs::read_all(path.as_c_str());
             }
-            if let Some(name) = &self.hostname {
+            if let Some(name) = &chroot.hostname {
                 hosts::add_name(planned, name);
             }
             let (Source::Path(path) | Source::Copy(path)) = &planned.mount.source else {
@@ -195,7 +198,7 @@ impl Chroot {
         Ok(mounts)
     }
 
-    fn actions(&self, planned: &[Planned], identity: &Identity) -> Vec<Action> {
+    fn actions(&self, chroot: &Chroot, planned: &[Planned], identity: &Identity) -> Vec<Action> {
         let mounts = planned.len();
         let is_terminal =
             |mount: &usize| matches!(planned[*mount].mount.source, Source::Terminal(_));
@@ -205,8 +208,11 @@ impl Chroot {
                 actions.push(action);
             }
         };
-        let has_overlay = self.overlay.is_some();
-        add(self.namespaces.has(Namespace::Network), Action::LoopbackUp);
+        let has_overlay = chroot.overlay.is_some();
+        add(
+            chroot.namespaces.has(Namespace::Network),
+            Action::LoopbackUp,
+        );
         add(true, Action::Propagation);
         // Before the new root lies on top of the old one, where `/..` and a recursive bind of `/` would
         // meet it.
@@ -215,7 +221,7 @@ impl Chroot {
         }
         add(true, Action::NewRoot);
         add(has_overlay, Action::Overlay);
-        add(self.read_only, Action::ReadOnlyBelow);
+        add(chroot.read_only, Action::ReadOnlyBelow);
         for mount in 0..mounts {
             add(true, Action::FindMountPoint(mount));
         }
@@ -226,7 +232,7 @@ impl Chroot {
         if self.has_own_terminal() {
             let is_own = |planned: &Planned| planned.mount.is_devpts();
             let devpts = planned.iter().position(is_own);
-            if let Some(devpts) = devpts.filter(|_| self.has_devpts()) {
+            if let Some(devpts) = devpts.filter(|_| chroot.has_devpts()) {
                 add(true, Action::OpenTerminal(devpts));
             }
         }
@@ -234,23 +240,23 @@ impl Chroot {
             add(true, Action::Attach(mount));
         }
         add(true, Action::ShowTerminal);
-        add(self.mask_proc, Action::Mask);
-        add(self.read_only, Action::ReadOnlyTop);
-        add(self.hostname.is_some(), Action::HostName);
+        add(chroot.mask_proc, Action::Mask);
+        add(chroot.read_only, Action::ReadOnlyTop);
+        add(chroot.hostname.is_some(), Action::HostName);
         add(true, Action::PivotRoot);
         add(true, Action::DetachOldRoot);
 
         for change in 0..self.changes.len() {
             add(true, Action::Change(change));
         }
-        add(self.has_protected_mounts(), Action::LockMounts);
+        add(chroot.has_protected_mounts(), Action::LockMounts);
         add(identity.has_ids(), Action::SetIds);
         add(identity.has_groups(), Action::SetGroups);
-        let drops = self.dropped_capabilities != Capabilities::NONE;
+        let drops = chroot.dropped_capabilities != Capabilities::NONE;
         add(drops, Action::DropCapabilities);
-        add(self.no_new_privileges, Action::NoNewPrivileges);
+        add(chroot.no_new_privileges, Action::NoNewPrivileges);
         for wanted in [true, false] {
-            for (namespace, own) in self.namespaces.changed() {
+            for (namespace, own) in chroot.namespaces.changed() {
                 add(own == wanted, Action::Namespace(namespace, own));
             }
         }
@@ -260,9 +266,9 @@ impl Chroot {
         if let Some(number) = self.status_descriptor {
             add(true, Action::StatusDescriptor(number));
         }
-        add(self.new_session, Action::NewSession);
-        add(self.grace > 0, Action::Grace);
-        match self.map_users {
+        add(chroot.new_session, Action::NewSession);
+        add(chroot.grace > 0, Action::Grace);
+        match chroot.map_users {
             MapUsers::Root => {}
             MapUsers::Current => add(true, Action::MapUsers("current")),
             MapUsers::Auto => add(true, Action::MapUsers("auto")),
@@ -278,21 +284,15 @@ impl Chroot {
         self.pty && Callers::look().is_some()
     }
 
-    /// Has the run a devpts of its own?
-    fn has_devpts(&self) -> bool {
-        let devpts = self.mounts.iter().find(|mount| mount.is_devpts());
-        devpts.is_some_and(|devpts| !devpts.is_for_user_namespace || self.namespaces.need_user())
-    }
-
     /// What is shown as the console of a minimal /dev: the command's own terminal where it is to have
     /// one, else that of the caller.
-    fn console_mount(&self) -> Option<Mount> {
+    fn console_mount(&self, chroot: &Chroot) -> Option<Mount> {
         match self.pty {
-            true if self.console && self.has_own_terminal() => {
-                self.has_devpts().then(Mount::console)
+            true if chroot.console && self.has_own_terminal() => {
+                chroot.has_devpts().then(Mount::console)
             }
             true => None,
-            false => self.console_path().map(|path| {
+            false => chroot.console_path().map(|path| {
                 Mount::bind(path.bytes())
                     .to("/dev/console")
                     .optional()
@@ -301,14 +301,28 @@ impl Chroot {
         }
     }
 
+    /// The change to the environment of an [`Action::Change`].
+    pub(crate) fn change(&self, index: usize) -> Option<&Change> {
+        self.changes.get(index)
+    }
+}
+
+impl Chroot {
+    pub(crate) fn open_new_root(&self) -> Result<OwnedFd, Error> {
+        let path = self.new_root.as_c_str();
+        fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0)
+            .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno))
+    }
+
+    /// Has the run a devpts of its own?
+    fn has_devpts(&self) -> bool {
+        let devpts = self.mounts.iter().find(|mount| mount.is_devpts());
+        devpts.is_some_and(|devpts| !devpts.is_for_user_namespace || self.namespaces.need_user())
+    }
+
     /// Was it asked for that something stays read-only or masked?
     pub(crate) fn has_protected_mounts(&self) -> bool {
         let is_protected = |mount: &Mount| mount.is_read_only() && !mount.by_default;
         self.read_only || self.mask_proc || self.mounts.iter().any(is_protected)
-    }
-
-    /// The change to the environment of an [`Action::Change`].
-    pub(crate) fn change(&self, index: usize) -> Option<&Change> {
-        self.changes.get(index)
     }
 }

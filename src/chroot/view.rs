@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::chroot::plan::{Action, Plan};
 use crate::error::{Error, Step};
 use crate::mount::find::{Missing, Wanted};
@@ -18,8 +19,8 @@ use crate::sys::{BorrowedFd, fs};
 use crate::text::json::{self, Invalid, push};
 use crate::text::line::Line;
 
-impl Chroot {
-    /// Describes what [`Chroot::run`] would do, and does nothing: no namespace is made, nothing is
+impl Command {
+    /// Describes what [`Foreground::run`](crate::Foreground::run) would do, and does nothing: no namespace is made, nothing is
     /// mounted, nothing is written. Below the new root stands the tree of its mounts, each with what
     /// is shown there; then a line for each other step. Symbolic links of the new root are followed,
     /// so each mount shows where it will really land.
@@ -27,7 +28,8 @@ impl Chroot {
     /// ```
     /// use rootlet::{Chroot, Mount};
     ///
-    /// let chroot = Chroot::new("/").no_mounts().mount(Mount::bind("/usr").read_only());
+    /// let mut chroot = Chroot::new("/");
+    /// chroot.no_mounts().mount(Mount::bind("/usr").read_only());
     /// let plan = chroot.command("true").plan()?;
     /// let expected = "new root   /\n  /usr     /usr (ro)\nin         /\nrun        true\n";
     /// assert_eq!(String::from_utf8_lossy(&plan), expected);
@@ -37,9 +39,9 @@ impl Chroot {
     /// # Errors
     ///
     /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
-    pub fn plan(&self) -> Result<Vec<u8>, Error<'static>> {
+    pub fn plan(&self) -> Result<Vec<u8>, Error> {
         self.check_kept_descriptors()?;
-        Ok(View::of(&self.as_it_will_be().compile()?)?.text())
+        Ok(View::of(&self.compile_in(&self.chroot.as_it_will_be())?)?.text())
     }
 
     /// The same for programs, as one object of JSON:
@@ -48,7 +50,7 @@ impl Chroot {
     ///   (`"bind"`, `"copy"`, `"terminal"`, or that of a new file system), `"options"`, `"recursive"`, `"in"` (the
     ///   target of the mount that it lands in, or `null`), `"created"` (the mount point is made for
     ///   the run), `"left-out"` (it is optional, and its source is missing).
-    /// - Each other step by its name in [`Chroot::plan`], such as `"new root"`, `"env"` or `"run"`,
+    /// - Each other step by its name in [`Command::plan`], such as `"new root"`, `"env"` or `"run"`,
     ///   with an array of strings.
     ///
     /// A byte that is not UTF-8, which a path or a variable may have, becomes the lone surrogate
@@ -56,12 +58,14 @@ impl Chroot {
     ///
     /// # Errors
     ///
-    /// As of [`Chroot::plan`].
-    pub fn plan_json(&self) -> Result<Vec<u8>, Error<'static>> {
+    /// As of [`Command::plan`].
+    pub fn plan_json(&self) -> Result<Vec<u8>, Error> {
         self.check_kept_descriptors()?;
-        Ok(View::of(&self.as_it_will_be().compile()?)?.json())
+        Ok(View::of(&self.compile_in(&self.chroot.as_it_will_be())?)?.json())
     }
+}
 
+impl Chroot {
     /// With what is known of the mounts only when it is done: whether the host's are bound, and without
     /// what only a user namespace has, if there is to be none.
     fn as_it_will_be(&self) -> Chroot {
@@ -100,7 +104,7 @@ struct Landing<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(plan: &'a Plan<'a>) -> Result<View<'a>, Error<'static>> {
+    fn of(plan: &'a Plan<'a>) -> Result<View<'a>, Error> {
         let chroot = plan.chroot;
         let mut view = View {
             mounts: Vec::new(),
@@ -134,7 +138,7 @@ impl<'a> View<'a> {
                     view.step("host name", name.map_or(b"", |name| name.bytes()));
                 }
                 Action::Change(index) => {
-                    if let Some(change) = chroot.change(*index) {
+                    if let Some(change) = plan.command.change(*index) {
                         view.write("env", &|line| change.describe(line));
                     }
                 }
@@ -172,10 +176,10 @@ impl<'a> View<'a> {
                     },
                 ),
                 Action::Execute => {
-                    for word in &chroot.words {
+                    for word in &plan.command.words {
                         view.step(RUN, word.bytes());
                     }
-                    if let Some(name) = &chroot.argv0 {
+                    if let Some(name) = &plan.command.argv0 {
                         view.step("called", name.bytes());
                     }
                 }
@@ -202,7 +206,7 @@ impl<'a> View<'a> {
         root: BorrowedFd,
         index: usize,
         points: &mut Points,
-    ) -> Result<Landing<'a>, Error<'static>> {
+    ) -> Result<Landing<'a>, Error> {
         let is_left_out = match missing_source(planned) {
             Some(error) if !planned.mount.optional => return Err(error),
             missing => missing.is_some(),
@@ -216,7 +220,7 @@ impl<'a> View<'a> {
         let target = planned.target().bytes();
         points
             .find(root, index, wanted)
-            .map_err(|(step, errno)| Error::new(step, target, errno).into_owned())?;
+            .map_err(|(step, errno)| Error::new(step, target, errno))?;
         let inside = points.parent(index);
         let landing = Landing {
             planned,
@@ -366,14 +370,14 @@ fn push_string(text: &mut Vec<u8>, string: &[u8]) {
     json::push_string(text, string, Invalid::Kept);
 }
 
-fn missing_source(planned: &Planned) -> Option<Error<'static>> {
+fn missing_source(planned: &Planned) -> Option<Error> {
     if let Source::FileSystem(_) | Source::Terminal(_) = planned.mount.source {
         return None;
     }
     let path = planned.source();
     let opened = fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_PATH, 0);
     let errno = opened.err()?;
-    Some(Error::new(Step::OpenSource, path.bytes(), errno).into_owned())
+    Some(Error::new(Step::OpenSource, path.bytes(), errno))
 }
 
 fn describe(planned: &Planned, line: &mut Line) {

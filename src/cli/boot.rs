@@ -1,7 +1,8 @@
 //! `rootlet boot`: nearly all that it is told stands on the kernel command line.
 
-use rootlet::sys::process::is_first_of_machine;
-use rootlet::{Error, is_first_of_initramfs};
+use crate::boot::{boot_with, is_first_of_initramfs};
+use crate::error::Error;
+use crate::sys::process::is_first_of_machine;
 
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
@@ -26,9 +27,9 @@ pub(crate) fn is_place(name: &[u8], words: &[&[u8]]) -> bool {
 
 /// Takes the words after the role or the name. The first process of an initramfs gets there what
 /// the kernel did not know, for the init of the real root.
-pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     crate::rt::end_the_machine_on_panic();
-    let refused = rootlet::boot_with(words, environment, &crate::rt::ALLOCATOR);
+    let refused = boot_with(words, environment, &crate::rt::ALLOCATOR);
     let mut options = Options::new(b"boot", NAMES, words);
     if let Some((number, _)) = options.next()? {
         match IDS[number] {
@@ -46,6 +47,6 @@ pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'
     }
 }
 
-pub(crate) fn help() -> Result<u8, Error<'static>> {
+pub(crate) fn help() -> Result<u8, Error> {
     print(&unpacked(HELP))
 }

@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
-use rootlet::sys::Errno;
-use rootlet::sys::process::{exit, id};
-use rootlet::{Error, Event, Habits, write_error};
+use crate::error::Error;
+use crate::pid1::observer::{Event, Habits};
+use crate::process::stderr::write_error;
+use crate::sys::Errno;
+use crate::sys::process::{exit, id};
 
 /// Whose place is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,7 @@ impl Habits for Says<'_> {
 
     fn event(&self, event: Event) {
         if let Event::NotSent(signal, errno) = event {
-            return self.say_not_sent(signal, Errno::from_number(errno).describe().1);
+            return self.say_not_sent(signal as u32, Errno::from_number(errno).describe().1);
         }
         let said = match self.program {
             Program::DumbInit => self.said_by_dumb_init(event),
@@ -122,11 +124,11 @@ impl Says<'_> {
             Event::Started(pid) => ("rootlet: started the command, pid %", pid as u32),
             Event::HandOver(signal) => (
                 "rootlet: the terminal changed hands, not sent on: signal %",
-                signal,
+                signal as u32,
             ),
             Event::CannotReap => ("rootlet: cannot adopt orphans, pid %", id() as u32),
-            Event::Forwarded(signal) => ("rootlet: sent on signal %", signal),
-            Event::NotForwarded(signal) => ("rootlet: not sent on: signal %", signal),
+            Event::Forwarded(signal) => ("rootlet: sent on signal %", signal as u32),
+            Event::NotForwarded(signal) => ("rootlet: not sent on: signal %", signal as u32),
             Event::Ended(_, status) => {
                 let status = status.shell();
                 ("rootlet: the command ended with %", status.into())
@@ -154,7 +156,7 @@ impl Says<'_> {
                 "[INFO  tini (%)] Spawned child process '$' with pid '%'",
                 pid as u32,
             ),
-            Event::Forwarded(signal) => (3, "[DEBUG tini (%)] Passing signal: %", signal),
+            Event::Forwarded(signal) => (3, "[DEBUG tini (%)] Passing signal: %", signal as u32),
             Event::Ended(_, status) => (
                 2,
                 "[INFO  tini (%)] Main child exited (with status '%')",
@@ -168,20 +170,28 @@ impl Says<'_> {
     fn said_by_dumb_init(&self, event: Event) -> Said {
         let (template, number, more) = match event {
             Event::LeadsSession => ("[dumb-init] setsid complete.", 0, 0),
-            Event::HandOver(signal) => ("[dumb-init] Ignoring tty hand-off signal %.", signal, 0),
+            Event::HandOver(signal) => (
+                "[dumb-init] Ignoring tty hand-off signal %.",
+                signal as u32,
+                0,
+            ),
             Event::Started(pid) => ("[dumb-init] Child spawned with PID %.", pid as u32, 0),
-            Event::Received(signal) => ("[dumb-init] Received signal %.", signal, 0),
-            Event::Forwarded(signal) => ("[dumb-init] Forwarded signal % to children.", signal, 0),
+            Event::Received(signal) => ("[dumb-init] Received signal %.", signal as u32, 0),
+            Event::Forwarded(signal) => (
+                "[dumb-init] Forwarded signal % to children.",
+                signal as u32,
+                0,
+            ),
             Event::NotForwarded(signal) => (
                 "[dumb-init] Not forwarding signal % to children (ignored).",
-                signal,
+                signal as u32,
                 0,
             ),
             Event::Reaped(pid, status) | Event::Ended(pid, status) => match status.signal() {
                 Some(signal) => (
                     "[dumb-init] A child with PID % was terminated by signal %.",
                     pid as u32,
-                    signal.into(),
+                    signal as u32,
                 ),
                 None => (
                     "[dumb-init] A child with PID % exited with exit status %.",

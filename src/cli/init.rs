@@ -1,13 +1,14 @@
 //! `rootlet init`, and the programs whose place it takes: options into an `Init`.
 
-use rootlet::sys::BorrowedFd;
-use rootlet::{Error, Init};
+use crate::error::Error;
+use crate::pid1::init::Init;
+use crate::sys::BorrowedFd;
 
 use crate::cli::drop_in::{Program, Says};
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
 use crate::cli::{VERSION, print, print_to};
-use rootlet::number;
+use crate::text::number::number;
 
 include!(concat!(env!("OUT_DIR"), "/init.rs"));
 
@@ -15,11 +16,7 @@ const LICENCE: &str = "rootlet is free software, under the MIT licence or the Ap
                        as you like\n";
 
 /// Takes the words after the role or the name, and gives the exit status.
-pub(crate) fn init(
-    program: Program,
-    words: &[&[u8]],
-    environment: &[&[u8]],
-) -> Result<u8, Error<'static>> {
+pub(crate) fn init(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     match take(program, words, environment) {
         Err(error) if program != Program::Rootlet => {
             error.print();
@@ -29,7 +26,7 @@ pub(crate) fn init(
     }
 }
 
-fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     let variable = |name: &[u8]| {
         environment
             .iter()
@@ -52,26 +49,34 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
     };
     let mut options = Options::new(role, NAMES, words);
     while let Some((index, value)) = options.next()? {
-        let refuse = |why| Err(options.refuse(value, why));
+        let refuse = |why| Err(Error::from(options.refuse(value, why)));
         match IDS[index] {
             Id::Group => group = true,
             Id::SingleChild => single_child = true,
             Id::Rewrite => match rewritten(value, program) {
-                Some((old, new)) => init = init.rewrite(old, new),
+                Some((old, new)) => {
+                    init.rewrite(old, new);
+                }
                 None => {
                     return refuse("is not OLD:NEW, two signals by number or name; NEW may be 0");
                 }
             },
             Id::ParentDeath => match signal(value) {
-                Some(signal) => init = init.parent_death(signal),
+                Some(signal) => {
+                    init.parent_death(signal);
+                }
                 None => return refuse("is not a signal, by number from 1 to 64 or name"),
             },
             Id::Grace => match number(value) {
-                Some(seconds) => init = init.grace(seconds),
+                Some(seconds) => {
+                    init.grace(seconds);
+                }
                 None => return refuse("is not a number of seconds"),
             },
             Id::Expect => match number(value).and_then(|code| u8::try_from(code).ok()) {
-                Some(code) => init = init.expect(code),
+                Some(code) => {
+                    init.expect(code);
+                }
                 None => return refuse("is not an exit status from 0 to 255"),
             },
             Id::Pause => pause = true,
@@ -91,34 +96,34 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
     }
     if program == Program::Tini {
         verbose += variable(b"TINI_VERBOSITY").map_or(1, |text| number(text).unwrap_or(0));
-        init = init.own_group();
+        init.own_group();
     }
     if program == Program::DumbInit {
         verbose += u32::from(variable(b"DUMB_INIT_DEBUG") == Some(b"1"));
         session &= variable(b"DUMB_INIT_SETSID") != Some(b"0");
-        init = init.shared_group().suspend();
+        init.shared_group().suspend();
     }
     if program == Program::Catatonit {
-        init = init.own_group();
+        init.own_group();
         for stop in ["TSTP", "TTIN", "TTOU"] {
-            init = init.rewrite(signal(stop.as_bytes()).unwrap_or_default(), 0);
+            init.rewrite(signal(stop.as_bytes()).unwrap_or_default(), 0);
         }
     }
     // These two leave orphans to others where they are not pid 1, unless told otherwise.
     if matches!(program, Program::Tini | Program::DumbInit) && !subreaper {
-        init = init.no_subreaper();
+        init.no_subreaper();
     }
     if group {
-        init = init.to_group();
+        init.signal_group();
     }
     session &= !single_child;
     if session {
-        init = init.new_session();
+        init.new_session();
     }
 
     let ended_options = words[..words.len() - operands.len()].last() == Some(&&b"--"[..]);
-    init = match operands {
-        _ if pause => init,
+    match operands {
+        _ if pause => {}
         [] => {
             let why = match program {
                 Program::Rootlet => {
@@ -132,13 +137,13 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
         [command, b"--", arguments @ ..]
             if matches!(program, Program::Tini | Program::Catatonit) && !ended_options =>
         {
-            with_command(init, command, arguments)
+            with_command(&mut init, command, arguments)
         }
-        [command, arguments @ ..] => with_command(init, command, arguments),
+        [command, arguments @ ..] => with_command(&mut init, command, arguments),
     };
-    init = environment
-        .iter()
-        .fold(init, |init, variable| init.env(variable));
+    for variable in environment {
+        init.env(variable);
+    }
 
     let says = Says {
         program,
@@ -163,15 +168,15 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
     Ok(status)
 }
 
-pub(crate) fn help() -> Result<u8, Error<'static>> {
+pub(crate) fn help() -> Result<u8, Error> {
     print(&unpacked(HELP))
 }
 
-fn with_command(init: Init, command: &[u8], arguments: &[&[u8]]) -> Init {
-    let init = init.command(command);
-    arguments
-        .iter()
-        .fold(init, |init, argument| init.arg(argument))
+fn with_command(init: &mut Init, command: &[u8], arguments: &[&[u8]]) {
+    init.command(command);
+    for argument in arguments {
+        init.arg(argument);
+    }
 }
 
 fn version(program: Program) -> &'static str {
@@ -199,7 +204,7 @@ fn version(program: Program) -> &'static str {
 }
 
 /// `OLD:NEW`; dumb-init knows no real-time signals.
-fn rewritten(text: &[u8], program: Program) -> Option<(u8, u8)> {
+fn rewritten(text: &[u8], program: Program) -> Option<(i32, i32)> {
     let colon = text.iter().position(|byte| *byte == b':')?;
     let old = signal(&text[..colon])?;
     let new = match &text[colon + 1..] {
@@ -212,14 +217,14 @@ fn rewritten(text: &[u8], program: Program) -> Option<(u8, u8)> {
 
 /// A signal by its number, 1 to 64, or its name, with or without `SIG`; real-time signals as
 /// kill(1) and systemd count them, from libc's first, `RTMIN` to `RTMAX`.
-fn signal(text: &[u8]) -> Option<u8> {
+fn signal(text: &[u8]) -> Option<i32> {
     const NAMES: [&str; 31] = [
         "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
         "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
         "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
     ];
     if let Some(number) = number(text) {
-        return u8::try_from(number)
+        return i32::try_from(number)
             .ok()
             .filter(|number| (1..=64).contains(number));
     }
@@ -233,8 +238,8 @@ fn signal(text: &[u8]) -> Option<u8> {
             [b'-', offset @ ..] => base.wrapping_sub(number(offset)?),
             _ => return None,
         };
-        return (34..=64).contains(&number).then_some(number as u8);
+        return (34..=64).contains(&number).then_some(number as i32);
     }
     let index = NAMES.iter().position(|known| known.as_bytes() == name)?;
-    Some(index as u8 + 1)
+    Some(index as i32 + 1)
 }

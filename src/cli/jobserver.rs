@@ -2,23 +2,26 @@
 
 use alloc::vec::Vec;
 
-use rootlet::sys::{Errno, OwnedFd, fs, split};
-use rootlet::{Chroot, Mount, number};
+use crate::chroot::command::Command;
+use crate::mount::Mount;
+use crate::sys::{Errno, OwnedFd, fs, split};
+use crate::text::number::number;
 
 use crate::cli::words::{duplicate, open};
 
 /// Shows the command the FIFO (GNU make 4.4 and newer), or keeps the pipe's descriptors (older, or
 /// `--jobserver-style=pipe`) that MAKEFLAGS names. Where neither is there, as in a line without `+`,
 /// a make inside says so itself and does one job at a time.
-pub(crate) fn pass(chroot: Chroot, makeflags: &[u8]) -> Chroot {
+pub(crate) fn pass(command: &mut Command, makeflags: &[u8]) {
     let Some(named) = named(makeflags) else {
-        return chroot;
+        return;
     };
     if let Some(path) = named.strip_prefix(b"fifo:") {
-        return match path.starts_with(b"/") && is_pipe(open(path, fs::O_PATH)) {
-            true => chroot.mount(Mount::bind(path).to(path).optional()),
-            false => chroot,
-        };
+        if path.starts_with(b"/") && is_pipe(open(path, fs::O_PATH)) {
+            let fifo = Mount::bind(path).to(path).optional();
+            command.chroot().mount(fifo);
+        }
+        return;
     }
     let mut ends = split(&named, b',').map(number);
     match (ends.next(), ends.next(), ends.next()) {
@@ -26,9 +29,9 @@ pub(crate) fn pass(chroot: Chroot, makeflags: &[u8]) -> Chroot {
         (Some(Some(reader)), Some(Some(writer)), None)
             if is_pipe(duplicate(reader)) && is_pipe(duplicate(writer)) =>
         {
-            chroot.keep_fd(reader).keep_fd(writer)
+            command.kept_descriptors.extend([reader, writer]);
         }
-        _ => chroot,
+        _ => {}
     }
 }
 

@@ -15,15 +15,23 @@ pub(crate) mod run;
 #[cfg(feature = "run")]
 pub(crate) mod words;
 
-use rootlet::sys::{BorrowedFd, fs::write_all};
-use rootlet::{Error, Step};
+use crate::error::{Error, Step};
+use crate::sys::{BorrowedFd, fs::write_all};
 
 use crate::cli::help::{OVERVIEW, ROLES, unpacked};
+use crate::cli::parse::Wrong;
+
+impl From<Wrong> for Error {
+    #[inline(never)]
+    fn from(wrong: Wrong) -> Error {
+        Error::usage(wrong.role, &[&wrong.what], wrong.why)
+    }
+}
 
 const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// What rootlet does without a role.
-pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
+pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error> {
     let wrong = |what: &[&[u8]], why| Err(Error::usage(b"help", what, why));
     match arguments {
         [] => wrong(&[b"missing ROLE:"], ROLES),
@@ -54,11 +62,11 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error<'static>> {
 }
 
 /// Standard output that is closed or full is an error, or a script would take nothing for help.
-fn print(text: &[u8]) -> Result<u8, Error<'static>> {
+fn print(text: &[u8]) -> Result<u8, Error> {
     print_to(BorrowedFd::STDOUT, text)
 }
 
-fn print_to(stream: BorrowedFd, text: &[u8]) -> Result<u8, Error<'static>> {
+fn print_to(stream: BorrowedFd, text: &[u8]) -> Result<u8, Error> {
     match write_all(stream, text) {
         Ok(()) => Ok(0),
         Err(errno) => Err(Error::new(Step::Print, b"standard output", errno)),

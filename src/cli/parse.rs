@@ -2,8 +2,15 @@
 
 use alloc::vec::Vec;
 
-use rootlet::Error;
-use rootlet::sys::split;
+use crate::sys::split;
+
+/// What is wrong with the command line: `what` and `why` are the line, `role` is what the help is asked
+/// for by.
+pub(crate) struct Wrong {
+    pub(crate) role: &'static [u8],
+    pub(crate) what: Vec<u8>,
+    pub(crate) why: &'static str,
+}
 
 /// The options of a command line, up to the first operand or `--`.
 pub(crate) struct Options<'a, 'w> {
@@ -43,7 +50,7 @@ impl<'a, 'w> Options<'a, 'w> {
     /// The number of the next option in the role's table, and its value, which is empty where it has
     /// none.
     #[inline(never)]
-    pub(crate) fn next(&mut self) -> Result<Option<(usize, &'a [u8])>, Error<'static>> {
+    pub(crate) fn next(&mut self) -> Result<Option<(usize, &'a [u8])>, Wrong> {
         let mut attached: Option<&[u8]> = None;
         if self.letters.is_empty() {
             let [word, rest @ ..] = self.words else {
@@ -147,26 +154,25 @@ impl<'a, 'w> Options<'a, 'w> {
         words: &[u8],
         value: &[u8],
         why: &'static str,
-    ) -> Result<usize, Error<'static>> {
+    ) -> Result<usize, Wrong> {
         let known = split(words, b'|').position(|word| word == value);
         known.ok_or_else(|| self.refuse(value, why))
     }
 
     /// The error for a value of the option that was read last.
-    pub(crate) fn refuse(&self, value: &[u8], why: &'static str) -> Error<'static> {
+    pub(crate) fn refuse(&self, value: &[u8], why: &'static str) -> Wrong {
         self.error(&[&self.name(), b": '", value, b"'"], why)
     }
 
-    /// An error as one of the option that was read last.
-    pub(crate) fn of_option(&self, error: Error<'static>) -> Error<'static> {
-        error.of_option(self.role, &self.name())
+    fn error(&self, what: &[&[u8]], why: &'static str) -> Wrong {
+        Wrong {
+            role: self.role,
+            what: what.concat(),
+            why,
+        }
     }
 
-    fn error(&self, what: &[&[u8]], why: &'static str) -> Error<'static> {
-        Error::usage(self.role, what, why)
-    }
-
-    fn wrong<T>(&self, why: &'static str) -> Result<T, Error<'static>> {
+    fn wrong<T>(&self, why: &'static str) -> Result<T, Wrong> {
         Err(self.error(&[&self.name(), b":"], why))
     }
 }

@@ -2,15 +2,22 @@
 
 use alloc::vec::Vec;
 
-use rootlet::sys::split;
-use rootlet::{
-    Capabilities, Chroot, DEFAULT_PATH, Error, MapUsers, Mount, Namespace, PrivateUsers,
-};
+use crate::chroot::Chroot;
+use crate::chroot::command::Command;
+use crate::error::Error;
+use crate::mount::Mount;
+use crate::process::exec::DEFAULT_PATH;
+use crate::process::namespace::Namespace;
+use crate::sys::split;
+use crate::text::name::Name;
+use crate::text::number::number;
+use crate::user::capability::Capabilities;
+use crate::user::id_map::MapUsers;
+use crate::user::private::PrivateUsers;
 
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
 use crate::cli::{VERSION, jobserver, print, words};
-use rootlet::number;
 
 include!(concat!(env!("OUT_DIR"), "/run.rs"));
 
@@ -20,7 +27,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 
 /// Takes the words after the role, and gives the exit status.
-pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, Error<'static>> {
+pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     let args_fd = IDS.iter().position(|id| *id == Id::ArgsFd);
     let words = &words::spliced(NAMES, args_fd, words)?[..];
     let variable = |name: &[u8]| {
@@ -62,7 +69,7 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             _ => {}
         }
     }
-    let [new_root, command @ ..] = options.words else {
+    let [new_root, words_of_command @ ..] = options.words else {
         let why = "missing NEWROOT: rootlet run [OPTION]... NEWROOT [COMMAND [ARG]...]";
         return Err(Error::usage(b"run", &[], why));
     };
@@ -75,11 +82,16 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
         let name = split(variable, b'=').next().unwrap_or_default();
         !clear_env && !changed.contains(&name)
     };
-    let mut chroot = Chroot::new(new_root)
-        .envs(environment.iter().filter(kept))
-        .leave_out_host_paths();
+    let mut command = Command::in_root(Chroot::new(new_root));
+    command.environment = environment
+        .iter()
+        .filter(kept)
+        .map(|variable| Name::new(variable))
+        .collect();
+    command.leave_out_host_paths();
+    let chroot = command.chroot();
     if no_mounts {
-        chroot = chroot.no_mounts();
+        chroot.no_mounts();
     }
     if let Some(users) = private_users {
         let why = match (maps_users, minimal_dev) {
@@ -90,7 +102,7 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
         if !why.is_empty() {
             return Err(Error::usage(b"run", &[b"--private-users:"], why));
         }
-        chroot = match no_mounts {
+        match no_mounts {
             true => chroot
                 .map_users(MapUsers::Private(users))
                 .unshare(Namespace::User),
@@ -98,72 +110,71 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
         };
     }
     if minimal_dev == Some(1) {
-        chroot = chroot.minimal_dev();
+        chroot.minimal_dev();
     }
     for (file, choice) in [(RESOLV_CONF, resolv_conf), (HOSTS, hosts)] {
-        chroot = match choice {
-            0 => chroot,
-            1 => chroot.mount(Mount::copy(file).optional()),
-            _ => chroot.no_mount(file),
-        };
+        match choice {
+            0 => {}
+            1 => _ = chroot.mount(Mount::copy(file).optional()),
+            _ => _ = chroot.no_mount(file),
+        }
     }
     if overlay {
-        chroot = chroot.overlay();
+        chroot.overlay();
     }
     if skip_chdir {
-        chroot = chroot.keep_current_dir();
+        chroot.keep_current_dir();
     }
     if clear_env {
-        chroot = chroot.env_clear();
-        if let Some(terminal) = environment.iter().find(|word| word.starts_with(b"TERM=")) {
-            chroot = chroot.env(terminal);
+        command.env_clear();
+        if let Some(terminal) = variable(b"TERM") {
+            command.env("TERM", terminal);
         }
-        chroot = chroot.env([b"PATH=", DEFAULT_PATH.as_bytes()].concat());
+        command.env("PATH", DEFAULT_PATH);
     }
 
     if let (Some(makeflags), true) = (makeflags, clear_env) {
-        chroot = chroot.env([b"MAKEFLAGS=", makeflags].concat());
+        command.env("MAKEFLAGS", makeflags);
     }
 
     let mut options = Options::new(b"run", NAMES, words);
     while let Some((index, value)) = options.next()? {
-        let refused = |why| options.refuse(value, why);
-        let of_option = |error| options.of_option(error);
+        let refused = |why| Error::from(options.refuse(value, why));
+        let of_option = |error: Error| error.of_option(b"run", &options.name());
         let natural = |why| number(value).ok_or_else(|| refused(why));
         let option = IDS[index];
-        chroot = match option {
+        let chroot = command.chroot();
+        match option {
             Id::Bind | Id::Rbind | Id::Ro => {
                 match (Mount::parse(value, variable).map_err(of_option)?, option) {
-                    (None, _) => chroot,
-                    (Some(mount), Id::Rbind) => chroot.mount(mount.recursive()),
-                    (Some(mount), Id::Ro) => chroot.mount(mount.read_only()),
-                    (Some(mount), _) => chroot.mount(mount),
+                    (None, _) => {}
+                    (Some(mount), Id::Rbind) => _ = chroot.mount(mount.recursive()),
+                    (Some(mount), Id::Ro) => _ = chroot.mount(mount.read_only()),
+                    (Some(mount), _) => _ = chroot.mount(mount),
                 }
             }
-            Id::Mount => match options.further {
-                [target, words] => {
+            Id::Mount => {
+                if let [target, words] = options.further {
                     let mount = Mount::from_words(value, target, words);
-                    chroot.mount(mount.map_err(of_option)?)
+                    chroot.mount(mount.map_err(of_option)?);
                 }
-                _ => chroot,
-            },
-            Id::ReadOnlyRoot => chroot.read_only(),
-            Id::OverlaySize => chroot.overlay_size(value),
-            Id::MaskProc => chroot.mask_proc(),
+            }
+            Id::ReadOnlyRoot => _ = chroot.read_only(),
+            Id::OverlaySize => _ = chroot.overlay_size(value),
+            Id::MaskProc => _ = chroot.mask_proc(),
             Id::Unshare | Id::Share => {
                 for name in split(value, b',') {
                     let mut known = Namespace::ALL.into_iter();
                     let Some(namespace) = known.find(|known| known.name().as_bytes() == name)
                     else {
                         let why = "is not a namespace: net, ipc, uts, pid, cgroup, time or user";
-                        return Err(options.refuse(name, why));
+                        return Err(options.refuse(name, why).into());
                     };
-                    chroot = match option {
+                    match option {
                         Id::Unshare => chroot.unshare(namespace),
                         _ => chroot.share(namespace),
                     };
                 }
-                chroot
             }
             Id::MapUsers => {
                 let why = "is not root, current or auto";
@@ -171,36 +182,36 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
                     0 => MapUsers::Root,
                     1 => MapUsers::Current,
                     _ => MapUsers::Auto,
-                })
+                });
             }
             Id::Chdir if value.is_empty() => return Err(refused("is not the path of a directory")),
-            Id::Chdir => chroot.current_dir(value),
-            Id::Pty => chroot.pty(),
-            Id::Hostname => chroot.hostname(value),
-            Id::KeepFd => chroot.keep_fd(natural(DESCRIPTOR)?),
-            Id::StatusFd => chroot.status_fd(natural(DESCRIPTOR)?),
-            Id::NewSession => chroot.new_session(),
-            Id::Grace => chroot.grace(natural("is not a number of seconds")?),
-            Id::User => chroot.user(value),
-            Id::Groups => chroot.groups(value),
+            Id::Chdir => _ = chroot.current_dir(value),
+            Id::Hostname => _ = chroot.hostname(value),
+            Id::NewSession => _ = chroot.new_session(),
+            Id::Grace => _ = chroot.grace(natural("is not a number of seconds")?),
+            Id::User => _ = chroot.user(value),
+            Id::Groups => _ = chroot.groups(value),
             Id::DropCaps => {
-                chroot.drop_capabilities(Capabilities::parse(value).map_err(of_option)?)
+                chroot.drop_capabilities(Capabilities::parse(value).map_err(of_option)?);
             }
-            Id::NoNewPrivs => chroot.no_new_privileges(),
-            Id::Env => match (value, value.contains(&b'=')) {
-                ([] | [b'=', ..], _) => return Err(refused("is not NAME=VALUE or NAME")),
-                (_, true) => chroot.env(value),
-                (name, false) => match variable(name) {
-                    Some(value) => chroot.env([name, b"=", value].concat()),
-                    None => chroot.env_remove(name),
+            Id::NoNewPrivs => _ = chroot.no_new_privileges(),
+            Id::Verbose => _ = chroot.verbose(),
+            Id::Pty => command.set_pty(),
+            Id::KeepFd => command.kept_descriptors.push(natural(DESCRIPTOR)?),
+            Id::StatusFd => command.set_status_fd(natural(DESCRIPTOR)?),
+            Id::Env => match (value, value.iter().position(|byte| *byte == b'=')) {
+                ([], _) | (_, Some(0)) => return Err(refused("is not NAME=VALUE or NAME")),
+                (_, Some(equals)) => _ = command.env(&value[..equals], &value[equals + 1..]),
+                (name, None) => match variable(name) {
+                    Some(value) => _ = command.env(name, value),
+                    None => _ = command.env_remove(name),
                 },
             },
             Id::UnsetEnv if value.is_empty() || value.contains(&b'=') => {
                 return Err(refused("is not the name of a variable"));
             }
-            Id::UnsetEnv => chroot.env_remove(value),
-            Id::Argv0 => chroot.arg0(value),
-            Id::Verbose => chroot.verbose(),
+            Id::UnsetEnv => _ = command.env_remove(value),
+            Id::Argv0 => _ = command.arg0(value),
             Id::NoMounts
             | Id::PrivateUsers
             | Id::Dev
@@ -213,32 +224,35 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             | Id::DryRun
             | Id::ArgsFd
             | Id::Help
-            | Id::Version => chroot,
-        };
+            | Id::Version => {}
+        }
     }
     // After all other mounts, one of which may be a new /tmp.
     if let Some(makeflags) = makeflags {
-        chroot = jobserver::pass(chroot, makeflags);
+        jobserver::pass(&mut command, makeflags);
     }
     // After NEWROOT, where no option is read any more, `--` can only be meant as a separator.
-    chroot = match command {
-        [b"--", command, arguments @ ..] | [command, arguments @ ..] if *command != b"--" => {
-            chroot.command(command).args(arguments)
+    let mut words = |words: &[&[u8]]| {
+        command.args(words);
+    };
+    match words_of_command {
+        [b"--", given @ ..] | given if matches!(given, [first, ..] if *first != b"--") => {
+            words(given)
         }
         _ => match variable(b"SHELL") {
-            Some(shell) if !shell.is_empty() => chroot
-                .command(shell)
-                .args(["-i"])
-                .or_command(["/bin/sh", "-i"]),
-            _ => chroot.command("/bin/sh").args(["-i"]),
+            Some(shell) if !shell.is_empty() => {
+                words(&[shell, b"-i"]);
+                command.or_command(["/bin/sh", "-i"]);
+            }
+            _ => words(&[b"/bin/sh", b"-i"]),
         },
-    };
+    }
 
     match dry_run {
-        Some(0) => print(&chroot.plan()?),
-        Some(_) => print(&chroot.plan_json()?),
+        Some(0) => print(&command.plan()?),
+        Some(_) => print(&command.plan_json()?),
         None => {
-            let (status, open) = chroot.run_once()?;
+            let (status, open) = command.run_once()?;
             core::mem::forget(open);
             Ok(status.shell())
         }
@@ -257,6 +271,6 @@ fn parse_private_users(value: &[u8]) -> Option<PrivateUsers> {
     }
 }
 
-pub(crate) fn help() -> Result<u8, Error<'static>> {
+pub(crate) fn help() -> Result<u8, Error> {
     print(&unpacked(HELP))
 }

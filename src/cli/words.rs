@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rootlet::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
-use rootlet::{Error, Step, number};
+use crate::error::{Error, Step};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
+use crate::text::number::number;
 
 use crate::cli::parse::Options;
 
@@ -23,7 +24,7 @@ impl Nesting {
     }
 
     /// Goes one deeper, into words that `following` others follow.
-    fn enter(&mut self, file: &[u8], following: usize) -> Result<(), Error<'static>> {
+    fn enter(&mut self, file: &[u8], following: usize) -> Result<(), Error> {
         while self.0.last().is_some_and(|end| *end > following) {
             self.0.pop();
         }
@@ -37,7 +38,7 @@ impl Nesting {
 }
 
 /// Words that begin with one or more `@FILE`, each replaced by what it holds.
-pub(crate) fn in_front(words: &[&'static [u8]]) -> Result<Vec<&'static [u8]>, Error<'static>> {
+pub(crate) fn in_front(words: &[&'static [u8]]) -> Result<Vec<&'static [u8]>, Error> {
     let mut words = words.to_vec();
     let mut nesting = Nesting::new();
     while let [file @ [b'@', ..], rest @ ..] = &words[..] {
@@ -53,7 +54,7 @@ pub(crate) fn spliced(
     names: &'static [u8],
     args_fd: Option<usize>,
     words: &[&'static [u8]],
-) -> Result<Vec<&'static [u8]>, Error<'static>> {
+) -> Result<Vec<&'static [u8]>, Error> {
     let mut words = words.to_vec();
     let mut nesting = Nesting::new();
     let mut start = 0;
@@ -88,7 +89,7 @@ pub(crate) fn spliced(
 
 /// The words of a file, named with its `@`: one a line. Leading blanks, empty lines, lines that begin
 /// with `#` and a carriage return at the end of a line are no part of them.
-fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error<'static>> {
+fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error> {
     let path = named.get(1..).unwrap_or_default();
     if path.is_empty() {
         return Err(Error::usage(b"run", &[b"@:"], "missing FILE: @FILE"));
@@ -113,12 +114,12 @@ fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error<'static>> {
 }
 
 /// The words behind a descriptor of the caller's: each ends with NUL, but the last need not.
-fn of_descriptor(value: &[u8], descriptor: u32) -> Result<Vec<&'static [u8]>, Error<'static>> {
+fn of_descriptor(value: &[u8], descriptor: u32) -> Result<Vec<&'static [u8]>, Error> {
     let text = duplicate(descriptor)
         .and_then(|file| fs::read_to_end(file.borrow(), MOST))
         .map_err(|errno| {
             let name = [b"descriptor ", value].concat();
-            Error::new(Step::ReadWords, name.leak(), errno)
+            Error::new(Step::ReadWords, &name, errno)
         })?;
     Ok(match text.leak() {
         [] => Vec::new(),

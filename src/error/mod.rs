@@ -1,20 +1,20 @@
 //! What was being done, to what, and why it failed; and the one place where it becomes words.
 
 mod hint;
+pub(crate) mod kind;
 mod step;
 mod verbose;
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 
 use crate::error::hint::{Hints, of_usage};
 use crate::sys::Errno;
-use crate::sys::memory::Page;
+use crate::sys::memory::{Noted, Page};
 use crate::sys::process::is_filtered;
 use crate::text::line::Line;
 
-pub use step::Step;
+pub(crate) use step::Step;
 pub(crate) use verbose::Verbose;
 
 /// What went wrong: the step, the objects it was about, and the reason.
@@ -27,23 +27,21 @@ pub(crate) use verbose::Verbose;
 /// ```
 /// use rootlet::Chroot;
 ///
-/// let error = Chroot::new("/no/such/root").command("true").run().unwrap_err();
+/// let error = Chroot::new("/no/such/root").command("true").status().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
 ///     "cannot open the new root /no/such/root: No such file or directory (ENOENT)"
 /// );
 /// assert_eq!(error.status(), 125);
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Error<'a>(Page<Failure<'a>>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(Page<Noted<Failure>>);
 
-/// What an error tells. It is behind a pointer, so that a result is returned in registers, and not
-/// in the allocator's memory, since there are errors after a fork too.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Failure<'a> {
+/// What an error tells, beside its object and its place. It is behind a pointer, so that a result is
+/// returned in registers, and not in the allocator's memory, since there are errors after a fork too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Failure {
     step: Step,
-    object: Cow<'a, [u8]>,
-    place: Cow<'a, [u8]>,
     why: Why,
     /// What to do about the cause that was found.
     hint: Option<&'static str>,
@@ -54,105 +52,95 @@ struct Failure<'a> {
 enum Why {
     Errno(Errno),
     Because(&'static str),
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     Signal(u8),
 }
 
-impl<'a> Error<'a> {
+impl Error {
     /// The kernel refused a step.
     // Once, not wherever something fails.
     #[inline(never)]
-    #[doc(hidden)]
-    pub fn new(step: Step, object: &'a [u8], errno: Errno) -> Error<'a> {
+    pub(crate) fn new(step: Step, object: &[u8], errno: Errno) -> Error {
         Error::between(step, object, b"", errno)
     }
 
     /// The kernel refused a step that has an object and a place.
     #[inline(never)]
-    pub(crate) fn between(
-        step: Step,
-        object: &'a [u8],
-        place: &'a [u8],
-        errno: Errno,
-    ) -> Error<'a> {
-        Error(Page::new(Failure {
-            step,
-            object: Cow::Borrowed(object),
-            place: Cow::Borrowed(place),
-            why: Why::Errno(errno),
-            hint: None,
-        }))
+    pub(crate) fn between(step: Step, object: &[u8], place: &[u8], errno: Errno) -> Error {
+        Error::made(step, object, place, Why::Errno(errno))
     }
 
     /// We refused, for a reason of our own.
-    #[doc(hidden)]
-    pub fn because(step: Step, object: &[u8], why: &'static str) -> Error<'static> {
-        Error(Page::new(Failure {
-            step,
-            object: Cow::Owned(object.to_vec()),
-            place: Cow::Borrowed(b""),
-            why: Why::Because(why),
-            hint: None,
-        }))
+    pub(crate) fn because(step: Step, object: &[u8], why: &'static str) -> Error {
+        Error::made(step, object, b"", Why::Because(why))
     }
 
     /// What is wrong with the command line: `what` and `why` are the line. `role` is what the help is
     /// asked for by, if it is known.
     #[inline(never)]
-    #[doc(hidden)]
-    pub fn usage(role: &'static [u8], what: &[&[u8]], why: &'static str) -> Error<'static> {
-        Error(Page::new(Failure {
-            step: Step::Usage,
-            object: Cow::Owned(what.concat()),
-            place: Cow::Borrowed(role),
-            why: Why::Because(why),
-            hint: None,
-        }))
+    pub(crate) fn usage(role: &'static [u8], what: &[&[u8]], why: &'static str) -> Error {
+        Error::made(Step::Usage, &what.concat(), role, Why::Because(why))
     }
 
     /// The same error, if it is one of usage, as that of an option: its name stands in front.
-    #[doc(hidden)]
-    pub fn of_option(self, role: &'static [u8], option: &[u8]) -> Error<'static> {
-        match (self.0.step, self.0.why) {
+    #[allow(dead_code, reason = "the binary uses it")]
+    pub(crate) fn of_option(self, role: &'static [u8], option: &[u8]) -> Error {
+        match (self.step(), self.why()) {
             (Step::Usage, Why::Because(why)) => {
-                Error::usage(role, &[option, b": ", &self.0.object], why)
+                Error::usage(role, &[option, b": ", self.object()], why)
             }
-            _ => self.into_owned(),
+            _ => self,
         }
     }
 
+    /// No error, but a warning: the words of the step are all that there is to tell.
+    pub(crate) fn instead(step: Step) -> Error {
+        Error::new(step, b"", Errno::EPERM)
+    }
+
     /// A signal ended what was being done.
-    pub(crate) fn signal(step: Step, signal: u8) -> Error<'static> {
-        Error(Page::new(Failure {
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
+    pub(crate) fn signal(step: Step, signal: u8) -> Error {
+        Error::made(step, b"", b"", Why::Signal(signal))
+    }
+
+    #[inline(never)]
+    fn made(step: Step, object: &[u8], place: &[u8], why: Why) -> Error {
+        let failure = Failure {
             step,
-            object: Cow::Borrowed(b""),
-            place: Cow::Borrowed(b""),
-            why: Why::Signal(signal),
+            why,
             hint: None,
-        }))
+        };
+        Error(Page::noted(failure, [object, place]))
+    }
+
+    fn step(&self) -> Step {
+        self.0.value.step
+    }
+
+    fn why(&self) -> Why {
+        self.0.value.why
+    }
+
+    fn object(&self) -> &[u8] {
+        self.0.texts()[0]
+    }
+
+    fn place(&self) -> &[u8] {
+        self.0.texts()[1]
     }
 
     /// The same error of an `init`, which has no new root that a hint could speak of.
-    pub(crate) fn in_place(mut self) -> Error<'a> {
-        if self.0.step == Step::Execute {
-            self.0.step = Step::ExecuteInPlace;
+    pub(crate) fn in_place(mut self) -> Error {
+        if self.step() == Step::Execute {
+            self.0.value.step = Step::ExecuteInPlace;
         }
         self
     }
 
-    /// The same error, borrowing nothing.
-    pub(crate) fn into_owned(self) -> Error<'static> {
-        Error(Page::new(Failure {
-            step: self.0.step,
-            object: Cow::Owned(self.0.object.to_vec()),
-            place: Cow::Owned(self.0.place.to_vec()),
-            why: self.0.why,
-            hint: self.0.hint,
-        }))
-    }
-
     /// The kernel's reason, if it was the kernel that refused.
     pub fn errno(&self) -> Option<i32> {
-        match self.0.why {
+        match self.why() {
             Why::Errno(errno) => Some(errno.number()),
             Why::Because(_) | Why::Signal(_) => None,
         }
@@ -160,7 +148,7 @@ impl<'a> Error<'a> {
 
     /// The reason alone, in words: `No such file or directory`; a rare one by its name, such as `EPROTO`.
     pub fn reason(&self) -> &'static str {
-        match self.0.why {
+        match self.why() {
             Why::Errno(errno) => match errno.describe() {
                 (name, "") => name,
                 (_, words) => words,
@@ -172,43 +160,43 @@ impl<'a> Error<'a> {
 
     /// What was done in words, and to what.
     pub(crate) fn step_and_object(&self) -> (&'static str, &[u8]) {
-        (self.0.step.words().0, &self.0.object)
+        (self.step().words().0, self.object())
     }
 
     /// What failed, of what, and the kernel's reason, to look for the cause.
     pub(crate) fn failed(&self) -> (Step, &[u8], Option<Errno>) {
-        let errno = match self.0.why {
+        let errno = match self.why() {
             Why::Errno(errno) => Some(errno),
             Why::Because(_) | Why::Signal(_) => None,
         };
-        (self.0.step, &self.0.object, errno)
+        (self.step(), self.object(), errno)
     }
 
     /// The same error, with what to do about the cause that was found.
-    pub(crate) fn with_hint(mut self, hint: &'static str) -> Error<'a> {
-        self.0.hint = Some(hint);
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Error {
+        self.0.value.hint = Some(hint);
         self
     }
 
     /// Is it that what should be mounted is not there?
     pub(crate) fn is_missing_source(&self) -> bool {
-        (self.0.step, self.0.why) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
+        (self.step(), self.why()) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
     /// Is it that a mount point is missing, and cannot be made?
     pub(crate) fn is_missing_mount_point(&self) -> bool {
-        matches!(self.0.step, Step::MakeOutside | Step::MakeMountPoint)
+        matches!(self.step(), Step::MakeOutside | Step::MakeMountPoint)
     }
 
     /// Is it that a pid namespace of the run's own could have no proc?
     pub(crate) fn is_of_own_proc(&self) -> bool {
-        self.0.step == Step::MountProc
+        self.step() == Step::MountProc
     }
 
     /// The exit status that says it: 127 for a command that is not there, 126 for one that cannot
     /// be run, 125 for any other error.
     pub fn status(&self) -> u8 {
-        match (self.0.step, self.0.why) {
+        match (self.step(), self.why()) {
             (
                 Step::Execute
                 | Step::ExecuteInPlace
@@ -230,50 +218,50 @@ impl<'a> Error<'a> {
 
     /// What to do about it, where the cause is known.
     pub fn hint(&self) -> Option<&'static str> {
-        if self.0.hint.is_some() {
-            return self.0.hint;
+        if self.0.value.hint.is_some() {
+            return self.0.value.hint;
         }
-        let errno = match self.0.why {
+        let errno = match self.why() {
             Why::Errno(errno) => errno,
-            Why::Because(_) if self.0.step == Step::Usage => return of_usage(&self.0.place),
+            Why::Because(_) if self.step() == Step::Usage => return of_usage(self.place()),
             Why::Because(_) | Why::Signal(_) => return None,
         };
         if errno == Errno::EMFILE {
             return Some("the limit on open files is reached (ulimit -n)");
         }
-        if (self.0.step, errno) == (Step::ExecuteInPlace, Errno::ENOENT)
-            && self.0.object.starts_with(b"-")
+        if (self.step(), errno) == (Step::ExecuteInPlace, Errno::ENOENT)
+            && self.object().starts_with(b"-")
         {
             return Some("rootlet's own options come first: rootlet init [OPTION]... [--] COMMAND");
         }
         if let (Step::Execute, Errno::ENOENT, true) = (
-            self.0.step,
+            self.step(),
             errno,
             cfg!(any(feature = "run", feature = "boot")),
         ) {
-            if self.0.object.starts_with(b"-") {
+            if self.object().starts_with(b"-") {
                 return Some(
                     "rootlet's own options come first: rootlet run [OPTION]... NEWROOT COMMAND",
                 );
             }
-            if *self.0.object == *b"/bin/sh" {
+            if self.object() == b"/bin/sh" {
                 return Some(
                     "NEWROOT has no shell: name a COMMAND that is there, or fill it: 'mmdebstrap \
                      --variant=minbase stable NEWROOT', or a static busybox as NEWROOT/bin/sh",
                 );
             }
         }
-        let hint = Hints::OF_ALL.find(self.0.step, errno);
+        let hint = Hints::OF_ALL.find(self.step(), errno);
         if hint.is_some() || !cfg!(any(feature = "run", feature = "boot")) {
             return hint;
         }
         if matches!(errno, Errno::EPERM | Errno::ENOSYS) && is_filtered() {
-            let of_filters = Hints::OF_FILTERS.find(self.0.step, Errno::EPERM);
+            let of_filters = Hints::OF_FILTERS.find(self.step(), Errno::EPERM);
             if of_filters.is_some() {
                 return of_filters;
             }
         }
-        Hints::OF_RUN.find(self.0.step, errno)
+        Hints::OF_RUN.find(self.step(), errno)
     }
 
     /// The line alone.
@@ -284,8 +272,7 @@ impl<'a> Error<'a> {
     }
 
     /// The line, and the `hint:` line where there is one, on standard error in one write.
-    #[doc(hidden)]
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         let mut line = Line::new();
         line.push(b"rootlet: ");
         self.write(&mut line);
@@ -299,17 +286,19 @@ impl<'a> Error<'a> {
     }
 
     fn write(&self, line: &mut Line) {
-        if self.0.step == Step::Usage {
-            line.push_name(&self.0.object);
-            if !self.0.object.is_empty() && self.0.why != Why::Because("") {
+        if self.step() == Step::Usage {
+            line.push_name(self.object());
+            if !self.object().is_empty() && self.why() != Why::Because("") {
                 line.push(b" ");
             }
+        } else if self.step().is_whole() {
+            return line.push_step(self.step(), b"", b"");
         } else {
             line.push(b"cannot ");
-            line.push_step(self.0.step, &self.0.object, &self.0.place);
+            line.push_step(self.step(), self.object(), self.place());
             line.push(b": ");
         }
-        match self.0.why {
+        match self.why() {
             Why::Because(words) => line.push(words.as_bytes()),
             Why::Signal(signal) => {
                 line.push(b"signal ");
@@ -335,20 +324,38 @@ impl<'a> Error<'a> {
 
     /// The parts of an error of the kernel's, as they are sent to our other process.
     pub(crate) fn parts(&self) -> Option<(Step, &[u8], &[u8], Errno)> {
-        match self.0.why {
-            Why::Errno(errno) => Some((self.0.step, &self.0.object, &self.0.place, errno)),
+        match self.why() {
+            Why::Errno(errno) => Some((self.step(), self.object(), self.place(), errno)),
             Why::Because(_) | Why::Signal(_) => None,
         }
     }
 }
 
-impl fmt::Display for Error<'_> {
+impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str(&String::from_utf8_lossy(self.line().bytes()))
     }
 }
 
-impl core::error::Error for Error<'_> {}
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter
+            .debug_struct("Error")
+            .field("kind", &self.kind())
+            .field("message", &format_args!("{self}"))
+            .finish()
+    }
+}
+
+impl core::error::Error for Error {
+    /// The kernel's reason, an [`Errno`], if it was the kernel that refused.
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match &self.0.value.why {
+            Why::Errno(errno) => Some(errno),
+            Why::Because(_) | Why::Signal(_) => None,
+        }
+    }
+}
 
 /// Says on standard error what has happened.
 pub(crate) fn say(step: Step) {

@@ -7,7 +7,7 @@ macro_rules! steps {
         /// The steps of a run, in the words that `--verbose` and error lines share.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u8)]
-        pub enum Step {
+        pub(crate) enum Step {
             $($(#[doc = $doc])* $name,)*
         }
 
@@ -144,6 +144,8 @@ steps! {
     DropCapabilities: "drop capabilities";
     /// A path of the host that the new root lacks.
     LeaveOutVariable: "leave out the variable, since NEWROOT has no such path:";
+    /// What the program wants done before the command is executed.
+    Hook: "call the hook of";
     /// The command itself.
     Execute: "run";
     /// The same, by `init`, which enters no new root.
@@ -154,6 +156,12 @@ steps! {
     ExecuteWithCarriageReturn: "run";
     /// The command, a program for another kind of machine.
     ExecuteForeign: "run";
+    /// A file of the new root, for the program.
+    OpenInRoot: "open in the new root";
+    /// As above.
+    ReadInRoot: "read in the new root";
+    /// As above.
+    WriteInRoot: "write in the new root";
     /// What the command writes.
     ReadOutput: "read the command's output";
     /// The end of a process.
@@ -192,6 +200,13 @@ steps! {
     Call: "finish the closure";
     /// The mount points that rootlet made.
     RemoveMountPoint: "remove the mount point";
+}
+
+impl Step {
+    /// Are its words a sentence, and not what cannot be done?
+    pub(super) fn is_whole(self) -> bool {
+        matches!(self, Step::SharePid | Step::OthersSys | Step::OthersProc)
+    }
 }
 
 impl Line {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::forget;
 
-use crate::error::{Error, Step, Verbose, say_left_out};
+use crate::error::{Error, Step, Verbose};
 use crate::mount::alone::needs_copy;
 use crate::mount::bind::{self, Bind};
 use crate::mount::find::{Missing, Wanted};
@@ -97,12 +97,12 @@ impl Mounts {
     }
 
     /// Takes the source of a mount, before anything of NEWROOT matters.
-    pub(crate) fn take_source<'a>(
+    pub(crate) fn take_source(
         &mut self,
         index: usize,
-        planned: &'a Planned,
+        planned: &Planned,
         verbose: Verbose,
-    ) -> Result<(), Error<'a>> {
+    ) -> Result<(), Error> {
         if !matches!(self.states[index], State::Planned) {
             return Ok(());
         }
@@ -148,13 +148,13 @@ impl Mounts {
 
     /// Outside, for a run with private users: takes the source of a bind with the owners of that user
     /// namespace, and gives it; `None` where the mount is left out.
-    pub(crate) fn take_mapped<'a>(
+    pub(crate) fn take_mapped(
         &mut self,
         index: usize,
-        planned: &'a Planned,
+        planned: &Planned,
         user_namespace: BorrowedFd,
         verbose: Verbose,
-    ) -> Result<Option<OwnedFd>, Error<'a>> {
+    ) -> Result<Option<OwnedFd>, Error> {
         self.host = Host::Here;
         self.take_source(index, planned, verbose)?;
         let state = core::mem::replace(&mut self.states[index], State::Planned);
@@ -201,14 +201,14 @@ impl Mounts {
     }
 
     /// Finds the mount point, and makes it if it is missing.
-    pub(crate) fn find<'a>(
+    pub(crate) fn find(
         &mut self,
         root: BorrowedFd,
         index: usize,
-        planned: &'a Planned,
+        planned: &Planned,
         watched: &[BorrowedFd],
         verbose: Verbose,
-    ) -> Result<(), Error<'a>> {
+    ) -> Result<(), Error> {
         let mut state = core::mem::replace(&mut self.states[index], State::Planned);
         if let State::Taken(bind) = &state {
             let is_directory = || shows_directory(planned, bind.as_ref());
@@ -223,15 +223,15 @@ impl Mounts {
         Ok(())
     }
 
-    fn find_as<'a>(
+    fn find_as(
         &mut self,
         root: BorrowedFd,
         index: usize,
-        planned: &'a Planned,
+        planned: &Planned,
         is_directory: &dyn Fn() -> Result<bool, Errno>,
         watched: &[BorrowedFd],
         verbose: Verbose,
-    ) -> Result<(), Error<'a>> {
+    ) -> Result<(), Error> {
         let target = planned.target();
         let failed = |(step, errno)| Error::new(step, target.bytes(), errno);
         let wanted = Wanted {
@@ -290,12 +290,12 @@ impl Mounts {
     }
 
     /// Attaches a mount to its mount point.
-    pub(crate) fn attach<'a>(
+    pub(crate) fn attach(
         &mut self,
         index: usize,
-        mounts: &'a [Planned],
+        mounts: &[Planned],
         verbose: Verbose,
-    ) -> Result<(), Error<'a>> {
+    ) -> Result<(), Error> {
         let bind = match &mut self.states[index] {
             State::Taken(bind) => bind.take(),
             _ => return Ok(()),
@@ -329,13 +329,13 @@ impl Mounts {
         Ok(())
     }
 
-    fn put<'a>(
+    fn put(
         &self,
         index: usize,
-        planned: &'a Planned,
+        planned: &Planned,
         bind: Option<Bind>,
         verbose: Verbose,
-    ) -> Result<Option<OwnedFd>, Error<'a>> {
+    ) -> Result<Option<OwnedFd>, Error> {
         let mount = &planned.mount;
         let (source, target) = (planned.source(), planned.target().bytes());
         let failed = |errno| Error::between(Step::Mount, source.bytes(), target, errno);
@@ -393,7 +393,7 @@ impl Mounts {
     }
 
     /// Masks what is dangerous in each proc and sysfs that the run shows.
-    pub(crate) fn mask(&self) -> Result<(), Error<'static>> {
+    pub(crate) fn mask(&self) -> Result<(), Error> {
         for state in &self.states {
             if let State::Attached(Some(top)) = state {
                 mask(top.borrow())?;
@@ -461,16 +461,16 @@ const OWN: [&CStr; 2] = [c"/proc", c"/sys"];
 
 /// Says of an optional mount that it is left out. That its source is missing is what optional means,
 /// and is only logged.
-fn left_out<'a>(
+fn left_out(
     planned: &Planned,
-    state: Result<State, Error<'a>>,
+    state: Result<State, Error>,
     verbose: Verbose,
-) -> Result<State, Error<'a>> {
+) -> Result<State, Error> {
     match state {
         Err(error) if planned.mount.optional => {
             let is_needless = planned.is_needless() && error.is_missing_mount_point();
             if verbose.is_on() || !error.is_missing_source() && !is_needless {
-                say_left_out(&error);
+                verbose.left_out(&error);
             }
             Ok(State::LeftOut)
         }
@@ -479,7 +479,7 @@ fn left_out<'a>(
 }
 
 /// Mounts all of these below a directory, for good: for an initramfs, which is nobody else's.
-pub(crate) fn mount_in<'a>(root: BorrowedFd, planned: &'a [Planned]) -> Result<(), Error<'a>> {
+pub(crate) fn mount_in(root: BorrowedFd, planned: &[Planned]) -> Result<(), Error> {
     let mut mounts = Mounts::with_room_for(planned.len(), Root::Initial, false);
     for (index, mount) in planned.iter().enumerate() {
         mounts.take_source(index, mount, Verbose::NOT)?;

@@ -5,7 +5,7 @@
 //! Where its own descriptor is needed, since another mount or a mask goes into it, it is mounted on
 //! top of our root, opened there, and moved.
 
-use crate::error::{Error, Step, Verbose, say};
+use crate::error::{Error, Step, Verbose};
 use crate::mount::Planned;
 use crate::mount::attach::Mounts;
 use crate::mount::bind;
@@ -61,22 +61,22 @@ impl Mounts {
     /// A user namespace may not have a new sysfs without a network namespace of its own, nor a new proc
     /// where parts of the host's are covered: what the host has at that path is shown then. But in a
     /// proc of another pid namespace whoever looks for a process finds a wrong one.
-    pub(super) fn hosts_instead<'a>(
+    pub(super) fn hosts_instead(
         &self,
-        planned: &'a Planned,
+        planned: &Planned,
         place: BorrowedFd,
         verbose: Verbose,
-    ) -> Result<OwnedFd, Error<'a>> {
+    ) -> Result<OwnedFd, Error> {
         let (kind, target) = (planned.source().bytes(), planned.target().bytes());
         let failed = |step, errno| Error::between(step, kind, target, errno);
         if kind == b"proc" && !is_own_proc() {
             match self.shows_others_proc {
-                true => say(Step::OthersProc),
+                true => verbose.instead(Step::OthersProc),
                 false => return Err(failed(Step::MountProc, Errno::EPERM)),
             }
         }
         if kind == b"sysfs" {
-            say(Step::OthersSys);
+            verbose.instead(Step::OthersSys);
         }
         verbose.say(Step::BindInstead, kind, target);
         bind_hosts(planned, place).map_err(|errno| failed(Step::Mount, errno))

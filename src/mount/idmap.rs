@@ -22,9 +22,9 @@ pub(crate) fn mapped_copy(
     path: &[u8],
     recursive: bool,
     user_namespace: BorrowedFd,
-) -> Result<OwnedFd, Error<'static>> {
+) -> Result<OwnedFd, Error> {
     let tree = open_tree(source, c"", recursive)
-        .map_err(|errno| Error::new(Step::CloneRoot, path, errno).into_owned())?;
+        .map_err(|errno| Error::new(Step::CloneRoot, path, errno))?;
     map_owners(tree.borrow(), user_namespace, recursive)
         .map_err(|errno| refused(source, path, recursive, user_namespace, errno))?;
     Ok(tree)
@@ -38,7 +38,7 @@ fn refused(
     recursive: bool,
     user_namespace: BorrowedFd,
     errno: Errno,
-) -> Error<'static> {
+) -> Error {
     let refuses = |source: BorrowedFd, path: &CStr| {
         open_tree(source, path, false)
             .and_then(|tree| map_owners(tree.borrow(), user_namespace, false))
@@ -46,7 +46,7 @@ fn refused(
     };
     if !recursive || refuses(source, c"") {
         let kind = file_system_of(source);
-        return Error::between(Step::MapOwners, path, &kind, errno).into_owned();
+        return Error::between(Step::MapOwners, path, &kind, errno);
     }
     let mut top = [0; 4096];
     let link = Short::in_proc(source);
@@ -66,13 +66,13 @@ fn refused(
         // Another mount hides it.
         None => (path, Vec::new()),
     };
-    Error::between(Step::MapOwnersBelow, below, &kind, errno).into_owned()
+    Error::between(Step::MapOwnersBelow, below, &kind, errno)
 }
 
 /// The same of a bind.
-pub(crate) fn bind_refused(source: &Name, errno: Errno) -> Error<'static> {
+pub(crate) fn bind_refused(source: &Name, errno: Errno) -> Error {
     let kind = file_system_at(source);
-    Error::between(Step::MapOwnersOfBind, source.bytes(), &kind, errno).into_owned()
+    Error::between(Step::MapOwnersOfBind, source.bytes(), &kind, errno)
 }
 
 fn file_system_at(path: &Name) -> Vec<u8> {

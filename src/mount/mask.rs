@@ -50,7 +50,7 @@ fn paths_in(
 
 /// Masks what there is of these in a mount, if that shows proc or sysfs: by the mount's own
 /// descriptor, so that no link and no other mount in front of it matters.
-pub(crate) fn mask(top: BorrowedFd) -> Result<(), Error<'static>> {
+pub(crate) fn mask(top: BorrowedFd) -> Result<(), Error> {
     let kind = fs::statfs(top)
         .map_err(|errno| Error::new(Step::Mask, b"/proc", errno))?
         .0;

@@ -33,6 +33,7 @@ use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
 };
 use crate::sys::{Errno, split};
+use crate::text::bytes::AsBytes;
 use crate::text::name::Name;
 
 /// One mount of the new root.
@@ -141,8 +142,8 @@ impl Source {
 impl Mount {
     /// Shows a directory or file of the host, without the mounts below it, at the same path in
     /// the new root. A relative path is taken from the current directory when the run begins.
-    pub fn bind(source: impl AsRef<[u8]>) -> Mount {
-        let source = source.as_ref();
+    pub fn bind(source: impl AsBytes) -> Mount {
+        let source = source.as_bytes();
         Mount::new(Source::Path(Name::new(source)), source)
     }
 
@@ -150,8 +151,8 @@ impl Mount {
     /// and what is written is gone after the run. Above an [overlay](crate::Chroot::overlay) it is a
     /// file like others, which may also be replaced by another; else it is a mount in its place,
     /// which may not (EBUSY).
-    pub fn copy(source: impl AsRef<[u8]>) -> Mount {
-        let source = source.as_ref();
+    pub fn copy(source: impl AsBytes) -> Mount {
+        let source = source.as_bytes();
         Mount::new(Source::Copy(Name::new(source)), source)
     }
 
@@ -168,10 +169,10 @@ impl Mount {
     }
 
     /// Mounts a new file system of this type (`tmpfs`, `proc`, …) at the target.
-    pub fn file_system(kind: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Mount {
+    pub fn file_system(kind: impl AsBytes, target: impl AsBytes) -> Mount {
         Mount::new(
-            Source::FileSystem(Name::new(kind.as_ref())),
-            target.as_ref(),
+            Source::FileSystem(Name::new(kind.as_bytes())),
+            target.as_bytes(),
         )
     }
 
@@ -196,8 +197,8 @@ impl Mount {
     }
 
     /// Sets the path in the new root. A relative one is taken from the new root.
-    pub fn to(mut self, target: impl AsRef<[u8]>) -> Mount {
-        self.set_target(Name::new(target.as_ref()));
+    pub fn to(mut self, target: impl AsBytes) -> Mount {
+        self.set_target(Name::new(target.as_bytes()));
         self
     }
 
@@ -249,14 +250,14 @@ impl Mount {
     }
 
     /// Options of the file system itself, such as `size=64m,mode=700`.
-    pub fn data(mut self, data: impl AsRef<[u8]>) -> Mount {
-        self.data = Name::new(data.as_ref());
+    pub fn data(mut self, data: impl AsBytes) -> Mount {
+        self.data = Name::new(data.as_bytes());
         self
     }
 
     /// What a new file system lies on: a block device, or the tag of a virtiofs or 9p share.
-    pub fn device(mut self, device: impl AsRef<[u8]>) -> Mount {
-        self.device = Some(Name::new(device.as_ref()));
+    pub fn device(mut self, device: impl AsBytes) -> Mount {
+        self.device = Some(Name::new(device.as_bytes()));
         self
     }
 

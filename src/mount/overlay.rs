@@ -75,7 +75,7 @@ pub(crate) fn attach_overlay<'a>(
     in_user_namespace: bool,
     taken: Option<OwnedFd>,
     fill: &mut dyn FnMut(BorrowedFd, BorrowedFd),
-) -> Result<OwnedFd, Error<'a>> {
+) -> Result<OwnedFd, Error> {
     let failed = |errno| Error::new(Step::Overlay, new_root.bytes(), errno);
     let taken = taken.map_or_else(|| open_tree(BorrowedFd::CWD, c".", false), Ok);
     let tree = match taken {

@@ -33,7 +33,7 @@ const NOBODY: u32 = 65534;
 /// Finds out whether the caller's root is that of its mount namespace, and with which descriptors.
 /// `setns(2)` into our own mount namespace (by pidfd: Linux 5.8) sets the root to the namespace's. The
 /// current directory is lost.
-pub(crate) fn find_outside(pid: i32) -> Result<Found, Error<'static>> {
+pub(crate) fn find_outside(pid: i32) -> Result<Found, Error> {
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
     let root = root.map_err(failed)?;
@@ -57,7 +57,7 @@ pub(crate) fn find_outside(pid: i32) -> Result<Found, Error<'static>> {
 ///
 /// All of the namespace is meant, also what lies above a chroot that the caller runs in: when the
 /// old root is detached, that would be unmounted on the host too.
-pub(crate) fn make_slave(outside: Outside) -> Result<(), Error<'static>> {
+pub(crate) fn make_slave(outside: Outside) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     if outside == Outside::NamespaceRoot {
         return make_all_slaves();
@@ -73,7 +73,7 @@ pub(crate) fn make_slave(outside: Outside) -> Result<(), Error<'static>> {
 }
 
 /// Makes our root, and all that is mounted below it, slaves of what they are copies of.
-fn make_all_slaves() -> Result<(), Error<'static>> {
+fn make_all_slaves() -> Result<(), Error> {
     mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"")
         .map_err(|errno| Error::new(Step::Propagation, b"", errno))
 }
@@ -121,7 +121,7 @@ pub(crate) fn attach_new_root(taken: Option<OwnedFd>) -> Result<OwnedFd, Errno> 
 /// Makes the current directory, which is the top of what [`attach_new_root`] attached, the root of this
 /// mount namespace. The old one lies on top of it then. In a chroot `new_root` is the descriptor of
 /// the same.
-pub(crate) fn enter(new_root: Option<BorrowedFd>, outside: Outside) -> Result<(), Error<'static>> {
+pub(crate) fn enter(new_root: Option<BorrowedFd>, outside: Outside) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::PivotRoot, b"", errno);
     if let (Outside::Chroot, Some(new_root)) = (outside, new_root) {
         climb(new_root, process::id()).map_err(failed)?;
@@ -135,7 +135,7 @@ pub(crate) fn enter(new_root: Option<BorrowedFd>, outside: Outside) -> Result<()
 /// Detaches the old root with all that is mounted there: no path leads to it any more, not even for
 /// a root user's `chroot(2)` and `..`. Where the new root is an overlay, its memory lies between
 /// both.
-pub(crate) fn detach_old_root(outside: Outside, is_overlay: bool) -> Result<(), Error<'static>> {
+pub(crate) fn detach_old_root(outside: Outside, is_overlay: bool) -> Result<(), Error> {
     let detach =
         || umount(c".", MNT_DETACH).map_err(|errno| Error::new(Step::DetachOldRoot, b"", errno));
     // On the old root itself the memory is still on top of it; in a chroot somewhere below.

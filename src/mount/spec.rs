@@ -54,7 +54,7 @@ impl Mount {
     pub fn parse<'e>(
         text: &[u8],
         environment: impl Fn(&[u8]) -> Option<&'e [u8]>,
-    ) -> Result<Option<Mount>, Error<'static>> {
+    ) -> Result<Option<Mount>, Error> {
         let wrong = |why| Err(Error::usage(b"", &[b"'", text, b"'"], why));
         let (source, rest) = split_at_colon(text);
         let (target, options) = rest.map_or((Vec::new(), None), split_at_colon);
@@ -108,11 +108,7 @@ impl Mount {
     /// assert!(Mount::from_words(b"/srv", b"", b"").is_err());
     /// assert!(Mount::from_words(b"/srv", b"/srv", b"size=1m").is_err());
     /// ```
-    pub fn from_words(
-        source: &[u8],
-        target: &[u8],
-        options: &[u8],
-    ) -> Result<Mount, Error<'static>> {
+    pub fn from_words(source: &[u8], target: &[u8], options: &[u8]) -> Result<Mount, Error> {
         let wrong = |word: &[u8], why| Err(Error::usage(b"", &[b"'", word, b"'"], why));
         if source.is_empty() {
             return wrong(source, "is not a path for SRC");

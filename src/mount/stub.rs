@@ -285,6 +285,7 @@ impl Stubs {
     }
 
     /// Forgets the descriptors, which are another process's.
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub(crate) fn abandon(&mut self) {
         for stub in self.stubs.drain(..) {
             forget(stub.file.file);

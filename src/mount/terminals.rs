@@ -38,11 +38,11 @@ const INODE_OF_PTMX: u64 = 2;
 
 impl Mounts {
     /// Takes what is behind a descriptor as the source of each mount of the terminal.
-    pub(crate) fn take_terminal<'a>(
+    pub(crate) fn take_terminal(
         &mut self,
         terminal: BorrowedFd,
-        mounts: &'a [Planned],
-    ) -> Result<(), Error<'a>> {
+        mounts: &[Planned],
+    ) -> Result<(), Error> {
         self.terminal = terminal.number();
         for (state, planned) in self.states.iter_mut().zip(mounts) {
             if let (State::Taken(None), Source::Terminal(name)) = (&state, &planned.mount.source) {

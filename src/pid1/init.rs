@@ -1,8 +1,6 @@
 //! `Init`: pid 1 alone, around a command.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::ops::{Deref, DerefMut};
 
 use crate::error::{Error, Step};
 use crate::pid1::descendants::end_others;
@@ -23,6 +21,7 @@ use crate::sys::signal::{
     signalfd, sigprocmask,
 };
 use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
+use crate::text::bytes::AsBytes;
 use crate::text::name::Name;
 use crate::tty::jobs::{Job, JobControl};
 
@@ -38,16 +37,12 @@ use crate::tty::jobs::{Job, JobControl};
 ///
 /// struct Quiet;
 /// impl Habits for Quiet {}
-/// let status = Init::new().command("server").arg("--port=80").grace(10).run(&Quiet)?;
+/// let mut init = Init::new();
+/// let status = init.command("server").arg("--port=80").grace(10).run(&Quiet)?;
 /// # Ok::<(), rootlet::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Init(Box<Description>);
-
-/// What an `Init` holds, on the heap, since each of the calls that describe it moves it.
-#[doc(hidden)]
-#[derive(Clone, Debug)]
-pub struct Description {
+pub struct Init {
     words: Vec<Name>,
     environment: Vec<Name>,
     directory: Option<Name>,
@@ -83,20 +78,6 @@ pub(crate) struct Around<'a> {
     pub(crate) kept: &'a [u32],
 }
 
-impl Deref for Init {
-    type Target = Description;
-
-    fn deref(&self) -> &Description {
-        &self.0
-    }
-}
-
-impl DerefMut for Init {
-    fn deref_mut(&mut self) -> &mut Description {
-        &mut self.0
-    }
-}
-
 impl Default for Init {
     fn default() -> Init {
         Init::new()
@@ -106,7 +87,7 @@ impl Default for Init {
 impl Init {
     /// Without a command: only reaps, until INT or TERM comes.
     pub fn new() -> Init {
-        Init(Box::new(Description {
+        Init {
             words: Vec::new(),
             environment: Vec::new(),
             directory: None,
@@ -118,49 +99,56 @@ impl Init {
             parent_death: None,
             grace: 0,
             expected: [false; 256],
-        }))
+        }
     }
 
-    /// Sets the command, without arguments.
-    pub fn command(mut self, name: impl AsRef<[u8]>) -> Init {
-        self.words = Vec::from([Name::new(name.as_ref())]);
+    /// Sets the command. Arguments stay.
+    pub fn command(&mut self, name: impl AsBytes) -> &mut Init {
+        let name = Name::new(name.as_bytes());
+        match self.words.first_mut() {
+            Some(first) => *first = name,
+            None => self.words.push(name),
+        }
         self
     }
 
-    /// Adds an argument to the command.
-    pub fn arg(mut self, argument: impl AsRef<[u8]>) -> Init {
-        self.words.push(Name::new(argument.as_ref()));
+    /// Adds an argument to the command. Without a command it is one of none, which cannot be run.
+    pub fn arg(&mut self, argument: impl AsBytes) -> &mut Init {
+        if self.words.is_empty() {
+            self.command("");
+        }
+        self.words.push(Name::new(argument.as_bytes()));
         self
     }
 
-    /// Adds `NAME=VALUE` to the command's environment. Sockets and a watchdog that were handed to us
+    /// Adds a variable, `NAME=VALUE`, to the command's environment. Sockets and a watchdog that were handed to us
     /// are the command's: a LISTEN_PID or WATCHDOG_PID that is our pid becomes the command's, and so
     /// does a LISTEN_PIDFDID (sd_listen_fds(3), sd_watchdog_enabled(3)).
-    pub fn env(mut self, variable: impl AsRef<[u8]>) -> Init {
-        self.environment.push(Name::new(variable.as_ref()));
+    pub fn env(&mut self, variable: impl AsBytes) -> &mut Init {
+        self.environment.push(Name::new(variable.as_bytes()));
         self
     }
 
     /// Starts the command in this directory instead of ours.
-    pub fn current_dir(mut self, directory: impl AsRef<[u8]>) -> Init {
-        self.directory = Some(Name::new(directory.as_ref()));
+    pub fn current_dir(&mut self, directory: impl AsBytes) -> &mut Init {
+        self.directory = Some(Name::new(directory.as_bytes()));
         self
     }
 
     /// Sends signals to the command's process group, which is its own then.
-    pub fn to_group(mut self) -> Init {
+    pub fn signal_group(&mut self) -> &mut Init {
         self.to_group = true;
         self.own_group()
     }
 
     /// Gives the command a process group of its own, whatever is at the other end of the terminal.
-    pub fn own_group(mut self) -> Init {
+    pub fn own_group(&mut self) -> &mut Init {
         self.grouping = Grouping::Own;
         self
     }
 
     /// Leaves the command in our process group.
-    pub fn shared_group(mut self) -> Init {
+    pub fn shared_group(&mut self) -> &mut Init {
         self.grouping = Grouping::Shared;
         self.to_group = false;
         self
@@ -168,43 +156,45 @@ impl Init {
 
     /// Gives the command a session of its own, with the terminal on standard input if there is
     /// one, sends signals to all of it, and TERM when the command has ended.
-    pub fn new_session(mut self) -> Init {
+    pub fn new_session(&mut self) -> &mut Init {
         self.grouping = Grouping::Session;
         self.to_group = true;
         self
     }
 
     /// Stops, too, when a signal comes that stops a job (TSTP, TTIN, TTOU).
-    pub fn suspend(mut self) -> Init {
+    pub fn suspend(&mut self) -> &mut Init {
         self.suspend = true;
         self
     }
 
-    /// Sends `new` where `old` came; nothing when `new` is 0. Numbers above 64 are no signals, and
-    /// rewrite nothing.
-    pub fn rewrite(mut self, old: u8, new: u8) -> Init {
-        if let (Some(to), 0..=64) = (self.rewritten.get_mut(usize::from(old)), new) {
-            *to = Some(new);
+    /// Sends `new` where `old` came; nothing when `new` is 0. Numbers that are no signals rewrite
+    /// nothing.
+    pub fn rewrite(&mut self, old: i32, new: i32) -> &mut Init {
+        let slot = usize::try_from(old).ok();
+        let slot = slot.and_then(|old| self.rewritten.get_mut(old));
+        if let (Some(to), 0..=64) = (slot, new) {
+            *to = Some(new as u8);
         }
         self
     }
 
     /// Is `old` rewritten?
-    pub fn is_rewritten(&self, old: u8) -> bool {
+    pub fn is_rewritten(&self, old: i32) -> bool {
         self.rewritten
-            .get(usize::from(old))
+            .get(old as usize)
             .is_some_and(Option::is_some)
     }
 
     /// Where we are not pid 1, leaves orphans to others instead of becoming a child subreaper.
-    pub fn no_subreaper(mut self) -> Init {
+    pub fn no_subreaper(&mut self) -> &mut Init {
         self.subreaper = false;
         self
     }
 
     /// Gets this signal when our parent ends, by `prctl(2)`.
-    pub fn parent_death(mut self, signal: u8) -> Init {
-        self.parent_death = Some(u32::from(signal));
+    pub fn parent_death(&mut self, signal: i32) -> &mut Init {
+        self.parent_death = Some(signal as u32);
         self
     }
 
@@ -212,13 +202,13 @@ impl Init {
     /// seconds. When HUP, INT, QUIT or TERM was sent on, the command has as long to end. What still
     /// runs is all of the pid namespace for its pid 1, whoever's children they are, and our
     /// descendants for another process; without `/proc` to find those, the command's process group.
-    pub fn grace(mut self, seconds: u32) -> Init {
+    pub fn grace(&mut self, seconds: u32) -> &mut Init {
         self.grace = u64::from(seconds) * NANOSECONDS;
         self
     }
 
     /// Takes this exit status for success.
-    pub fn expect(mut self, status: u8) -> Init {
+    pub fn expect(&mut self, status: u8) -> &mut Init {
         self.expected[usize::from(status)] = true;
         self
     }
@@ -230,16 +220,12 @@ impl Init {
     ///
     /// What keeps us from being an init. That the command cannot be run is no error here: its
     /// process says so, and ends with the status that [`Habits::failed`] gives.
-    pub fn run(&self, habits: &dyn Habits) -> Result<u8, Error<'static>> {
+    pub fn run(&self, habits: &dyn Habits) -> Result<u8, Error> {
         self.run_in(&Around::default(), habits)
     }
 
     /// As [`Init::run`].
-    pub(crate) fn run_in(
-        &self,
-        around: &Around,
-        habits: &dyn Habits,
-    ) -> Result<u8, Error<'static>> {
+    pub(crate) fn run_in(&self, around: &Around, habits: &dyn Habits) -> Result<u8, Error> {
         let failed = |errno| Error::new(Step::Prepare, b"", errno);
         if let Some(signal) = self.parent_death {
             set_pdeathsig(signal).map_err(failed)?;
@@ -329,7 +315,7 @@ impl Init {
         if let (Grouping::Session, Some(command)) = (self.grouping, command) {
             // Its processes may be gone with it.
             let _ = signal::kill(-command, SIGTERM);
-            habits.event(Event::Forwarded(SIGTERM));
+            habits.event(Event::Forwarded(SIGTERM as i32));
         }
         if let (1.., Some(command)) = (self.grace, command) {
             end_others(signals.borrow(), None, self.grace, command).map_err(failed)?;
@@ -356,7 +342,7 @@ impl Init {
             // In a session that is not ours its processes are orphans, for which the kernel passes
             // over the signals that stop a job, but not over this one.
             for stop in [SIGTSTP, SIGTTIN, SIGTTOU] {
-                if !self.is_rewritten(stop as u8) {
+                if !self.is_rewritten(stop as i32) {
                     orders.rewritten[stop as usize] = SIGSTOP as u8;
                 }
             }
@@ -400,7 +386,7 @@ impl Init {
         jobs: &JobControl,
         caller_mask: SignalSet,
         habits: &dyn Habits,
-    ) -> Error<'static> {
+    ) -> Error {
         let standard = [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
         for (standard, given) in standard.into_iter().zip(around.standard) {
             if let Some(given) = given {
@@ -416,13 +402,13 @@ impl Init {
         }
         if let Some(directory) = &self.directory {
             if let Err(errno) = fs::chdir(directory.as_c_str()) {
-                return Error::new(Step::ChangeDirectory, directory.bytes(), errno).into_owned();
+                return Error::new(Step::ChangeDirectory, directory.bytes(), errno);
             }
         }
         if let Err(errno) = sigprocmask(caller_mask) {
             return Error::new(Step::Prepare, b"", errno);
         }
-        command.execute().in_place().into_owned()
+        command.execute().in_place()
     }
 }
 
@@ -436,6 +422,6 @@ fn forget_hand_over(habits: &dyn Habits) {
         let Ok(signal) = signal::read(pending.borrow()) else {
             return;
         };
-        habits.event(Event::HandOver(signal.number));
+        habits.event(Event::HandOver(signal.number as i32));
     }
 }

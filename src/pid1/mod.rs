@@ -99,7 +99,7 @@ pub(crate) enum End {
 
 impl Pid1<'_> {
     /// Waits until there is a reason to end.
-    pub(crate) fn run(&mut self) -> Result<End, Error<'static>> {
+    pub(crate) fn run(&mut self) -> Result<End, Error> {
         let failed = |errno| Error::new(Step::Wait, b"the command", errno);
         let mut deadline = None;
         if let Reaping::ByKernel(_) = self.reaping {
@@ -143,7 +143,9 @@ impl Pid1<'_> {
             }
             if signal_came {
                 let signal = signal::read(self.signals).map_err(failed)?;
-                self.orders.habits.event(Event::Received(signal.number));
+                self.orders
+                    .habits
+                    .event(Event::Received(signal.number as i32));
                 match signal.number {
                     SIGCHLD => {
                         if let Some(status) = self.reap().map_err(failed)? {
@@ -238,10 +240,13 @@ impl Pid1<'_> {
             }
         }
         match self.rewritten(signal.number) {
-            0 => self.orders.habits.event(Event::NotForwarded(signal.number)),
+            0 => self
+                .orders
+                .habits
+                .event(Event::NotForwarded(signal.number as i32)),
             number => {
                 if self.send(number) {
-                    self.orders.habits.event(Event::Forwarded(number));
+                    self.orders.habits.event(Event::Forwarded(number as i32));
                 }
             }
         }
@@ -278,7 +283,7 @@ impl Pid1<'_> {
             Err(errno) => {
                 match self.above {
                     Above::Supervisor(socket) => Report::NotSent(errno).send(socket),
-                    _ => habits.event(Event::NotSent(number, errno.number())),
+                    _ => habits.event(Event::NotSent(number as i32, errno.number())),
                 }
                 self.has_reported = true;
             }

@@ -12,18 +12,18 @@ pub enum Event {
     /// The command leads a session of its own. Told by its own process.
     LeadsSession,
     /// A signal came that the kernel sends when a terminal changes hands; it is not passed on.
-    HandOver(u32),
+    HandOver(i32),
     /// Orphans will not become our children.
     CannotReap,
     /// A signal came.
-    Received(u32),
+    Received(i32),
     /// This signal was sent on.
-    Forwarded(u32),
+    Forwarded(i32),
     /// This signal is not to be sent on.
-    NotForwarded(u32),
+    NotForwarded(i32),
     /// This signal could not be sent, for the reason with this number (errno(3)): EPERM where the
     /// command belongs to another user and we lack CAP_KILL.
-    NotSent(u32, i32),
+    NotSent(i32, i32),
     /// An orphan was reaped.
     Reaped(i32, ExitStatus),
     /// The command has ended.

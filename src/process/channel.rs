@@ -45,7 +45,9 @@ pub(crate) enum Report<'a> {
     /// What has this number in the caller comes with it: the run is to be tried again.
     GivenBack(u32),
     /// A step failed.
-    Failed(Error<'static>),
+    Failed(Error),
+    /// One failed without which the run goes on.
+    Warned(Error),
 }
 
 const STOPPED: u8 = b'S';
@@ -60,6 +62,7 @@ const TOOK: u8 = b'A';
 const TERMINAL: u8 = b'Y';
 const GIVEN_BACK: u8 = b'B';
 const FAILED: u8 = b'E';
+const WARNED: u8 = b'V';
 
 /// The last signal of the kernel's.
 const SIGNAL_MAX: u8 = 64;
@@ -81,6 +84,7 @@ impl Report<'_> {
             (KILLED, [signal @ 1..=SIGNAL_MAX]) => Report::Killed(*signal),
             (STUBS, records) => Report::Stubs(Records(records)),
             (FAILED, rest) => Report::Failed(parse_error(rest)?),
+            (WARNED, rest) => Report::Warned(parse_error(rest)?),
             _ => return None,
         })
     }
@@ -100,7 +104,11 @@ impl Report<'_> {
             }
             Report::Killed(signal) => &[KILLED, *signal],
             // These have functions of their own.
-            Report::Stubs(_) | Report::Failed(_) | Report::Terminal | Report::GivenBack(_) => {
+            Report::Stubs(_)
+            | Report::Failed(_)
+            | Report::Warned(_)
+            | Report::Terminal
+            | Report::GivenBack(_) => {
                 return;
             }
         };
@@ -181,17 +189,23 @@ pub(crate) fn give_back(socket: BorrowedFd, number: u32) {
     }
 }
 
-/// Sends an error of the kernel's: step, errno, length of the object, object, place. What is longer
-/// than a path can be is cut.
+/// Sends an error of the kernel's: step, errno, length of the object, object, place. Neither is longer
+/// than a path can be.
 pub(crate) fn send_error(socket: BorrowedFd, error: &Error) {
-    const LONGEST: usize = 4096;
+    send_as(FAILED, socket, error);
+}
+
+/// Sends an error of the kernel's without which the run goes on.
+pub(crate) fn send_warning(socket: BorrowedFd, error: &Error) {
+    send_as(WARNED, socket, error);
+}
+
+fn send_as(kind: u8, socket: BorrowedFd, error: &Error) {
     let Some((step, object, place, errno)) = error.parts() else {
         return;
     };
-    let cut = |text: &'_ [u8]| text.len().min(LONGEST);
-    let (object, place) = (&object[..cut(object)], &place[..cut(place)]);
     let mut line = Line::new();
-    line.push(&[FAILED, step as u8]);
+    line.push(&[kind, step as u8]);
     line.push(&(errno.number() as u16).to_ne_bytes());
     line.push(&(object.len() as u16).to_ne_bytes());
     line.push(object);
@@ -199,13 +213,13 @@ pub(crate) fn send_error(socket: BorrowedFd, error: &Error) {
     let _ = net::send(socket, line.bytes());
 }
 
-fn parse_error(message: &[u8]) -> Option<Error<'static>> {
+fn parse_error(message: &[u8]) -> Option<Error> {
     let (&[step, low, high, length @ ..], rest) = message.split_first_chunk::<5>()?;
     let step = Step::from_number(step)?;
     let errno = parse_errno([low, high])?;
     let length = usize::from(u16::from_ne_bytes(length));
     let (object, place) = rest.split_at_checked(length)?;
-    Some(Error::between(step, object, place, errno).into_owned())
+    Some(Error::between(step, object, place, errno))
 }
 
 fn parse_errno(number: [u8; 2]) -> Option<Errno> {
@@ -328,12 +342,12 @@ mod tests {
         #[test]
         fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
             if let Some(first) = message.first_mut() {
-                *first = *kind.get(b"STMLKXWAYBEN");
+                *first = *kind.get(b"STMLKXWAYBENV");
             }
             match Report::parse(&message) {
                 Some(Report::Killed(signal)) => prop_assert!((1..=64).contains(&signal)),
                 Some(Report::NotSent(errno)) => prop_assert!((1..=4095).contains(&errno.number())),
-                Some(Report::Failed(error)) => prop_assert!((1..=4095).contains(&error.errno().unwrap())),
+                Some(Report::Failed(error) | Report::Warned(error)) => prop_assert!((1..=4095).contains(&error.errno().unwrap())),
                 Some(Report::Stubs(records)) => for record in records {
                     prop_assert!(!record.name.contains(&b'/') && record.name != b".." && !record.name.is_empty());
                     prop_assert!(!record.above.split(|byte| *byte == b'/').any(|name| name == b".."));

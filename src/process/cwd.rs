@@ -18,7 +18,7 @@ pub(crate) enum WorkingDirectory {
 pub(crate) fn keep_current_directory(
     new_root: BorrowedFd,
     kept: &mut PathBuffer,
-) -> Result<(), Error<'static>> {
+) -> Result<(), Error> {
     let unknown = |errno| Error::new(Step::WorkingDirectory, b"", errno);
     let mut current = PathBuffer::new();
     current_directory(&mut current).map_err(unknown)?;

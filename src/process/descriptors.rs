@@ -18,7 +18,7 @@ const MOST_OURS: usize = 16;
 /// Closes every descriptor but the standard ones and `ours`.
 pub(crate) fn close_all_but_these<'a>(
     ours: impl IntoIterator<Item = BorrowedFd<'a>>,
-) -> Result<(), Error<'static>> {
+) -> Result<(), Error> {
     close_from(3, &mut ours.into_iter(), &[])
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn close_from<'a>(
     first: u32,
     ours: &mut dyn Iterator<Item = BorrowedFd<'a>>,
     given: &[u32],
-) -> Result<(), Error<'static>> {
+) -> Result<(), Error> {
     let mut kept = [NONE; MOST_OURS];
     for (number, ours) in kept.iter_mut().zip(ours) {
         *number = ours.number() as u32;
@@ -43,7 +43,7 @@ pub(crate) fn close_from<'a>(
 pub(crate) fn close_all_but(
     has_hosts_proc: bool,
     next: &dyn Fn(u32) -> Option<u32>,
-) -> Result<(), Error<'static>> {
+) -> Result<(), Error> {
     close_others(3, has_hosts_proc, next)
 }
 
@@ -53,7 +53,7 @@ fn close_others(
     mut first: u32,
     has_hosts_proc: bool,
     next: &dyn Fn(u32) -> Option<u32>,
-) -> Result<(), Error<'static>> {
+) -> Result<(), Error> {
     while first < NONE {
         let kept = next(first).unwrap_or(NONE).min(NONE);
         if first < kept {

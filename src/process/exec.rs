@@ -128,7 +128,7 @@ impl<'a> Command<'a> {
     /// A name with a slash is the path. Any other is tried in each directory of PATH: what cannot
     /// be there is passed over, what is there but forbidden is remembered in case nothing better
     /// follows, any other failure ends the search.
-    pub(crate) fn execute(&mut self) -> Error<'a> {
+    pub(crate) fn execute(&mut self) -> Error {
         for (index, recipient) in self.recipients.into_iter().zip(RECIPIENTS) {
             let variable = index.and_then(|_| naming_us(recipient));
             if let (Some(index), Some(variable)) = (index, variable) {

@@ -177,7 +177,7 @@ impl Namespaces {
     }
 
     /// The error for namespaces that could not be made: where the kernel lacks one, with its name.
-    pub(crate) fn refused(self, errno: Errno) -> Error<'static> {
+    pub(crate) fn refused(self, errno: Errno) -> Error {
         if let Errno::EINVAL | Errno::ENOSYS = errno {
             let asked = Namespace::ALL
                 .iter()
@@ -194,7 +194,7 @@ impl Namespaces {
 }
 
 /// Brings up the loopback device, as every network namespace needs it.
-pub(crate) fn bring_loopback_up() -> Result<(), Error<'static>> {
+pub(crate) fn bring_loopback_up() -> Result<(), Error> {
     net::devices()
         .and_then(|devices: OwnedFd| net::set_up(devices.borrow(), b"lo"))
         .map_err(|errno| Error::new(Step::Network, b"lo", errno))
@@ -210,7 +210,7 @@ pub(crate) fn in_user_namespace() -> bool {
 
 /// Sets the host name; of one with dots the part before the first, and the rest as the domain
 /// name, as `hostname` and `dnsdomainname` show them.
-pub(crate) fn set_names(name: &[u8]) -> Result<(), Error<'_>> {
+pub(crate) fn set_names(name: &[u8]) -> Result<(), Error> {
     let dot = name.iter().position(|byte| *byte == b'.');
     let (host, domain) = match dot {
         Some(dot) => (&name[..dot], Some(&name[dot + 1..])),

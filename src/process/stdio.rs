@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
+use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, OwnedFd, fs};
-use crate::text::line::Line;
 
 /// The three.
 pub(crate) const STANDARD: [BorrowedFd<'static>; 3] =
@@ -14,37 +14,35 @@ pub(crate) const STANDARD: [BorrowedFd<'static>; 3] =
 /// whose place it takes.
 pub(crate) type Standard = Vec<(OwnedFd, BorrowedFd<'static>)>;
 
-/// What one of the command's standard descriptors is, for [`Chroot::stdin`](crate::Chroot::stdin),
-/// `stdout` and `stderr`.
+/// The caller's ends of the command's pipes.
+pub(crate) type Ends = [Option<OwnedFd>; 3];
+
+/// What one of the command's standard descriptors is, for [`Command::stdin`], `stdout` and `stderr`.
+///
+/// With the feature `std` it can be made from a `File`, an `OwnedFd`, the end of a pipe, or what
+/// another child writes. The command then has a copy (`fcntl(F_DUPFD_CLOEXEC)`); ours is closed with
+/// the [`Command`], so the reader of a pipe sees the end when both are gone.
 ///
 /// ```
-/// use std::os::fd::AsRawFd;
-///
 /// use rootlet::{Chroot, Stdio};
 ///
-/// let directory = std::env::temp_dir();
-/// let log = directory.join(format!("log-{}", std::process::id()));
-/// let file = std::fs::File::create(&log)?;
-/// let status = Chroot::new("/")
-///     .stdin(Stdio::null())
-///     .stdout(Stdio::fd(file.as_raw_fd()))
-///     .stderr(Stdio::inherit())
-///     .command("echo")
-///     .args(["done"])
-///     .status()?;
-/// assert!(status.success());
-/// assert_eq!(std::fs::read_to_string(&log)?, "done\n");
-/// # std::fs::remove_file(&log)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let mut command = Chroot::new("/").command("cat");
+/// let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+/// assert_eq!(output.stdout, b"");
+/// # Ok::<(), rootlet::Error>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct Stdio(Kind);
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 enum Kind {
     Inherit,
     Null,
-    Fd(i32),
+    Piped,
+    Given(OwnedFd),
+    /// Another of the caller's standard ones.
+    #[cfg_attr(not(feature = "std"), allow(dead_code))]
+    Ours(BorrowedFd<'static>),
 }
 
 impl Stdio {
@@ -58,36 +56,70 @@ impl Stdio {
         Stdio(Kind::Null)
     }
 
-    /// What this descriptor of the caller refers to.
-    ///
-    /// It is borrowed: it has to be open when the command is started (EBADF, if it is not) and may
-    /// be closed as soon as [`Chroot::spawn`](crate::Chroot::spawn) has returned. Only the command
-    /// goes on to hold it, so that the reader of a pipe sees its end when the command closes it.
-    /// It is copied by `fcntl(F_DUPFD_CLOEXEC)`.
-    pub fn fd(number: i32) -> Stdio {
-        Stdio(Kind::Fd(number))
+    /// A pipe, whose other end [`Child`](crate::Child) has. It is not for
+    /// [`Foreground::run`](crate::Foreground::run), which gives no `Child`.
+    pub fn piped() -> Stdio {
+        Stdio(Kind::Piped)
     }
 
-    /// A descriptor for it above the standard ones; `None` where it is the caller's.
-    pub(crate) fn open(self) -> Result<Option<OwnedFd>, Error<'static>> {
-        match self.0 {
-            Kind::Inherit => Ok(None),
-            Kind::Null => {
-                let null = fs::openat(BorrowedFd::CWD, c"/dev/null", fs::O_RDWR, 0);
-                let null = null.and_then(OwnedFd::above_standard);
-                let failed = |errno| Error::new(Step::StandardDescriptor, b"/dev/null", errno);
-                null.map(Some).map_err(failed)
-            }
-            Kind::Fd(number) => {
-                let duplicate = fs::duplicate(number);
-                duplicate.map(Some).map_err(|errno| {
-                    let mut line = Line::new();
-                    line.push(b"descriptor ");
-                    line.push(if number < 0 { b"-" } else { b"" });
-                    line.push_number(number.unsigned_abs());
-                    Error::new(Step::StandardDescriptor, line.bytes(), errno).into_owned()
-                })
-            }
+    /// This descriptor, which is closed with the [`Command`]. With the feature `std` there is
+    /// `From<OwnedFd>`, which is safe.
+    ///
+    /// # Safety
+    ///
+    /// It is open, and nobody else closes it: as for `FromRawFd` of std.
+    pub unsafe fn from_raw_fd(number: i32) -> Stdio {
+        // SAFETY: the caller's promise.
+        Stdio::given(unsafe { OwnedFd::from_raw(number) })
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) fn ours(standard: BorrowedFd<'static>) -> Stdio {
+        Stdio(Kind::Ours(standard))
+    }
+
+    pub(crate) fn is_piped(&self) -> bool {
+        matches!(self.0, Kind::Piped)
+    }
+
+    pub(crate) fn given(descriptor: OwnedFd) -> Stdio {
+        Stdio(Kind::Given(descriptor))
+    }
+}
+
+impl Command {
+    /// What the command is to have in the place of the caller's standard descriptors, and the caller's
+    /// ends of its pipes. What was not set is as these are.
+    pub(crate) fn open_standard(&self, unset: [Stdio; 3]) -> Result<(Standard, Ends), Error> {
+        let mut standard = Standard::with_capacity(3);
+        let mut ends = Ends::default();
+        for (index, number) in STANDARD.into_iter().enumerate() {
+            let stdio = self.standard[index].as_ref().unwrap_or(&unset[index]);
+            let failed = |object| move |errno| Error::new(Step::StandardDescriptor, object, errno);
+            let given = match &stdio.0 {
+                Kind::Inherit => continue,
+                Kind::Null => fs::openat(BorrowedFd::CWD, c"/dev/null", fs::O_RDWR, 0)
+                    .and_then(OwnedFd::above_standard)
+                    .map_err(failed(b"/dev/null")),
+                Kind::Piped => fs::pipe(fs::O_CLOEXEC)
+                    .and_then(|(reader, writer)| {
+                        let (its, ours) = match index {
+                            0 => (reader, writer),
+                            _ => (writer, reader),
+                        };
+                        ends[index] = Some(ours.above_standard()?);
+                        its.above_standard()
+                    })
+                    .map_err(failed(b"a pipe")),
+                Kind::Given(descriptor) => {
+                    fs::duplicate(descriptor.number()).map_err(failed(b"a descriptor"))
+                }
+                Kind::Ours(standard) => {
+                    fs::duplicate(standard.number()).map_err(failed(b"a standard descriptor"))
+                }
+            };
+            standard.push((given?, number));
         }
+        Ok((standard, ends))
     }
 }

@@ -5,7 +5,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::{Cell, UnsafeCell};
 
-use rootlet::sys::memory::{Marked, map, unmap};
+use crate::sys::memory::{Marked, map, unmap};
 
 use super::end;
 

@@ -43,9 +43,9 @@ fn panic(info: &core::panic::PanicInfo) -> ! {
 
 /// Prints one line and exits with the status for rootlet's own failures.
 fn end(line: &[&str]) -> ! {
-    use rootlet::sys::process::{exit, id};
-    use rootlet::sys::system::{Ending, reboot};
-    use rootlet::sys::{BorrowedFd, fs::write_all};
+    use crate::sys::process::{exit, id};
+    use crate::sys::system::{Ending, reboot};
+    use crate::sys::{BorrowedFd, fs::write_all};
     for words in ["rootlet: "].iter().chain(line) {
         let _ = write_all(BorrowedFd::STDERR, words.as_bytes());
     }

@@ -3,8 +3,8 @@
 //! They are assembly because a loop in Rust may be compiled back into a call of itself.
 
 core::arch::global_asm!(
-    ".global _start",
-    "_start:",
+    ".global rootlet_start",
+    "rootlet_start:",
     ".option push",
     ".option norelax",
     "    lla gp, __global_pointer$",

@@ -2,10 +2,10 @@
 
 use core::ffi::{CStr, c_char};
 
-use rootlet::sys::credentials::{capabilities, is_ambient};
-use rootlet::sys::memory::set_own_words;
-use rootlet::sys::process::exit;
-use rootlet::sys::{BorrowedFd, fs::write_all};
+use crate::sys::credentials::{capabilities, is_ambient};
+use crate::sys::memory::set_own_words;
+use crate::sys::process::exit;
+use crate::sys::{BorrowedFd, fs::write_all};
 
 /// The words of the command line and the environment, as execve(2) was given them.
 pub(crate) struct Words(*const *const c_char);
@@ -38,7 +38,7 @@ const AT_SECURE: usize = 23;
 const REFUSAL: &[u8] = b"rootlet: refuses to run as a set-user-ID or set-group-ID program or one \
 with file capabilities, since whoever starts it would have its rights: chmod ug-s, setcap -r\n";
 
-/// Called by `_start` with the stack as the kernel left it: argc, argv, null, environment, null,
+/// Called by `rootlet_start` with the stack as the kernel left it: argc, argv, null, environment, null,
 /// auxiliary vector.
 ///
 /// # Safety

@@ -2,9 +2,10 @@
 
 use core::cell::Cell;
 use core::mem::forget;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::pid1::descendants::kill_all;
 use crate::pid1::{Above, End, Orders, Pid1, Reaping};
@@ -13,15 +14,17 @@ use crate::process::descriptors::close_all_but_these;
 use crate::process::namespace::{Namespace, Namespaces};
 use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
+use crate::run::limits::{Begun, Limits};
+use crate::run::protect::{protect_memory, unprotect_memory};
 use crate::run::supervisor::Heard;
 use crate::sys::net::{receive, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{
-    CLONE_NEWUSER, Cloning, ExitStatus, Fork, exit, fork, sched_yield, set_pdeathsig, setpgid,
+    CLONE_NEWUSER, Cloning, ExitStatus, Fork, exit, fork, set_pdeathsig, setpgid,
 };
-use crate::sys::shared::{Body, Stack, dumpable, set_dumpable, start};
+use crate::sys::shared::{Body, Stack, set_dumpable, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_sigchld, signalfd, sigprocmask};
-use crate::sys::{Errno, Process, fs};
+use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::path::PathBuffer;
 use crate::user::capability::Capabilities;
 use crate::user::id_map::{MapUsers, UserNamespace, end_unmapped};
@@ -67,7 +70,7 @@ impl Chroot {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the closure from running, as for [`Chroot::run`]; or how it ended without
+    /// Whatever keeps the closure from running, as for [`Command::spawn`]; or how it ended without
     /// returning: it panicked, a signal killed it, it ended its process.
     ///
     /// # Safety
@@ -78,9 +81,18 @@ impl Chroot {
     ///   been half way through growing, a lock may be held indefinitely, the allocator's included. Where
     ///   a closure can be killed, the program is best ended after that.
     /// - The closure has the thread-local storage of the calling thread, but is another process:
-    ///   `getpid(2)` and `gettid(2)` differ. It must not end the process in a way that runs
-    ///   destructors of the program (`std::process::exit`; `_exit` is as good as a signal), nor
-    ///   start threads, nor leave anything in thread-local storage that is bound to a process.
+    ///   `getpid(2)` and `gettid(2)` differ, also from what a C library or a crate has stored there
+    ///   before (a cached pid, the owner of a recursive or robust mutex, a random number generator that
+    ///   watches for forks). It must not end the process in a way that runs destructors of the program
+    ///   (`std::process::exit`; `_exit` is as good as a signal), nor start threads, nor leave anything in
+    ///   thread-local storage that is bound to a process.
+    /// - The area of restartable sequences (`rseq(2)`) that the C library has registered for the calling
+    ///   thread is not the closure's: the kernel writes into it for that thread alone. Code that relies on
+    ///   it, as `sched_getcpu(3)` and some allocators do, sees the number of a processor on which the
+    ///   thread was. An allocator that takes that for more than a hint must not be used inside.
+    /// - A lock that another thread holds is released by it, since all threads go on; the allocator's too.
+    ///   One that the closure holds when it is ended (a signal, a limit, `_exit`) stays locked for good,
+    ///   and another thread that waits for it waits for good.
     /// - A panic that leaves it is told as an error, but the calling thread counts as panicking from
     ///   then on: catch it inside, with `std::panic::catch_unwind`, where it may come.
     /// - Descriptors that it opens are not open for the caller, whatever is assigned; those that it
@@ -95,7 +107,25 @@ impl Chroot {
     /// processes have and those in a new user namespace have not. As a side effect the program's own
     /// `/proc/self/fd` is closed to it meanwhile where it is not root's. The out-of-memory killer
     /// ends all that share the memory, the caller too.
-    pub unsafe fn call<R>(&self, closure: impl FnOnce() -> R) -> Result<R, Error<'static>> {
+    pub unsafe fn call<R>(&self, closure: impl FnOnce() -> R) -> Result<R, Error> {
+        // SAFETY: the caller's promise.
+        unsafe { self.call_within(&Limits::new(), closure) }
+    }
+
+    /// As [`Chroot::call`], until one of these limits is reached.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Chroot::call`], and which limit it was.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Chroot::call_timeout`].
+    pub unsafe fn call_within<R>(
+        &self,
+        limits: &Limits,
+        closure: impl FnOnce() -> R,
+    ) -> Result<R, Error> {
         let mut closure = Some(closure);
         let mut returned = None;
         let mut body = || {
@@ -104,7 +134,7 @@ impl Chroot {
             }
         };
         // SAFETY: the caller's promise; `body` stays until the call is over.
-        unsafe { self.call_body(&mut body) }.map_err(|error| self.look_for_cause(error))?;
+        unsafe { self.call_body(limits, &mut body) }.map_err(|error| self.look_for_cause(error))?;
         returned.ok_or_else(|| Error::because(Step::Call, b"", ENDED_EARLY))
     }
 
@@ -112,7 +142,7 @@ impl Chroot {
     ///
     /// As for [`Chroot::call`].
     #[inline]
-    unsafe fn call_body(&self, body: &mut dyn FnMut()) -> Result<(), Error<'static>> {
+    unsafe fn call_body(&self, limits: &Limits, body: &mut dyn FnMut()) -> Result<(), Error> {
         let namespaces = self.namespaces;
         if !namespaces.has(Namespace::Pid) {
             let why = "a closure needs a pid namespace of its own";
@@ -129,7 +159,8 @@ impl Chroot {
             let why = "it takes no range of users";
             return Err(Error::because(Step::Call, b"", why));
         }
-        let mut plan = self.compile()?;
+        let command = Command::in_root(self.clone());
+        let mut plan = command.compile()?;
         plan.move_above_standard().map_err(prepare)?;
         let stack_of_pid1 = Stack::new(STACK_OF_PID_1).map_err(prepare)?;
         let stack_of_closure = Stack::new(STACK_OF_CLOSURE).map_err(prepare)?;
@@ -148,6 +179,10 @@ impl Chroot {
         let state = AtomicU8::new(RUNNING);
         let peer = to_inside.number() as u32;
 
+        let limits = match limits.begin() {
+            Ok(limits) => limits,
+            Err(error) => return Err(unblocked(error)),
+        };
         protect_memory();
         let ended = {
             let mut pid1 = || {
@@ -169,7 +204,7 @@ impl Chroot {
             // then this thread does nothing but system calls.
             let make = |flags| unsafe { start(flags, 0, &stack_of_pid1, &mut pid1) };
             match namespaces.make(rights, make) {
-                Ok(pid1) => ended(&pid1),
+                Ok(pid1) => limits.wait(&pid1, to_inside.borrow()).map_err(to_wait),
                 Err(Errno::EPERM) if namespaces.may_have_user() => {
                     user_namespace.set(true);
                     // SAFETY: as above.
@@ -179,7 +214,7 @@ impl Chroot {
                             (map_users, Caller::with(rights)),
                             &stack_of_pid1,
                             &mut pid1,
-                            peer,
+                            (&limits, to_inside.borrow()),
                         )
                     }
                 }
@@ -207,14 +242,19 @@ impl Chroot {
         heard.listen(to_inside.borrow());
         let root = plan.new_root.borrow();
         let removed = heard.remove_left(root, plan.targets(), ended, None);
-        removed.unwrap_or_else(|error| error.print());
+        // What could not be removed is no reason to lose what the closure returned.
+        let _ = removed;
         if let Some(error) = heard.error.take() {
             return Err(error);
         }
-        match (state.into_inner(), heard.status(ended).signal()) {
+        let state = state.into_inner();
+        if let (true, Some(error)) = (state != RETURNED, limits.error()) {
+            return Err(error);
+        }
+        match (state, heard.status(ended).signal()) {
             (RETURNED, _) => Ok(()),
             (PANICKED, _) => Err(Error::because(Step::Call, b"", "it panicked")),
-            (_, Some(signal)) => Err(Error::signal(Step::Call, signal)),
+            (_, Some(signal)) => Err(Error::signal(Step::Call, signal as u8)),
             (_, None) => Err(Error::because(Step::Call, b"", ENDED_EARLY)),
         }
     }
@@ -222,20 +262,18 @@ impl Chroot {
 
 /// Why there is no status of a process that shares our memory.
 enum Failed {
-    ToStart(Error<'static>),
+    ToStart(Error),
     /// It may run still, on its stack.
-    ToWait(Error<'static>),
+    ToWait(Error),
 }
 
-/// Waits for a process that shares our memory.
-fn ended(process: &Process) -> Result<ExitStatus, Failed> {
-    let failed = |errno| Failed::ToWait(Error::new(Step::Wait, b"pid 1", errno));
-    process.wait().map_err(failed)
+fn to_wait(errno: Errno) -> Failed {
+    Failed::ToWait(Error::new(Step::Wait, b"pid 1", errno))
 }
 
 /// For an ordinary user: in a user namespace as well. A process whose memory cannot be traced may
 /// not write its own id maps, so a process with a memory of its own makes the namespace, and one
-/// with ours enters it to start `pid1` there. `peer` is the number of our end of the socket to pid 1.
+/// with ours enters it to start `pid1` there. `peer` is our end of the socket to pid 1.
 ///
 /// # Safety
 ///
@@ -245,7 +283,7 @@ unsafe fn start_in_user_namespace(
     (map_users, caller): (MapUsers, Caller),
     stack_of_pid1: &Stack,
     pid1: &mut Body,
-    peer: u32,
+    (limits, peer): (&Begun, BorrowedFd),
 ) -> Result<ExitStatus, Failed> {
     let failed = |errno| Failed::ToStart(namespaces.refused(errno));
     let stack = Stack::new(STACK_OF_PID_1).map_err(failed)?;
@@ -293,7 +331,7 @@ unsafe fn start_in_user_namespace(
             let mut refused = None;
             let mut enter = || {
                 // SAFETY: this process does not use it, and must not keep it open.
-                let _ = unsafe { fs::close(peer) };
+                let _ = unsafe { fs::close(peer.number() as u32) };
                 let entered = UserNamespace::enter_that_of(&holder);
                 Report::Took.send(ours.borrow());
                 // The holder closes its end as it ends.
@@ -304,7 +342,7 @@ unsafe fn start_in_user_namespace(
                 let pid1 = entered
                     .and_then(|()| unsafe { start(namespaces.flags(), 0, stack_of_pid1, pid1) });
                 match pid1 {
-                    Ok(pid1) => match ended(&pid1) {
+                    Ok(pid1) => match pid1.wait() {
                         Ok(status) => status.shell(),
                         Err(_) => 125,
                     },
@@ -317,7 +355,7 @@ unsafe fn start_in_user_namespace(
             let mut enter: Body = &mut enter;
             // SAFETY: the stack and `enter` stay until it has ended, which is waited for.
             let started = unsafe { start(0, 0, &stack, &mut enter) }.map_err(failed);
-            let status = started.and_then(|process| ended(&process));
+            let status = started.and_then(|process| limits.wait(&process, peer).map_err(to_wait));
             match refused {
                 Some(errno) => Err(failed(errno)),
                 None => status,
@@ -342,7 +380,7 @@ impl<'a> Inside<'a> {
         stack: &Stack,
         state: &AtomicU8,
         closure: &mut dyn FnMut(),
-    ) -> Result<End, Error<'a>> {
+    ) -> Result<End, Error> {
         let failed = |errno| Error::new(Step::Fork, b"the closure", errno);
         // From now on a process inside could look for us.
         set_dumpable(0).map_err(failed)?;
@@ -384,7 +422,7 @@ impl<'a> Inside<'a> {
     }
 
     /// In the closure's process.
-    fn become_closure(&self, kept: &PathBuffer) -> Result<(), Error<'a>> {
+    fn become_closure(&self, kept: &PathBuffer) -> Result<(), Error> {
         set_sigchld(false);
         self.change_directory(kept)?;
         self.give_back()?;
@@ -410,46 +448,4 @@ impl Drop for Unwinding<'_> {
         self.0.store(PANICKED, Ordering::Release);
         exit(101)
     }
-}
-
-/// How many calls are under way.
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-/// What to go back to after the last.
-static DUMPABLE_BEFORE: AtomicUsize = AtomicUsize::new(0);
-/// Held for one or two system calls.
-///
-/// For an atomic exchange on aarch64 compilers call a function that asks libc what the processor can
-/// do. Our binary, which has no libc, calls no closure: inlined, none of this is in it.
-static LOCK: AtomicBool = AtomicBool::new(false);
-
-/// Until [`unprotect_memory`] nothing inside may trace a process that has our memory: each pid 1
-/// sees to that when it is set up.
-#[inline]
-fn protect_memory() {
-    locked(|| {
-        if CALLS.fetch_add(1, Ordering::Relaxed) == 0 {
-            DUMPABLE_BEFORE.store(dumpable().unwrap_or(0), Ordering::Relaxed);
-        }
-    });
-}
-
-#[inline]
-fn unprotect_memory() {
-    locked(|| {
-        if CALLS.fetch_sub(1, Ordering::Relaxed) == 1 {
-            let _ = set_dumpable(DUMPABLE_BEFORE.load(Ordering::Relaxed));
-        }
-    });
-}
-
-fn locked(with: impl FnOnce()) {
-    // Wait for a limited time: a process with a closure that calls in turn may have been killed in here.
-    for _ in 0..1_000_000 {
-        if !LOCK.swap(true, Ordering::Acquire) {
-            break;
-        }
-        sched_yield();
-    }
-    with();
-    LOCK.store(false, Ordering::Release);
 }

@@ -200,7 +200,7 @@ const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 
 impl Chroot {
     /// The same error, with what to do about it, where a cause is found.
-    pub(crate) fn look_for_cause(&self, error: Error<'static>) -> Error<'static> {
+    pub(crate) fn look_for_cause(&self, error: Error) -> Error {
         let (step, object, errno) = error.failed();
         let failed = Failed {
             chroot: self,

@@ -2,29 +2,35 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use crate::chroot::plan::Plan;
 use crate::error::{Error, Step};
 use crate::process::channel::Order;
 use crate::process::namespace::Namespace;
+use crate::process::stdio::Ends;
 use crate::run::launch::Launched;
+use crate::run::pipes::{ChildStderr, ChildStdin, ChildStdout};
+use crate::run::spawn::{Output, collect};
 use crate::run::supervisor::Heard;
-use crate::sys::poll::{Poll, poll};
+use crate::sys::poll::{Poll, clock, poll};
 use crate::sys::signal::{SIGKILL, SIGSTOP};
-use crate::sys::{Errno, ExitStatus, OwnedFd, Process};
+use crate::sys::{BorrowedFd, Errno, ExitStatus, OwnedFd, Process};
 use crate::text::name::Name;
 use crate::user::id_map::UserNamespace;
 use crate::user::private::LockName;
 
-/// A command in a new root that [`Chroot::spawn`](crate::Chroot::spawn) has started, with the pid 1 around it.
+/// A command in a new root that [`Command::spawn`](crate::Command::spawn) has started, with the pid 1 around it.
 ///
 /// A root does not outlive its owner: **when a `Child` is dropped, all that runs inside is killed**,
 /// waited for, and the mount points that were made for it are removed. The same, but for the
 /// waiting, happens when the program ends, however it does. [`Child::detach`] is the way to let it
 /// live on.
 ///
-/// It holds up to three descriptors, all close-on-exec. The end of the command raises no SIGCHLD and is
-/// not seen by a `wait(2)` for other children.
+/// It holds up to three descriptors and those of its pipes, all close-on-exec, until the command has
+/// been waited for. The end of the command raises no SIGCHLD and is not seen by a `wait(2)` for other
+/// children. With the feature `std` it is `AsFd` by its pidfd, which can be read when the command has
+/// ended: what tokio's `AsyncFd` needs.
 ///
 /// ```
 /// use rootlet::Chroot;
@@ -37,6 +43,22 @@ use crate::user::private::LockName;
 /// ```
 #[must_use = "a command is killed when its `Child` is dropped"]
 pub struct Child {
+    /// The pipe to standard input, where that is [piped](crate::Stdio::piped). [`Child::wait`] closes it.
+    pub stdin: Option<ChildStdin>,
+    /// The pipe from standard output, where that is piped.
+    pub stdout: Option<ChildStdout>,
+    /// The pipe from standard error, where that is piped.
+    pub stderr: Option<ChildStderr>,
+    id: i32,
+    /// What is held for as long as it has not been waited for.
+    running: Option<Running>,
+    warnings: Vec<Error>,
+    ended: Option<Result<ExitStatus, Error>>,
+    detached: bool,
+}
+
+/// pid 1, and the way to it.
+struct Running {
     pid1: Process,
     inside: OwnedFd,
     heard: Heard,
@@ -47,74 +69,33 @@ pub struct Child {
     /// Dropped after pid 1 has ended.
     _ids: Option<LockName>,
     has_pid_namespace: bool,
-    ended: Option<Result<ExitStatus, Error<'static>>>,
-    detached: bool,
 }
 
-impl Child {
-    pub(crate) fn new(launched: Launched, inside: OwnedFd, plan: Plan) -> Child {
-        Child {
-            pid1: launched.pid1,
-            inside,
-            heard: Heard::default(),
-            targets: plan.targets().map(Name::new).collect(),
-            has_pid_namespace: plan.namespaces.has(Namespace::Pid),
-            new_root: plan.new_root,
-            user_namespace: launched.user_namespace,
-            _ids: launched.ids,
-            ended: None,
-            detached: false,
-        }
-    }
-
-    /// Waits until all that was running inside has ended, or may have: see [`Child::has_ended`].
-    pub(crate) fn poll(&self) -> Poll {
+impl Running {
+    /// Waits until all that was running inside has ended, or may have: see [`Running::has_ended`].
+    fn poll(&self) -> Poll {
         Poll::new(self.pid1.pidfd().unwrap_or(self.inside.borrow()))
     }
 
-    /// Has it, now that [`Child::poll`] is ready? Without a pidfd it has when pid 1 has closed its end
-    /// of the socket.
-    pub(crate) fn has_ended(&mut self) -> bool {
+    /// Has it, now that [`Running::poll`] is ready? Without a pidfd it has when pid 1 has closed its
+    /// end of the socket.
+    fn has_ended(&mut self) -> bool {
         let nothing_comes = self.heard.listen(self.inside.borrow());
         self.pid1.pidfd().is_some() || nothing_comes
     }
 
-    /// Waits until the command was executed, or for the error that kept it from that.
-    pub(crate) fn wait_until_executed(&mut self) -> Result<(), Error<'static>> {
-        loop {
-            let mut ready = [self.poll(), Poll::new(self.inside.borrow())];
-            poll(&mut ready, None).map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))?;
-            let [may_have_ended, _] = ready.map(|poll| poll.is_ready());
-            let pid1_ended = self.has_ended() && may_have_ended;
-            // Of a command that could not be executed pid 1 says the same, but the error first.
-            if self.heard.executed && self.heard.error.is_none() {
-                return Ok(());
-            }
-            if pid1_ended || self.heard.error.is_some() {
-                self.wait()?;
-                let why = "the process inside was killed";
-                return Err(Error::because(Step::Prepare, b"", why));
-            }
+    fn send(&self, number: u32) -> Result<(), Errno> {
+        match number {
+            SIGSTOP => Order::Stop.send(self.inside.borrow()),
+            // The kernel would kill that one alone.
+            SIGKILL if !self.has_pid_namespace => Order::End.send(self.inside.borrow()),
+            _ => self.pid1.send(number),
         }
     }
 
-    /// Waits until the command and all else that was running inside has ended, and gives the
-    /// command's status. Asked again, it gives the same.
-    ///
-    /// Mount points that were made for the run are removed now; one that could not be removed is no
-    /// error, but a line on standard error. Waiting is one `waitid(2)`, of a pidfd (Linux 5.4) or, where
-    /// that is refused, of the pid, without a limit of time, begun again after a signal.
-    ///
-    /// # Errors
-    ///
-    /// What kept pid 1 from looking after the command. ECHILD if the program has taken its status
-    /// itself, by a `waitpid(-1, …, __WALL)`.
-    pub fn wait(&mut self) -> Result<ExitStatus, Error<'static>> {
-        if let Some(ended) = &self.ended {
-            return ended.clone();
-        }
-        let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
-        let ended = self.pid1.wait().map_err(failed)?;
+    /// Waits for pid 1, and removes the mount points that it has left.
+    fn wait(&mut self, warnings: &mut Vec<Error>) -> Result<Result<ExitStatus, Error>, Errno> {
+        let ended = self.pid1.wait()?;
         self.heard.listen(self.inside.borrow());
         let removed = self.heard.remove_left(
             self.new_root.borrow(),
@@ -122,29 +103,213 @@ impl Child {
             ended,
             self.user_namespace.as_ref(),
         );
-        removed.unwrap_or_else(|error| error.print());
-        let result = match self.heard.error.take() {
+        warnings.append(&mut self.heard.warnings);
+        warnings.extend(removed.err());
+        Ok(match self.heard.error.take() {
             Some(error) => Err(error),
             None => Ok(self.heard.status(ended)),
-        };
-        self.ended.insert(result).clone()
+        })
+    }
+}
+
+fn failed(errno: Errno) -> Error {
+    Error::new(Step::Wait, b"pid 1", errno)
+}
+
+impl Child {
+    pub(crate) fn new(launched: Launched, inside: OwnedFd, plan: Plan) -> Child {
+        Child {
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            id: launched.pid1.id,
+            running: Some(Running {
+                pid1: launched.pid1,
+                inside,
+                heard: Heard::default(),
+                targets: plan.targets().map(Name::new).collect(),
+                has_pid_namespace: plan.namespaces.has(Namespace::Pid),
+                new_root: plan.new_root,
+                user_namespace: launched.user_namespace,
+                _ids: launched.ids,
+            }),
+            warnings: Vec::new(),
+            ended: None,
+            detached: false,
+        }
+    }
+
+    /// The same, with the other ends of its pipes, and with what was not as asked for when it was started.
+    pub(crate) fn with(mut self, ends: Ends, warnings: Vec<Error>) -> Child {
+        let [stdin, stdout, stderr] = ends;
+        self.stdin = stdin.map(ChildStdin);
+        self.stdout = stdout.map(ChildStdout);
+        self.stderr = stderr.map(ChildStderr);
+        self.warnings = warnings;
+        self
+    }
+
+    /// As [`Running::poll`]; nothing is waited for once it has been waited for.
+    pub(crate) fn poll(&self) -> Poll {
+        self.running.as_ref().map_or(Poll::none(), Running::poll)
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.running.as_mut().is_none_or(Running::has_ended)
+    }
+
+    /// What can be read when it has ended.
+    #[allow(dead_code, reason = "it needs a type of std")]
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        let running = self.running.as_ref()?;
+        Some(running.pid1.pidfd().unwrap_or(running.inside.borrow()))
+    }
+
+    /// Waits until the command was executed, or for the error that kept it from that.
+    pub(crate) fn wait_until_executed(&mut self) -> Result<(), Error> {
+        while let Some(running) = &mut self.running {
+            let mut ready = [running.poll(), Poll::new(running.inside.borrow())];
+            poll(&mut ready, None).map_err(failed)?;
+            let [may_have_ended, _] = ready.map(|poll| poll.is_ready());
+            let pid1_ended = running.has_ended() && may_have_ended;
+            // Of a command that could not be executed pid 1 says the same, but the error first.
+            if running.heard.executed && running.heard.error.is_none() {
+                return Ok(());
+            }
+            if pid1_ended || running.heard.error.is_some() {
+                break;
+            }
+        }
+        self.wait()?;
+        let why = "the process inside was killed";
+        Err(Error::because(Step::Prepare, b"", why))
+    }
+
+    /// Waits until the command and all else that was running inside has ended, and gives the
+    /// command's status. Asked again, it gives the same.
+    ///
+    /// The pipe to standard input is closed first, so that a command that reads to the end of it
+    /// ends. Mount points that were made for the run are removed now, and the descriptors closed; a
+    /// mount point that could not be removed is no error, but one of the [`Child::warnings`]. Waiting is
+    /// one `waitid(2)`, of a pidfd (Linux 5.4) or, where that is refused, of the pid, without a limit
+    /// of time, begun again after a signal.
+    ///
+    /// # Errors
+    ///
+    /// What kept pid 1 from looking after the command. ECHILD if the program has taken its status
+    /// itself, by a `waitpid(-1, …, __WALL)`.
+    pub fn wait(&mut self) -> Result<ExitStatus, Error> {
+        self.stdin = None;
+        if let Some(running) = &mut self.running {
+            let ended = running.wait(&mut self.warnings).map_err(failed)?;
+            self.running = None;
+            self.ended = Some(ended);
+        }
+        match &self.ended {
+            Some(ended) => ended.clone(),
+            None => Err(failed(Errno::ECHILD)),
+        }
     }
 
     /// Like [`Child::wait`], without waiting: `None` while the command runs. It is one `ppoll(2)`
-    /// then.
+    /// then. The pipe to standard input stays open.
     ///
     /// # Errors
     ///
     /// As for [`Child::wait`].
-    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error<'static>> {
-        if self.ended.is_none() {
-            let ready = poll(&mut [self.poll()], Some(0));
-            let ready = ready.map_err(|errno| Error::new(Step::Wait, b"pid 1", errno))?;
-            if !ready || !self.has_ended() {
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error> {
+        self.wait_until(0)
+    }
+
+    /// Like [`Child::wait`], for at most so long: `None` when the command runs on. The pipe to standard
+    /// input stays open.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let mut child = rootlet::Chroot::new("/").command("sleep").arg("60").spawn()?;
+    /// if child.wait_timeout(Duration::from_millis(20))?.is_none() {
+    ///     child.kill()?;
+    /// }
+    /// assert_eq!(child.wait()?.signal(), Some(9));
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Child::wait`].
+    pub fn wait_timeout(&mut self, limit: Duration) -> Result<Option<ExitStatus>, Error> {
+        self.wait_until(end_of(limit))
+    }
+
+    fn wait_until(&mut self, end: u64) -> Result<Option<ExitStatus>, Error> {
+        while let Some(running) = &mut self.running {
+            if !poll(&mut [running.poll()], Some(end)).map_err(failed)? {
                 return Ok(None);
+            }
+            if running.has_ended() {
+                let stdin = self.stdin.take();
+                let ended = self.wait();
+                self.stdin = stdin;
+                return ended.map(Some);
             }
         }
         self.wait().map(Some)
+    }
+
+    /// Waits, and collects what the command writes to those of its standard output and standard error
+    /// that are piped, and were not taken.
+    ///
+    /// ```
+    /// use rootlet::{Chroot, Stdio};
+    ///
+    /// let mut command = Chroot::new("/").command("cat");
+    /// let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    /// child.stdin.take().unwrap().write_bytes(b"passed on").unwrap();
+    /// assert_eq!(child.wait_with_output()?.stdout, b"passed on");
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Child::wait`], and what kept the output from being read.
+    pub fn wait_with_output(mut self) -> Result<Output, Error> {
+        self.stdin = None;
+        let pipes = [
+            self.stdout.take().map(|pipe| pipe.0),
+            self.stderr.take().map(|pipe| pipe.0),
+        ];
+        let [stdout, stderr] =
+            collect(pipes, &mut self).map_err(|errno| Error::new(Step::ReadOutput, b"", errno))?;
+        let status = self.wait()?;
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+            warnings: core::mem::take(&mut self.warnings),
+        })
+    }
+
+    /// What is no error, but was not as asked for: an optional mount that was left out although its
+    /// source is there, a mount point that could not be removed, a signal that could not be sent on.
+    /// Nothing of this is printed. All of it is known when the command has been waited for.
+    ///
+    /// ```
+    /// use rootlet::{Chroot, Mount};
+    ///
+    /// let mut root = Chroot::new("/");
+    /// root.mount(Mount::file_system("no-such-type", "/mnt").optional());
+    /// let mut child = root.command("true").spawn()?;
+    /// assert!(child.wait()?.success());
+    /// let warning = child.warnings()[0].to_string();
+    /// assert!(warning.starts_with("cannot mount no-such-type on /mnt"), "{warning}");
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    pub fn warnings(&self) -> &[Error] {
+        match &self.running {
+            Some(running) => &running.heard.warnings,
+            None => &self.warnings,
+        }
     }
 
     /// The pid of the pid 1 inside, in the caller's pid namespace.
@@ -153,7 +318,7 @@ impl Child {
     /// that runs inside, SIGSTOP, which stops it alone, and SIGCHLD. It is nobody else's until
     /// [`Child::wait`] or [`Child::try_wait`] has given the status, or the `Child` is dropped.
     pub fn id(&self) -> u32 {
-        self.pid1.id as u32
+        self.id as u32
     }
 
     /// Sends a signal to the command, by way of pid 1: the kernel's number, 1 to 64. SIGSTOP stops
@@ -165,16 +330,11 @@ impl Child {
     ///
     /// ESRCH when the command has ended and was waited for, EINVAL for a number that is no signal,
     /// EPERM when the caller has given up the right to.
-    pub fn signal(&self, number: u8) -> Result<(), Error<'static>> {
-        let number = u32::from(number);
-        let sent = match self.ended {
-            Some(_) => Err(Errno::ESRCH),
-            None if number == SIGSTOP => Order::Stop.send(self.inside.borrow()),
-            // The kernel would kill that one alone.
-            None if number == SIGKILL && !self.has_pid_namespace => {
-                Order::End.send(self.inside.borrow())
-            }
-            None => self.pid1.send(number),
+    pub fn signal(&self, number: i32) -> Result<(), Error> {
+        let sent = match (&self.running, u32::try_from(number)) {
+            (_, Err(_)) => Err(Errno::EINVAL),
+            (None, _) => Err(Errno::ESRCH),
+            (Some(running), Ok(number)) => running.send(number),
         };
         sent.map_err(|errno| match errno {
             // pid 1 has closed its end.
@@ -193,8 +353,8 @@ impl Child {
     /// # Errors
     ///
     /// EPERM when the caller has given up the right to.
-    pub fn kill(&mut self) -> Result<(), Error<'static>> {
-        match self.signal(SIGKILL as u8) {
+    pub fn kill(&mut self) -> Result<(), Error> {
+        match self.signal(SIGKILL as i32) {
             Err(error) if error.errno() != Some(Errno::ESRCH.number()) => Err(error),
             _ => Ok(()),
         }
@@ -210,8 +370,11 @@ impl Child {
     /// # Errors
     ///
     /// What kept pid 1 from being told (ENOMEM); the command is killed then.
-    pub fn detach(mut self) -> Result<(), Error<'static>> {
-        match Order::Detach.send(self.inside.borrow()) {
+    pub fn detach(mut self) -> Result<(), Error> {
+        let Some(running) = &self.running else {
+            return Ok(());
+        };
+        match Order::Detach.send(running.inside.borrow()) {
             Ok(()) => self.detached = true,
             // It ends, or has ended: nothing is left to live on.
             Err(Errno::EPIPE) => {}
@@ -221,16 +384,24 @@ impl Child {
     }
 }
 
+/// When this much time from now has passed.
+pub(crate) fn end_of(limit: Duration) -> u64 {
+    clock().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))
+}
+
 impl Drop for Child {
     /// Kills all that runs inside, waits for its end, and removes the mount points that were made
     /// for it; unless the command was detached, or has ended.
     fn drop(&mut self) {
-        if self.detached || self.ended.is_some() {
+        if self.detached || self.running.is_none() {
             return;
         }
         if self.kill().is_err() {
-            // We lost the right to signal it. But pid 1 ends by itself when it hears that nobody is there.
-            let _ = Order::End.send(self.inside.borrow());
+            if let Some(running) = &self.running {
+                // We lost the right to signal it. But pid 1 ends by itself when it hears that nobody
+                // is there.
+                let _ = Order::End.send(running.inside.borrow());
+            }
         }
         let _ = self.wait();
     }
@@ -240,7 +411,7 @@ impl fmt::Debug for Child {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter
             .debug_struct("Child")
-            .field("id", &self.pid1.id)
+            .field("id", &self.id)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }

@@ -24,7 +24,7 @@ use crate::tty::jobs::Job;
 
 impl<'a> Inside<'a> {
     /// pid 1.
-    pub(crate) fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error<'a>> {
+    pub(crate) fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error> {
         let chroot = self.plan.chroot;
         self.say(Step::Execute, self.command.name());
         // Out of the caller's group: its signals, and the terminal's, are not for us. A command with
@@ -41,7 +41,7 @@ impl<'a> Inside<'a> {
             true => None,
             false => {
                 if let Err(errno) = become_subreaper() {
-                    Error::new(Step::Subreaper, b"", errno).print();
+                    self.verbose.warn(&Error::new(Step::Subreaper, b"", errno));
                 }
                 Some(id())
             }
@@ -69,7 +69,7 @@ impl<'a> Inside<'a> {
         // Whoever reads from the command is to see that it has closed them.
         self.standard.clear();
         close_standard(&self.to_close);
-        close_given(&chroot.kept_descriptors);
+        close_given(&self.plan.command.kept_descriptors);
         let supervisor = self.supervisor.borrow();
         if let Some((executed, writer)) = until_executed {
             drop(writer);
@@ -110,9 +110,9 @@ impl<'a> Inside<'a> {
     }
 
     /// Executes the command's part of the plan. Returns only when the command cannot be executed.
-    fn become_command(&mut self, kept: &PathBuffer, reaper: Option<i32>) -> Error<'a> {
+    fn become_command(&mut self, kept: &PathBuffer, reaper: Option<i32>) -> Error {
         let Err(error) = self.prepare_command(kept, reaper);
-        if error.status() == 127 && !self.plan.chroot.fallback.is_empty() {
+        if error.status() == 127 && !self.plan.command.fallback.is_empty() {
             return self.fallback.execute();
         }
         error
@@ -122,7 +122,7 @@ impl<'a> Inside<'a> {
         &mut self,
         kept: &PathBuffer,
         reaper: Option<i32>,
-    ) -> Result<Infallible, Error<'a>> {
+    ) -> Result<Infallible, Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         // On a terminal of its own it is in a session of its own already.
         match chroot.new_session && self.jobs.terminal.is_none() {
@@ -134,7 +134,7 @@ impl<'a> Inside<'a> {
             fs::make_standard(given.borrow(), *number)
                 .map_err(|errno| Error::new(Step::StandardDescriptor, b"", errno))?;
         }
-        for number in &chroot.kept_descriptors {
+        for number in &plan.command.kept_descriptors {
             fs::keep_for_command(*number)
                 .map_err(|errno| Error::new(Step::StandardDescriptor, b"a descriptor", errno))?;
         }
@@ -157,14 +157,17 @@ impl<'a> Inside<'a> {
                 exit(125);
             }
         }
-        if chroot.status_descriptor.is_some() {
+        if plan.command.status_descriptor.is_some() {
             self.report(Report::WillBeCommand);
+        }
+        for hook in &plan.command.hooks {
+            hook().map_err(|errno| Error::new(Step::Hook, b"Command::pre_exec", errno))?;
         }
         Err(self.command.execute())
     }
 
     /// Gives the command what is the caller's: the limit on open files and the signal mask.
-    pub(crate) fn give_back(&self) -> Result<(), Error<'static>> {
+    pub(crate) fn give_back(&self) -> Result<(), Error> {
         if let Some(limit) = self.mounts.open_files {
             // To lower it is always allowed.
             let _ = set_open_files_limit(limit);
@@ -176,7 +179,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Where the command starts.
-    pub(crate) fn change_directory(&self, kept: &PathBuffer) -> Result<(), Error<'a>> {
+    pub(crate) fn change_directory(&self, kept: &PathBuffer) -> Result<(), Error> {
         let directory = match &self.plan.chroot.directory {
             WorkingDirectory::Path(path) => path.as_c_str(),
             WorkingDirectory::Kept => kept.as_c_str(),

@@ -18,7 +18,7 @@ use crate::text::path::PathBuffer;
 impl<'a> Inside<'a> {
     /// Goes to NEWROOT by its descriptor, then into a mount namespace of our own. Gives the caller's
     /// directory where it is to be kept.
-    pub(crate) fn enter_new_root(&mut self, kept: &mut PathBuffer) -> Result<(), Error<'a>> {
+    pub(crate) fn enter_new_root(&mut self, kept: &mut PathBuffer) -> Result<(), Error> {
         if self.plan.chroot.directory == WorkingDirectory::Kept {
             keep_current_directory(self.plan.new_root.borrow(), kept)?;
         }
@@ -43,7 +43,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Copies the caller's mount namespace, with NEWROOT as the current directory.
-    fn enter_copy(&mut self) -> Result<(), Error<'a>> {
+    fn enter_copy(&mut self) -> Result<(), Error> {
         let pid = if self.is_pid1() { 1 } else { id() };
         let found = match find_outside(pid) {
             Err(error) if error.errno() == Some(Errno::EPERM.number()) => {
@@ -69,7 +69,7 @@ impl<'a> Inside<'a> {
     }
 
     /// `unshare(2)` moves the current directory into the new mount namespace, but no descriptor.
-    fn enter_and_unshare(&self) -> Result<(), Error<'a>> {
+    fn enter_and_unshare(&self) -> Result<(), Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         fs::fchdir(plan.new_root.borrow())
             .map_err(|errno| Error::new(Step::OpenRoot, chroot.new_root.bytes(), errno))?;
@@ -77,7 +77,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Enters NEWROOT's own mount namespace, once all that is wanted of the host has been taken.
-    pub(super) fn enter_alone(&mut self) -> Result<(), Error<'a>> {
+    pub(super) fn enter_alone(&mut self) -> Result<(), Error> {
         let alone = self.alone.as_ref().ok_or_else(|| prepare(Errno::EBADF))?;
         self.mounts.needs_copy = true;
         alone.enter().map_err(prepare)?;
@@ -90,7 +90,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Leaves NEWROOT's own mount namespace as if it had never been, for a copy of the host's.
-    pub(super) fn go_back(&mut self) -> Result<(), Error<'a>> {
+    pub(super) fn go_back(&mut self) -> Result<(), Error> {
         self.clean_up();
         self.mounts.start_over();
         self.root.take();

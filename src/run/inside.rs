@@ -8,7 +8,7 @@ use core::cell::OnceCell;
 use core::mem::forget;
 
 use crate::chroot::plan::{Action, Plan};
-use crate::error::{Error, Step};
+use crate::error::{Error, Step, Verbose};
 use crate::mount::alone::Alone;
 use crate::mount::attach::{Host, Mounts};
 use crate::mount::overlay::attach_overlay;
@@ -42,6 +42,7 @@ use crate::user::private::Range;
 /// another thread of the program might have held the allocator's lock at the fork.
 pub(crate) struct Inside<'a> {
     pub(crate) plan: &'a Plan<'a>,
+    pub(crate) verbose: Verbose,
     pub(crate) owner: Owner,
     pub(crate) command: Command<'a>,
     pub(crate) fallback: Command<'a>,
@@ -103,7 +104,7 @@ impl<'a> Inside<'a> {
             .and_then(|()| {
                 self.plan
                     .chroot
-                    .leave_session_keyring(self.new_user_namespace)
+                    .leave_session_keyring(self.new_user_namespace, self.verbose)
             })
             .and_then(|()| self.set_up())
             .and_then(|()| self.run_command(&kept));
@@ -117,7 +118,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Becomes user 0 where there is a new user namespace, and lets nobody inside look at us.
-    fn leave_caller(&mut self) -> Result<(), Error<'a>> {
+    fn leave_caller(&mut self) -> Result<(), Error> {
         let chroot = self.plan.chroot;
         if self.owner == Owner::Program {
             // Open 0, 1 and 2 first, so that ours cannot land there.
@@ -155,7 +156,7 @@ impl<'a> Inside<'a> {
     /// Closes what only the caller and the mounts needed: nothing but the standard descriptors reaches
     /// the command, and nothing else keeps files busy. While the host's proc is still there: where
     /// close_range(2) is missing, it lists what is open.
-    fn close_others(&mut self) -> Result<(), Error<'a>> {
+    fn close_others(&mut self) -> Result<(), Error> {
         if self.owner == Owner::Caller {
             // The closure has the caller's descriptors.
             self.mounts.close();
@@ -194,7 +195,7 @@ impl<'a> Inside<'a> {
         for (given, _) in &self.standard {
             keep(given.number() as u32);
         }
-        for given in &self.plan.chroot.kept_descriptors {
+        for given in &self.plan.command.kept_descriptors {
             keep(*given);
         }
         next
@@ -205,14 +206,14 @@ impl<'a> Inside<'a> {
         let status = match end {
             Ok(End::Command(status)) => {
                 if let Some(signal) = status.signal() {
-                    self.report(Report::Killed(signal));
+                    self.report(Report::Killed(signal as u8));
                 }
                 status.shell()
             }
             Ok(End::Told) => 125,
             Err(error) => {
                 if self.owner == Owner::Supervisor && error.is_of_own_proc() {
-                    let given = self.plan.chroot.kept_descriptors.iter().copied();
+                    let given = self.plan.command.kept_descriptors.iter().copied();
                     [0, 1].into_iter().chain(given).for_each(|number| {
                         channel::give_back(self.supervisor.borrow(), number);
                     });
@@ -227,7 +228,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Executes pid 1's part of the plan: mounts, enter.
-    pub(crate) fn set_up(&mut self) -> Result<(), Error<'a>> {
+    pub(crate) fn set_up(&mut self) -> Result<(), Error> {
         if !self.new_user_namespace {
             // In a new one they are empty.
             let cleared = self.rights.and_then(clear_inheritable);
@@ -242,7 +243,7 @@ impl<'a> Inside<'a> {
         }
     }
 
-    fn execute_plan(&mut self) -> Result<(), Error<'a>> {
+    fn execute_plan(&mut self) -> Result<(), Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         let new_root = &chroot.new_root;
         let protect = |errno| Error::new(Step::ReadOnlyRoot, new_root.bytes(), errno);
@@ -281,17 +282,17 @@ impl<'a> Inside<'a> {
                     let planned = &plan.mounts[*index];
                     match planned.mount.is_for_user_namespace && !self.needs_own_terminals() {
                         true => self.mounts.leave_out(*index),
-                        false => self.mounts.take_source(*index, planned, chroot.verbose)?,
+                        false => self.mounts.take_source(*index, planned, self.verbose)?,
                     }
                 }
                 Action::FindMountPoint(index) => self.find_mount_point(*index)?,
                 Action::RecordMountPoints => self.record_mount_points()?,
                 Action::Attach(index) => {
-                    self.mounts.attach(*index, &plan.mounts, chroot.verbose)?;
+                    self.mounts.attach(*index, &plan.mounts, self.verbose)?;
                 }
                 Action::OpenTerminal(devpts) => self.open_terminal(*devpts)?,
                 Action::ShowTerminal => {
-                    if let (Some(terminal), false) = (self.jobs.terminal, chroot.pty) {
+                    if let (Some(terminal), false) = (self.jobs.terminal, plan.command.pty) {
                         let descriptor = terminal.descriptor;
                         self.mounts.show_callers_terminal(&plan.mounts, descriptor);
                     }
@@ -335,7 +336,7 @@ impl<'a> Inside<'a> {
 
     /// Opens the command's terminal in the run's own devpts, where it has a name in the new root, and
     /// makes it ours.
-    fn open_terminal(&mut self, devpts: usize) -> Result<(), Error<'a>> {
+    fn open_terminal(&mut self, devpts: usize) -> Result<(), Error> {
         let plan = self.plan;
         let Some(callers) = self.callers else {
             return Ok(());
@@ -363,23 +364,23 @@ impl<'a> Inside<'a> {
         let _ = self.root.set(root);
     }
 
-    fn root(&self) -> Result<BorrowedFd<'_>, Error<'a>> {
+    fn root(&self) -> Result<BorrowedFd<'_>, Error> {
         let root = self.root.get().map(OwnedFd::borrow);
         root.ok_or_else(|| prepare(Errno::EBADF))
     }
 
-    fn find_mount_point(&mut self, index: usize) -> Result<(), Error<'a>> {
+    fn find_mount_point(&mut self, index: usize) -> Result<(), Error> {
         let plan = self.plan;
         let root = self.root.get().map(OwnedFd::borrow);
         let root = root.ok_or_else(|| prepare(Errno::EBADF))?;
         let watched = [self.signals.borrow(), self.supervisor.borrow()];
-        let verbose = plan.chroot.verbose;
+        let verbose = self.verbose;
         self.mounts
             .find(root, index, &plan.mounts[index], &watched, verbose)
     }
 
     /// Tells the supervisor which mount points are to be removed, should we be killed.
-    fn record_mount_points(&mut self) -> Result<(), Error<'a>> {
+    fn record_mount_points(&mut self) -> Result<(), Error> {
         if self.plan.chroot.mask_proc {
             if let Some(root) = self.root.get() {
                 self.mounts.find_own(root.borrow());
@@ -448,7 +449,7 @@ impl<'a> Inside<'a> {
     }
 
     pub(crate) fn say(&self, step: Step, object: &[u8]) {
-        self.plan.chroot.verbose.say(step, object, b"");
+        self.verbose.say(step, object, b"");
     }
 
     pub(crate) fn report(&self, report: Report) {

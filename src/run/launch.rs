@@ -40,20 +40,20 @@ impl<'a> Inside<'a> {
         supervisor: OwnedFd,
         signals: OwnedFd,
     ) -> Inside<'a> {
-        let chroot = plan.chroot;
+        let (chroot, asked) = (plan.chroot, plan.command);
         let root = match chroot.overlay {
             Some(_) => Root::Overlay,
             None => Root::Persistent,
         };
         let command = |words| {
-            let command = Command::new(words, &plan.environment).with_argv0(&chroot.argv0);
-            let command = match chroot.leaves_out_host_paths {
+            let command = Command::new(words, &plan.environment).with_argv0(&asked.argv0);
+            let command = match asked.leaves_out_host_paths {
                 true => {
-                    command.without_missing(chroot.host_paths(&plan.environment), chroot.verbose)
+                    command.without_missing(asked.host_paths(&plan.environment), chroot.verbose)
                 }
                 false => command,
             };
-            match chroot.kept_descriptors.is_empty() {
+            match asked.kept_descriptors.is_empty() {
                 true => command,
                 // Sockets among them were handed to us, and are the command's now.
                 false => command.with_what_is_ours(&plan.environment),
@@ -65,9 +65,10 @@ impl<'a> Inside<'a> {
         mounts.opens_terminal = plan.opens_terminal();
         Inside {
             plan,
+            verbose: chroot.verbose.warning_on(&supervisor),
             owner,
-            command: command(&chroot.words),
-            fallback: command(&chroot.fallback),
+            command: command(&asked.words),
+            fallback: command(&asked.fallback),
             mounts,
             root: OnceCell::new(),
             entered: false,
@@ -83,14 +84,16 @@ impl<'a> Inside<'a> {
             alone: None,
             standard: Standard::new(),
             to_close: [owner == Owner::Program; 3],
-            tells_execution: owner == Owner::Program || chroot.status_descriptor.is_some(),
+            tells_execution: owner == Owner::Program || asked.status_descriptor.is_some(),
             supervisor,
             signals,
             caller_mask: SignalSet::ALL,
             caller: Caller::default(),
             jobs: match owner {
                 Owner::Supervisor => JobControl::without_terminal(),
-                Owner::Program if chroot.new_session => JobControl::without_terminal(),
+                Owner::Program if chroot.new_session || asked.own_group => {
+                    JobControl::without_terminal()
+                }
                 Owner::Program | Owner::Caller => JobControl {
                     job: Job::Shared,
                     terminal: None,
@@ -107,10 +110,7 @@ impl<'a> Inside<'a> {
     /// # Safety
     ///
     /// As for [`fork`]: `self` is all that the child uses.
-    pub(crate) unsafe fn launch(
-        &mut self,
-        to_inside: BorrowedFd,
-    ) -> Result<Launched, Error<'static>> {
+    pub(crate) unsafe fn launch(&mut self, to_inside: BorrowedFd) -> Result<Launched, Error> {
         let chroot = self.plan.chroot;
         let namespaces = self.plan.namespaces;
         if let MapUsers::Private(users) = chroot.map_users {
@@ -186,6 +186,6 @@ pub(crate) struct Launched {
 }
 
 /// The step of what fails before there is anything to name.
-pub(crate) fn prepare(errno: Errno) -> Error<'static> {
+pub(crate) fn prepare(errno: Errno) -> Error {
     Error::new(Step::Prepare, b"", errno)
 }

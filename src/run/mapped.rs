@@ -20,7 +20,7 @@ impl<'a> Inside<'a> {
         &mut self,
         pid1: &Process,
         to_inside: BorrowedFd,
-    ) -> Result<(), Error<'static>> {
+    ) -> Result<(), Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         let failed = |errno| Error::new(Step::MapUsers, b"", errno);
         await_readiness(to_inside)?;
@@ -40,8 +40,8 @@ impl<'a> Inside<'a> {
             if let Source::Path(_) = planned.mount.source {
                 let taken = self
                     .mounts
-                    .take_mapped(index, planned, namespace, chroot.verbose);
-                let taken = taken.map_err(Error::into_owned)?;
+                    .take_mapped(index, planned, namespace, self.verbose);
+                let taken = taken?;
                 Taken::Source(index, taken)
                     .send(to_inside)
                     .map_err(failed)?;
@@ -51,7 +51,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Inside: receives it.
-    pub(super) fn receive_mapped(&mut self) -> Result<(), Error<'a>> {
+    pub(super) fn receive_mapped(&mut self) -> Result<(), Error> {
         if self.plan.mounts.len() > FEW {
             self.mounts.allow_more_files();
         }

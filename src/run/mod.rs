@@ -1,22 +1,33 @@
-//! Running what a `Chroot` describes: pid 1 inside, its supervisor outside.
+//! Running what a `Command` describes: pid 1 inside, its supervisor outside.
 
+#[cfg(feature = "call")]
 pub(crate) mod call;
 mod cause;
 pub(crate) mod child;
 mod command;
 mod enter;
+pub(crate) mod foreground;
 pub(crate) mod inside;
 pub(crate) mod launch;
+#[cfg(feature = "call")]
+pub(crate) mod limits;
 mod mapped;
+pub(crate) mod pipes;
+#[cfg(feature = "call")]
+mod protect;
 pub(crate) mod spawn;
 pub(crate) mod status;
 pub(crate) mod supervisor;
 
-use crate::chroot::Chroot;
-use crate::error::{Error, Step, say};
+use alloc::vec::Vec;
+use core::mem::take;
+
+use crate::chroot::command::Command;
+use crate::error::{Error, Step};
 use crate::process::descriptors::{close_given, close_standard};
 use crate::process::inherited::Inherited;
 use crate::process::namespace::Namespaces;
+use crate::process::stdio::Stdio;
 use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
 use crate::run::status::Status;
@@ -44,66 +55,48 @@ struct Attempt {
     afterwards: Afterwards,
     /// A signal that asked for the end.
     signal: Option<u32>,
+    /// What is told, but not printed, of the one before.
+    warnings: Vec<Error>,
 }
 
-impl Chroot {
-    /// Runs the command and waits for it, for a program whose purpose that is, as `rootlet run`
-    /// is: all signals of the calling thread are blocked, and stay so, and go to the command
-    /// instead; the command gets the foreground of the terminal, and a stop of the command stops
-    /// this process. When a key that interrupts has ended the command, in a script on a terminal,
-    /// it ends this process as well.
-    ///
-    /// Any other program calls [`Chroot::status`], which leaves signals and the terminal as they are.
-    ///
-    /// The command has the standard descriptors and no others, and ends when this process does.
-    /// What it leaves running is killed. Mount points that were made for the run are removed.
-    ///
-    /// The process inside is made by `clone3(2)` (Linux 5.3) or `clone(2)`, in new namespaces
-    /// (`namespaces(7)`); the [front page](crate) lists the calls it makes there. Waiting is one
-    /// `ppoll(2)` without a limit of time.
-    ///
-    /// ```
-    /// use rootlet::Chroot;
-    ///
-    /// let status = Chroot::new("/").command("sh").args(["-c", "exit 3"]).run()?;
-    /// assert_eq!(status.code(), Some(3));
-    /// # Ok::<(), rootlet::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Whatever keeps the command from running; [`Error::status`] is the exit status for it. A
-    /// mount point that could not be removed is no error, but a line on standard error.
-    pub fn run(&self) -> Result<ExitStatus, Error<'static>> {
-        self.run_with(Afterwards::GoesOn).map(|(status, _)| status)
+impl Command {
+    /// As [`Foreground::run`](crate::run::foreground::Foreground::run), with what is open still, for a
+    /// program that ends now: it needs to close nothing. The command's standard descriptors, and those
+    /// that it was given, are its alone. What is to be said is printed.
+    #[allow(dead_code, reason = "the binary uses it")]
+    pub(crate) fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error> {
+        let (status, _, open) = self.run_with(Afterwards::Ends)?;
+        Ok((status, open))
     }
 
-    /// As [`Chroot::run`], with what is open still, for a program that ends now: it needs to close
-    /// nothing. The command's standard descriptors, and those that it was given, are its alone.
-    #[doc(hidden)]
-    pub fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error<'static>> {
-        self.run_with(Afterwards::Ends)
-    }
-
-    fn run_with(&self, afterwards: Afterwards) -> Result<(ExitStatus, impl Sized), Error<'static>> {
+    /// Gives the warnings too, where they are not printed, and what is open still.
+    fn run_with(
+        &self,
+        afterwards: Afterwards,
+    ) -> Result<(ExitStatus, Vec<Error>, impl Sized), Error> {
         let kept = self.check_kept_descriptors();
         let status = Status::open(self.status_descriptor)?;
         let result = kept.and_then(|()| {
             let mut attempt = Attempt {
-                namespaces: self.namespaces,
+                namespaces: self.chroot.namespaces,
                 caller_mask: sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?,
                 afterwards,
                 signal: None,
+                warnings: Vec::new(),
             };
             match self.run_telling(&status, &mut attempt) {
                 Err(error) if error.is_of_own_proc() && attempt.namespaces.share_pid() => {
-                    say(Step::SharePid);
+                    let shares = Error::instead(Step::SharePid);
+                    match afterwards {
+                        Afterwards::Ends => shares.print(),
+                        Afterwards::GoesOn => attempt.warnings.push(shares),
+                    }
                     self.run_telling(&status, &mut attempt)
                 }
                 result => result,
             }
         });
-        let result = result.map_err(|error| self.look_for_cause(error));
+        let result = result.map_err(|error| self.chroot.look_for_cause(error));
         if let Err(error) = &result {
             // A status descriptor that nobody reads any more must not end us by SIGPIPE.
             let _ = sigprocmask(SignalSet::BUT_FAULTS);
@@ -118,7 +111,7 @@ impl Chroot {
         &'a self,
         status: &Status,
         attempt: &mut Attempt,
-    ) -> Result<(ExitStatus, impl Sized + use<'a>), Error<'static>> {
+    ) -> Result<(ExitStatus, Vec<Error>, impl Sized + use<'a>), Error> {
         let Attempt {
             caller_mask,
             afterwards,
@@ -134,7 +127,8 @@ impl Chroot {
         let (to_supervisor, to_inside) = net::socketpair().map_err(prepare)?;
         let mut plan = self.compile()?;
         plan.namespaces = attempt.namespaces;
-        let standard = self.open_standard()?;
+        let inherit = || Stdio::inherit();
+        let (standard, _) = self.open_standard([inherit(), inherit(), inherit()])?;
         if self.status_descriptor.is_some() {
             net::learn_senders(to_inside.borrow()).map_err(prepare)?;
         }
@@ -147,7 +141,7 @@ impl Chroot {
             callers => (None, callers),
         };
         let inherited = Inherited::look();
-        let mut jobs = match self.new_session {
+        let mut jobs = match self.chroot.new_session || self.own_group {
             true => JobControl::without_terminal(),
             false => JobControl::look(inherited.may_be_terminals),
         };
@@ -156,6 +150,10 @@ impl Chroot {
             jobs.job = Job::Own { foreground: false };
         }
         let mut inside = Inside::new(&plan, Owner::Supervisor, to_supervisor, signals);
+        let prints = afterwards == Afterwards::Ends;
+        if prints {
+            inside.verbose = self.chroot.verbose;
+        }
         inside.standard = standard;
         inside.to_close = inherited.to_close;
         // The reader of the output waits for the end of the errors too. Where these go elsewhere,
@@ -195,6 +193,7 @@ impl Chroot {
             closed: (afterwards == Afterwards::Ends).then_some(&self.kept_descriptors),
             asked_to_end: None,
             releases_errors,
+            prints,
             heard: Heard::default(),
             answer_by: None,
         }
@@ -211,7 +210,12 @@ impl Chroot {
             return Err(error);
         }
         // The command's status is worth more than what could not be removed.
-        cleaned.unwrap_or_else(|error| error.print());
+        let mut warnings = take(&mut attempt.warnings);
+        warnings.extend(ending.heard.warnings);
+        match cleaned {
+            Err(error) if prints => error.print(),
+            cleaned => warnings.extend(cleaned.err()),
+        }
         status.ended(ending.status);
         if ending.interrupted {
             // A shell whose command exits with 130 goes on with its script: it has to see that the
@@ -219,6 +223,6 @@ impl Chroot {
             sigprocmask(caller_mask).map_err(prepare)?;
         }
         let open = (plan, launched, signals, childs_end, to_inside);
-        Ok((ending.status, open))
+        Ok((ending.status, warnings, open))
     }
 }

@@ -13,7 +13,7 @@ pub(crate) struct Status(Option<OwnedFd>);
 
 impl Status {
     /// On this descriptor of the caller. What is written there after its end is lost.
-    pub(crate) fn open(number: Option<u32>) -> Result<Status, Error<'static>> {
+    pub(crate) fn open(number: Option<u32>) -> Result<Status, Error> {
         let Some(number) = number else {
             return Ok(Status(None));
         };
@@ -22,7 +22,7 @@ impl Status {
             let mut line = Line::new();
             line.push(b"descriptor ");
             line.push_number(number);
-            Error::new(Step::TellStatus, line.bytes(), errno).into_owned()
+            Error::new(Step::TellStatus, line.bytes(), errno)
         });
         duplicate.map(|descriptor| Status(Some(descriptor)))
     }
@@ -35,7 +35,7 @@ impl Status {
     /// The command has ended.
     pub(crate) fn ended(&self, status: ExitStatus) {
         match status.signal() {
-            Some(signal) => self.tell_number("signal", signal.into()),
+            Some(signal) => self.tell_number("signal", signal as u32),
             None => self.tell_number("exit-code", status.shell().into()),
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) asked_to_end: Option<u32>,
     /// Standard error is to be released when the command has it.
     pub(crate) releases_errors: bool,
+    /// Warnings are printed, and not kept.
+    pub(crate) prints: bool,
     pub(crate) heard: Heard,
     /// When pid 1 is given up, where it owes an answer.
     pub(crate) answer_by: Option<u64>,
@@ -85,7 +87,9 @@ impl Made {
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     /// The first thing that it could not do.
-    pub(crate) error: Option<Error<'static>>,
+    pub(crate) error: Option<Error>,
+    /// What is no error, but not as asked for.
+    pub(crate) warnings: Vec<Error>,
     /// The command was executed.
     pub(crate) executed: bool,
     made: Vec<Made>,
@@ -99,7 +103,11 @@ impl Heard {
             Report::Executed => self.executed = true,
             Report::Left => self.has_left = true,
             Report::Killed(signal) => self.killed = Some(signal),
-            Report::NotSent(errno) => Error::new(Step::Signal, b"the command", errno).print(),
+            Report::NotSent(errno) => {
+                let error = Error::new(Step::Signal, b"the command", errno);
+                self.warnings.push(error);
+            }
+            Report::Warned(error) => self.warnings.push(error),
             Report::Failed(error) => {
                 self.error.get_or_insert(error);
             }
@@ -143,7 +151,9 @@ impl Heard {
 
     /// How the command ended, where pid 1 ended like this.
     pub(crate) fn status(&self, ended: ExitStatus) -> ExitStatus {
-        self.killed.and_then(ExitStatus::signaled).unwrap_or(ended)
+        self.killed
+            .and_then(|signal| ExitStatus::signaled(signal.into()))
+            .unwrap_or(ended)
     }
 
     /// Removes the mount points that pid 1, which ended like this, has left in this root. One that was
@@ -155,13 +165,12 @@ impl Heard {
         targets: impl DoubleEndedIterator<Item = &'t [u8]>,
         ended: ExitStatus,
         user_namespace: Option<&UserNamespace>,
-    ) -> Result<(), Error<'static>> {
+    ) -> Result<(), Error> {
         let was_killed = ended.code().is_none();
         if !self.has_left && !was_killed {
             return Ok(());
         }
-        let failed =
-            |name: &[u8], errno| Error::new(Step::RemoveMountPoint, name, errno).into_owned();
+        let failed = |name: &[u8], errno| Error::new(Step::RemoveMountPoint, name, errno);
         if let Some(user_namespace) = user_namespace {
             let mut remove = || {
                 let removed = self.made.iter().rev();
@@ -192,7 +201,7 @@ impl Heard {
 
 impl Supervisor<'_> {
     /// Waits for pid 1 to end, without a limit of time.
-    pub(crate) fn run(mut self) -> Result<Ending, Error<'static>> {
+    pub(crate) fn run(mut self) -> Result<Ending, Error> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
         let mut listening = true;
         if let Some(relay) = &mut self.relay {
@@ -256,7 +265,15 @@ impl Supervisor<'_> {
                             }
                             Some(Report::NeedsForeground) => self.stop(),
                             Some(Report::Took) => self.answer_by = None,
-                            Some(report) => self.heard.take(report),
+                            Some(report) => {
+                                self.heard.take(report);
+                                if self.prints {
+                                    self.heard
+                                        .warnings
+                                        .drain(..)
+                                        .for_each(|error| error.print());
+                                }
+                            }
                             None => {}
                         },
                         Err(Errno::EAGAIN) => break,
@@ -283,7 +300,9 @@ impl Supervisor<'_> {
                     relay.finish();
                     relay.give_keys_back();
                 }
-                tell_reboot(ended);
+                if self.prints {
+                    tell_reboot(ended);
+                }
                 return Ok(Ending {
                     interrupted: self.jobs.regain_terminal(status),
                     status,
@@ -306,7 +325,7 @@ impl Supervisor<'_> {
 
     /// pid 1 does not answer, so nobody would pass on what asks for the end: kills it, and with it all
     /// that runs inside.
-    fn give_up(mut self) -> Result<Ending, Error<'static>> {
+    fn give_up(mut self) -> Result<Ending, Error> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
         self.pid1.send(SIGKILL).map_err(failed)?;
         let ended = self.pid1.wait().map_err(failed)?;

@@ -75,6 +75,7 @@ fn control(option: u32, second: usize, third: usize) -> Result<usize, Errno> {
 }
 
 /// `prctl(PR_CAP_AMBIENT_IS_SET)`.
+#[allow(dead_code, reason = "the binary uses it")]
 pub fn is_ambient(capability: u32) -> bool {
     let is_set = prctl::PR_CAP_AMBIENT_IS_SET as usize;
     control(prctl::PR_CAP_AMBIENT, is_set, capability as usize) == Ok(1)

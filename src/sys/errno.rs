@@ -1,11 +1,23 @@
 //! The kernel's error numbers, their names and their words.
 
+use core::fmt;
 use core::num::NonZeroU32;
 
 use linux_raw_sys::errno as raw;
 
-/// Why the kernel refused, as `errno(3)` numbers it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Why the kernel refused, as `errno(3)` numbers it: the source of an [`Error`](crate::Error).
+///
+/// ```
+/// use std::error::Error;
+///
+/// use rootlet::{Chroot, Errno};
+///
+/// let error = Chroot::new("/no/such/root").command("true").status().unwrap_err();
+/// let source = error.source().unwrap();
+/// assert_eq!(source.downcast_ref::<Errno>(), Some(&Errno::ENOENT));
+/// assert_eq!(source.to_string(), "No such file or directory (ENOENT)");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(NonZeroU32);
 
 impl Errno {
@@ -15,7 +27,7 @@ impl Errno {
     }
 
     /// From the positive number, as it travels between our own processes.
-    pub fn from_number(number: i32) -> Errno {
+    pub(crate) fn from_number(number: i32) -> Errno {
         Errno(NonZeroU32::new(number as u32).unwrap_or(NonZeroU32::MAX))
     }
 
@@ -25,7 +37,7 @@ impl Errno {
     }
 
     /// The name and the words of the number. Few have words; both are empty for one that is none.
-    pub fn describe(self) -> (&'static str, &'static str) {
+    pub(crate) fn describe(self) -> (&'static str, &'static str) {
         let number = self.0.get() as usize;
         // The kernel's own, for its modules and drivers: some of them let it out.
         if number == 524 {
@@ -48,6 +60,28 @@ const fn first_of(number: usize) -> usize {
         59.. => 3,
     }
 }
+
+impl fmt::Display for Errno {
+    /// The words and the name: `No such file or directory (ENOENT)`.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self.describe() {
+            ("", _) => write!(formatter, "error {}", self.number()),
+            (name, "") => formatter.write_str(name),
+            (name, words) => write!(formatter, "{words} ({name})"),
+        }
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self.describe() {
+            ("", _) => write!(formatter, "Errno({})", self.number()),
+            (name, _) => formatter.write_str(name),
+        }
+    }
+}
+
+impl core::error::Error for Errno {}
 
 macro_rules! errno_table {
     ($($name:ident $words:literal)*) => {

@@ -23,6 +23,26 @@ impl OwnedFd {
         BorrowedFd(self.0, PhantomData)
     }
 
+    /// Lends it to a process that keeps it open for as long as it uses it.
+    pub fn lend_for_good(&self) -> BorrowedFd<'static> {
+        BorrowedFd(self.0, PhantomData)
+    }
+
+    /// Takes a number that is ours from now on.
+    ///
+    /// # Safety
+    ///
+    /// It is open, and nobody else closes it.
+    pub unsafe fn from_raw(number: i32) -> OwnedFd {
+        OwnedFd(number)
+    }
+
+    /// Gives up the number, for who closes it.
+    #[allow(dead_code, reason = "it needs a type of std")]
+    pub fn into_raw(self) -> i32 {
+        core::mem::ManuallyDrop::new(self).0
+    }
+
     /// The number.
     pub fn number(&self) -> i32 {
         self.0

@@ -213,6 +213,13 @@ pub enum Lock {
     Unlock,
 }
 
+/// `ftruncate(2)`.
+#[allow(dead_code, reason = "the library uses it")]
+pub fn ftruncate(file: BorrowedFd, length: usize) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    done(unsafe { sc::syscall2(nr::FTRUNCATE, file.raw(), length) })
+}
+
 /// `flock(2)`.
 #[inline(never)]
 pub fn flock(fd: BorrowedFd, lock: Lock) -> Result<(), Errno> {

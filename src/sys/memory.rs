@@ -1,8 +1,7 @@
 //! Memory.
 
-use alloc::alloc::{alloc, handle_alloc_error};
+use alloc::alloc::{alloc_zeroed, handle_alloc_error};
 use core::alloc::Layout;
-use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -35,6 +34,7 @@ pub fn map(length: usize) -> Result<*mut u8, Errno> {
 /// # Safety
 ///
 /// It is a mapping of this length, nothing in it is in use, and nothing will be.
+#[allow(dead_code, reason = "the binary uses it")]
 pub unsafe fn unmap(start: *mut u8, length: usize) {
     // SAFETY: the caller has promised it.
     unsafe { sc::syscall2(nr::MUNMAP, start as usize, length) };
@@ -96,14 +96,75 @@ impl<T> Page<T> {
     }
 }
 
+/// A value and two texts, which are cut where they are longer than a path can be.
+pub struct Noted<T> {
+    /// The value.
+    pub value: T,
+    /// Where each text ends.
+    ends: [usize; 2],
+    /// Only what is used of it takes memory.
+    bytes: [u8; 2 * TEXT_MAX],
+}
+
+/// The longest path.
+const TEXT_MAX: usize = 4096;
+
+impl<T> Noted<T> {
+    /// The texts.
+    pub fn texts(&self) -> [&[u8]; 2] {
+        let [first, second] = self.ends;
+        [&self.bytes[..first], &self.bytes[first..second]]
+    }
+}
+
+impl<T: Copy> Page<Noted<T>> {
+    /// Puts the value and the texts into a new mapping, or where there is none to be had, as for
+    /// [`Page::new`], into the allocator's memory.
+    pub fn noted(value: T, texts: [&[u8]; 2]) -> Page<Noted<T>> {
+        const { assert!(align_of::<Noted<T>>() <= OFFSET) };
+        let size = size_of::<Noted<T>>();
+        let mapped = map(size).ok().and_then(NonNull::new);
+        let address: NonNull<Noted<T>> = mapped.unwrap_or_else(|| unaligned(size)).cast();
+        // SAFETY: the memory is new, as long as the value, and aligned as a page or to `OFFSET`; it
+        // is zero, and so are numbers and bytes.
+        let mut page = unsafe {
+            (&raw mut (*address.as_ptr()).value).write(value);
+            Page(address)
+        };
+        let noted = &mut *page;
+        let mut end = 0;
+        for (text, its_end) in texts.into_iter().zip(&mut noted.ends) {
+            let text = &text[..text.len().min(TEXT_MAX)];
+            noted.bytes[end..end + text.len()].copy_from_slice(text);
+            end += text.len();
+            *its_end = end;
+        }
+        page
+    }
+}
+
+impl<T: Copy> Clone for Page<Noted<T>> {
+    fn clone(&self) -> Page<Noted<T>> {
+        Page::noted(self.value, self.texts())
+    }
+}
+
+impl<T: PartialEq> PartialEq for Noted<T> {
+    fn eq(&self, other: &Noted<T>) -> bool {
+        self.value == other.value && self.texts() == other.texts()
+    }
+}
+
+impl<T: Eq> Eq for Noted<T> {}
+
 /// The offset of an allocation in a page. It tells allocations from mappings, which begin at a page.
 const OFFSET: usize = 64;
 
-/// Memory of the allocator's that does not begin where a page does.
+/// Memory of the allocator's, all zero, that does not begin where a page does.
 fn unaligned(size: usize) -> NonNull<u8> {
     let layout = Layout::from_size_align(size + OFFSET, OFFSET).unwrap_or(Layout::new::<u8>());
     // SAFETY: the size is not zero.
-    let start = unsafe { alloc(layout) };
+    let start = unsafe { alloc_zeroed(layout) };
     let Some(start) = NonNull::new(start) else {
         handle_alloc_error(layout);
     };
@@ -119,6 +180,7 @@ fn unaligned(size: usize) -> NonNull<u8> {
 /// # Safety
 ///
 /// They are.
+#[allow(dead_code, reason = "it is a bound")]
 pub unsafe trait Integer {}
 // SAFETY: every pattern of bits is a value.
 unsafe impl Integer for u8 {}
@@ -162,12 +224,6 @@ impl<T> Drop for Page<T> {
     }
 }
 
-impl<T: Clone> Clone for Page<T> {
-    fn clone(&self) -> Page<T> {
-        Page::new((**self).clone())
-    }
-}
-
 impl<T: PartialEq> PartialEq for Page<T> {
     fn eq(&self, other: &Page<T>) -> bool {
         **self == **other
@@ -175,12 +231,6 @@ impl<T: PartialEq> PartialEq for Page<T> {
 }
 
 impl<T: Eq> Eq for Page<T> {}
-
-impl<T: fmt::Debug> fmt::Debug for Page<T> {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        (**self).fmt(formatter)
-    }
-}
 
 /// Where execve(2) has put the arguments and the environment of this program, but for its name.
 static OWN_WORDS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
@@ -191,6 +241,7 @@ static OWN_WORDS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 ///
 /// The memory may be written for as long as the program runs, and nobody reads the words after they
 /// are wiped.
+#[allow(dead_code, reason = "the binary uses it")]
 pub unsafe fn set_own_words(start: usize, length: usize) {
     OWN_WORDS[0].store(start, Ordering::Relaxed);
     OWN_WORDS[1].store(length, Ordering::Relaxed);

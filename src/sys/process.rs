@@ -337,6 +337,7 @@ pub fn set_pdeathsig(signal: u32) -> Result<(), Errno> {
 }
 
 /// `sched_yield(2)`.
+#[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub fn sched_yield() {
     // SAFETY: no memory is passed.
     unsafe { sc::syscall0(nr::SCHED_YIELD) };

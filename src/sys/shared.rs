@@ -13,17 +13,20 @@ use super::{Errno, OwnedFd, Process, check, done};
 /// A stack with a page below it that may not be touched: an overflow is a fault, and not a write
 /// to something else.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub struct Stack {
     start: usize,
     length: usize,
 }
 
 /// The largest page of the machines that rootlet runs on.
+#[cfg_attr(not(feature = "call"), allow(dead_code))]
 const GUARD: usize = 64 * 1024;
 
 impl Stack {
     /// `mmap(2)` of a stack of this many bytes, a multiple of 64 KiB. Memory is taken only for what
     /// is used of it.
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub fn new(length: usize) -> Result<Stack, Errno> {
         let length = length + GUARD;
         let flags = raw::MAP_PRIVATE | raw::MAP_ANONYMOUS | raw::MAP_NORESERVE | raw::MAP_STACK;
@@ -45,6 +48,7 @@ impl Stack {
         Ok(stack)
     }
 
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     fn top(&self) -> usize {
         self.start + self.length
     }
@@ -71,6 +75,7 @@ pub type Body<'a> = &'a mut dyn FnMut() -> u8;
 /// `body` and all that it borrows, and the stack, stay where they are until the process has ended,
 /// and nobody uses meanwhile what it changes. What it runs does not depend on being the thread that
 /// calls this, whose thread-local storage it has, so that one must do nothing but system calls.
+#[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub unsafe fn start(
     namespaces: u32,
     signal: u32,
@@ -253,6 +258,7 @@ unsafe fn clone(
 }
 
 /// `prctl(PR_GET_DUMPABLE)`: can others trace this process, and does it dump core?
+#[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub fn dumpable() -> Result<usize, Errno> {
     let get = linux_raw_sys::prctl::PR_GET_DUMPABLE as usize;
     // SAFETY: no memory is passed.

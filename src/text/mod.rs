@@ -1,5 +1,6 @@
 //! Text: lines, names, paths, numbers and JSON.
 
+pub(crate) mod bytes;
 pub(crate) mod json;
 pub(crate) mod line;
 pub(crate) mod name;

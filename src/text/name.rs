@@ -1,12 +1,14 @@
 //! A path or name as the kernel takes it: any bytes but NUL.
 
 use alloc::ffi::CString;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::fmt;
 
 /// A C string that remembers whether what it was made from held a NUL, so that builders need not
 /// fail: the run does.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Name {
     text: CString,
     held_nul: bool,
@@ -49,5 +51,12 @@ impl Name {
 
     pub(crate) fn held_nul(&self) -> bool {
         self.held_nul
+    }
+}
+
+impl fmt::Debug for Name {
+    /// As text.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        String::from_utf8_lossy(self.bytes()).fmt(formatter)
     }
 }

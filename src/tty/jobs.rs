@@ -143,7 +143,7 @@ impl JobControl {
         };
         terminal.take_from_the_dead();
         // A command that exits with 130 has dealt with the key, as an interactive shell does.
-        let Some(signal) = status.signal().map(u32::from) else {
+        let Some(signal) = status.signal().map(|signal| signal as u32) else {
             return false;
         };
         self.job == (Job::Own { foreground: true })

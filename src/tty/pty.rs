@@ -47,16 +47,16 @@ impl Callers {
     }
 
     /// Opens a terminal like the caller's, in the host's devpts, before the fork.
-    pub(crate) fn open_on_host(self) -> Result<Pty, Error<'static>> {
+    pub(crate) fn open_on_host(self) -> Result<Pty, Error> {
         self.open(BorrowedFd::CWD, c"/dev/ptmx")
     }
 
     /// Opens one in a devpts of the run's own, in pid 1: only there has it a name in the new root.
-    pub(crate) fn open_in(self, devpts: BorrowedFd) -> Result<Pty, Error<'static>> {
+    pub(crate) fn open_in(self, devpts: BorrowedFd) -> Result<Pty, Error> {
         self.open(devpts, c"ptmx")
     }
 
-    fn open(self, directory: BorrowedFd, ptmx: &CStr) -> Result<Pty, Error<'static>> {
+    fn open(self, directory: BorrowedFd, ptmx: &CStr) -> Result<Pty, Error> {
         let open = || {
             let (master, slave) = open_pty(directory, ptmx)?;
             let pty = Pty {
@@ -91,10 +91,7 @@ impl Callers {
 impl Pty {
     /// In pid 1: makes it the terminal of the session that we lead, in the place of the caller's, and
     /// gives it to the command's user, as login(1) does. Without a group it keeps that of its devpts.
-    pub(crate) fn enter(
-        &self,
-        owner: Option<(u32, Option<u32>)>,
-    ) -> Result<JobControl, Error<'static>> {
+    pub(crate) fn enter(&self, owner: Option<(u32, Option<u32>)>) -> Result<JobControl, Error> {
         let failed = |errno| Error::new(Step::Pty, b"", errno);
         if let Some((user, group)) = owner {
             // In a user namespace it may be nobody's of that. Then the command can use it by its

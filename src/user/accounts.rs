@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::error::{Error, Step};
-use crate::mount::resolve::walk_to_end;
+use crate::mount::resolve::{Walk, walk_to_end};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
 use crate::text::number::number;
 
@@ -19,22 +19,26 @@ pub(crate) const GROUP: &CStr = c"/etc/group";
 const LONGEST: usize = 16 << 20;
 
 /// What the file holds; nothing when there is none.
-pub(crate) fn read(root: BorrowedFd, path: &'static CStr) -> Result<Vec<u8>, Error<'static>> {
+pub(crate) fn read(root: BorrowedFd, path: &'static CStr) -> Result<Vec<u8>, Error> {
     match open(root, path).and_then(|file| read_all(&file)) {
         Err(Errno::ENOENT) => Ok(Vec::new()),
         result => result.map_err(|errno| Error::new(Step::ReadOfRoot, path.to_bytes(), errno)),
     }
 }
 
-/// Opens a plain file. Opening a FIFO could block indefinitely, and opening a device could act
-/// on it.
 fn open(root: BorrowedFd, path: &CStr) -> Result<OwnedFd, Errno> {
     let walk = walk_to_end(root, path.to_bytes())?;
+    open_plain(&walk, root, fs::O_RDONLY)
+}
+
+/// Opens the plain file that a walk has come to. Opening a FIFO could block indefinitely, and opening
+/// a device could act on it.
+pub(crate) fn open_plain(walk: &Walk, root: BorrowedFd, access: u32) -> Result<OwnedFd, Errno> {
     let found = fs::stat(walk.here(root))?;
     if !found.is_file() {
         return Err(Errno::EINVAL);
     }
-    let flags = fs::O_RDONLY | fs::O_NOFOLLOW | fs::O_NONBLOCK | fs::O_NOCTTY;
+    let flags = access | fs::O_NOFOLLOW | fs::O_NONBLOCK | fs::O_NOCTTY;
     let file = fs::openat(walk.above(root), walk.name(), flags, 0)?;
     // Someone may have put something else in its place just now.
     match fs::stat(file.borrow())?.is_same_file(&found) {

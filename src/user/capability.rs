@@ -44,7 +44,7 @@ impl Capabilities {
     /// # Errors
     ///
     /// The name that there is not.
-    pub fn parse(list: &[u8]) -> Result<Capabilities, Error<'static>> {
+    pub fn parse(list: &[u8]) -> Result<Capabilities, Error> {
         split(list, b',').try_fold(Capabilities::NONE, |set, word| {
             if word.eq_ignore_ascii_case(b"all") {
                 return Ok(Capabilities::ALL);

@@ -58,7 +58,7 @@ impl MapUsers {
     }
 
     /// In the new user namespace. Allocates nothing.
-    pub(crate) fn map(self, caller: Caller, supervisor: BorrowedFd) -> Result<(), Error<'static>> {
+    pub(crate) fn map(self, caller: Caller, supervisor: BorrowedFd) -> Result<(), Error> {
         if !self.is_made_outside(caller) {
             return map_one(None, (caller.user, caller.group), self.inner(caller));
         }
@@ -86,7 +86,7 @@ impl MapUsers {
         caller: Caller,
         inside: BorrowedFd,
         caller_mask: SignalSet,
-    ) -> Result<Option<UserNamespace>, Error<'static>> {
+    ) -> Result<Option<UserNamespace>, Error> {
         if !self.is_made_outside(caller) || matches!(self, MapUsers::Private(_)) {
             return Ok(None);
         }
@@ -118,7 +118,7 @@ impl MapUsers {
         proc: BorrowedFd,
         caller: Caller,
         namespaces: Namespaces,
-    ) -> Result<(), Error<'static>> {
+    ) -> Result<(), Error> {
         const ANEW: u32 = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
         let failed = |errno| Error::new(Step::LockMounts, b"", errno);
         let flags = CLONE_NEWUSER | CLONE_NEWNS | namespaces.flags() & ANEW;
@@ -139,7 +139,7 @@ impl MapUsers {
     }
 }
 
-fn become_user_0(groups: &[u32]) -> Result<(), Error<'static>> {
+fn become_user_0(groups: &[u32]) -> Result<(), Error> {
     set_ids(Kind::Group, 0)
         .and_then(|()| set_groups(groups))
         .and_then(|()| set_ids(Kind::User, 0))
@@ -148,7 +148,7 @@ fn become_user_0(groups: &[u32]) -> Result<(), Error<'static>> {
 
 /// Unshares with the ids that we have. Only a process of the namespace above may write a map of more
 /// than one, so a copy of this one does.
-fn unshare_with_all(proc: BorrowedFd, flags: u32) -> Result<(), Error<'static>> {
+fn unshare_with_all(proc: BorrowedFd, flags: u32) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::LockMounts, b"", errno);
     let directory = fs::O_PATH | fs::O_DIRECTORY;
     let this_process = fs::openat(proc, c"self", directory, 0).map_err(failed)?;
@@ -183,6 +183,7 @@ pub(crate) struct UserNamespace(OwnedFd);
 
 impl UserNamespace {
     /// By the process's pidfd (Linux 5.8), else by proc.
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub(crate) fn enter_that_of(process: &Process) -> Result<(), Errno> {
         match process.pidfd().map(|pidfd| setns(pidfd, CLONE_NEWUSER)) {
             Some(Ok(())) => Ok(()),
@@ -225,13 +226,13 @@ impl UserNamespace {
         if status.success() {
             return Ok(());
         }
-        let errno = status.code().map_or(Errno::ECHILD.number(), i32::from);
+        let errno = status.code().unwrap_or(Errno::ECHILD.number());
         Err(Errno::from_number(errno))
     }
 }
 
 /// The process may have failed before it waits.
-pub(crate) fn await_readiness(inside: BorrowedFd) -> Result<(), Error<'static>> {
+pub(crate) fn await_readiness(inside: BorrowedFd) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::MapUsers, b"", errno);
     let mut message = channel::Buffer::zeros().map_err(failed)?;
     let _ = poll(&mut [Poll::new(inside)], None);

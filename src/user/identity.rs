@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::cell::{OnceCell, RefCell};
 
 use crate::chroot::Chroot;
+use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::process::environment::Change;
 use crate::sys::credentials::{Kind, groups, ids, set_groups, set_ids, set_no_new_privileges};
@@ -25,13 +26,13 @@ pub(crate) struct Identity {
     groups: Option<(Vec<u32>, RefCell<Vec<u32>>)>,
 }
 
-impl Chroot {
+impl Command {
     /// Looks up who the command is to be, in this root, and makes its environment.
     pub(crate) fn identify(
         &self,
         root: BorrowedFd,
         environment: &mut Cow<[Name]>,
-    ) -> Result<Identity, Error<'static>> {
+    ) -> Result<Identity, Error> {
         let mut identity = Identity::default();
         let group_file = OnceCell::new();
         let group_file = || match group_file.get() {
@@ -49,7 +50,7 @@ impl Chroot {
                 }),
         };
         let mut groups = None;
-        if let Some(wanted) = &self.user {
+        if let Some(wanted) = &self.chroot.user {
             let mut words = wanted.bytes().splitn(2, |byte| *byte == b':');
             let (user, group) = (words.next().unwrap_or_default(), words.next());
             if user.is_empty() || group == Some(b"") {
@@ -80,7 +81,7 @@ impl Chroot {
             };
             identity.ids = Some((number, group));
             let mut of_user = Vec::new();
-            if let (Some(account), None) = (&account, &self.groups) {
+            if let (Some(account), None) = (&account, &self.chroot.groups) {
                 of_user.push(group);
                 for group in groups_of(account.name, group_file()?) {
                     of_user.push(group);
@@ -94,7 +95,7 @@ impl Chroot {
             }
             set_variables(environment.to_mut(), account.as_ref());
         }
-        if let Some(list) = &self.groups {
+        if let Some(list) = &self.chroot.groups {
             let mut given = Vec::new();
             if !list.bytes().is_empty() {
                 for group in split(list.bytes(), b',') {
@@ -117,7 +118,7 @@ impl Chroot {
     }
 }
 
-fn no_such_number(step: Step, text: &[u8]) -> Error<'static> {
+fn no_such_number(step: Step, text: &[u8]) -> Error {
     Error::because(step, text, "numbers go from 0 to 4294967294")
 }
 
@@ -153,7 +154,7 @@ impl Identity {
     ///
     /// First what takes a right that goes with the user: the bounding set and the groups; then the
     /// group, since only root may; then the user.
-    pub(crate) fn assume<'a>(&self, chroot: &'a Chroot) -> Result<(), Error<'a>> {
+    pub(crate) fn assume(&self, chroot: &Chroot) -> Result<(), Error> {
         let dropped = chroot.dropped_capabilities;
         let not_dropped = |errno| Error::new(Step::DropCapabilities, b"", errno);
         if dropped != Capabilities::NONE {

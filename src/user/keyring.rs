@@ -1,7 +1,7 @@
 //! The session keyring, `session-keyring(7)`: who has it may use its keys, whoever that is.
 
 use crate::chroot::Chroot;
-use crate::error::{Error, Step, say_left_out};
+use crate::error::{Error, Step, Verbose};
 use crate::sys::Errno;
 use crate::sys::credentials::join_session_keyring;
 use crate::user::capability::Capabilities;
@@ -16,7 +16,8 @@ impl Chroot {
     pub(crate) fn leave_session_keyring(
         &self,
         new_user_namespace: bool,
-    ) -> Result<(), Error<'static>> {
+        verbose: Verbose,
+    ) -> Result<(), Error> {
         let fewer_rights = self.user.is_some()
             || self.groups.is_some()
             || self.dropped_capabilities != Capabilities::NONE
@@ -32,7 +33,7 @@ impl Chroot {
                 if fewer_rights || errno != Errno::EDQUOT {
                     return Err(error);
                 }
-                say_left_out(&error);
+                verbose.left_out(&error);
                 Ok(())
             }
         }

@@ -48,11 +48,7 @@ impl Caller {
 
 /// From the namespace above that of the process `pid`: maps the caller to `inner`, and all others
 /// that it may to themselves. Whoever has the number `inner` out here gets the caller's.
-pub(crate) fn map_others(
-    pid: i32,
-    caller: Caller,
-    inner: (u32, u32),
-) -> Result<(), Error<'static>> {
+pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<(), Error> {
     let open = |path: &CStr| fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0);
     let [above, process] = [c"/proc/self", directory_of(pid).as_c_str()].map(open);
     let above = above.map_err(|errno| refused(OWN_MAPS[0], errno))?;
@@ -179,7 +175,7 @@ pub(crate) fn map_one(
     proc: Option<BorrowedFd>,
     (user, group): (u32, u32),
     (inner_user, inner_group): (u32, u32),
-) -> Result<(), Error<'static>> {
+) -> Result<(), Error> {
     write_own(proc, SETGROUPS, b"deny")?;
     for (file, inner, outer) in [
         (OWN_MAPS[0], inner_user, user),
@@ -196,11 +192,7 @@ pub(crate) fn map_one(
 }
 
 /// Writes to a file below `/proc`, where no other proc is given.
-fn write_own(
-    proc: Option<BorrowedFd>,
-    path: &'static CStr,
-    text: &[u8],
-) -> Result<(), Error<'static>> {
+fn write_own(proc: Option<BorrowedFd>, path: &'static CStr, text: &[u8]) -> Result<(), Error> {
     let below_proc = || CStr::from_bytes_until_nul(path.to_bytes_with_nul().get(6..)?).ok();
     let (directory, name) = match proc {
         Some(proc) => (proc, below_proc().unwrap_or(path)),
@@ -210,13 +202,13 @@ fn write_own(
 }
 
 /// Opens the host's proc, by which maps are written.
-pub(crate) fn open_proc() -> Result<OwnedFd, Error<'static>> {
+pub(crate) fn open_proc() -> Result<OwnedFd, Error> {
     fs::openat(BorrowedFd::CWD, c"/proc", fs::O_PATH | fs::O_DIRECTORY, 0)
         .map_err(|errno| refused(OWN_MAPS[0], errno))
 }
 
 /// The error for a file of the process inside.
-fn refused(path: &'static CStr, errno: Errno) -> Error<'static> {
+fn refused(path: &'static CStr, errno: Errno) -> Error {
     Error::new(Step::MapIds, path.to_bytes(), errno)
 }
 

@@ -59,7 +59,7 @@ const NSPAWN_LOCKS: &[u8] = b"/run/systemd/nspawn-uid/";
 
 impl Range {
     /// Takes a range.
-    pub(crate) fn take(wanted: PrivateUsers) -> Result<Range, Error<'static>> {
+    pub(crate) fn take(wanted: PrivateUsers) -> Result<Range, Error> {
         let is_root = effective_ids().0 == 0
             && capabilities().is_ok_and(|sets| sets.effective & 1 << CAP_SYS_ADMIN != 0);
         if !is_root {
@@ -99,7 +99,7 @@ impl Range {
     }
 
     /// Maps the ids in the user namespace of a process.
-    pub(crate) fn map(&self, pid: i32) -> Result<(), Error<'static>> {
+    pub(crate) fn map(&self, pid: i32) -> Result<(), Error> {
         for (file, start) in [(&b"/uid_map"[..], self.users), (b"/gid_map", self.groups)] {
             let mut path = Short::new();
             path.push(b"/proc/");
@@ -112,14 +112,14 @@ impl Range {
             map.push_number(self.count);
             fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_WRONLY, 0)
                 .and_then(|file| fs::write_all(file.borrow(), map.bytes()))
-                .map_err(|errno| Error::new(Step::MapIds, path.bytes(), errno).into_owned())?;
+                .map_err(|errno| Error::new(Step::MapIds, path.bytes(), errno))?;
         }
         Ok(())
     }
 }
 
 /// Takes the first range that nobody has.
-fn take_free() -> Result<Range, Error<'static>> {
+fn take_free() -> Result<Range, Error> {
     let read = |path| fs::read_all(path).unwrap_or_default();
     let [users, groups] = [c"/etc/subuid", c"/etc/subgid"].map(|path| lines(&read(path)));
     let (passwd, group) = (read(accounts::PASSWD), read(accounts::GROUP));
@@ -184,7 +184,7 @@ fn pieces((start, count): (u32, u32)) -> impl Iterator<Item = (u32, u32)> {
 }
 
 /// Locks a range by its first id; `None` where another has it.
-fn lock(start: u32) -> Result<Option<OwnedFd>, Error<'static>> {
+fn lock(start: u32) -> Result<Option<OwnedFd>, Error> {
     let mut name = Short::new();
     name.push(NSPAWN_LOCKS);
     name.push_number(start);
@@ -209,7 +209,7 @@ fn lock(start: u32) -> Result<Option<OwnedFd>, Error<'static>> {
                 return Err(Error::because(Step::LockIds, name.bytes(), why));
             }
             Err(errno) => {
-                return Err(Error::new(Step::LockIds, name.bytes(), errno).into_owned());
+                return Err(Error::new(Step::LockIds, name.bytes(), errno));
             }
         }
     }

@@ -43,11 +43,7 @@ const PATH: &[u8] = b"PATH=/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin";
 const ANSWER_MAX: usize = 1 << 16;
 
 /// Has the ranges of the caller mapped, from 0 on.
-pub(crate) fn map_ranges(
-    pid: i32,
-    caller: u32,
-    caller_mask: SignalSet,
-) -> Result<(), Error<'static>> {
+pub(crate) fn map_ranges(pid: i32, caller: u32, caller_mask: SignalSet) -> Result<(), Error> {
     let name = name_of(caller, caller_mask);
     for source in &SOURCES {
         let mut words = Vec::from([Name::new(source.mapper), number_name(pid as u32)]);
@@ -93,12 +89,10 @@ fn ranges(
     user: u32,
     name: &Name,
     caller_mask: SignalSet,
-) -> Result<Vec<(u32, u32)>, Error<'static>> {
+) -> Result<Vec<(u32, u32)>, Error> {
     let text = match fs::read_all(file) {
         Err(Errno::ENOENT) => Vec::new(),
-        text => {
-            text.map_err(|errno| Error::new(Step::MapUsers, file.to_bytes(), errno).into_owned())?
-        }
+        text => text.map_err(|errno| Error::new(Step::MapUsers, file.to_bytes(), errno))?,
     };
     let (of_file, free) = ranges_in(&text, name.bytes(), number_name(user).bytes());
     if !of_file.is_empty() && !has_other_source() {
@@ -126,7 +120,7 @@ fn ranges(
         line.bytes(),
         Errno::ENOENT,
     );
-    Err(error.into_owned())
+    Err(error)
 }
 
 /// The user's ranges in lines `NAME:START:COUNT`, where the name may be a number, and the first number
@@ -209,9 +203,9 @@ fn read_answer(reader: &OwnedFd, answer: &mut Vec<u8>) -> Result<(), Errno> {
 }
 
 /// Runs a program of the host's and waits for it.
-fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error<'static>> {
+fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error> {
     let program = words.first().map_or(&b""[..], Name::bytes);
-    let failed = |errno| Error::new(Step::MapUsers, program, errno).into_owned();
+    let failed = |errno| Error::new(Step::MapUsers, program, errno);
     let child = start(words, None, caller_mask).map_err(failed)?;
     let ended = interruptibly(caller_mask, || child.wait());
     match ended.map_err(failed)?.code() {

@@ -1,10 +1,8 @@
 //! What holds for any command line.
 
-use rootlet::Error;
-
 use crate::cli::options::names::{names, options};
 use crate::cli::options::{Entry, ROLES};
-use crate::cli::parse::Options;
+use crate::cli::parse::{Options, Wrong};
 
 /// The words are what is between NULs.
 pub fn arguments(data: &[u8]) {
@@ -45,7 +43,7 @@ pub fn arguments(data: &[u8]) {
 /// The number and the words of the value of each option, and the operands.
 type Read<'a, 'w> = (Vec<(usize, &'a [u8], &'w [&'a [u8]])>, &'w [&'a [u8]]);
 
-fn parse<'a, 'w>(names: &'a str, words: &'w [&'a [u8]]) -> Result<Read<'a, 'w>, Error<'static>> {
+fn parse<'a, 'w>(names: &'a str, words: &'w [&'a [u8]]) -> Result<Read<'a, 'w>, Wrong> {
     let mut options = Options::new(b"run", names.as_bytes(), words);
     let mut taken = Vec::new();
     while let Some((number, value)) = options.next()? {

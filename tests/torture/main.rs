@@ -16,6 +16,12 @@ mod cli {
     #[allow(dead_code, reason = "what reads the values is the binary's")]
     pub(crate) mod parse;
 }
+#[path = "../../src/sys"]
+mod sys {
+    #[allow(dead_code, reason = "the parser uses one of them")]
+    mod split;
+    pub(crate) use split::split;
+}
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;

@@ -79,7 +79,8 @@ fn main() {
 
     let memory = vec![1_u8; mebibytes << 20];
     let whole = Chroot::new(root.as_str());
-    let bare = Chroot::new(root.as_str()).no_mounts();
+    let mut bare = Chroot::new(root.as_str());
+    bare.no_mounts();
     type Way<'a> = (&'a str, Box<dyn FnMut() -> f64 + 'a>);
     let mut others: Vec<Way> = vec![
         ("call, nothing mounted", Box::new(|| call(&bare))),

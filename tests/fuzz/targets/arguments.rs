@@ -12,5 +12,11 @@ mod cli {
     pub(crate) mod options;
     pub(crate) mod parse;
 }
+#[path = "../../../src/sys"]
+mod sys {
+    #[allow(dead_code, reason = "the parser uses one of them")]
+    mod split;
+    pub(crate) use split::split;
+}
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| arguments::arguments(data));

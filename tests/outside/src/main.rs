@@ -3,26 +3,28 @@
 
 #![allow(missing_docs)]
 
+mod surface;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write, pipe};
-use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rootlet::{Child, Chroot, Mount, Stdio};
+use rootlet::{Child, Chroot, Command as RootCommand, Mount, Stdio};
 
 const SIGINT: i32 = 2;
-const SIGKILL: u8 = 9;
+const SIGKILL: i32 = 9;
 const SIGUSR1: i32 = 10;
 const SIGPIPE: i32 = 13;
-const SIGTERM: u8 = 15;
+const SIGTERM: i32 = 15;
 const SIGCHLD: i32 = 17;
-const SIGCONT: u8 = 18;
-const SIGSTOP: u8 = 19;
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
 const EAGAIN: i32 = 11;
 const EBADF: i32 = 9;
 
@@ -62,6 +64,7 @@ fn main() {
         "detach-ended" => detach_ended(&root),
         "pychroot" => pychroot(&root),
         "call" => call(&root),
+        "surface" => surface::surface(&root),
         "look" => look(),
         "beside" => beside(&root),
         case => panic!("there is no case {case}"),
@@ -140,12 +143,18 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// A shell script in the root.
-fn shell(root: &str, script: &str) -> Chroot {
-    Chroot::new(root).command("sh").args(["-c", script])
+fn shell(root: &str, script: &str) -> RootCommand {
+    in_root(&Chroot::new(root), script)
 }
 
-fn text(chroot: &Chroot) -> String {
-    let output = chroot.output().unwrap();
+fn in_root(root: &Chroot, script: &str) -> RootCommand {
+    let mut command = root.command("sh");
+    command.args(["-c", script]);
+    command
+}
+
+fn text(command: &mut RootCommand) -> String {
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     String::from_utf8(output.stdout).unwrap()
@@ -179,11 +188,11 @@ fn dropped(root: &str) {
 }
 
 fn wait(root: &str) {
-    let mut child = shell(root, "read line; exit 3");
     let (reader, mut writer) = pipe().unwrap();
-    child = child.stdin(Stdio::fd(reader.as_raw_fd()));
-    let mut child = child.spawn().unwrap();
-    drop(reader);
+    let mut child = shell(root, "read line; exit 3")
+        .stdin(OwnedFd::from(reader))
+        .spawn()
+        .unwrap();
     assert_eq!(child.try_wait().unwrap(), None);
     let other = shell(root, "exit 4").status().unwrap();
     assert_eq!(other.code(), Some(4));
@@ -220,18 +229,18 @@ fn output(root: &str) {
     }
 
     // What is left running holds the pipes, and is killed.
-    let output = shell(root, "sleep 1000 & echo out; echo err >&2; exit 6");
+    let mut output = shell(root, "sleep 1000 & echo out; echo err >&2; exit 6");
     let output = output.output().unwrap();
     assert_eq!(output.status.code(), Some(6));
     assert_eq!(output.stdout, b"out\n");
     assert_eq!(output.stderr, b"err\n");
 
     // Standard input is empty, unless it was set, and what was set is not collected.
-    assert_eq!(text(&shell(root, "cat; echo end")), "end\n");
+    assert_eq!(text(&mut shell(root, "cat; echo end")), "end\n");
     let (mut reader, writer) = pipe().unwrap();
-    let set = shell(root, "echo away; echo here >&2").stdout(Stdio::fd(writer.as_raw_fd()));
-    let output = set.output().unwrap();
-    drop(writer);
+    let mut set = shell(root, "echo away; echo here >&2");
+    let output = set.stdout(OwnedFd::from(writer)).output().unwrap();
+    drop(set);
     assert_eq!((output.stdout, output.stderr), (vec![], b"here\n".to_vec()));
     let mut away = String::new();
     reader.read_to_string(&mut away).unwrap();
@@ -251,12 +260,12 @@ fn threads(root: &str) {
             thread::spawn(move || {
                 for _ in 0..3 {
                     let script = "hostname; ls /proc/self/fd | wc -l; cat >/dev/null; exit $0";
-                    let chroot = Chroot::new(&root)
-                        .hostname(format!("host-{number}"))
-                        .command("sh")
-                        .args(["-c", script, &number.to_string()]);
-                    let output = chroot.output().unwrap();
-                    assert_eq!(output.status.code(), Some(number), "{output:?}");
+                    let mut chroot = Chroot::new(&root);
+                    chroot.hostname(format!("host-{number}"));
+                    let mut command = chroot.command("sh");
+                    let output = command.args(["-c", script, &number.to_string()]).output();
+                    let output = output.unwrap();
+                    assert_eq!(output.status.code(), Some(number.into()), "{output:?}");
                     // The fourth is ls's own.
                     let expected = format!("host-{number}\n4\n");
                     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
@@ -315,8 +324,10 @@ fn handlers(root: &str) {
     signal(SIGINT, IGNORE);
     signal(SIGPIPE, IGNORE);
     let (reader, _writer) = pipe().unwrap();
-    let child = shell(root, "exec cat").stdin(Stdio::fd(reader.as_raw_fd()));
-    let child = child.spawn().unwrap();
+    let child = shell(root, "exec cat")
+        .stdin(OwnedFd::from(reader))
+        .spawn()
+        .unwrap();
     assert_eq!(
         status_line(&child.id().to_string(), "SigCgt"),
         "0".repeat(16)
@@ -344,7 +355,7 @@ fn group_of(pid: &str) -> String {
 
 fn process_limit(root: &str) {
     assert_ne!(getuid(), 0, "no limit holds for root");
-    let limited = shell(root, "exit 3");
+    let mut limited = shell(root, "exit 3");
     // This process; with pid 1; with the command.
     for (limit, says) in [
         (1, "cannot make new namespaces"),
@@ -377,52 +388,61 @@ fn stdio(root: &str) {
     fs::write(format!("{root}/in"), "from in\n").unwrap();
     let input = File::open(format!("{root}/in")).unwrap();
 
-    let given = shell(root, "cat; echo to err >&2; ls /proc/self/fd >&2")
-        .stdin(Stdio::fd(input.as_raw_fd()))
-        .stdout(Stdio::fd(out.as_raw_fd()))
-        .stderr(Stdio::fd(err.as_raw_fd()));
-    assert!(given.status().unwrap().success());
+    let status = shell(root, "cat; echo to err >&2; ls /proc/self/fd >&2")
+        .stdin(input)
+        .stdout(out)
+        .stderr(err.try_clone().unwrap())
+        .status();
+    assert!(status.unwrap().success());
     assert_eq!(read("out"), "from in\n");
     // The last is ls's own.
     assert_eq!(read("err"), "to err\n0\n1\n2\n3\n");
 
-    let null = shell(root, "cat; echo lost; echo lost >&2")
+    let status = shell(root, "cat; echo lost; echo lost >&2")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    assert!(null.status().unwrap().success());
-    let both = shell(root, "echo a; echo b >&2")
-        .stdout(Stdio::fd(err.as_raw_fd()))
-        .stderr(Stdio::fd(err.as_raw_fd()));
-    assert!(both.status().unwrap().success());
+        .stderr(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+    let status = shell(root, "echo a; echo b >&2")
+        .stdout(err.try_clone().unwrap())
+        .stderr(err)
+        .status();
+    assert!(status.unwrap().success());
     assert_eq!(read("err"), "to err\n0\n1\n2\n3\na\nb\n");
 
     // Standard descriptors for each other: the test reads what comes.
-    let swapped = shell(root, "echo to stderr; echo to stdout >&2")
-        .stdout(Stdio::fd(2))
-        .stderr(Stdio::fd(1));
-    assert!(swapped.status().unwrap().success());
-    let inherited = shell(root, "echo to stdout").stdout(Stdio::inherit());
-    assert!(inherited.status().unwrap().success());
+    let status = shell(root, "echo to stderr; echo to stdout >&2")
+        .stdout(std::io::stderr())
+        .stderr(std::io::stdout())
+        .status();
+    assert!(status.unwrap().success());
+    let mut inherited = shell(root, "echo to stdout");
+    assert!(
+        inherited
+            .stdout(Stdio::inherit())
+            .status()
+            .unwrap()
+            .success()
+    );
 
     for number in [77, -1] {
-        let error = shell(root, ":")
-            .stdin(Stdio::fd(number))
-            .spawn()
-            .unwrap_err();
+        let mut command = shell(root, ":");
+        // SAFETY: it is not open, so it is nobody's.
+        let error = unsafe { command.keep_raw_fd(number) }.spawn().unwrap_err();
         assert_eq!((error.errno(), error.status()), (Some(EBADF), 125));
-        let line = format!("cannot give the command descriptor {number}: ");
-        assert!(error.to_string().starts_with(&line), "{error}");
+        let line = "cannot give the command descriptor ";
+        assert!(error.to_string().starts_with(line), "{error}");
     }
 
     // A pipe ends when the command closes it, though it and its pid 1 live on.
     let (mut reader, writer) = pipe().unwrap();
     let (stays, _open) = pipe().unwrap();
-    let child = shell(root, "echo last; exec >&-; read line")
-        .stdin(Stdio::fd(stays.as_raw_fd()))
-        .stdout(Stdio::fd(writer.as_raw_fd()));
-    let mut child = child.spawn().unwrap();
-    drop(writer);
+    let mut child = shell(root, "echo last; exec >&-; read line")
+        .stdin(OwnedFd::from(stays))
+        .stdout(OwnedFd::from(writer))
+        .spawn()
+        .unwrap();
     let mut last = String::new();
     reader.read_to_string(&mut last).unwrap();
     assert_eq!(last, "last\n");
@@ -470,11 +490,12 @@ fn run_stdio(root: &str) {
     let standard = || [0, 1, 2].map(|number| fs::read_link(format!("/proc/self/fd/{number}")).ok());
     let before = standard();
     let (mut reader, writer) = pipe().unwrap();
-    let chroot = shell(root, "cat; echo out")
+    let status = shell(root, "cat; echo out")
         .stdin(Stdio::null())
-        .stdout(Stdio::fd(writer.as_raw_fd()));
-    assert!(chroot.run().unwrap().success());
-    drop(writer);
+        .stdout(OwnedFd::from(writer))
+        .foreground()
+        .run();
+    assert!(status.unwrap().success());
     // The program goes on, and has use for its own.
     assert_eq!(standard(), before);
     let mut out = String::new();
@@ -483,10 +504,10 @@ fn run_stdio(root: &str) {
 }
 
 fn errors(root: &str) {
-    let spawn = |chroot: Chroot, status: u8, line: &str| {
-        let error = chroot.spawn().unwrap_err();
+    let spawn = |mut command: RootCommand, status: u8, line: &str| {
+        let error = command.spawn().unwrap_err();
         assert_eq!((error.to_string().as_str(), error.status()), (line, status));
-        let again = chroot.output().unwrap_err();
+        let again = command.output().unwrap_err();
         assert_eq!(again, error);
     };
     spawn(
@@ -509,15 +530,17 @@ fn errors(root: &str) {
         126,
         "cannot run /foreign: Exec format error (ENOEXEC)",
     );
+    let mut elsewhere = Chroot::new(root);
+    elsewhere.current_dir("/no/such");
     spawn(
-        Chroot::new(root).command("sh").current_dir("/no/such"),
+        elsewhere.command("sh"),
         125,
         "cannot change to the directory /no/such: No such file or directory (ENOENT)",
     );
+    let mut mounts = Chroot::new(root);
+    mounts.mount(Mount::bind("/no/such/source").to("/mnt"));
     spawn(
-        Chroot::new(root)
-            .mount(Mount::bind("/no/such/source").to("/mnt"))
-            .command("sh"),
+        mounts.command("sh"),
         125,
         "cannot open /no/such/source: No such file or directory (ENOENT)",
     );
@@ -526,18 +549,18 @@ fn errors(root: &str) {
         125,
         "cannot take sh: it is followed by a NUL byte",
     );
-    let fallback = Chroot::new(root)
-        .command("no-such")
-        .or_command(["sh", "-c", "exit 4"]);
+    let mut fallback = Chroot::new(root).command("no-such");
+    fallback.or_command(["sh", "-c", "exit 4"]);
     assert_eq!(fallback.status().unwrap().code(), Some(4));
 }
 
 fn signals(root: &str) {
     let start = |script: &str| {
         let (mut reader, writer) = pipe().unwrap();
-        let child = shell(root, script).stdout(Stdio::fd(writer.as_raw_fd()));
-        let child = child.spawn().unwrap();
-        drop(writer);
+        let child = shell(root, script)
+            .stdout(OwnedFd::from(writer))
+            .spawn()
+            .unwrap();
         let mut ready = [0; 6];
         reader.read_exact(&mut ready).unwrap();
         assert_eq!(&ready, b"ready\n");
@@ -550,7 +573,7 @@ fn signals(root: &str) {
 
     let mut child = start("trap 'exit 7' USR1; echo ready; while :; do sleep 0.01; done");
     assert_eq!(child.signal(99).unwrap_err().errno(), Some(22));
-    child.signal(SIGUSR1 as u8).unwrap();
+    child.signal(SIGUSR1).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(7));
 
     let mut child = start("echo ready; exec sleep 1000");
@@ -587,12 +610,12 @@ fn detach(root: &str) {
     let (reader, writer) = pipe().unwrap();
     // It would keep the test waiting for the end of our standard output.
     let child = shell(root, "cat /fifo >/dev/null; echo told >/result")
-        .stdin(Stdio::fd(reader.as_raw_fd()))
+        .stdin(OwnedFd::from(reader))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    drop((reader, writer));
+    drop(writer);
     println!("{} {}", child.id(), command_of(&child));
     child.detach().unwrap();
 }
@@ -629,39 +652,43 @@ fn pychroot(root: &str) {
     );
 
     // No mounts at all.
-    let no_mounts = shell(root, "ls /").no_mounts();
-    assert_eq!(text(&no_mounts), "bin\n");
+    let mut bare = Chroot::new(root);
+    bare.no_mounts();
+    assert_eq!(text(&mut in_root(&bare, "ls /")), "bin\n");
 
     // One's own are added to the defaults, which stay what they are.
     let defaults = Mount::defaults();
     let data = std::env::temp_dir().join(format!("outside-{}", std::process::id()));
     fs::create_dir(&data).unwrap();
     fs::write(data.join("file"), "").unwrap();
-    let mount = Mount::bind(data.to_str().unwrap()).to("/data");
-    let custom = shell(root, "ls /data; test -e /proc/self && test -c /dev/null").mount(mount);
-    assert_eq!(text(&custom), "file\n");
+    let mut custom = Chroot::new(root);
+    custom.mount(Mount::bind(&data).to("/data"));
+    let script = "ls /data; test -e /proc/self && test -c /dev/null";
+    assert_eq!(text(&mut in_root(&custom, script)), "file\n");
     assert_eq!(Mount::defaults(), defaults);
-    let plain = shell(root, "ls /");
-    assert_eq!(text(&plain), "bin\ndev\netc\nproc\nsys\n");
+    assert_eq!(text(&mut shell(root, "ls /")), "bin\ndev\netc\nproc\nsys\n");
     fs::remove_dir_all(data).unwrap();
 
     // The host name is set inside only.
     let hostname = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let before = hostname();
-    let named = shell(root, "hostname; cat /proc/sys/kernel/domainname");
-    let named = named.hostname("name.example.org");
-    assert_eq!(text(&named), "name\nexample.org\n");
+    let mut named = Chroot::new(root);
+    named.hostname("name.example.org");
+    let script = "hostname; cat /proc/sys/kernel/domainname";
+    assert_eq!(text(&mut in_root(&named, script)), "name\nexample.org\n");
     assert_eq!(hostname(), before);
 }
 
 /// A command, and then code with the variables of its caller, from a program with threads.
 fn call(root: &str) {
-    let status = Chroot::new(root)
+    let mut chroot = Chroot::new(root);
+    chroot
         .mount(Mount::bind("/usr").to("/data").read_only())
-        .hostname("build.example.org")
+        .hostname("build.example.org");
+    let status = chroot
         .command("sh")
         .args(["-c", "test -d /data && test $(hostname) = build"])
-        .env("PATH=/bin")
+        .env("PATH", "/bin")
         .status()
         .unwrap();
     assert_eq!(status.code(), Some(0));
@@ -690,17 +717,16 @@ fn look() {
     let attack = std::env::var("ATTACK").unwrap();
     let user = std::env::var("AS").ok();
     let attacked = || {
-        let chroot = Chroot::new("/").command(&attack).args(["look", "outside"]);
-        match &user {
-            Some(user) => chroot.user(user),
-            None => chroot,
+        let mut command = Chroot::new("/").command(&attack);
+        command.args(["look", "outside"]);
+        if let Some(user) = &user {
+            command.chroot().user(user);
         }
+        command
     };
-    print!("{}", text(&attacked()));
+    print!("{}", text(&mut attacked()));
     let (mut reader, writer) = pipe().unwrap();
-    let spawned = attacked().stdout(Stdio::fd(writer.as_raw_fd()));
-    let mut child = spawned.spawn().unwrap();
-    drop(writer);
+    let mut child = attacked().stdout(OwnedFd::from(writer)).spawn().unwrap();
     let mut shown = String::new();
     reader.read_to_string(&mut shown).unwrap();
     assert!(child.wait().unwrap().success());
@@ -710,9 +736,11 @@ fn look() {
         return;
     }
     let caller = std::process::id().to_string();
+    let mut bare = Chroot::new("/");
+    bare.no_mounts();
     for (chroot, words) in [
         (Chroot::new("/"), ["look", "outside"]),
-        (Chroot::new("/").no_mounts(), ["below", &caller]),
+        (bare, ["below", &caller]),
     ] {
         let run = || Command::new(&attack).args(words).output().unwrap().stdout;
         // SAFETY: it leaves no descriptor and no lock behind.
@@ -733,7 +761,7 @@ fn beside(root: &str) {
         for _ in 0..3 {
             scope.spawn(|| {
                 for _ in 0..100 {
-                    assert_eq!(text(&shell(root, "echo here")), "here\n");
+                    assert_eq!(text(&mut shell(root, "echo here")), "here\n");
                 }
             });
         }

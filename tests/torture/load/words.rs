@@ -66,8 +66,8 @@ fn more_words_than_the_kernel_takes_are_refused() {
         vec!["w".repeat(WORD_MAX)],
         vec!["w".repeat(1000); 64 * 1024],
     ] {
-        let refused = Chroot::new(root.name()).command("/bin/true").args(&words);
-        let error = refused.status().unwrap_err();
+        let mut refused = Chroot::new(root.name()).command("/bin/true");
+        let error = refused.args(&words).status().unwrap_err();
         let line = "cannot run /bin/true: Argument list too long (E2BIG)";
         assert_eq!(error.to_string(), line);
         assert_eq!((error.status(), error.hint()), (126, Some(HINT)));

@@ -1,0 +1,141 @@
+//! What kind of thing failed, for programs that decide by it.
+
+use crate::error::{Error, Step, Why};
+use crate::sys::Errno;
+
+/// Why a closure was ended.
+pub(crate) const TIMED_OUT: &str = "its time is over";
+/// As above.
+pub(crate) const CANCELED: &str = "a signal was to end it";
+
+/// What failed, to be matched: [`Error::kind`].
+///
+/// The reason is another matter, told by [`Error::errno`]: a mount fails with EPERM or with ENOENT.
+///
+/// ```
+/// use rootlet::{Chroot, ErrorKind};
+///
+/// let error = Chroot::new("/").command("no-such-command").status().unwrap_err();
+/// match error.kind() {
+///     ErrorKind::CommandNotFound => {}
+///     ErrorKind::NewRoot | ErrorKind::Mount => panic!("the root is not as it should be"),
+///     _ => panic!("{error}"),
+/// }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A value that was given cannot be meant: a name with a NUL byte, a variable without a name, a
+    /// mount that is not understood, two calls that do not go together.
+    InvalidInput,
+    /// The new root cannot be opened, taken or entered.
+    NewRoot,
+    /// The namespaces cannot be made or set up, often for want of a right.
+    Namespace,
+    /// A mount, its source or its mount point.
+    Mount,
+    /// The user, the groups, the capabilities or the keys of the command.
+    User,
+    /// The command is not there, or what it needs to be run is not: status 127 or 126.
+    CommandNotFound,
+    /// The command is there, but cannot be run: status 126.
+    CommandNotExecutable,
+    /// The directory that the command is to start in.
+    WorkingDirectory,
+    /// A descriptor of the command, a pipe from it, or its terminal.
+    Descriptor,
+    /// A process cannot be started, waited for, signaled or let go.
+    Process,
+    /// A closure did not return: it panicked, a signal killed it, it ended its process.
+    Closure,
+    /// A closure had no more time: `call_timeout`.
+    TimedOut,
+    /// A signal that was to end a closure came first.
+    Interrupted,
+    /// A file of the new root cannot be used.
+    File,
+    /// A mount point that was made for a run stays.
+    Removal,
+    /// Something else.
+    Other,
+}
+
+impl Error {
+    /// What failed.
+    pub fn kind(&self) -> ErrorKind {
+        match self.step() {
+            Step::Usage | Step::ReadWords | Step::ReadMount | Step::TakeName => {
+                ErrorKind::InvalidInput
+            }
+            Step::OpenRoot
+            | Step::CloneRoot
+            | Step::MapOwners
+            | Step::MapOwnersBelow
+            | Step::ReadOnlyRoot
+            | Step::Overlay
+            | Step::PivotRoot
+            | Step::DetachOldRoot => ErrorKind::NewRoot,
+            Step::Namespaces
+            | Step::Namespace
+            | Step::MapUsers
+            | Step::FindRange
+            | Step::PrivateUsers
+            | Step::LockIds
+            | Step::SharePid
+            | Step::MapIds
+            | Step::Propagation
+            | Step::Hostname
+            | Step::Domainname
+            | Step::Network => ErrorKind::Namespace,
+            Step::OpenSource
+            | Step::OpenTarget
+            | Step::MakeMountPoint
+            | Step::MakeOutside
+            | Step::LockMountPoint
+            | Step::LockMounts
+            | Step::Mount
+            | Step::MountAs
+            | Step::MoveMount
+            | Step::MapOwnersOfBind
+            | Step::BindInstead
+            | Step::MountProc
+            | Step::OthersSys
+            | Step::OthersProc
+            | Step::MountOptions
+            | Step::MakeDevices
+            | Step::Mask => ErrorKind::Mount,
+            Step::ReadOfRoot
+            | Step::FindUser
+            | Step::FindGroup
+            | Step::SetGroups
+            | Step::SetGroup
+            | Step::SetUser
+            | Step::DropCapabilities
+            | Step::Keyring => ErrorKind::User,
+            Step::Execute | Step::ExecuteInPlace if self.why() == Why::Errno(Errno::ENOENT) => {
+                ErrorKind::CommandNotFound
+            }
+            Step::ExecuteWithoutInterpreter | Step::ExecuteWithCarriageReturn => {
+                ErrorKind::CommandNotFound
+            }
+            Step::Execute | Step::ExecuteInPlace | Step::ExecuteForeign => {
+                ErrorKind::CommandNotExecutable
+            }
+            Step::ChangeDirectory | Step::WorkingDirectory => ErrorKind::WorkingDirectory,
+            Step::StandardDescriptor | Step::TellStatus | Step::ReadOutput | Step::Pty => {
+                ErrorKind::Descriptor
+            }
+            Step::Fork | Step::Wait | Step::Signal | Step::Detach | Step::Subreaper => {
+                ErrorKind::Process
+            }
+            Step::Call => match self.why() {
+                Why::Because(TIMED_OUT) => ErrorKind::TimedOut,
+                Why::Because(CANCELED) => ErrorKind::Interrupted,
+                _ => ErrorKind::Closure,
+            },
+            Step::OpenInRoot | Step::ReadInRoot | Step::WriteInRoot => ErrorKind::File,
+            Step::RemoveMountPoint => ErrorKind::Removal,
+            _ => ErrorKind::Other,
+        }
+    }
+}
