@@ -13,8 +13,14 @@ fn the_memory_functions_do_what_plain_loops_do() {
     let compiled = Command::new(compiler)
         .args(["--edition=2024", "-Cpanic=abort"])
         .args(
-            ["-nostartfiles", "-nostdlib", "-static", "-no-pie"]
-                .map(|word| format!("-Clink-arg={word}")),
+            [
+                "-nostartfiles",
+                "-nostdlib",
+                "-static",
+                "-no-pie",
+                "-Wl,--entry=rootlet_start",
+            ]
+            .map(|word| format!("-Clink-arg={word}")),
         )
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rt/memory.rs"))
         .arg("-o")

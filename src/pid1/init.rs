@@ -322,7 +322,7 @@ impl Init {
         }
         if let Above::Nobody(jobs) = &pid1.above {
             if jobs.regain_terminal(status) {
-                // As in `Chroot::run`.
+                // As in `Foreground::run`.
                 sigprocmask(caller_mask).map_err(failed)?;
             }
         }

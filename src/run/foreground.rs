@@ -55,11 +55,10 @@ impl Foreground<'_> {
     /// are passed on.
     ///
     /// It is opened in the run's own devpts where one is mounted on `/dev/pts`, as with
-    /// [`Chroot::minimal_dev`](crate::Chroot::minimal_dev), else in the host's. It belongs to the user of
-    /// [`Chroot::user`](crate::Chroot::user), with mode 620, and to the group `tty` of the new root if the
-    /// user is named and there is such a group, else to the main group, in the host's devpts to the group
-    /// that this gives. In a user namespace with a range of ids one of the host's devpts stays the
-    /// caller's: the command uses it by its standard descriptors, but cannot open it by its name.
+    /// [`Chroot::minimal_dev`](crate::Chroot::minimal_dev) and in a user namespace, else in the host's. It
+    /// belongs to the user of [`Chroot::user`](crate::Chroot::user), with mode 620, and to the group `tty`
+    /// of the new root if the user is named and there is such a group, else to the main group, in the
+    /// host's devpts to the group that this gives.
     pub fn pty(&mut self) -> &mut Self {
         self.command.set_pty();
         self

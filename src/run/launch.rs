@@ -23,9 +23,9 @@ use crate::user::private::{LockName, Range};
 /// Who launches a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// A program whose purpose that is: `Chroot::run`.
+    /// A program whose purpose that is: `Foreground::run`.
     Supervisor,
-    /// One that has other things to do: `Chroot::spawn`. It is told when the command was executed, and
+    /// One that has other things to do: `Command::spawn`. It is told when the command was executed, and
     /// pid 1 keeps none of its descriptors.
     Program,
     /// One that waits for a closure: `Chroot::call`.
