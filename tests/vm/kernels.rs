@@ -201,7 +201,7 @@ fn a_kernel_without_user_namespaces_is_told() {
         (
             "kernel.unprivileged_userns_clone=0",
             "rootlet: cannot make new namespaces: Operation not permitted (EPERM)\n\
-             hint: run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1",
+             hint: user namespaces are root's alone here: sysctl kernel.unprivileged_userns_clone=1",
         ),
     ] {
         let append = format!("--append=sysctl.{setting}");
