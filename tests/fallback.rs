@@ -326,7 +326,15 @@ fn descriptors_are_closed_without_proc() {
     let root = Root::busybox(User::Root);
     let look = "for fd in /proc/self/fd/*; do readlink $fd; done; true";
     // Nor, before Linux 5.12, a way to make the mount of a file read-only.
-    let run = root.run(&["--resolv-conf", "off", "ROOT", "sh", "-c", look]);
+    let run = root.run(&[
+        "--resolv-conf",
+        "off",
+        "--hosts=off",
+        "ROOT",
+        "sh",
+        "-c",
+        look,
+    ]);
     let traced = with_error(User::Root, "close_range", "ENOSYS", &run);
     // strace needs /proc itself, so it goes after strace has started.
     let mut words: Vec<String> = traced
