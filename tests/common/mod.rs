@@ -402,12 +402,22 @@ impl Root {
     }
 }
 
-/// Everything below a directory, sorted: a line for each name with its mode and link target.
+/// Everything below a directory, sorted: a line for each name with its mode and link target. What a run
+/// removes just then is not there.
 pub fn tree(top: &Path) -> Vec<String> {
+    /// `None` where it has vanished.
+    fn there<T>(found: std::io::Result<T>) -> Option<T> {
+        match found {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            found => Some(found.unwrap()),
+        }
+    }
     fn visit(top: &Path, directory: &Path, lines: &mut Vec<String>) {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            let metadata = fs::symlink_metadata(&path).unwrap();
+        let entries = there(fs::read_dir(directory)).into_iter().flatten();
+        for path in entries.filter_map(there).map(|entry| entry.path()) {
+            let Some(metadata) = there(fs::symlink_metadata(&path)) else {
+                continue;
+            };
             let name = path.strip_prefix(top).unwrap().display();
             let target = fs::read_link(&path).unwrap_or_default();
             lines.push(format!("{name} {:o} {}", metadata.mode(), target.display()));
