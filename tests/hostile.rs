@@ -820,7 +820,14 @@ fn mounts_flow_in_but_never_out() {
     if !can_be_root() {
         return;
     }
-    let root = Root::busybox(User::Root);
+    for options in ["", "--unshare user", "--private-users"] {
+        flow_in_but_never_out(options);
+    }
+}
+
+fn flow_in_but_never_out(options: &str) {
+    let (root, tree) = (Root::busybox(User::Root), Root::empty(User::Root));
+    tree.directory("sub");
     for name in ["inside", "flow"] {
         root.directory(name);
     }
@@ -831,22 +838,24 @@ fn mounts_flow_in_but_never_out() {
     }
     let script = r#"cd "$0"
         cat /proc/self/mountinfo >"$2/before"
-        "$1" run "$0" sh -c '
-            mount -t tmpfs none /inside && echo secret >/inside/file &&
+        "$1" run OPTIONS -B "$3:/tree" "$0" sh -c '
+            mount -t tmpfs none /tree/sub && mount -t tmpfs none /inside && echo secret >/inside/file &&
             mount -t tmpfs none /dev/shm && echo mounted >/from-inside
             read word </to-inside; cat /flow/file; echo seen >/from-inside
             read word </to-inside; test -e /flow/file || echo gone' &
         read word <from-inside
         cat /proc/self/mountinfo >"$2/after"
-        ls inside
+        ls inside "$3/sub"
         mount -t tmpfs none flow && echo flowed >flow/file && echo look >to-inside
         read word <from-inside
         umount flow && echo look >to-inside
         wait $!"#;
     let looks = Root::empty(User::Root);
-    let mut outer = outer_namespace(script);
-    outer.arg(root.path()).arg(rootlet_path()).arg(looks.path());
-    assert_success(&end(&mut outer), "flowed\ngone\n");
+    let mut outer = outer_namespace(&script.replace("OPTIONS", options));
+    outer.arg(root.path()).arg(rootlet_path());
+    outer.arg(looks.path()).arg(tree.path());
+    let shown = format!("{}/sub:\n\ninside:\nflowed\ngone\n", tree.name());
+    assert_success(&end(&mut outer), &shown);
     assert_same_mounts(&looks);
 }
 

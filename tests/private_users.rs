@@ -214,6 +214,38 @@ fn no_two_runs_share_ids_and_what_they_made_is_removed() {
     running.wait();
 }
 
+#[test]
+fn a_run_that_fails_leaves_no_lock() {
+    if !can_be_root() {
+        return;
+    }
+    // Of proc no owners can be mapped.
+    let script = "mount -t tmpfs run /run; \"$0\" run --private-users /proc true; ls -A /run";
+    let mut outer = command(User::Root, "unshare");
+    outer.args(["-m", "sh", "-c", script]).arg(rootlet_path());
+    let ended = end(&mut outer);
+    assert_eq!(ended.stdout, "", "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("cannot map the file owners of /proc on proc"),
+        "{ended:?}"
+    );
+}
+
+/// A group such as disk or docker would be a right on the host.
+#[test]
+fn none_of_roots_groups_stays() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let mut setpriv = command(User::Root, "setpriv");
+    setpriv.args(["--groups", "6,999"]).arg(rootlet_path());
+    setpriv.args(["run", "--private-users", root.name(), "id", "-G"]);
+    assert_eq!(succeed(&mut setpriv), "0\n");
+}
+
 /// In a mount namespace of its own, with these lines in /etc/subuid and /etc/subgid.
 fn with_ranges(place: &Root, subuid: &str, subgid: &str, root: &Root) -> String {
     place.file("subuid", subuid);

@@ -109,8 +109,8 @@ impl Hints {
             "--private-users needs Linux 5.12";
         MapOwners EINVAL =>
             "this file system has no id-mapped mounts in this kernel (ext4, xfs and vfat have \
-                 them from Linux 5.12 on, btrfs from 5.15, squashfs and erofs 5.19, tmpfs 6.3): \
-                 copy NEWROOT to another";
+                 them from Linux 5.12 on, btrfs from 5.15, erofs from 5.19, squashfs from 6.2, \
+                 tmpfs from 6.3): copy NEWROOT to another";
         MapOwnersBelow EINVAL =>
             "this file system, mounted below NEWROOT, has no id-mapped mounts: unmount it, or \
                  leave out what is mounted below NEWROOT (--overlay)";

@@ -140,7 +140,7 @@ impl<'a> Inside<'a> {
         Ok(Launched {
             pid1,
             user_namespace,
-            ids: self.private.as_ref().and_then(Range::lock_name),
+            ids: self.private.as_mut().and_then(Range::take_name),
         })
     }
 

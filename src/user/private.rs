@@ -42,6 +42,8 @@ pub(crate) struct Range {
     count: u32,
     /// Held by pid 1.
     pub(crate) lock: Option<OwnedFd>,
+    /// Dropped after the lock: where there is no run, the lock's file goes with the range.
+    name: Option<LockName>,
 }
 
 /// How many ids a run takes: those of 16 bits, of which 65534 is nobody.
@@ -81,6 +83,7 @@ impl Range {
                             groups: start,
                             count,
                             lock: None,
+                            name: None,
                         });
                     }
                 };
@@ -93,9 +96,9 @@ impl Range {
         }
     }
 
-    /// The name of the lock, for who waits for pid 1.
-    pub(crate) fn lock_name(&self) -> Option<LockName> {
-        self.lock.as_ref().map(|_| LockName(self.users))
+    /// The name of the lock, for whoever waits for pid 1.
+    pub(crate) fn take_name(&mut self) -> Option<LockName> {
+        self.name.take()
     }
 
     /// Maps the ids in the user namespace of a process.
@@ -135,6 +138,7 @@ fn take_free() -> Result<Range, Error> {
                 groups,
                 count: count.min(other),
                 lock: Some(lock),
+                name: Some(LockName(users)),
             });
         }
     }
@@ -156,6 +160,7 @@ fn take_free() -> Result<Range, Error> {
                     groups: start,
                     count: COUNT,
                     lock: Some(lock),
+                    name: Some(LockName(start)),
                 });
             }
         }
