@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use common::fuse::{Behaviour, mount_fuse};
 use common::hostile::{assert_refused, end};
-use common::place::{on, on_fuse};
+use common::place::{on, on_fuse, wait_for_end};
 use common::running::Running;
 use common::terminal::Session;
 use common::{Ended, Root, User, can_be_root, command, rootlet_path, succeed, users};
@@ -176,42 +176,65 @@ fn a_terminal_is_the_commands() {
     assert!(session.wait().success());
 }
 
+/// In a `/run` of the test's own.
 #[test]
 fn no_two_runs_share_ids_and_what_they_made_is_removed() {
     if !can_be_root() {
         return;
     }
-    let root = Root::busybox(User::Root);
-    let before = root.tree();
-    let script = "echo $(cat /proc/self/uid_map); read line";
-    let start = || {
-        let words = ["ROOT", "sh", "-c", script];
-        let running = Running::start(run(&root, &words).stdin(Stdio::piped()));
-        let start = first_id(&running.line());
-        (start, running)
+    let own_run = |_: &Path| {
+        mount("none", "/run", "tmpfs", MountFlags::empty(), c"").unwrap();
     };
-    let runs: Vec<(u32, Running)> = (0..4).map(|_| start()).collect();
-    let mut starts: Vec<u32> = runs.iter().map(|(start, _)| *start).collect();
-    starts.sort_unstable();
-    starts.dedup();
-    assert_eq!(starts.len(), 4);
-    let lock = |start: u32| Path::new("/run/rootlet").join(format!("users-{start}"));
-    assert!(starts.iter().all(|start| lock(*start).exists()));
-    for (number, (_, mut running)) in runs.into_iter().enumerate() {
-        match number {
-            0 => drop(running.child.stdin.take()),
-            1 => running.signal(15),
-            2 => common::send_signal(running.pid1(), 9),
-            _ => running.signal(9),
+    on(User::Root, own_run, |place| {
+        let before = place.tree();
+        let script = "PATH=/bin; echo $(busybox cat /proc/self/uid_map); read line";
+        let start = || {
+            let words = ["ROOT", "/bin/busybox", "sh", "-c", script];
+            let running = Running::start(run(place.root, &words).stdin(Stdio::piped()));
+            let start = first_id(&running.line());
+            (start, running)
+        };
+        let locks = || -> Vec<String> {
+            let Ok(entries) = fs::read_dir("/run/rootlet") else {
+                return Vec::new();
+            };
+            let names = entries.map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let four = || -> Vec<(u32, Running)> { (0..4).map(|_| start()).collect() };
+        let name = |start: u32| format!("users-{start}");
+
+        let runs = four();
+        let starts: Vec<u32> = runs.iter().map(|(start, _)| *start).collect();
+        assert!(starts.is_sorted_by(|one, next| one + 65536 <= *next));
+        let mut names: Vec<String> = starts.iter().copied().map(name).collect();
+        names.sort();
+        assert_eq!(locks(), names);
+        for (number, (_, mut running)) in runs.into_iter().enumerate() {
+            let pid1 = running.pid1();
+            match number {
+                0 => drop(running.child.stdin.take()),
+                1 => running.signal(15),
+                2 => common::send_signal(pid1, 9),
+                _ => running.signal(9),
+            }
+            running.wait();
+            wait_for_end(pid1);
         }
-        running.wait();
-    }
-    common::wait_until("the end of all", || root.tree() == before);
-    // The one whose supervisor was killed has left the name, and nobody's lock is on it.
-    let (next, mut running) = start();
-    assert!(starts.contains(&next) || !starts.is_empty());
-    drop(running.child.stdin.take());
-    running.wait();
+        common::wait_until("the removal of mount points", || place.tree() == before);
+        // The one whose supervisor was killed has left the name, on which there is no lock.
+        assert_eq!(locks(), [name(starts[3])]);
+        let again = four();
+        assert!(again.iter().map(|(start, _)| start).eq(&starts));
+        for (_, mut running) in again {
+            drop(running.child.stdin.take());
+            running.wait();
+        }
+        assert_eq!(locks(), Vec::<String>::new());
+        assert!(!Path::new("/run/rootlet").exists());
+    });
 }
 
 #[test]
