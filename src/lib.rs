@@ -7,7 +7,7 @@
 //! command ended.
 //!
 //! The library needs no std and no libc; it allocates with the program's allocator. It prints nothing:
-//! what was left out or could not be removed is told by [`Child::warnings`]. A new root is
+//! [`Child::warnings`] tells what was left out and what could not be removed. A new root is
 //! entered with `pivot_root(2)`, and the old one is detached; from Linux 7.0 root enters a mount
 //! namespace that never had an old one. Every mount point is looked up by file descriptor inside the
 //! new root, so that no symbolic link leads out of it.

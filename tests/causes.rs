@@ -154,7 +154,7 @@ fn another_users_fuse() {
         expect_hint(&end(&mut privately(&script, &root)), error, hint);
         std::fs::remove_dir(root.path().join("mnt")).unwrap();
     }
-    // That somebody's directory is closed is another cause.
+    // A directory that is closed to the user is another cause.
     root.directory("closed/root");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(root.path().join("closed"), mode).unwrap();

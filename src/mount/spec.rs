@@ -22,8 +22,8 @@ const FILE_SYSTEMS: &[(&[u8], &[u8], u32)] = &[
     (b"cgroup2", b"/sys/fs/cgroup", CONFINED),
 ];
 
-const UNKNOWN_OPT: &str = "has an unknown OPT: it can be ro, rw, rec, optional, noidmap, nosuid, nodev, noexec, noatime, \
-     nodiratime, strictatime, nosymfollow and their opposites; others are for file systems";
+const UNKNOWN_OPT: &str = "has an unknown OPT: it can be ro, rw, rec, optional, noidmap, nosuid, \
+     nodev, noexec, noatime, nodiratime, strictatime, nosymfollow and their opposites; others are for file systems";
 
 const CONFINED: u32 = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
@@ -35,9 +35,9 @@ impl Mount {
     ///   directory of that name).
     /// - DEST is a path in the new root; left out, it is SRC, or the usual place of the file
     ///   system.
-    /// - OPT is `rec` (with all mounts below), `optional`, `noidmap` ([`Mount::no_id_map`]), or what mount(8) takes for every file
-    ///   system, such as `ro`, `nosuid`, `nodev`, `noexec`, `noatime`, of which the last counts;
-    ///   anything else is an option of the file system, such as `size=64m`.
+    /// - OPT is `rec` (with all mounts below), `optional`, `noidmap` ([`Mount::no_id_map`]), or a word
+    ///   of mount(8) for every file system, such as `ro`, `nosuid`, `nodev`, `noexec`, `noatime`, of
+    ///   which the last counts; anything else is an option of the file system, such as `size=64m`.
     /// - `\:` is a colon in a path.
     ///
     /// `None` is an optional mount whose `$NAME` is not set. An error names what is wrong.

@@ -257,8 +257,8 @@ impl Child {
         self.wait().map(Some)
     }
 
-    /// Waits, and collects what the command writes to those of its standard output and standard error
-    /// that are piped, and were not taken.
+    /// Waits, and collects the command's standard output and standard error, each if it is piped and was
+    /// not taken.
     ///
     /// ```
     /// use rootlet::{Chroot, Stdio};

@@ -8,7 +8,7 @@ macro_rules! ends {
             $(#[doc = $doc])*
             ///
             /// It is closed when it is dropped. With the feature `std` it is read or written as
-            /// that of a child of std, and can become a [`Stdio`](crate::Stdio) or an `OwnedFd`.
+            /// a pipe of a child of std, and can become a [`Stdio`](crate::Stdio) or an `OwnedFd`.
             #[derive(Debug)]
             pub struct $name(pub(crate) OwnedFd);
         )*

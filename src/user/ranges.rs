@@ -158,7 +158,7 @@ fn ranges_told(answer: &[u8]) -> Vec<(u32, u32)> {
 }
 
 /// Does `/etc/nsswitch.conf` name another source of ranges than the files? Then `newuidmap(1)` asks
-/// that one alone.
+/// only that source.
 fn has_other_source() -> bool {
     let switch = fs::read_all(c"/etc/nsswitch.conf").unwrap_or_default();
     split(&switch, b'\n').any(|line| {
