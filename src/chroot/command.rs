@@ -7,7 +7,6 @@ use core::fmt;
 use crate::chroot::Chroot;
 use crate::error::{Error, Step};
 use crate::process::environment::Change;
-use crate::process::host_paths;
 use crate::process::stdio::Stdio;
 use crate::sys::{Errno, OwnedFd};
 use crate::text::bytes::AsBytes;
@@ -195,15 +194,6 @@ impl Command {
     #[allow(dead_code, reason = "the binary uses it")]
     pub(crate) fn leave_out_host_paths(&mut self) {
         self.leaves_out_host_paths = true;
-    }
-
-    /// The variables that may have to be left out so. SHELL is the root's own where a user is set.
-    pub(crate) fn host_paths(&self, environment: &[Name]) -> Vec<usize> {
-        let mut found = host_paths::find(environment, &self.changes);
-        if self.chroot.user.is_some() {
-            found.retain(|index| !environment[*index].bytes().starts_with(b"SHELL="));
-        }
-        found
     }
 
     /// Starts the command in this directory of the new root: [`Chroot::current_dir`].

@@ -159,7 +159,7 @@ impl Chroot {
     /// id-mapped mount shows them (`mount_setattr(2)`, Linux 5.12; with [`Chroot::overlay`] 5.19). User
     /// 0 inside owns the files of user 0 in the new root, and is nobody anywhere else: what escapes
     /// from the run can do what a user without files can do. Binds are shown in the same way, unless
-    /// [`Mount::no_id_map`] says otherwise. `/dev` is as with [`Chroot::minimal_dev`].
+    /// [`Mount::no_id_map`] says otherwise; the default mounts keep the host's owners. `/dev` is as with [`Chroot::minimal_dev`].
     ///
     /// A closure (`Chroot::call`) takes no range of users.
     ///

@@ -8,16 +8,13 @@ use crate::error::{Error, Step, Verbose};
 use crate::mount::alone::needs_copy;
 use crate::mount::bind::{self, Bind};
 use crate::mount::find::{Missing, Wanted};
-use crate::mount::idmap::bind_refused;
 use crate::mount::mask::mask;
 use crate::mount::point::Points;
 use crate::mount::remount::attributes;
-use crate::mount::resolve::{CName, open_landing};
 use crate::mount::{Planned, Source, copy, devices, file_system, sysfs};
-use crate::sys::mount::{MS_SLAVE, map_owners};
+use crate::sys::mount::MS_SLAVE;
 use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
 use crate::sys::{BorrowedFd, Errno, OwnedFd};
-use crate::text::path::split_last;
 use crate::text::short::Short;
 
 /// What is known of a mount of the plan as the run goes on.
@@ -146,47 +143,6 @@ impl Mounts {
         Ok(())
     }
 
-    /// Outside, for a run with private users: takes the source of a bind with the owners of that user
-    /// namespace, and gives it; `None` where the mount is left out.
-    pub(crate) fn take_mapped(
-        &mut self,
-        index: usize,
-        planned: &Planned,
-        user_namespace: BorrowedFd,
-        verbose: Verbose,
-    ) -> Result<Option<OwnedFd>, Error> {
-        self.host = Host::Here;
-        self.take_source(index, planned, verbose)?;
-        let state = core::mem::replace(&mut self.states[index], State::Planned);
-        let State::Taken(Some(Bind::Tree { tree, .. })) = state else {
-            return Ok(None);
-        };
-        let mount = &planned.mount;
-        if mount.keeps_owners || mount.by_default {
-            return Ok(Some(tree));
-        }
-        let mapped = map_owners(tree.borrow(), user_namespace, mount.recursive);
-        let mapped = mapped.map_err(|errno| bind_refused(planned.source(), errno));
-        let state = mapped.map(|()| State::Taken(None));
-        match left_out(planned, state, verbose)? {
-            State::LeftOut => Ok(None),
-            _ => Ok(Some(tree)),
-        }
-    }
-
-    /// Inside: the source that was taken outside, or `None` where the mount is left out.
-    pub(crate) fn set_taken(&mut self, index: usize, tree: Option<OwnedFd>) {
-        if let Some(state) = self.states.get_mut(index) {
-            *state = match tree {
-                Some(tree) => State::Taken(Some(Bind::Tree {
-                    tree,
-                    flags_are_set: true,
-                })),
-                None => State::LeftOut,
-            };
-        }
-    }
-
     /// The mount's own descriptor, once it is attached.
     pub(crate) fn attached(&self, index: usize) -> Option<BorrowedFd<'_>> {
         match self.states.get(index)? {
@@ -255,24 +211,6 @@ impl Mounts {
             found = self.put_copy(root, index, planned);
         }
         found.map_err(failed)
-    }
-
-    /// Puts a copy into an overlay, where nothing is mounted yet, unless it goes into a mount.
-    fn put_copy(
-        &mut self,
-        root: BorrowedFd,
-        index: usize,
-        planned: &Planned,
-    ) -> Result<(), (Step, Errno)> {
-        if self.points.parent(index).is_some() {
-            return Ok(());
-        }
-        let contents = planned.contents.as_deref().unwrap_or_default();
-        let (above, name) = split_last(self.points.landing(index));
-        let put = open_landing(root, above)
-            .and_then(|above| copy::put(above.borrow(), CName::new(name)?.as_c_str(), contents));
-        self.states[index] = State::Attached(None);
-        put.map_err(|errno| (Step::Mount, errno))
     }
 
     /// Finds the proc and the sysfs that NEWROOT has itself, to be masked.
@@ -461,7 +399,7 @@ const OWN: [&CStr; 2] = [c"/proc", c"/sys"];
 
 /// Says of an optional mount that it is left out. That its source is missing is what optional means,
 /// and is only logged.
-fn left_out(
+pub(super) fn left_out(
     planned: &Planned,
     state: Result<State, Error>,
     verbose: Verbose,

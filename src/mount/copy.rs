@@ -2,12 +2,17 @@
 
 use core::ffi::CStr;
 
+use crate::error::Step;
+use crate::mount::Planned;
+use crate::mount::attach::{Mounts, State};
 use crate::mount::bind::{self, Bind, move_classic};
 use crate::mount::overlay::{MEMORY, MEMORY_FLAGS};
 use crate::mount::pivot::ON_TOP_OF_ROOT;
 use crate::mount::remount::attributes;
+use crate::mount::resolve::{CName, open_landing};
 use crate::sys::mount::{MNT_DETACH, mount, umount};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
+use crate::text::path::split_last;
 
 /// A tmpfs on top of our root with one file in it. Dropped, only what was bound from it stays.
 pub(crate) struct Memory;
@@ -49,8 +54,28 @@ pub(crate) fn attach(
     }
 }
 
+impl Mounts {
+    /// Puts a copy into an overlay, where nothing is mounted yet, unless it goes into a mount.
+    pub(super) fn put_copy(
+        &mut self,
+        root: BorrowedFd,
+        index: usize,
+        planned: &Planned,
+    ) -> Result<(), (Step, Errno)> {
+        if self.points.parent(index).is_some() {
+            return Ok(());
+        }
+        let contents = planned.contents.as_deref().unwrap_or_default();
+        let (above, name) = split_last(self.points.landing(index));
+        let put = open_landing(root, above)
+            .and_then(|above| put(above.borrow(), CName::new(name)?.as_c_str(), contents));
+        self.states[index] = State::Attached(None);
+        put.map_err(|errno| (Step::Mount, errno))
+    }
+}
+
 /// Puts the copy into an overlay itself: there it is a file like others, which may be replaced.
-pub(crate) fn put(directory: BorrowedFd, name: &CStr, contents: &[u8]) -> Result<(), Errno> {
+fn put(directory: BorrowedFd, name: &CStr, contents: &[u8]) -> Result<(), Errno> {
     match fs::unlinkat(directory, name, false) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno),

@@ -6,9 +6,13 @@
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::mem::replace;
 
-use crate::error::{Error, Step};
+use crate::error::{Error, Step, Verbose};
+use crate::mount::attach::{Host, Mounts, State, left_out};
+use crate::mount::bind::Bind;
 use crate::mount::remount::visit_mounts;
+use crate::mount::{Mount, Planned};
 use crate::sys::mount::{map_owners, open_tree};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
 use crate::text::name::Name;
@@ -69,10 +73,60 @@ fn refused(
     Error::between(Step::MapOwnersBelow, below, &kind, errno)
 }
 
-/// The same of a bind.
-pub(crate) fn bind_refused(source: &Name, errno: Errno) -> Error {
-    let kind = file_system_at(source);
-    Error::between(Step::MapOwnersOfBind, source.bytes(), &kind, errno)
+impl Mounts {
+    /// Outside, where root may map owners: takes the source of a bind, and gives it; `None` where the
+    /// mount is left out.
+    pub(crate) fn take_mapped(
+        &mut self,
+        index: usize,
+        planned: &Planned,
+        user_namespace: BorrowedFd,
+        verbose: Verbose,
+    ) -> Result<Option<OwnedFd>, Error> {
+        // The tree is taken in the host's own mount namespace.
+        self.host = Host::Here;
+        self.take_source(index, planned, verbose)?;
+        let taken = replace(&mut self.states[index], State::Planned);
+        let mount = &planned.mount;
+        let taken = match taken {
+            State::Taken(Some(Bind::Tree { tree, .. })) if !mount.keeps_hosts_owners() => {
+                let mapped = map_owners(tree.borrow(), user_namespace, mount.recursive);
+                let mapped = mapped.map(|()| State::taken(tree)).map_err(|errno| {
+                    let (source, kind) = (planned.source(), file_system_at(planned.source()));
+                    Error::between(Step::MapOwnersOfBind, source.bytes(), &kind, errno)
+                });
+                left_out(planned, mapped, verbose)?
+            }
+            taken => taken,
+        };
+        match taken {
+            State::Taken(Some(Bind::Tree { tree, .. })) => Ok(Some(tree)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Inside: the source that was taken outside, or `None` where the mount is left out.
+    pub(crate) fn set_taken(&mut self, index: usize, tree: Option<OwnedFd>) {
+        if let Some(state) = self.states.get_mut(index) {
+            *state = tree.map_or(State::LeftOut, State::taken);
+        }
+    }
+}
+
+impl State {
+    fn taken(tree: OwnedFd) -> State {
+        State::Taken(Some(Bind::Tree {
+            tree,
+            flags_are_set: true,
+        }))
+    }
+}
+
+impl Mount {
+    /// Those that nobody asked for are the host's to look at, and may be of any file system.
+    fn keeps_hosts_owners(&self) -> bool {
+        self.keeps_owners || self.by_default
+    }
 }
 
 fn file_system_at(path: &Name) -> Vec<u8> {

@@ -127,7 +127,7 @@ pub(crate) enum Taken {
     Root(OwnedFd),
     /// The source of a mount, by the mount's number; none where it is left out.
     Source(usize, Option<OwnedFd>),
-    /// That was all.
+    /// Nothing follows.
     All,
 }
 

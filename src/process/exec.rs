@@ -5,8 +5,9 @@ use core::ffi::CStr;
 
 use crate::error::{Error, Step, Verbose};
 use crate::process::host_paths;
+use crate::sys::exec::{StringArray, execve};
 use crate::sys::memory::Page;
-use crate::sys::process::{StringArray, execve, id, pidfd_open};
+use crate::sys::process::{id, pidfd_open};
 use crate::sys::{BorrowedFd, Errno, fs, split};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
@@ -36,8 +37,9 @@ pub(crate) struct Command<'a> {
     environment: StringArray<'a>,
     /// Where in the environment each of `RECIPIENTS` names the process that made this.
     recipients: [Option<usize>; 3],
-    /// Where in the environment there are paths of the host, and whether it is said which are left out.
-    host_paths: (Vec<usize>, Verbose),
+    /// The variables that may name a path of the host alone, by their place in the environment, and
+    /// whether it is logged which are left out.
+    host_paths: (Vec<(usize, &'a CStr)>, Verbose),
 }
 
 /// The name of a variable, and what of this process would be its value.
@@ -104,7 +106,7 @@ impl<'a> Command<'a> {
     /// executed.
     pub(crate) fn without_missing(
         mut self,
-        variables: Vec<usize>,
+        variables: Vec<(usize, &'a CStr)>,
         verbose: Verbose,
     ) -> Command<'a> {
         self.host_paths = (variables, verbose);
@@ -138,12 +140,10 @@ impl<'a> Command<'a> {
             }
         }
         let (variables, verbose) = &self.host_paths;
-        for index in variables.iter().rev() {
-            if let Some(variable) = self.environment.get(*index) {
-                if host_paths::is_missing(variable) {
-                    host_paths::say(*verbose, variable);
-                    self.environment.remove(*index);
-                }
+        for (index, variable) in variables.iter().rev() {
+            if host_paths::is_missing(variable) {
+                verbose.say(Step::LeaveOutVariable, variable.to_bytes(), b"");
+                self.environment.remove(*index);
             }
         }
         let name = self.name.to_bytes();

@@ -4,35 +4,38 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::error::{Step, Verbose};
 use crate::process::environment::{Change, name_of};
 use crate::sys::{fs, split};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
 
-/// What has one path, and what has paths with colons or spaces between them, of which none may be
+/// Variables with one path; then those with several, separated by colons or spaces, none of which may be
 /// missing.
 const SINGLE: &[u8] =
     b"TMPDIR TMP TEMP TEMPDIR XDG_RUNTIME_DIR XAUTHORITY SHELL BASH_ENV SSL_CERT_FILE \
     SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO NIX_SSL_CERT_FILE PYTHONHOME";
 const LISTS: &[u8] = b"LD_PRELOAD LD_AUDIT";
 
-/// The variables of an environment that may have to be left out, by their place in it: not those that a
-/// change has set.
-pub(crate) fn find(environment: &[Name], changes: &[Change]) -> Vec<usize> {
+/// The variables of an environment that may have to be left out, with their place in it. One that a
+/// change has set stays, and so does the SHELL of a user that was set.
+pub(crate) fn find<'a>(
+    environment: &'a [Name],
+    changes: &[Change],
+    sets_user: bool,
+) -> Vec<(usize, &'a CStr)> {
     let is_set = |name: &[u8]| {
         let mut set = changes.iter().filter_map(|change| match change {
             Change::Set(variable) => Some(name_of(variable.bytes())),
             _ => None,
         });
-        set.any(|set| set == name)
+        set.any(|set| set == name) || sets_user && name == b"SHELL"
     };
     let mut found = Vec::new();
     for (index, variable) in environment.iter().enumerate() {
         let name = name_of(variable.bytes());
         let mut names = split(SINGLE, b' ').chain(split(LISTS, b' '));
         if names.any(|known| known == name) && !is_set(name) {
-            found.push(index);
+            found.push((index, variable.as_c_str()));
         }
     }
     found
@@ -52,9 +55,4 @@ pub(crate) fn is_missing(variable: &CStr) -> bool {
 fn is_there(path: &[u8]) -> bool {
     let mut name = PathBuffer::new();
     name.push(path).is_ok() && fs::is_there(name.as_c_str())
-}
-
-/// Says that a variable is left out.
-pub(crate) fn say(verbose: Verbose, variable: &CStr) {
-    verbose.say(Step::LeaveOutVariable, variable.to_bytes(), b"");
 }

@@ -5,7 +5,6 @@
 //! environment, or take a descriptor of it (ptrace(2), *Ptrace access mode checking*).
 
 use core::cell::OnceCell;
-use core::mem::forget;
 
 use crate::chroot::plan::{Action, Plan};
 use crate::error::{Error, Step, Verbose};
@@ -19,7 +18,6 @@ use crate::mount::remount;
 use crate::pid1::End;
 use crate::pid1::descendants::{end_others, kill_all};
 use crate::process::channel::{self, Report};
-use crate::process::descriptors::close_all_but;
 use crate::process::exec::Command;
 use crate::process::namespace::{Namespace, bring_loopback_up, in_user_namespace, set_names};
 use crate::process::stdio::Standard;
@@ -151,54 +149,6 @@ impl<'a> Inside<'a> {
             _ => wipe_own_words(),
         }
         Ok(())
-    }
-
-    /// Closes what only the caller and the mounts needed: nothing but the standard descriptors reaches
-    /// the command, and nothing else keeps files busy. While the host's proc is still there: where
-    /// close_range(2) is missing, it lists what is open.
-    fn close_others(&mut self) -> Result<(), Error> {
-        if self.owner == Owner::Caller {
-            // The closure has the caller's descriptors.
-            self.mounts.close();
-            self.needed = None;
-            self.alone = None;
-            return Ok(());
-        }
-        self.mounts.abandon();
-        forget(self.needed.take());
-        forget(self.alone.take());
-        let is_needed = self.outside == Outside::Chroot || !self.mounts.points.stubs.is_empty();
-        if !is_needed {
-            forget(self.root.take());
-        }
-        let has_hosts_proc = self.mounts.host != Host::Left;
-        close_all_but(has_hosts_proc, &|first| self.next_kept(first))
-    }
-
-    /// The smallest descriptor that pid 1 or the command needs, and that is not below `first`.
-    fn next_kept(&self, first: u32) -> Option<u32> {
-        let mut next = self.mounts.points.stubs.next_descriptor(first);
-        let mut keep = |number: u32| {
-            if number >= first && next.is_none_or(|next| number < next) {
-                next = Some(number);
-            }
-        };
-        for ours in [
-            Some(&self.supervisor),
-            Some(&self.signals),
-            self.proc.as_ref(),
-            self.root.get(),
-            self.private.as_ref().and_then(|range| range.lock.as_ref()),
-        ] {
-            ours.into_iter().for_each(|ours| keep(ours.number() as u32));
-        }
-        for (given, _) in &self.standard {
-            keep(given.number() as u32);
-        }
-        for given in &self.plan.command.kept_descriptors {
-            keep(*given);
-        }
-        next
     }
 
     /// Tells the supervisor how it ended, and cleans up; gives the exit status of pid 1.

@@ -7,6 +7,7 @@ use crate::error::{Error, Step};
 use crate::mount::attach::{Mounts, Root};
 use crate::mount::pivot::Outside;
 use crate::process::exec::Command;
+use crate::process::host_paths;
 use crate::process::namespace::Namespace;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
@@ -49,7 +50,9 @@ impl<'a> Inside<'a> {
             let command = Command::new(words, &plan.environment).with_argv0(&asked.argv0);
             let command = match asked.leaves_out_host_paths {
                 true => {
-                    command.without_missing(asked.host_paths(&plan.environment), chroot.verbose)
+                    let (changes, sets_user) = (&asked.changes, chroot.user.is_some());
+                    let variables = host_paths::find(&plan.environment, changes, sets_user);
+                    command.without_missing(variables, chroot.verbose)
                 }
                 false => command,
             };
@@ -126,17 +129,16 @@ impl<'a> Inside<'a> {
             Fork::Parent(pid1) => pid1,
             Fork::Child => self.run(to_inside),
         };
-        if self.private.is_some() {
-            self.pass_mapped(&pid1, to_inside)
-                .inspect_err(|_| end_unmapped(&pid1))?;
-        }
-        let user_namespace = match self.new_user_namespace {
-            true => chroot
-                .map_users
-                .map_from_outside(&pid1, self.caller, to_inside, self.caller_mask)
-                .inspect_err(|_| end_unmapped(&pid1))?,
-            false => None,
+        let mapped = match (&self.private, self.new_user_namespace) {
+            // Its files are ours to remove.
+            (Some(_), _) => self.pass_mapped(&pid1, to_inside).map(|()| None),
+            (None, true) => {
+                let (map, mask) = (chroot.map_users, self.caller_mask);
+                map.map_from_outside(&pid1, self.caller, to_inside, mask)
+            }
+            (None, false) => Ok(None),
         };
+        let user_namespace = mapped.inspect_err(|_| end_unmapped(&pid1))?;
         Ok(Launched {
             pid1,
             user_namespace,

@@ -4,6 +4,7 @@
 pub(crate) mod call;
 mod cause;
 pub(crate) mod child;
+mod closing;
 mod command;
 mod enter;
 pub(crate) mod foreground;
@@ -61,8 +62,8 @@ struct Attempt {
 
 impl Command {
     /// As [`Foreground::run`](crate::run::foreground::Foreground::run), with what is open still, for a
-    /// program that ends now: it needs to close nothing. The command's standard descriptors, and those
-    /// that it was given, are its alone. What is to be said is printed.
+    /// program that ends now: it needs to close nothing. The command's descriptors are
+    /// its alone. Warnings are printed.
     #[allow(dead_code, reason = "the binary uses it")]
     pub(crate) fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error> {
         let (status, _, open) = self.run_with(Afterwards::Ends)?;

@@ -12,6 +12,7 @@ mod abi;
 mod child;
 pub mod credentials;
 mod errno;
+pub mod exec;
 mod exit_status;
 mod fd;
 pub mod fs;

@@ -145,8 +145,8 @@ pub fn mount_setattr(
 }
 
 /// The same, to show files with the ids of a user namespace, and to make the mounts slaves of what they
-/// are copies of: MOUNT_ATTR_IDMAP, for a tree that is attached nowhere yet. Only the user namespace
-/// that the file system belongs to may ask for that.
+/// are copies of: MOUNT_ATTR_IDMAP, for a tree that is attached nowhere yet. It needs
+/// CAP_SYS_ADMIN in the user namespace of the file system.
 pub fn map_owners(
     tree: BorrowedFd,
     user_namespace: BorrowedFd,

@@ -62,19 +62,21 @@ impl MapUsers {
         if !self.is_made_outside(caller) {
             return map_one(None, (caller.user, caller.group), self.inner(caller));
         }
-        if let MapUsers::Private(_) = self {
-            // The map came with the mounts. None of root's groups stays.
-            return become_user_0(&[]);
-        }
-        // Now it can be looked at.
-        Report::Took.send(supervisor);
-        await_map(supervisor);
+        let failed = |errno| Error::new(Step::MapUsers, b"0", errno);
         match self {
-            MapUsers::Root | MapUsers::Current | MapUsers::Private(_) => Ok(()),
+            MapUsers::Root | MapUsers::Current => {
+                await_map(supervisor);
+                Ok(())
+            }
             // The caller's other groups stay: they may give a right to what a bind shows.
-            MapUsers::Auto => set_ids(Kind::Group, 0)
-                .and_then(|()| set_ids(Kind::User, 0))
-                .map_err(|errno| Error::new(Step::MapUsers, b"0", errno)),
+            MapUsers::Auto => {
+                await_map(supervisor);
+                become_user_0().map_err(failed)
+            }
+            // The map came with the mounts. No group of root's stays.
+            MapUsers::Private(_) => set_groups(&[])
+                .and_then(|()| become_user_0())
+                .map_err(failed),
         }
     }
 
@@ -87,7 +89,7 @@ impl MapUsers {
         inside: BorrowedFd,
         caller_mask: SignalSet,
     ) -> Result<Option<UserNamespace>, Error> {
-        if !self.is_made_outside(caller) || matches!(self, MapUsers::Private(_)) {
+        if !self.is_made_outside(caller) {
             return Ok(None);
         }
         await_readiness(inside)?;
@@ -139,11 +141,8 @@ impl MapUsers {
     }
 }
 
-fn become_user_0(groups: &[u32]) -> Result<(), Error> {
-    set_ids(Kind::Group, 0)
-        .and_then(|()| set_groups(groups))
-        .and_then(|()| set_ids(Kind::User, 0))
-        .map_err(|errno| Error::new(Step::MapUsers, b"0", errno))
+fn become_user_0() -> Result<(), Errno> {
+    set_ids(Kind::Group, 0).and_then(|()| set_ids(Kind::User, 0))
 }
 
 /// Unshares with the ids that we have. Only a process of the namespace above may write a map of more
@@ -244,8 +243,10 @@ pub(crate) fn await_readiness(inside: BorrowedFd) -> Result<(), Error> {
     }
 }
 
-/// A supervisor that cannot map says why itself.
+/// Says that this process can be looked at, and waits for its maps. A supervisor that cannot map says
+/// why itself.
 fn await_map(supervisor: BorrowedFd) {
+    Report::Took.send(supervisor);
     let _ = poll(&mut [Poll::new(supervisor)], None);
     if Order::receive(supervisor) != Some(Some(Order::Mapped)) {
         exit(125);

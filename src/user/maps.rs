@@ -46,8 +46,9 @@ impl Caller {
     }
 }
 
-/// From the namespace above that of the process `pid`: maps the caller to `inner`, and all others
-/// that it may to themselves. Whoever has the number `inner` out here gets the caller's.
+/// Maps the caller to `inner`, and every other id that it may map to itself, in the user namespace of the
+/// process `pid`. The id `inner` out here becomes the caller's number inside. This process is in the
+/// namespace above.
 pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<(), Error> {
     let open = |path: &CStr| fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0);
     let [above, process] = [c"/proc/self", directory_of(pid).as_c_str()].map(open);
@@ -119,7 +120,7 @@ fn push_exchanged(
 }
 
 /// A line: the first number inside, the first outside, and how many.
-fn push(map: &mut Line, inside: u32, outside: u32, count: u32) {
+pub(crate) fn push(map: &mut Line, inside: u32, outside: u32, count: u32) {
     if count == 0 {
         return;
     }

@@ -13,9 +13,11 @@ use crate::sys::credentials::{CAP_SYS_ADMIN, capabilities};
 use crate::sys::fs::Lock;
 use crate::sys::process::effective_ids;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, split};
+use crate::text::line::Line;
 use crate::text::number::number;
 use crate::text::short::Short;
 use crate::user::accounts;
+use crate::user::maps::{self, MAPS, directory_of};
 
 /// Which ids of the host the users of a run are, with
 /// [`Chroot::private_users`](crate::Chroot::private_users).
@@ -62,8 +64,8 @@ const NSPAWN_LOCKS: &[u8] = b"/run/systemd/nspawn-uid/";
 impl Range {
     /// Takes a range.
     pub(crate) fn take(wanted: PrivateUsers) -> Result<Range, Error> {
-        let is_root = effective_ids().0 == 0
-            && capabilities().is_ok_and(|sets| sets.effective & 1 << CAP_SYS_ADMIN != 0);
+        let is_root =
+            effective_ids().0 == 0 && capabilities().is_ok_and(|sets| sets.has(CAP_SYS_ADMIN));
         if !is_root {
             let why = "only root can (an ordinary user has --map-users auto)";
             return Err(Error::because(Step::PrivateUsers, b"", why));
@@ -96,26 +98,21 @@ impl Range {
         }
     }
 
-    /// The name of the lock, for whoever waits for pid 1.
+    /// The name of the lock, for the process that waits for pid 1.
     pub(crate) fn take_name(&mut self) -> Option<LockName> {
         self.name.take()
     }
 
     /// Maps the ids in the user namespace of a process.
     pub(crate) fn map(&self, pid: i32) -> Result<(), Error> {
-        for (file, start) in [(&b"/uid_map"[..], self.users), (b"/gid_map", self.groups)] {
-            let mut path = Short::new();
-            path.push(b"/proc/");
-            path.push_number(pid as u32);
-            path.push(file);
-            let mut map = Short::new();
-            map.push(b"0 ");
-            map.push_number(start);
-            map.push(b" ");
-            map.push_number(self.count);
-            fs::openat(BorrowedFd::CWD, path.as_c_str(), fs::O_WRONLY, 0)
-                .and_then(|file| fs::write_all(file.borrow(), map.bytes()))
-                .map_err(|errno| Error::new(Step::MapIds, path.bytes(), errno))?;
+        let path = directory_of(pid);
+        let failed = |errno| Error::new(Step::MapIds, path.bytes(), errno);
+        let flags = fs::O_PATH | fs::O_DIRECTORY;
+        let process = fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0).map_err(failed)?;
+        for (file, start) in MAPS.into_iter().zip([self.users, self.groups]) {
+            let mut map = Line::new();
+            maps::push(&mut map, 0, start, self.count);
+            maps::write(process.borrow(), file, map.bytes()).map_err(failed)?;
         }
         Ok(())
     }
