@@ -31,10 +31,17 @@ pub struct Foreground<'a> {
 impl Command {
     /// Has the program's signals and its terminal go to the command: see [`Foreground`].
     pub fn foreground(&mut self) -> Foreground<'_> {
+        // One that was forgotten (core::mem::forget) has left a descriptor that may be closed by now.
+        self.forget_foreground();
         Foreground {
             command: self,
             warnings: Vec::new(),
         }
+    }
+
+    fn forget_foreground(&mut self) {
+        self.pty = false;
+        self.status_descriptor = None;
     }
 
     /// As [`Foreground::pty`].
@@ -129,7 +136,6 @@ impl Foreground<'_> {
 impl Drop for Foreground<'_> {
     /// What was asked of this run does not hold for the command's next one.
     fn drop(&mut self) {
-        self.command.pty = false;
-        self.command.status_descriptor = None;
+        self.command.forget_foreground();
     }
 }
