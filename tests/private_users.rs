@@ -273,9 +273,15 @@ fn none_of_roots_groups_stays() {
 fn with_ranges(place: &Root, subuid: &str, subgid: &str, root: &Root) -> String {
     place.file("subuid", subuid);
     place.file("subgid", subgid);
+    // Ids in the first two ranges that could be taken. No lock of another run counts in this /run.
+    place.file("passwd", "somebody:x:524288:0::/:/bin/sh\n");
+    place.file("group", "some:x:589824:\n");
     let script = format!(
-        "set -e; cd {}; for file in subuid subgid; do
-            [ -e /etc/$file ] || {{ mount -t tmpfs etc /etc; touch /etc/subuid /etc/subgid; }}
+        "set -e; mount -t tmpfs run /run; cd {}; for file in subuid subgid passwd group; do
+            [ -e /etc/$file ] || {{
+                mount -t tmpfs etc /etc
+                (cd /etc; touch subuid subgid passwd group)
+            }}
             mount --bind $file /etc/$file
         done; exec \"$@\"",
         place.name()
@@ -316,6 +322,9 @@ fn roots_own_ranges_are_taken_and_nobody_elses() {
         "{shown}"
     );
     assert_eq!(with_ranges(&place, "", others, &root), shown);
+    // A range with the id of an account, or of a group, is not free.
+    let shown = with_ranges(&place, "", "", &root);
+    assert_eq!(shown, "0 655360 65536 0 655360 65536");
     // A range that begins with the host's root is none.
     let shown = with_ranges(&place, "root:0:4000000000\n", "root:0:4000000000\n", &root);
     assert!(is_nobodys_range(first_id(&shown)), "{shown}");
