@@ -1,7 +1,8 @@
-//! NEWROOT's mounts in a mount namespace that holds nothing else (Linux 7.0).
+//! A mount namespace that holds NEWROOT's mounts and nothing else (`OPEN_TREE_NAMESPACE`, Linux
+//! 7.0).
 //!
-//! Neither the host's mount table nor a `pivot_root(2)` costs anything then, and there is no old root
-//! to detach.
+//! It costs neither a copy of the host's mount table nor a `pivot_root(2)`, and there is no old
+//! root to detach.
 
 use crate::error::Error;
 use crate::mount::{Planned, Source};
@@ -9,7 +10,7 @@ use crate::sys::mount::{Attributes, MS_SLAVE, mount_setattr, open_tree_namespace
 use crate::sys::process::{CLONE_NEWNS, setns};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// The new namespace, and the way back to the host's.
+/// The new mount namespace, and the way back to the host's.
 pub(crate) struct Alone {
     namespace: OwnedFd,
     host: OwnedFd,
@@ -17,7 +18,8 @@ pub(crate) struct Alone {
 }
 
 impl Alone {
-    /// `None` where the kernel is older, a filter refuses the call, or there is no `/proc`.
+    /// Makes the mount namespace. Returns `None` where the kernel is older, a filter refuses the
+    /// call, or there is no `/proc`.
     pub(crate) fn of(new_root: BorrowedFd) -> Option<Alone> {
         let open = |path, flags| fs::openat(BorrowedFd::CWD, path, flags, 0).ok();
         Some(Alone {
@@ -27,17 +29,17 @@ impl Alone {
         })
     }
 
-    /// Makes it our mount namespace.
+    /// Enters the new mount namespace.
     pub(crate) fn enter(&self) -> Result<(), Errno> {
         setns(self.namespace.borrow(), CLONE_NEWNS)
     }
 
-    /// Its root, once it was entered. The mounts are peers of the host's until they are slaves: what is
-    /// mounted here would appear there.
+    /// Opens its root, once it is entered, and makes the mounts slaves. They begin as peers of the
+    /// host's mounts, so a mount made here would appear on the host.
     pub(crate) fn root(&self) -> Result<OwnedFd, Errno> {
         let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0)?;
-        // Not by mount(2), so that it is known that there is this call: what stands in for it needs
-        // the host's /proc.
+        // mount_setattr(2) rather than mount(2): if this call is missing we must know now, because
+        // its replacement needs the host's /proc.
         let slave = Attributes {
             propagation: MS_SLAVE,
             ..Attributes::default()
@@ -46,7 +48,7 @@ impl Alone {
         Ok(root)
     }
 
-    /// Makes the host's our mount namespace again, and the caller's root ours.
+    /// Enters the host's mount namespace again, with the caller's root.
     pub(crate) fn leave(&self) -> Result<(), Errno> {
         setns(self.host.borrow(), CLONE_NEWNS)?;
         fs::fchdir(self.host_root.borrow())?;
@@ -54,10 +56,14 @@ impl Alone {
     }
 }
 
-/// Could what was not mounted in NEWROOT's own mount namespace be mounted in a copy of the host's? The
-/// kernel may lack the call, and it attaches no tree in which a mount namespace is pinned that is older
-/// than ours (`unshare --mount=FILE`, snapd): a copy of the host's has left that out. Nodes in /dev that
-/// we may not make are the host's, and so is a proc.
+/// Returns whether a mount that failed in NEWROOT's own mount namespace may work in a copy of the
+/// host's:
+///
+/// - The kernel may lack a call whose replacement needs the host's paths.
+/// - The kernel does not attach a tree that pins a mount namespace older than ours (`unshare
+///   --mount=FILE`, snapd). A copy of the host's mount namespace leaves that mount out.
+/// - In the copy, device nodes that we may not make and a proc that we may not mount can be bound
+///   from the host.
 pub(super) fn needs_copy(planned: &Planned, error: &Error) -> bool {
     let mount = &planned.mount;
     let may_change: &[Errno] = match &mount.source {

@@ -1,4 +1,9 @@
-//! The mounts of a plan: sources taken, mount points found, all attached, in that order.
+//! The mounts of a plan, in three passes: all sources are taken, all mount points are found, then
+//! all mounts are attached.
+//!
+//! The order keeps NEWROOT out of the decisions. Sources are taken while the host's paths are
+//! intact, and mount points are found and locked in the pristine tree of NEWROOT. Once the first
+//! mount is attached, no path of NEWROOT is looked up again.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -17,59 +22,59 @@ use crate::sys::process::{OpenFiles, open_files_limit, set_open_files_limit};
 use crate::sys::{BorrowedFd, Errno, OwnedFd};
 use crate::text::short::Short;
 
-/// What is known of a mount of the plan as the run goes on.
+/// The progress of one mount of the plan.
 pub(super) enum State {
     /// Its source has not been taken.
     Planned,
     Taken(Option<Bind>),
-    /// Its own descriptor, where that is known.
+    /// Its own descriptor, if it is known.
     Attached(Option<OwnedFd>),
-    /// It is optional, and cannot be had.
+    /// It is optional and failed.
     LeftOut,
 }
 
-/// What new mount points are made in.
+/// The tree in which missing mount points are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Root {
     /// NEWROOT itself: they are removed after the run.
     Persistent,
     /// An overlay of this run.
     Overlay,
-    /// The root of an initramfs, where the mounts and all that is made for them stay.
+    /// The root of an initramfs. The mounts and the mount points stay.
     Initial,
 }
 
-/// Where the host's files are.
+/// The way to the host's files.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Host {
-    /// Below our root: this mount namespace began as a copy of the host's, and is its slave.
+    /// Below our root. This mount namespace began as a copy of the host's and is its slave.
     Copied,
-    /// The same, but the mount namespace is the host's own.
+    /// Below our root, in the host's own mount namespace.
     Here,
     /// No path leads there any more.
     Left,
 }
 
-/// The mounts of a plan, as far as they are done.
+/// The mounts of a plan and their progress.
 ///
-/// Nothing is allocated after [`Mounts::with_room_for`], since they are mounted after a fork.
+/// Nothing is allocated after [`Mounts::with_room_for`], because they are mounted after a fork.
 pub(crate) struct Mounts {
     pub(super) states: Vec<State>,
     pub(crate) points: Points,
     pub(super) root: Root,
     pub(crate) host: Host,
-    /// Something failed that would not in a copy of the host's mount namespace.
+    /// A step failed that would work in a copy of the host's mount namespace.
     pub(crate) needs_copy: bool,
     masks: bool,
-    /// The run has a user namespace of its own.
+    /// The run has its own user namespace.
     pub(crate) in_user_namespace: bool,
-    /// A proc of another pid namespace than ours may be shown.
+    /// The proc of another pid namespace than ours may be shown.
     pub(crate) shows_others_proc: bool,
     /// The command's terminal is opened in the run's own devpts.
     pub(crate) opens_terminal: bool,
     /// The number of the terminal's descriptor.
     pub(super) terminal: i32,
-    /// The limit that the command is to have again.
+    /// The limit to restore for the command.
     pub(crate) open_files: Option<OpenFiles>,
 }
 
@@ -79,7 +84,7 @@ impl Mounts {
         states.resize_with(mounts, || State::Planned);
         Mounts {
             states,
-            // And for the proc and the sysfs that NEWROOT has itself.
+            // Two more, for the proc and the sysfs of NEWROOT itself.
             points: Points::with_room_for(mounts + OWN.len()),
             root,
             host: Host::Copied,
@@ -93,7 +98,7 @@ impl Mounts {
         }
     }
 
-    /// Takes the source of a mount, before anything of NEWROOT matters.
+    /// Takes the source of a mount. No file of NEWROOT matters yet.
     pub(crate) fn take_source(
         &mut self,
         index: usize,
@@ -116,7 +121,8 @@ impl Mounts {
                 let path = planned.source().as_c_str();
                 let mut attributes = attributes(mount.flags);
                 if host == Host::Here && attributes.propagation == 0 {
-                    // It is a peer of the host's: what is mounted in it would appear there.
+                    // The copy is a peer of the host's mount: a mount made in it would appear on
+                    // the host.
                     attributes.propagation = MS_SLAVE;
                 }
                 let bind = bind::take(BorrowedFd::CWD, path, mount.recursive, attributes)?;
@@ -143,7 +149,7 @@ impl Mounts {
         Ok(())
     }
 
-    /// The mount's own descriptor, once it is attached.
+    /// Returns the mount's own descriptor, once it is attached.
     pub(crate) fn attached(&self, index: usize) -> Option<BorrowedFd<'_>> {
         match self.states.get(index)? {
             State::Attached(top) => top.as_ref().map(OwnedFd::borrow),
@@ -151,7 +157,6 @@ impl Mounts {
         }
     }
 
-    /// Leaves a mount out.
     pub(crate) fn leave_out(&mut self, index: usize) {
         self.states[index] = State::LeftOut;
     }
@@ -213,7 +218,7 @@ impl Mounts {
         found.map_err(failed)
     }
 
-    /// Finds the proc and the sysfs that NEWROOT has itself, to be masked.
+    /// Finds the proc and the sysfs of NEWROOT itself, in order to mask them.
     pub(crate) fn find_own(&mut self, root: BorrowedFd) {
         for (offset, path) in OWN.into_iter().enumerate() {
             let wanted = Wanted {
@@ -222,7 +227,7 @@ impl Mounts {
                 missing: Missing::Left,
                 watched: &[],
             };
-            // What is not there need not be masked.
+            // A missing one needs no mask.
             let _ = self.points.find(root, self.states.len() + offset, wanted);
         }
     }
@@ -240,7 +245,7 @@ impl Mounts {
         };
         let planned = &mounts[index];
         if let (None, Source::Terminal(_)) = (&bind, &planned.mount.source) {
-            // Nobody opened one.
+            // The run has no terminal of its own.
             self.states[index] = State::LeftOut;
             return Ok(());
         }
@@ -307,7 +312,7 @@ impl Mounts {
                 let is_needed = mount.devices
                     || is_masked
                     || is_devpts
-                    // The caller's lies there already, perhaps seen from another root.
+                    // The caller's cgroup2 may already be mounted there, with another root.
                     || source.bytes() == b"cgroup2"
                     || self.points.is_parent(index);
                 let attached = file_system::attach(planned, place, is_needed);
@@ -330,7 +335,7 @@ impl Mounts {
         Ok(attached)
     }
 
-    /// Masks what is dangerous in each proc and sysfs that the run shows.
+    /// Masks the dangerous parts of every proc and sysfs that the run shows.
     pub(crate) fn mask(&self) -> Result<(), Error> {
         for state in &self.states {
             if let State::Attached(Some(top)) = state {
@@ -345,7 +350,7 @@ impl Mounts {
         Ok(())
     }
 
-    /// Allows as many descriptors as the caller may ask for; false where that has been done.
+    /// Raises the limit of open files to the hard limit. Returns false if that was done before.
     pub(crate) fn allow_more_files(&mut self) -> bool {
         let limit = open_files_limit();
         self.open_files.is_none() && {
@@ -354,7 +359,8 @@ impl Mounts {
         }
     }
 
-    /// Forgets all that was done but what was left out, for another run of the plan.
+    /// Forgets all progress for another attempt at the plan. Mounts that were left out stay left
+    /// out.
     pub(crate) fn start_over(&mut self) {
         self.host = Host::Copied;
         self.needs_copy = false;
@@ -366,14 +372,14 @@ impl Mounts {
         }
     }
 
-    /// Closes all descriptors but those of the stubs.
+    /// Closes all descriptors except those of temporary mount points.
     pub(crate) fn close(&mut self) {
         self.states.clear();
         self.points.close();
     }
 
-    /// Forgets all descriptors but those of the stubs: they are another process's, or have been
-    /// closed by number.
+    /// Forgets all descriptors except those of temporary mount points, without closing them. They
+    /// belong to another process or have been closed by number.
     pub(crate) fn abandon(&mut self) {
         self.points.abandon();
         for state in self.states.drain(..) {
@@ -386,7 +392,7 @@ impl Mounts {
     }
 }
 
-/// Does a mount go on a directory?
+/// Returns whether a mount goes on a directory.
 pub(super) fn shows_directory(planned: &Planned, bind: Option<&Bind>) -> Result<bool, Errno> {
     match bind {
         Some(bind) => bind.is_directory(),
@@ -394,11 +400,11 @@ pub(super) fn shows_directory(planned: &Planned, bind: Option<&Bind>) -> Result<
     }
 }
 
-/// What NEWROOT may show itself, and is to be masked.
+/// File systems that NEWROOT itself may show and that are masked too.
 const OWN: [&CStr; 2] = [c"/proc", c"/sys"];
 
-/// Says of an optional mount that it is left out. That its source is missing is what optional means,
-/// and is only logged.
+/// Turns the error of an optional mount into [`State::LeftOut`], with a warning. A missing source
+/// is expected and only logged.
 pub(super) fn left_out(
     planned: &Planned,
     state: Result<State, Error>,
@@ -416,7 +422,8 @@ pub(super) fn left_out(
     }
 }
 
-/// Mounts all of these below a directory, for good: for an initramfs, which is nobody else's.
+/// Mounts all of these below a directory, permanently. This is for an initramfs, which nobody else
+/// uses.
 pub(crate) fn mount_in(root: BorrowedFd, planned: &[Planned]) -> Result<(), Error> {
     let mut mounts = Mounts::with_room_for(planned.len(), Root::Initial, false);
     for (index, mount) in planned.iter().enumerate() {

@@ -1,8 +1,9 @@
-//! Binds: what the host shows at a path, shown in the new root.
+//! Bind mounts: a directory or file of the host, shown in the new root.
 //!
-//! A tree is taken with `open_tree(2)`, gets its flags while it is attached nowhere, and goes to its
-//! mount point by descriptor. Where a seccomp filter lacks those calls (ENOSYS), it is bound on top
-//! of our root, which no name in NEWROOT leads to, gets its flags there, and is moved on.
+//! A tree is taken with `open_tree(2)`, gets its flags while it is detached, and is attached to its
+//! mount point by descriptor. Where a seccomp filter refuses those calls with ENOSYS, the source is
+//! bound on top of our root, where no name in NEWROOT leads. It gets its flags there and is then
+//! moved.
 
 use core::ffi::CStr;
 
@@ -17,18 +18,19 @@ use crate::sys::mount::{
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::short::Short;
 
-/// A bind before it is attached.
+/// A bind mount before it is attached.
 pub(crate) enum Bind {
     Tree {
         tree: OwnedFd,
-        /// Linux before 5.12 cannot set flags on a tree that is attached nowhere.
+        /// False where the flags are still to be set: Linux before 5.12 cannot set them on a
+        /// detached tree.
         flags_are_set: bool,
     },
-    /// To be made by `mount(2)`, of a file or of a directory.
+    /// It will be made by `mount(2)`, from a file or a directory.
     Classic { is_directory: bool },
 }
 
-/// Takes what is at a path of the host. No path is what `directory` refers to.
+/// Takes the source of a bind: `path`, or `directory` itself if the path is empty.
 pub(crate) fn take(
     directory: BorrowedFd,
     path: &CStr,
@@ -53,7 +55,7 @@ pub(crate) fn take(
             })
         }
         Err(Errno::ENOSYS) => {
-            // A source that is missing is told now.
+            // Report a missing source now rather than at the mount.
             let source = match path.is_empty() {
                 true => fs::stat(directory),
                 false => fs::openat(directory, path, fs::O_PATH, 0)
@@ -67,7 +69,7 @@ pub(crate) fn take(
 }
 
 impl Bind {
-    /// Has it the attributes that it was to be taken with?
+    /// Returns whether it already has the attributes that it was taken with.
     pub(crate) fn has_attributes(&self) -> bool {
         matches!(
             self,
@@ -85,8 +87,9 @@ impl Bind {
         }
     }
 
-    /// Attaches it to a mount point, and gives its own descriptor. `source`, `recursive` and `flags`
-    /// are those that it was taken with; there is no `source` where no path leads to it any more.
+    /// Attaches it to a mount point, and returns its own descriptor. `source`, `recursive` and
+    /// `flags` are the ones it was taken with. `source` is `None` where no path leads to it any
+    /// more.
     pub(crate) fn attach(
         self,
         source: Option<&CStr>,
@@ -107,7 +110,8 @@ impl Bind {
                 let classic = Bind::Classic { is_directory };
                 return classic.attach_classic(source, recursive, flags, point);
             }
-            // For a file on a directory, or the other way round, mount(2) says ENOTDIR.
+            // mount(2) says ENOTDIR for a file on a directory or the reverse; move_mount(2) says
+            // EINVAL.
             Err(Errno::EINVAL)
                 if fs::stat(tree.borrow())?.is_directory() != fs::stat(point)?.is_directory() =>
             {
@@ -132,7 +136,7 @@ impl Bind {
         if self.is_directory()? != fs::stat(point)?.is_directory() {
             return Err(Errno::ENOTDIR);
         }
-        // No file can be mounted on the root.
+        // A file cannot be mounted on the root, so it is bound on a file in memory.
         let _memory = match self.is_directory()? {
             true => None,
             false => Some(Memory::holding(b"")?),
@@ -145,8 +149,9 @@ impl Bind {
     }
 }
 
-/// Binds `source` at a place that no name in NEWROOT leads to, gives it its flags there, and moves it
-/// to its mount point. The place has one path to be bound at and another for what is on it then.
+/// Binds `source` at a place where no name in NEWROOT leads, sets its flags there, and moves it to
+/// its mount point. `place` is the path to bind at, and `bound` the path of the mount once it is
+/// there.
 pub(crate) fn move_classic(
     source: &CStr,
     (place, bound): (&CStr, &CStr),
@@ -176,7 +181,7 @@ pub(crate) fn bind_file(source: &CStr, point: BorrowedFd) -> Result<(), Errno> {
     taken.attach(Some(source), false, 0, point).map(drop)
 }
 
-/// Binds what is behind a descriptor on itself, read-only, with all below it.
+/// Binds a file or directory on itself, read-only, with all mounts below it.
 pub(crate) fn bind_read_only(found: BorrowedFd) -> Result<(), Errno> {
     let source = Short::in_proc(found);
     let flags = MOUNT_ATTR_RDONLY;

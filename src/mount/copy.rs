@@ -1,4 +1,7 @@
 //! A private copy of a file, in memory.
+//!
+//! The copy is made in a tmpfs on top of our root, where no name in NEWROOT leads, and bound from
+//! there. In an overlay it is an ordinary file instead.
 
 use core::ffi::CStr;
 
@@ -14,10 +17,11 @@ use crate::sys::mount::{MNT_DETACH, mount, umount};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::path::split_last;
 
-/// A tmpfs on top of our root with one file in it. Dropped, only what was bound from it stays.
+/// A tmpfs on top of our root that holds one file. Dropping it detaches the tmpfs; a bind of the
+/// file stays.
 pub(crate) struct Memory;
 
-/// Where the file is.
+/// The path of the file: `..` of the root leads to the mount on top of it.
 pub(crate) const COPY: &CStr = c"/../copy";
 
 impl Memory {
@@ -36,7 +40,8 @@ impl Drop for Memory {
     }
 }
 
-/// Attaches a copy to a mount point; the classic way only where the `/proc` is the host's.
+/// Attaches a copy to a mount point. Without the newer calls this works only where `/proc` is the
+/// host's, because mount(2) names the mount point as a path in it.
 pub(crate) fn attach(
     contents: &[u8],
     flags: u32,
@@ -55,7 +60,8 @@ pub(crate) fn attach(
 }
 
 impl Mounts {
-    /// Puts a copy into an overlay, where nothing is mounted yet, unless it goes into a mount.
+    /// Puts a copy into an overlay while nothing is mounted there yet, unless it belongs into a
+    /// mount.
     pub(super) fn put_copy(
         &mut self,
         root: BorrowedFd,
@@ -74,7 +80,7 @@ impl Mounts {
     }
 }
 
-/// Puts the copy into an overlay itself: there it is a file like others, which may be replaced.
+/// Puts the copy into the overlay itself, as an ordinary file that may be replaced.
 fn put(directory: BorrowedFd, name: &CStr, contents: &[u8]) -> Result<(), Errno> {
     match fs::unlinkat(directory, name, false) {
         Ok(()) | Err(Errno::ENOENT) => {}

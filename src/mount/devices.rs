@@ -1,4 +1,7 @@
-//! A `/dev` of our own: the devices that every program may use, and no others.
+//! A minimal `/dev`: the devices that every program may use, and no others.
+//!
+//! `CAP_MKNOD` in the initial user namespace is needed to make a device node. Without it the host's
+//! nodes are bound instead.
 
 use core::ffi::CStr;
 
@@ -23,10 +26,11 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"ptmx", c"pts/ptmx"),
 ];
 
-/// Makes them in an empty file system, and what is to be mounted on there.
+/// Makes the devices, the links and the mount points for devpts and shared memory in an empty file
+/// system.
 ///
-/// Who may make no nodes (an ordinary user, a container without `CAP_MKNOD`) gets the host's, where a
-/// path still leads there.
+/// A caller without `CAP_MKNOD` (an ordinary user, a container) gets the host's nodes, if a path
+/// still leads to them.
 pub(crate) fn make(dev: BorrowedFd, has_host: bool) -> Result<(), Errno> {
     let umask = fs::umask(0);
     let made = make_all(dev, has_host);

@@ -1,9 +1,9 @@
 //! New file systems: proc, sysfs, tmpfs and others.
 //!
-//! One is mounted by `mount(2)` in its mount point as the current directory: that is one call, where
-//! the newer way needs five, it names no path that could lead elsewhere, and every kernel has it.
-//! Where its own descriptor is needed, since another mount or a mask goes into it, it is mounted on
-//! top of our root, opened there, and moved.
+//! One is mounted by `mount(2)` with its mount point as the current directory. That is one call
+//! where the newer way needs five, it names no path that could lead elsewhere, and every kernel has
+//! it. Where the mount's own descriptor is needed, because another mount or a mask goes into it, it
+//! is mounted on top of our root, opened there, and moved.
 
 use crate::error::{Error, Step, Verbose};
 use crate::mount::Planned;
@@ -16,7 +16,7 @@ use crate::sys::process::id;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::number::number;
 
-/// Mounts it on its mount point; with `is_needed` its descriptor is given.
+/// Mounts it on its mount point. Returns its descriptor if `is_needed`.
 pub(crate) fn attach(
     new: &Planned,
     point: BorrowedFd,
@@ -27,8 +27,8 @@ pub(crate) fn attach(
         false => fs::fchdir(point).and_then(|()| mount_at(new, c".").map(|()| None)),
     };
     match attached {
-        // The very same file system is mounted there already: the host's sysfs, in a run whose root
-        // is the host's. Only the flags are missing.
+        // This very file system is already mounted there: the host's sysfs, in a run whose root is
+        // the host's. Only the flags are missing.
         Err(Errno::EBUSY) => {
             change_flags(point, new.mount.flags, 0)?;
             Ok(None)
@@ -58,9 +58,11 @@ fn mount_at(new: &Planned, target: &core::ffi::CStr) -> Result<(), Errno> {
 }
 
 impl Mounts {
-    /// A user namespace may not have a new sysfs without a network namespace of its own, nor a new proc
-    /// where parts of the host's are covered: what the host has at that path is shown then. But in a
-    /// proc of another pid namespace whoever looks for a process finds a wrong one.
+    /// Binds the host's file system of this type, because a new one is not allowed. A user
+    /// namespace may not mount a new sysfs unless it owns the network namespace, nor a new proc
+    /// where parts of the host's are covered. A proc of another pid namespace is shown only where
+    /// [`Mounts::shows_others_proc`] allows it: a program that looks for a process by number finds
+    /// the wrong one there.
     pub(super) fn hosts_instead(
         &self,
         planned: &Planned,
@@ -83,8 +85,8 @@ impl Mounts {
     }
 }
 
-/// Binds what the host has at that path, with all below it, which may not be uncovered either; a sysfs
-/// read-only.
+/// Binds the host's mount at that path, with all mounts below it, because a user namespace may not
+/// uncover what they hide either. A sysfs becomes read-only.
 fn bind_hosts(new: &Planned, point: BorrowedFd) -> Result<OwnedFd, Errno> {
     let read_only = match new.source().bytes() {
         b"sysfs" => MOUNT_ATTR_RDONLY,
@@ -97,7 +99,8 @@ fn bind_hosts(new: &Planned, point: BorrowedFd) -> Result<OwnedFd, Errno> {
     taken.attach(Some(source), true, flags, point)
 }
 
-/// Is the host's proc that of our pid namespace? In another one we have another number, or none.
+/// Returns whether the host's proc is that of our pid namespace. Another one shows another number
+/// for us, or none.
 fn is_own_proc() -> bool {
     let mut name = [0; 16];
     fs::readlink_at(BorrowedFd::CWD, c"/proc/self", &mut name)

@@ -1,7 +1,7 @@
-//! Mount points are found, and made where they are missing, before anything is mounted.
+//! Lookup of mount points before anything is mounted. Missing ones are made.
 //!
-//! A plain target needs one look, with openat2(2). Any other, one that is missing, and one that may be
-//! another run's temporary mount point, is walked to name by name.
+//! A plain target takes one openat2(2). A walk, name by name, finds every other target, a missing
+//! one, and one that may be the temporary mount point of another run.
 
 use core::ffi::CStr;
 
@@ -13,36 +13,36 @@ use crate::mount::resolve::{Bound, CName, NAME_MAX, Next, PATH_MAX, openat2, spl
 use crate::sys::fs::Stat;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// How often a mount point may vanish under us: each time, another run has just removed its stub.
+/// How often a mount point may vanish: each time, another run has just removed it.
 const ATTEMPTS: usize = 1000;
 
-/// What is done where a mount point is missing.
+/// What to do where a mount point is missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Nothing: only where it would be is found.
+    /// Only find where it would be.
     Left,
-    /// It is made for the time of the run.
+    /// Make it for the duration of the run.
     Stub,
-    /// It is made as an ordinary directory or file: in an overlay, with which it goes.
+    /// Make an ordinary directory or file: the overlay that holds it is discarded after the run.
     Made,
 }
 
-/// Why a mount point cannot be had: what was being done, and the kernel's reason.
+/// The reason why there is no mount point: the step and the kernel's error.
 pub(crate) type NotFound = (Step, Errno);
 
-/// What is to be found.
+/// The target of a lookup.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) target: &'a CStr,
-    /// Is a directory made where it is missing, or a file? Asked only then.
+    /// Returns whether a missing mount point is made as a directory. It is called only then.
     pub(crate) is_directory: &'a dyn Fn() -> Result<bool, Errno>,
     pub(crate) missing: Missing,
-    /// What ends the wait for somebody else's lock.
+    /// Descriptors whose readiness ends the wait for another run's lock.
     pub(crate) watched: &'a [BorrowedFd<'a>],
 }
 
 impl Points {
-    /// Finds where a mount goes, in the pristine tree of `root`, and makes what is missing.
+    /// Finds the place of a mount in the pristine tree of `root`, and makes missing parts.
     pub(crate) fn find(
         &mut self,
         root: BorrowedFd,
@@ -56,7 +56,7 @@ impl Points {
                 return self.set_nested(mount, parent, plain).map_err(open);
             }
             if let Some((found, stat)) = open_plain(root, wanted.target, plain).map_err(open)? {
-                // The walk takes a share in it, or looks for its companion in its directory.
+                // The walk locks a marked one and looks up the companion of any other.
                 let may_be_stub =
                     is_marked(&stat) || !self.marks.keeps_modes(found.borrow(), &stat);
                 if !may_be_stub {
@@ -77,7 +77,7 @@ impl Points {
         Err(open(Errno::ENOENT))
     }
 
-    /// Fails with `None` where another run has just removed a stub.
+    /// Fails with `None` where another run has just removed a temporary mount point.
     fn find_by_walk(
         &mut self,
         root: BorrowedFd,
@@ -101,7 +101,8 @@ impl Points {
             let before = self.walk.landing().len();
             match self.walk.next(root).map_err(open)? {
                 Next::Redirected => {
-                    // By `..` or an absolute link the walk has left the stub again.
+                    // `..` or an absolute link has led the walk out of the temporary mount point
+                    // again.
                     if self.walk.landing().len() != before {
                         (stub, is_made) = (None, false);
                     }
@@ -128,8 +129,8 @@ impl Points {
                         };
                         stub = match self.stubs.share_found(place, &stat) {
                             Ok(stub) => Some(stub),
-                            // A directory of mode 1715 on the way that is not ours to open: it
-                            // stays, and we may pass.
+                            // A directory of mode 1715 on the way which we may pass but not open.
+                            // It belongs to somebody else and stays.
                             Err(Refused::Lock(Errno::EACCES)) => None,
                             Err(refused) => return Err(refused_as(refused)),
                         };
@@ -146,7 +147,7 @@ impl Points {
                     return self.make_stubs(root, mount, wanted);
                 }
                 Next::Missing => {
-                    // Nothing is known of what is above something missing.
+                    // There is no telling what is above a missing directory.
                     if has_dot_dot(self.walk.rest()) {
                         return Err(Some((Step::MakeMountPoint, Errno::ENOENT)));
                     }
@@ -172,7 +173,7 @@ impl Points {
         Ok(())
     }
 
-    /// Makes the name that the walk has met as missing, and lets the walk go on there.
+    /// Makes the missing name that the walk has met, and continues the walk there.
     fn make_plain(&mut self, root: BorrowedFd, wanted: Wanted) -> Result<(), NotFound> {
         let is_directory = match self.walk.is_last() {
             true => (wanted.is_directory)().map_err(|errno| (Step::OpenTarget, errno))?,
@@ -184,8 +185,8 @@ impl Points {
             .map_err(|errno| (Step::MakeMountPoint, errno))
     }
 
-    /// Makes the name that the walk has met as missing, and all that follow it: in what was just made
-    /// there is nothing to be looked up.
+    /// Makes the missing name that the walk has met and all names after it. A directory that was
+    /// just made has no links to follow.
     fn make_stubs(
         &mut self,
         root: BorrowedFd,
@@ -249,7 +250,7 @@ fn refused_as(refused: Refused) -> Option<NotFound> {
     }
 }
 
-/// Makes an ordinary directory or file and opens it; it may be there.
+/// Makes an ordinary directory or file, unless it exists, and opens it.
 pub(crate) fn make_plain(
     parent: BorrowedFd,
     name: &CStr,
@@ -268,7 +269,8 @@ pub(crate) fn make_plain(
     }
 }
 
-/// A target that is a landing if there are no links: absolute, without `.`, `..` and needless slashes.
+/// Returns the target as a landing, if its text is one: absolute, without `.`, `..` and extra
+/// slashes.
 fn plain(target: &[u8]) -> Option<&[u8]> {
     let end = target.iter().rposition(|byte| *byte != b'/')? + 1;
     let path = target.get(..end)?;
@@ -280,9 +282,9 @@ fn plain(target: &[u8]) -> Option<&[u8]> {
     is_plain.then_some(path)
 }
 
-/// Opens a plain target if it is there and no link is on the way; one system call tells both. `None`
-/// is for a walk to find out: only what says that, and ENOSYS, selects it. For one name the walk needs
-/// no more than this.
+/// Opens a plain target if it exists and has no link on the way; one system call tells both.
+/// Returns `None` where a walk has to decide. Only the errors that mean this, and ENOSYS, select
+/// the walk. For a single name the walk is as cheap.
 fn open_plain(
     root: BorrowedFd,
     target: &CStr,

@@ -1,4 +1,6 @@
-//! `/etc/hosts` of a run that has a host name of its own.
+//! `/etc/hosts` of a run with its own host name.
+//!
+//! Programs look up their own host name, so the file must have a line for it.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -9,13 +11,14 @@ use crate::text::name::Name;
 
 pub(crate) const PATH: &str = "/etc/hosts";
 
-/// What a host without that file has at least.
+/// The contents for a host that has no such file.
 const LOCALHOST: &[u8] = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
-/// The address that a host's own name has by custom where no other is known.
+/// The conventional address of a host's own name where no other is known.
 const OWN: &[u8] = b"127.0.1.1\t";
 
-/// Makes a mount of the host's file, nobody's own choice or a copy, one of a copy that knows this name.
+/// Replaces the mount of `/etc/hosts` by a copy with a line for this host name. Only the default
+/// mount or a copy is replaced; a bind that the caller asked for stays.
 pub(crate) fn add_name(planned: &mut Planned, name: &Name) {
     let mount = &planned.mount;
     let may_be_changed = match &mount.source {
@@ -36,8 +39,8 @@ pub(crate) fn add_name(planned: &mut Planned, name: &Name) {
     planned.mount = Cow::Owned(copy);
 }
 
-/// The file with a line for this name, if it can stand in one: the whole name, and the part before the
-/// first dot.
+/// Returns the contents with a line for this name, if it can stand in one: the whole name, and the
+/// part before the first dot.
 fn with_name(mut hosts: Vec<u8>, name: &[u8]) -> Vec<u8> {
     let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
     if name.is_empty() || !name.iter().all(fits) {

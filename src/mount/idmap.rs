@@ -1,8 +1,9 @@
-//! Trees of mounts shown with the ids of a user namespace: id-mapped mounts (Linux 5.12,
-//! mount_setattr(2), MOUNT_ATTR_IDMAP).
+//! Id-mapped mounts: trees that show their files with the ids of a user namespace
+//! (`mount_setattr(2)` with MOUNT_ATTR_IDMAP, Linux 5.12).
 //!
-//! A file that is user 0's on disk is user 0's in that user namespace, and the other way round. The
-//! kernel lets only root of the file system do this, to a tree that is attached nowhere yet.
+//! A file that belongs to user 0 on disk belongs to user 0 in that user namespace, and the reverse.
+//! The kernel allows this only to root of the file system, for a tree that is still detached. Root
+//! therefore maps the trees outside and sends them to the process inside.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -19,8 +20,8 @@ use crate::text::name::Name;
 use crate::text::number::number;
 use crate::text::short::Short;
 
-/// Copies the mount behind a descriptor, and those below it where the copy is `recursive`; shows the
-/// files with the ids of this user namespace; and cuts the way back to the host's mounts.
+/// Copies the mount behind a descriptor, with those below it if `recursive`, maps its owners to
+/// this user namespace, and makes it a slave of the host's mounts.
 pub(crate) fn mapped_copy(
     source: BorrowedFd,
     path: &[u8],
@@ -34,8 +35,8 @@ pub(crate) fn mapped_copy(
     Ok(tree)
 }
 
-/// The error for a tree whose owners cannot be mapped: it names the first mount that refuses, and its
-/// file system.
+/// Builds the error for a tree whose owners cannot be mapped. It names the first mount that
+/// refuses, and its file system.
 fn refused(
     source: BorrowedFd,
     path: &[u8],
@@ -67,15 +68,15 @@ fn refused(
     });
     let (below, kind) = match &first {
         Some(below) => (below.bytes(), file_system_at(below)),
-        // Another mount hides it.
+        // Another mount hides the one that refuses.
         None => (path, Vec::new()),
     };
     Error::between(Step::MapOwnersBelow, below, &kind, errno)
 }
 
 impl Mounts {
-    /// Outside, where root may map owners: takes the source of a bind, and gives it; `None` where the
-    /// mount is left out.
+    /// Takes the source of a bind outside, where root may map owners, and returns it. Returns
+    /// `None` if the mount is left out.
     pub(crate) fn take_mapped(
         &mut self,
         index: usize,
@@ -105,7 +106,7 @@ impl Mounts {
         }
     }
 
-    /// Inside: the source that was taken outside, or `None` where the mount is left out.
+    /// Sets the source, inside, that was taken outside. `None` leaves the mount out.
     pub(crate) fn set_taken(&mut self, index: usize, tree: Option<OwnedFd>) {
         if let Some(state) = self.states.get_mut(index) {
             *state = tree.map_or(State::LeftOut, State::taken);
@@ -123,7 +124,8 @@ impl State {
 }
 
 impl Mount {
-    /// Those that nobody asked for are the host's to look at, and may be of any file system.
+    /// Returns whether the files keep their owners on the host. Default mounts do: they may have
+    /// any file system, and not every one can be mapped.
     fn keeps_hosts_owners(&self) -> bool {
         self.keeps_owners || self.by_default
     }
@@ -134,8 +136,8 @@ fn file_system_at(path: &Name) -> Vec<u8> {
     opened.map_or_else(|_| Vec::new(), |opened| file_system_of(opened.borrow()))
 }
 
-/// The type of a mount's file system: in its line of mountinfo (proc_pid_mountinfo(5)) the word after
-/// the `-`.
+/// Returns the type of a mount's file system: the word after `-` in its line of mountinfo
+/// (proc_pid_mountinfo(5)).
 fn file_system_of(file: BorrowedFd) -> Vec<u8> {
     let mount_id = fs::stat(file).map_or(0, |stat| stat.mount_id);
     let text = fs::read_all(c"/proc/self/mountinfo").unwrap_or_default();

@@ -1,4 +1,7 @@
-//! Locks on temporary mount points: never waited for without an eye on what ends the wait.
+//! Locks on temporary mount points, by `flock(2)`.
+//!
+//! No lock is waited for indefinitely: a watched descriptor that becomes ready (a signal, the end
+//! of the supervisor) or a deadline ends the wait.
 
 use core::ffi::CStr;
 
@@ -6,11 +9,12 @@ use crate::sys::fs::Lock;
 use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// How long somebody else's lock is waited for. Whoever removes a stub holds it for microseconds.
+/// How long to wait for another run's lock. A run that removes a mount point holds it for
+/// microseconds.
 const PATIENCE: u64 = 3 * NANOSECONDS;
 const BETWEEN_TRIES: u64 = NANOSECONDS / 200;
 
-/// Does flock(2) fail because the file system has no locks?
+/// Returns whether this error of flock(2) means that the file system has no locks.
 pub(crate) fn has_no_locks(errno: Errno) -> bool {
     matches!(
         errno,
@@ -18,7 +22,8 @@ pub(crate) fn has_no_locks(errno: Errno) -> bool {
     )
 }
 
-/// Takes a shared lock, which is waited for as long as nothing comes from what is watched.
+/// Takes a shared lock. Waits for it until one of the `watched` descriptors is ready, or for three
+/// seconds.
 pub(crate) fn lock_shared(file: BorrowedFd, watched: &[BorrowedFd]) -> Result<(), Errno> {
     let mut deadline = None;
     loop {
@@ -33,7 +38,7 @@ pub(crate) fn lock_shared(file: BorrowedFd, watched: &[BorrowedFd]) -> Result<()
     }
 }
 
-/// Waits for a moment; EINTR where something comes from what is watched.
+/// Waits a moment. Fails with EINTR if one of the `watched` descriptors becomes ready.
 pub(crate) fn pause(watched: &[BorrowedFd]) -> Result<(), Errno> {
     let mut ready = [Poll::none(), Poll::none()];
     for (poll, watched) in ready.iter_mut().zip(watched) {
@@ -45,22 +50,23 @@ pub(crate) fn pause(watched: &[BorrowedFd]) -> Result<(), Errno> {
     }
 }
 
-/// Opens what is to be locked.
+/// Opens a file or directory in order to lock it.
 pub(crate) fn open_to_lock(
     parent: BorrowedFd,
     name: &CStr,
     is_directory: bool,
 ) -> Result<OwnedFd, Errno> {
-    // Should it have become a FIFO, O_NONBLOCK keeps open(2) from waiting.
+    // O_NONBLOCK keeps open(2) from waiting if the name is a FIFO by now.
     let flags = fs::O_RDONLY | fs::O_NOFOLLOW | fs::O_NONBLOCK;
     let directory = if is_directory { fs::O_DIRECTORY } else { 0 };
     fs::openat(parent, name, flags | directory, 0)
 }
 
-/// Takes the exclusive lock; EAGAIN where somebody else has one.
+/// Takes the exclusive lock. Fails with EAGAIN where another process has a lock.
 ///
-/// NFS gives it only to those who have the file open for writing, and while one has, the mount cannot
-/// be made read-only: so such a descriptor is opened for the lock alone.
+/// NFS grants it only to a descriptor that is open for writing, and while one is open the mount
+/// cannot be made read-only. Such a descriptor is therefore opened for the lock alone, and
+/// returned.
 pub(crate) fn lock_exclusive(
     parent: BorrowedFd,
     name: &CStr,
@@ -79,7 +85,7 @@ pub(crate) fn lock_exclusive(
         )
     };
     let writable = match open() {
-        // Ours, but only to be read. The mark allows for this bit.
+        // The file is ours, but we may only read it. The mark allows for this bit.
         Err(Errno::EACCES) => {
             let mode = fs::stat(file)?.permissions();
             fs::fchmod(file, mode | 0o200)?;
@@ -89,7 +95,7 @@ pub(crate) fn lock_exclusive(
     };
     let writable = match writable {
         Err(Errno::EISDIR) if fs::stat(file)?.is_directory() => Err(Errno::EBADF),
-        // The name may by now be another's.
+        // Another object may have the name by now.
         Err(Errno::EISDIR | Errno::ENOENT | Errno::ELOOP | Errno::ENXIO) => Err(Errno::EAGAIN),
         opened => opened,
     }?;

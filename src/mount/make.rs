@@ -1,5 +1,5 @@
-//! How a temporary mount point is made, so that it has its mark from the instant in which it has its
-//! name, and a share in it is taken.
+//! Making a temporary mount point: it has its mark from the moment it has its name, and its maker
+//! holds a shared lock on it.
 
 use core::ffi::CStr;
 
@@ -8,28 +8,28 @@ use crate::mount::mark::{Companion, DIRECTORY_MODE, FILE_MODE, is_marked};
 use crate::sys::fs::{Identity, Stat};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// A stub that this run uses.
+/// A temporary mount point that this run uses.
 pub(crate) struct Shared {
-    /// The lock, and the mount point: one descriptor for both, since a second one of this run would
-    /// refuse the first its exclusive lock.
+    /// The mount point and its lock, in one descriptor. A second open file description of this run
+    /// would keep the first from getting the exclusive lock.
     pub(crate) file: OwnedFd,
     pub(crate) identity: Identity,
     pub(crate) is_locked: bool,
     pub(crate) has_companion: bool,
-    /// It is a directory that was given its mode as this was asked for. Then so is all that is made
-    /// beside it and in it, a file too, of which fewer bits are asked for.
+    /// It is a directory that got exactly the mode we asked for. Everything made beside it or in it
+    /// will get its mode too, files included, because their mode is a subset of the directory's.
     pub(crate) kept_its_mode: bool,
 }
 
-/// Where a stub is made or was found.
+/// The place where a temporary mount point is made or was found.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
-    /// The directory, and its landing.
+    /// The directory and its landing.
     pub(crate) parent: Directory<'a>,
     pub(crate) above: &'a [u8],
     pub(crate) name: &'a CStr,
     pub(crate) is_directory: bool,
-    /// What ends the wait for somebody else's lock.
+    /// Descriptors whose readiness ends the wait for another run's lock.
     pub(crate) watched: &'a [BorrowedFd<'a>],
 }
 
@@ -39,17 +39,17 @@ pub(crate) enum Directory<'a> {
     Stub(usize),
 }
 
-/// Why a stub cannot be had.
+/// The reason why there is no temporary mount point.
 pub(crate) enum Refused {
-    /// It vanished: the mount point is to be looked for again.
+    /// It vanished: look up the mount point again.
     Vanished,
     /// It cannot be made.
     Make(Errno),
-    /// Somebody holds a lock on it, or there are no locks.
+    /// Another process holds a lock on it, or there are no locks.
     Lock(Errno),
 }
 
-/// Makes a stub where modes are kept: it has its mark at once.
+/// Makes a temporary mount point where modes are kept, so that it has its mark at once.
 pub(crate) fn make_marked(parent: BorrowedFd, place: &Place) -> Result<Shared, Refused> {
     let file = create(parent, place.name, place.is_directory).map_err(vanished_or_not)?;
     let (is_locked, stat) = lock_made(parent, place.name, file.borrow(), place)?;
@@ -66,8 +66,8 @@ pub(crate) fn make_marked(parent: BorrowedFd, place: &Place) -> Result<Shared, R
     })
 }
 
-/// Makes a stub under the name of its companion, marks it, and gives it its own name. Where it cannot
-/// be marked or renamed, its mark is to be the companion.
+/// Makes a temporary mount point under the name of its companion, marks it and renames it. Where it
+/// cannot be marked or renamed, the companion becomes its mark.
 pub(crate) fn make_aside(parent: BorrowedFd, place: &Place) -> Result<Shared, Refused> {
     let companion = Companion::of(place.name);
     let (file, is_locked, mut stat) = create_aside(parent, place, &companion, place.is_directory)?;
@@ -77,8 +77,8 @@ pub(crate) fn make_aside(parent: BorrowedFd, place: &Place) -> Result<Shared, Re
             true => DIRECTORY_MODE,
             false => FILE_MODE,
         };
-        // A default ACL took bits from the mode that we asked for. It never takes the
-        // sticky bit: an inode without it may be another program's, swapped in after our mkdir(2).
+        // A default ACL cleared bits of the mode that we asked for. It never clears the sticky bit:
+        // an inode without it may belong to another program that swapped it in after our mkdir(2).
         let permissions = stat.permissions() & !0o2000;
         if permissions & !mode == 0 && permissions & 0o1000 == mode & 0o1000 {
             let _ = fs::fchmod(file.borrow(), mode);
@@ -104,7 +104,7 @@ pub(crate) fn make_aside(parent: BorrowedFd, place: &Place) -> Result<Shared, Re
                 let _ = fs::unlinkat(parent, companion.name(), place.is_directory);
                 return Err(Refused::Vanished);
             }
-            // NFS and many a FUSE server do not know the flag.
+            // NFS and many FUSE servers do not support RENAME_NOREPLACE.
             Err(_) if kept_its_mode => {
                 fs::unlinkat(parent, companion.name(), place.is_directory)
                     .map_err(vanished_or_not)?;
@@ -116,14 +116,14 @@ pub(crate) fn make_aside(parent: BorrowedFd, place: &Place) -> Result<Shared, Re
     if !place.is_directory {
         return make_beside(parent, place, &companion, file);
     }
-    // mkdir(2) gives no descriptor, so what was opened may by now be another run's: a companion is a
-    // file, which O_EXCL makes one run's alone.
+    // mkdir(2) returns no descriptor, so the directory we opened may by now belong to another run.
+    // The companion is a file instead, which O_EXCL gives to one run alone.
     fs::unlinkat(parent, companion.name(), true).map_err(vanished_or_not)?;
     let (file, ..) = create_aside(parent, place, &companion, false)?;
     make_beside(parent, place, &companion, file)
 }
 
-/// Makes something under the name of the companion, and locks it.
+/// Makes a directory or file under the name of the companion, and locks it.
 fn create_aside(
     parent: BorrowedFd,
     place: &Place,
@@ -132,7 +132,7 @@ fn create_aside(
 ) -> Result<(OwnedFd, bool, Stat), Refused> {
     let file = match create(parent, companion.name(), is_directory) {
         Err(Errno::EEXIST) => {
-            // Another run is making it, unless it does so for longer than a moment.
+            // Another run is making it. If it is still there after a moment, it may be stale.
             pause(place.watched).map_err(Refused::Lock)?;
             return Err(match companion.remove_stale(parent, place.name) {
                 Ok(()) => Refused::Vanished,
@@ -146,7 +146,8 @@ fn create_aside(
     Ok((file, is_locked, stat))
 }
 
-/// Makes a stub whose mark is its companion, which this run has made and holds until then.
+/// Makes a temporary mount point whose mark is its companion. This run has made the companion and
+/// holds its lock until the mount point exists.
 fn make_beside(
     parent: BorrowedFd,
     place: &Place,
@@ -154,7 +155,7 @@ fn make_beside(
     _held: OwnedFd,
 ) -> Result<Shared, Refused> {
     let file = create(parent, place.name, place.is_directory).map_err(|errno| {
-        // What has the name has it from somebody else, and is no stub.
+        // The name belongs to somebody else's file.
         let _ = companion.remove(parent);
         vanished_or_not(errno)
     })?;
@@ -184,7 +185,7 @@ fn make_beside(
     })
 }
 
-/// Makes a directory or a file and opens it to be locked.
+/// Makes a directory or a file, and opens it for locking.
 fn create(parent: BorrowedFd, name: &CStr, is_directory: bool) -> Result<OwnedFd, Errno> {
     if !is_directory {
         let flags = fs::O_RDONLY | fs::O_CREAT | fs::O_EXCL | fs::O_NOFOLLOW;
@@ -192,7 +193,7 @@ fn create(parent: BorrowedFd, name: &CStr, is_directory: bool) -> Result<OwnedFd
     }
     fs::mkdirat(parent, name, DIRECTORY_MODE)?;
     match open_to_lock(parent, name, true) {
-        // A mask for new files such as 0777 takes the right from us.
+        // A umask such as 0777 takes the right to read from the owner.
         Err(Errno::EACCES) => {
             fs::unlinkat(parent, name, true)?;
             let umask = fs::umask(0);
@@ -201,7 +202,7 @@ fn create(parent: BorrowedFd, name: &CStr, is_directory: bool) -> Result<OwnedFd
             made.and_then(|()| open_to_lock(parent, name, true))
         }
         Err(errno) if !matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {
-            // Nobody would remove it.
+            // Nobody else would remove it.
             let _ = fs::unlinkat(parent, name, true);
             Err(errno)
         }
@@ -209,8 +210,9 @@ fn create(parent: BorrowedFd, name: &CStr, is_directory: bool) -> Result<OwnedFd
     }
 }
 
-/// Takes the share of the run that made it, and says what was made; false without locks, when this
-/// run removes it in any case. Where that fails nothing is left.
+/// Takes the shared lock of the run that made it. Returns whether it is locked and its status:
+/// false where the file system has no locks, and then this run removes it in any case. On failure
+/// nothing is left behind.
 fn lock_made(
     parent: BorrowedFd,
     name: &CStr,
@@ -225,7 +227,7 @@ fn lock_made(
     let made = is_locked.and_then(|is_locked| {
         let stat = fs::stat(file).map_err(gone)?;
         match stat.links {
-            // Another run took it for one that was left behind before we had the lock.
+            // Another run took it for a stale one and removed it before we had the lock.
             0 => Err(Refused::Vanished),
             _ => Ok((is_locked, stat)),
         }
@@ -233,7 +235,8 @@ fn lock_made(
     made.inspect_err(|_| remove_made(parent, name, file))
 }
 
-/// Removes what was made and is not yet remembered, unless something else has its name by now.
+/// Removes a file or directory that was made but is not yet recorded, unless another object has its
+/// name by now.
 fn remove_made(parent: BorrowedFd, name: &CStr, file: BorrowedFd) {
     if let (Ok(now), Ok(made)) = (fs::stat_at(parent, name), fs::stat(file)) {
         if now.identity() == made.identity() {
@@ -242,8 +245,8 @@ fn remove_made(parent: BorrowedFd, name: &CStr, file: BorrowedFd) {
     }
 }
 
-/// Another run was faster, with a directory or a file; or it has just removed the directory that we
-/// are in.
+/// Sorts the errors of making: `Vanished` if another run was faster, with a directory or a file, or
+/// has just removed the parent directory.
 fn vanished_or_not(errno: Errno) -> Refused {
     match errno {
         Errno::EEXIST | Errno::ENOENT | Errno::ENOTDIR | Errno::EISDIR | Errno::ELOOP => {
@@ -253,7 +256,7 @@ fn vanished_or_not(errno: Errno) -> Refused {
     }
 }
 
-/// It was removed, or cannot be looked at.
+/// Sorts the errors of looking at it: `Vanished` if it was removed.
 pub(crate) fn gone(errno: Errno) -> Refused {
     match errno {
         Errno::ENOENT | Errno::ESTALE => Refused::Vanished,

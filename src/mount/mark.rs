@@ -1,8 +1,9 @@
-//! The mark of a stub: how another run knows a mount point that was made for the time of a run.
+//! The mark of a temporary mount point, by which another run recognises it.
 //!
-//! The mark is the stub's mode, because nobody else makes an empty directory with mode 1715 or an
-//! empty file with mode 1404. Where a file system does not keep modes (vfat, some FUSE servers), the
-//! mark is a *companion*: for `dev` an empty file `.dev.rootlet` beside it.
+//! The mark is the mode: nobody else makes an empty directory with mode 1715 or an empty file with
+//! mode
+//! 1404. Where a file system does not keep modes (vfat, some FUSE servers), the mark is a
+//!       *companion*: an empty file `.dev.rootlet` beside `dev`.
 
 use core::ffi::CStr;
 
@@ -13,30 +14,31 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 pub(crate) const DIRECTORY_MODE: u32 = 0o1715;
 pub(crate) const FILE_MODE: u32 = 0o1404;
 
-/// Returns whether the mode is that of a stub, whichever run made it.
+/// Returns whether this is the mode of a temporary mount point, whichever run made it.
 pub(crate) fn is_marked(stat: &Stat) -> bool {
     let permissions = stat.permissions();
-    // A directory made in a set-group-id directory inherits that bit; `lock_exclusive` may have to
+    // A directory inherits the set-group-id bit from its parent, and `lock_exclusive` may have to
     // make a file writable.
     (stat.is_directory() && permissions & !0o2000 == DIRECTORY_MODE)
         || (stat.is_file() && permissions & !0o200 == FILE_MODE && stat.size == 0)
 }
 
-/// May it be one whose mark is a companion? Whether a directory is empty rmdir(2) finds out.
+/// Returns whether the mark may be a companion. rmdir(2) will tell whether a directory is empty.
 pub(crate) fn is_bare(stat: &Stat) -> bool {
     stat.is_directory() || stat.is_file() && stat.size == 0
 }
 
-/// Tells stubs from what else is in a root. It knows of the last device that it was asked about
-/// whether files keep their modes there.
+/// Tells temporary mount points from other files. It remembers, for the last device it was asked
+/// about, whether files keep their modes there.
 #[derive(Default)]
 pub(crate) struct Marks {
     keeps_modes: Option<(u64, bool)>,
 }
 
 impl Marks {
-    /// Is what was found in `above` a stub, of another run or of an earlier one? Where modes are not
-    /// kept, its companion tells. Fails with ENOENT where it is not there any more.
+    /// Returns whether the file found in `above` is a temporary mount point of another or an
+    /// earlier run. Where modes are not kept, the companion decides. Fails with ENOENT if the file
+    /// is gone by now.
     pub(crate) fn is_stub(
         &mut self,
         above: BorrowedFd,
@@ -50,14 +52,15 @@ impl Marks {
         if Companion::of(name).is_there(above)? {
             return Ok(true);
         }
-        // The companion goes last, so the stub may have gone between the two looks.
+        // The companion is removed last, so the mount point may have gone between the two lookups.
         match fs::stat_at(above, name)?.identity() == found.identity() {
             true => Ok(false),
             false => Err(Errno::ENOENT),
         }
     }
 
-    /// Is a file of this file system no stub if it has not the mode of one?
+    /// Returns whether the file system keeps modes, so that a file without the mark is certainly
+    /// not a temporary mount point.
     pub(crate) fn keeps_modes(&mut self, file: BorrowedFd, found: &Stat) -> bool {
         let device = found.identity()[1];
         match self.keeps_modes {
@@ -71,8 +74,8 @@ impl Marks {
     }
 }
 
-/// Does this file system keep modes, whoever serves it? Of any other a companion is looked for. The
-/// numbers are from `<linux/magic.h>` and the kernel's `fs/`.
+/// Returns whether this type of file system always keeps modes. On any other type the companion is
+/// looked up. The numbers are from `<linux/magic.h>` and the kernel's `fs/`.
 fn keeps_modes(file: BorrowedFd) -> bool {
     const EXT: u64 = 0xef53;
     const XFS: u64 = 0x5846_5342;
@@ -89,23 +92,24 @@ fn keeps_modes(file: BorrowedFd) -> bool {
     fs::statfs(file).is_ok_and(|(kind, _)| SURE.contains(&kind))
 }
 
-/// The name beside a stub's. Under it a stub is made before it gets its own; and where a mode cannot be
-/// the mark, an empty file of this name is.
+/// A second name beside a temporary mount point. The mount point is made under it before it gets
+/// its own name. Where a mode cannot be the mark, an empty file with this name is the mark.
 ///
-/// Whoever makes a stub holds a shared lock on its companion; whoever removes a companion an exclusive
-/// one, and only when there is no stub, or it has the stub's exclusive lock too.
+/// Whoever makes a mount point holds a shared lock on its companion. Whoever removes a companion
+/// holds the exclusive lock, and does so only when the mount point is gone or when it holds that
+/// one's exclusive lock as well.
 pub(crate) struct Companion([u8; 1 + LONGEST + 9]);
 
-/// Of a longer name the end is cut: ecryptfs allows 143 bytes.
+/// A longer name is cut, because ecryptfs allows only 143 bytes.
 const LONGEST: usize = 130;
 
-/// A companion that was found.
+/// The result of [`Companion::hold`].
 pub(crate) enum Held {
-    /// There is none.
+    /// It does not exist.
     Gone,
-    /// Somebody is making or removing its stub.
+    /// Another run is making or removing its mount point.
     Used,
-    /// Locked, where there are locks.
+    /// It is ours, locked if the file system has locks.
     Ours {
         is_directory: bool,
         _locks: [Option<OwnedFd>; 2],
@@ -122,7 +126,7 @@ impl Companion {
         Companion(text)
     }
 
-    /// Is this the name of one?
+    /// Returns whether this is the name of a companion.
     pub(crate) fn is_name(name: &[u8]) -> bool {
         name.starts_with(b".") && name.ends_with(b".rootlet")
     }
@@ -131,7 +135,7 @@ impl Companion {
         CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 
-    /// Is it the mark of a stub?
+    /// Returns whether the companion exists and is a mark.
     pub(crate) fn is_there(&self, parent: BorrowedFd) -> Result<bool, Errno> {
         match fs::stat_at(parent, self.name()) {
             Ok(stat) => Ok(stat.is_file() && stat.size == 0),
@@ -140,7 +144,7 @@ impl Companion {
         }
     }
 
-    /// Takes it, with its exclusive lock if there are locks.
+    /// Takes the companion, with its exclusive lock if there are locks.
     pub(crate) fn hold(&self, parent: BorrowedFd, has_locks: bool) -> Result<Held, Errno> {
         let found = match fs::stat_at(parent, self.name()) {
             Err(Errno::ENOENT) => return Ok(Held::Gone),
@@ -163,7 +167,8 @@ impl Companion {
             Err(Errno::EAGAIN) => return Ok(Held::Used),
             writable => writable?,
         };
-        // Between the look and the lock another may have taken its place, a directory that of a file.
+        // Another file may have got the name between the lookup and the lock, even a directory
+        // instead of a file.
         let (held, now) = (fs::stat(file.borrow())?, fs::stat_at(parent, self.name()));
         match now.is_ok_and(|now| now.identity() == held.identity()) && is_bare(&held) {
             false => Ok(Held::Used),
@@ -174,7 +179,7 @@ impl Companion {
         }
     }
 
-    /// Removes the mark of a stub.
+    /// Removes the companion of a mount point, which must be a file.
     pub(crate) fn remove(&self, parent: BorrowedFd) -> Result<(), Errno> {
         match fs::unlinkat(parent, self.name(), false) {
             Err(Errno::ENOENT) => Ok(()),
@@ -182,15 +187,15 @@ impl Companion {
         }
     }
 
-    /// Removes one that a run left which was killed as it made the stub: that is not there, and
-    /// nobody holds a lock.
+    /// Removes a companion that a run left behind when it was killed while making the mount point:
+    /// the mount point does not exist, and nobody holds a lock.
     pub(crate) fn remove_stale(&self, parent: BorrowedFd, name: &CStr) -> Result<(), Errno> {
         let is_missing = || matches!(fs::stat_at(parent, name), Err(Errno::ENOENT));
         if is_missing() {
             if let Held::Ours { is_directory, .. } = &self.hold(parent, true)? {
                 if is_missing() {
                     return match fs::unlinkat(parent, self.name(), *is_directory) {
-                        // Something else has the name by now.
+                        // Another object has got the name.
                         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EISDIR) => Ok(()),
                         result => result,
                     };

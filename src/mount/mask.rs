@@ -1,4 +1,7 @@
-//! What proc and sysfs let a root user do to the whole machine, closed.
+//! Masks over the parts of proc and sysfs that let a root user control or read the whole machine.
+//!
+//! The list is that of the container runtimes. Each mask is placed by the mount's own descriptor,
+//! so neither a link nor another mount in front can redirect it.
 
 use core::ffi::CStr;
 
@@ -8,7 +11,7 @@ use crate::mount::resolve::open_landing;
 use crate::sys::mount::{MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, mount};
 use crate::sys::{BorrowedFd, Errno, fs};
 
-/// What can be read, as the container runtimes leave it.
+/// Paths that become read-only.
 pub(crate) const READ_ONLY: [&CStr; 5] = [
     c"/proc/bus",
     c"/proc/fs",
@@ -17,7 +20,7 @@ pub(crate) const READ_ONLY: [&CStr; 5] = [
     c"/proc/sysrq-trigger",
 ];
 
-/// What is covered: a file by `/dev/null`, a directory by an empty one.
+/// Paths that are covered: a file by `/dev/null`, a directory by an empty one.
 pub(crate) const COVERED: [&CStr; 11] = [
     c"/proc/acpi",
     c"/proc/asound",
@@ -32,7 +35,8 @@ pub(crate) const COVERED: [&CStr; 11] = [
     c"/sys/firmware",
 ];
 
-/// What of these lies in a file system of this type, `proc` or `sysfs`, as its own paths.
+/// Returns the paths that lie in a file system of this type, `proc` or `sysfs`, each with its path
+/// below the top of that file system.
 fn paths_in(
     paths: &'static [&CStr],
     kind: u64,
@@ -48,8 +52,7 @@ fn paths_in(
     })
 }
 
-/// Masks what there is of these in a mount, if that shows proc or sysfs: by the mount's own
-/// descriptor, so that no link and no other mount in front of it matters.
+/// Masks the paths that exist in a mount, if it shows proc or sysfs.
 pub(crate) fn mask(top: BorrowedFd) -> Result<(), Error> {
     let kind = fs::statfs(top)
         .map_err(|errno| Error::new(Step::Mask, b"/proc", errno))?
@@ -58,7 +61,7 @@ pub(crate) fn mask(top: BorrowedFd) -> Result<(), Error> {
     let each = |paths: &'static [&'static CStr], mask: Mask| {
         for (path, below) in paths_in(paths, kind) {
             let masked = match open_landing(top, below) {
-                // Not in this kernel.
+                // This kernel does not have it.
                 Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
                 found => found.and_then(|found| mask(found.borrow())),
             };

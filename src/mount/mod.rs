@@ -1,4 +1,8 @@
-//! What the new root shows: the description of a mount, and the default set.
+//! The mounts of a new root: how one is described, and the default set.
+//!
+//! The modules below take the sources, find the mount points and attach the mounts.
+//! [`crate::mount::attach`] has their order and [`crate::mount::point`] the rule that keeps every
+//! mount inside NEWROOT.
 
 pub(crate) mod alone;
 pub(crate) mod attach;
@@ -38,9 +42,10 @@ use crate::text::name::Name;
 
 /// One mount of the new root.
 ///
-/// It is attached with `open_tree(2)`, `mount_setattr(2)` and `move_mount(2)` (Linux 5.2 and
-/// 5.12), or `mount(2)` where those are missing; a file system always with `mount(2)`. Its target
-/// is looked up inside the new root and made there, for the time of the run, if it is missing.
+/// It is attached with `open_tree(2)`, `mount_setattr(2)` and `move_mount(2)` (Linux 5.2 and 5.12),
+/// or with `mount(2)` where those are missing. A new file system is always mounted with `mount(2)`.
+/// The target is looked up inside the new root. A missing mount point is created for the run and
+/// removed afterwards.
 ///
 /// ```
 /// use rootlet::Mount;
@@ -53,36 +58,36 @@ use crate::text::name::Name;
 pub struct Mount {
     pub(crate) source: Source,
     pub(crate) target: Name,
-    /// A sum over the target's components: of two that differ the targets do.
+    /// A hash of the target's components. It makes most comparisons of two targets cheap.
     target_sum: u32,
     pub(crate) recursive: bool,
-    /// `MS_*`.
+    /// `MS_*` flags.
     pub(crate) flags: u32,
     pub(crate) optional: bool,
     pub(crate) data: Name,
-    /// What a file system lies on, where that is not its type's name.
+    /// The device of a new file system, where it is not the name of the type.
     pub(crate) device: Option<Name>,
-    /// Where a new file system is not allowed, the host's of the same kind is bound.
+    /// Bind the host's file system of this type where a new one is not allowed.
     pub(crate) host_instead: bool,
-    /// The host's is bound, and a new one is mounted where there is none.
+    /// Bind the host's, and mount a new one only where the host has none.
     pub(crate) host_first: bool,
-    /// The usual devices are made in it.
+    /// Make the usual devices in it.
     pub(crate) devices: bool,
-    /// Nobody asked for it.
+    /// It comes from the default set, not from the caller.
     pub(crate) by_default: bool,
-    /// With private users, the files keep the owners that they have on the host.
+    /// With private users, the files keep their owners on the host.
     pub(crate) keeps_owners: bool,
-    /// It is left out of a run whose user namespace is the one that the host's mounts belong to.
+    /// Leave it out where our user namespace is the one that owns the host's mounts.
     pub(crate) is_for_user_namespace: bool,
 }
 
-/// A mount of a plan: with what was found out about its source before the run.
+/// A mount of a plan, with what was found out about its source before the run.
 pub(crate) struct Planned<'a> {
     pub(crate) mount: Cow<'a, Mount>,
-    /// The source made absolute, and the target where it follows the source.
+    /// The source as an absolute path, and the target where it follows from the source.
     pub(crate) source: Option<Name>,
     pub(crate) target: Option<Name>,
-    /// What a copy holds.
+    /// The contents of a copy.
     pub(crate) contents: Result<Vec<u8>, Errno>,
 }
 
@@ -102,7 +107,8 @@ impl<'a> Planned<'a> {
         source.unwrap_or_else(|| self.mount.source.name())
     }
 
-    /// Is it nothing to speak of where the host's `/dev`, a new sysfs or NEWROOT has no place for it?
+    /// Returns whether the mount is left out silently where it has no mount point in the host's
+    /// `/dev`, in a new sysfs or in NEWROOT.
     pub(crate) fn is_needless(&self) -> bool {
         let target = self.mount.target.bytes();
         let is_extra = target.starts_with(b"/sys/") || target == hosts::PATH.as_bytes();
@@ -115,16 +121,15 @@ impl<'a> Planned<'a> {
     }
 }
 
-/// What a mount shows.
+/// The source of a mount.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Source {
-    /// A directory or file of the host.
     Path(Name),
     /// A new file system of this type.
     FileSystem(Name),
-    /// A copy of a file of the host, in memory.
+    /// A copy, in memory, of this file of the host.
     Copy(Name),
-    /// The terminal of the command's own, known when it was opened; its name is for people.
+    /// The command's own terminal, which has no path until it is opened. The name is for messages.
     Terminal(Name),
 }
 
@@ -140,29 +145,31 @@ impl Source {
 }
 
 impl Mount {
-    /// Shows a directory or file of the host, without the mounts below it, at the same path in
-    /// the new root. A relative path is taken from the current directory when the run begins.
+    /// Binds a directory or file of the host, without the mounts below it, at the same path in the
+    /// new root. A relative path is taken from the current directory when the run begins.
     pub fn bind(source: impl AsBytes) -> Mount {
         let source = source.as_bytes();
         Mount::new(Source::Path(Name::new(source)), source)
     }
 
-    /// Shows a private copy of a file of the host, as it is when the run begins: it may be written,
-    /// and what is written is gone after the run. Above an [overlay](crate::Chroot::overlay) it is a
-    /// file like others, which may also be replaced by another; else it is a mount in its place,
-    /// which may not (EBUSY).
+    /// Shows a private copy of a file of the host, made when the run begins. The command may write
+    /// to it; the changes are discarded after the run.
+    ///
+    /// Over an [overlay](crate::Chroot::overlay) the copy is an ordinary file, which may also be
+    /// replaced by a rename. Elsewhere it is a mount on the file, and replacing it fails with
+    /// EBUSY.
     pub fn copy(source: impl AsBytes) -> Mount {
         let source = source.as_bytes();
         Mount::new(Source::Copy(Name::new(source)), source)
     }
 
-    /// Shows the command's own terminal as the console.
+    /// Shows the command's own terminal as `/dev/console`.
     pub(crate) fn console() -> Mount {
         let terminal = Source::Terminal(Name::new(b"the command's terminal"));
         Mount::new(terminal, b"/dev/console").optional()
     }
 
-    /// Is it a devpts of the run's own, in the usual place?
+    /// Returns whether this is the run's own devpts in its usual place.
     pub(crate) fn is_devpts(&self) -> bool {
         matches!(&self.source, Source::FileSystem(kind) if kind.bytes() == b"devpts")
             && self.has_target_of(&Mount::bind("/dev/pts"))
@@ -196,21 +203,21 @@ impl Mount {
         }
     }
 
-    /// Sets the path in the new root. A relative one is taken from the new root.
+    /// Sets the path in the new root. A relative path is taken from the new root.
     pub fn to(mut self, target: impl AsBytes) -> Mount {
         self.set_target(Name::new(target.as_bytes()));
         self
     }
 
-    /// Binds the mounts below the source too.
+    /// Binds the mounts below the source as well.
     pub fn recursive(mut self) -> Mount {
         self.recursive = true;
         self
     }
 
-    /// Makes it read-only; with [`Mount::recursive`] the mounts below too. Real root inside can undo
-    /// it by a remount, unless [`drop_capabilities`](crate::Chroot::drop_capabilities) takes
-    /// `sys_admin` and `sys_ptrace`.
+    /// Makes the mount read-only, and with [`Mount::recursive`] the mounts below it as well. Real
+    /// root inside can undo this by a remount, unless
+    /// [`drop_capabilities`](crate::Chroot::drop_capabilities) takes `sys_admin` and `sys_ptrace`.
     pub fn read_only(mut self) -> Mount {
         self.flags |= MOUNT_ATTR_RDONLY;
         self
@@ -222,49 +229,56 @@ impl Mount {
         self
     }
 
-    /// Gives no access to devices.
+    /// Denies access to devices.
     pub fn no_device(mut self) -> Mount {
         self.flags |= MOUNT_ATTR_NODEV;
         self
     }
 
-    /// Lets no program be executed.
+    /// Denies the execution of programs.
     pub fn no_exec(mut self) -> Mount {
         self.flags |= MOUNT_ATTR_NOEXEC;
         self
     }
 
-    /// With [`Chroot::private_users`](crate::Chroot::private_users), the files keep the owners that
-    /// they have on the host, whom nobody inside is. Without this, a file of the host's user 0 belongs
-    /// to user 0 inside, and the other way round.
+    /// Keeps the owners that the files have on the host, with
+    /// [`Chroot::private_users`](crate::Chroot::private_users). Nobody inside is one of these
+    /// owners. Without this, a file that belongs to user 0 on the host belongs to user 0 inside,
+    /// and the reverse.
     pub fn no_id_map(mut self) -> Mount {
         self.keeps_owners = true;
         self
     }
 
-    /// Leaves the mount out when its source is missing or it cannot be mounted. Unless the source
-    /// is missing, a line on standard error says so.
+    /// Leaves the mount out when its source is missing or it cannot be mounted. A line on standard
+    /// error reports it, unless only the source is missing.
     pub fn optional(mut self) -> Mount {
         self.optional = true;
         self
     }
 
-    /// Options of the file system itself, such as `size=64m,mode=700`.
+    /// Sets the options of the file system itself, such as `size=64m,mode=700`.
     pub fn data(mut self, data: impl AsBytes) -> Mount {
         self.data = Name::new(data.as_bytes());
         self
     }
 
-    /// What a new file system lies on: a block device, or the tag of a virtiofs or 9p share.
+    /// Sets the device of a new file system: a block device, or the tag of a virtiofs or 9p share.
     pub fn device(mut self, device: impl AsBytes) -> Mount {
         self.device = Some(Name::new(device.as_bytes()));
         self
     }
 
-    /// The mounts of a [`Chroot`](crate::Chroot) that are there without being asked for: `/dev`
-    /// and `/sys` with all below them (in a new network namespace a new `/sys`, with what is mounted in
-    /// the host's; in a user namespace the sysfs is read-only), a new `/proc`, a `tmpfs` on `/dev/shm`, and `/etc/resolv.conf` and `/etc/hosts`, read-only; in a user namespace a
-    /// new devpts on `/dev/pts`, since nobody there can give away a terminal of the host's.
+    /// Returns the mounts that a [`Chroot`](crate::Chroot) has by default:
+    ///
+    /// - `/dev`, with all mounts below it;
+    /// - `/sys`, with all mounts below it. In a new network namespace it is a new sysfs, with the
+    ///   mounts that the host has in its own. In a user namespace the sysfs is read-only;
+    /// - a new `/proc`;
+    /// - a tmpfs on `/dev/shm`;
+    /// - `/etc/resolv.conf` and `/etc/hosts`, read-only;
+    /// - in a user namespace, a new devpts on `/dev/pts`: nobody there can change the owner of a
+    ///   terminal of the host.
     pub fn defaults() -> Vec<Mount> {
         let restricted = |kind: &str, target: &str| Mount {
             flags: MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
@@ -293,8 +307,8 @@ impl Mount {
         defaults
     }
 
-    /// A `/dev` of the run's own: a tmpfs with null, zero, full, random, urandom and tty, links to
-    /// the standard descriptors, and terminals and shared memory of its own.
+    /// Returns the mounts of a minimal `/dev`: a tmpfs with null, zero, full, random, urandom and
+    /// tty and links to the standard descriptors, a new devpts and a new tmpfs for shared memory.
     pub(crate) fn minimal_dev() -> [Mount; 3] {
         let new = |target: &str, options: &str| {
             Mount::file_system("tmpfs", target).options(options.as_bytes())
@@ -313,7 +327,7 @@ impl Mount {
         self.flags & MOUNT_ATTR_RDONLY != 0
     }
 
-    /// Do both go to the same path? `/a//b/.` is `/a/b`.
+    /// Returns whether both have the same target. `/a//b/.` is the same as `/a/b`.
     pub(crate) fn has_target_of(&self, other: &Mount) -> bool {
         let [path, its] = [self, other].map(|mount| components(mount.target.bytes()));
         self.target_sum == other.target_sum && path.eq(its)
@@ -334,8 +348,8 @@ fn sum(path: &[u8]) -> u32 {
     components(path).fold(0, |sum, name| name.iter().fold(add(sum, &b'/'), add))
 }
 
-/// Adds a mount to a set: in the place of the one with the same target if there is one, so that
-/// what was mounted below that stays above, else at the end.
+/// Adds a mount to a set. It replaces a mount with the same target, so that the mounts below that
+/// target stay after it; otherwise it goes to the end.
 pub(crate) fn add(mounts: &mut Vec<Mount>, mount: Mount) {
     match mounts.iter_mut().find(|other| other.has_target_of(&mount)) {
         Some(other) => *other = mount,

@@ -1,4 +1,7 @@
-//! Mount points inside an earlier mount of the plan, found once that is attached.
+//! Mount points inside an earlier mount of the plan, found once that mount is attached.
+//!
+//! Before Linux 6.15 nothing can be mounted on a detached tree, so these are looked up one after
+//! the other as their parents are attached. The lookup stays beneath the parent's descriptor.
 
 use crate::error::Step;
 use crate::mount::attach::{Mounts, Root, State, shows_directory};
@@ -9,9 +12,10 @@ use crate::mount::{Planned, Source};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
 impl Mounts {
-    /// The mount point inside an earlier mount; `None` where it is in NEWROOT itself.
+    /// Returns the mount point inside an earlier mount, or `None` where it is in NEWROOT itself.
     ///
-    /// What is missing is made only in memory of this run: never in what the host shows.
+    /// A missing mount point is made only in a memory file system of this run, never in a directory
+    /// of the host.
     pub(super) fn point_inside(
         &mut self,
         index: usize,
@@ -59,8 +63,9 @@ impl Mounts {
         }
     }
 
-    /// May the walk make what is missing where it has come to? In memory of this run, but not in what
-    /// else is mounted there.
+    /// Returns whether the walk may make a missing name where it stands: in the memory file system
+    /// of this run, but not in another mount inside it. In an initramfs it
+    /// may everywhere.
     fn may_make(&self, top: BorrowedFd, is_memory: bool) -> Result<bool, Errno> {
         if self.root == Root::Initial {
             return Ok(true);

@@ -1,4 +1,7 @@
-//! An overlay whose upper layer is in memory: what is written above a tree is gone with it.
+//! An overlay whose upper layer is in memory: changes to a tree are discarded after the run.
+//!
+//! The lower layer is the tree, and the upper layer lies in a tmpfs that only this mount namespace
+//! holds. The kernel frees it with the namespace.
 
 use core::ffi::CStr;
 
@@ -9,11 +12,12 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
 
-/// The file system that the upper layer is kept in, and what it must be mounted with.
+/// The file system of the upper layer and its flags.
 pub(crate) const MEMORY: &CStr = c"tmpfs";
 pub(crate) const MEMORY_FLAGS: u32 = MS_NOSUID | MS_NODEV;
 
-/// Its options; without a size, it has at most half of the machine's memory (tmpfs(5)).
+/// Returns its options. Without a size, tmpfs takes at most half of the machine's memory
+/// (tmpfs(5)).
 pub(crate) fn memory_options(size: &[u8]) -> Name {
     let mut options = alloc::vec::Vec::from(b"mode=755");
     if !size.is_empty() {
@@ -23,7 +27,7 @@ pub(crate) fn memory_options(size: &[u8]) -> Name {
     Name::new(&options)
 }
 
-/// Digits, and perhaps a unit: no other options come with it.
+/// Returns whether the text is digits with an optional unit, which cannot carry other options.
 pub(crate) fn is_size(text: &[u8]) -> bool {
     let digits = match text {
         [digits @ .., b'k' | b'K' | b'm' | b'M' | b'g' | b'G' | b'%'] => digits,
@@ -33,8 +37,8 @@ pub(crate) fn is_size(text: &[u8]) -> bool {
 }
 
 /// Makes the upper layer in `memory`, which becomes the current directory, and mounts the overlay
-/// at `target`. `options` name `upper` and `work`, and the lower layer, which `lower` is. `fill` is
-/// called with both layers.
+/// at `target`. `options` name `upper`, `work` and the lower layer, which `lower` has open. `fill`
+/// is called with both layers before the mount.
 pub(crate) fn mount_overlay(
     memory: BorrowedFd,
     lower: BorrowedFd,
@@ -45,11 +49,11 @@ pub(crate) fn mount_overlay(
     for name in [c"upper", c"work"] {
         fs::mkdirat(memory, name, 0o755)?;
     }
-    // The root of an overlay has the owner and the mode of the upper directory.
+    // The root of an overlay takes its owner and mode from the upper directory.
     let below = fs::stat(lower)?;
     let upper = fs::openat(memory, c"upper", fs::O_RDONLY | fs::O_DIRECTORY, 0)?;
     match fs::fchown(upper.borrow(), below.user, below.group) {
-        // It is nobody whom this user namespace knows.
+        // This user namespace has no id for the owner.
         Err(Errno::EINVAL | Errno::EPERM) => {}
         result => result?,
     }
@@ -61,14 +65,15 @@ pub(crate) fn mount_overlay(
     mount(c"overlay", target, c"overlay", flags, options)
 }
 
-/// Attaches an overlay of the current directory, which is `new_root`, without what is mounted below
-/// it, on top of our root, and gives a descriptor for it: as [`attach_new_root`](crate::mount::pivot::attach_new_root). The tmpfs lies
-/// between, and goes with the old root.
+/// Attaches an overlay of the current directory, which is `new_root`, on top of our root, and
+/// returns a descriptor for it, as [`attach_new_root`](crate::mount::pivot::attach_new_root) does.
+/// Mounts below the directory are left out. The tmpfs lies in between and goes with the old root.
 ///
-/// A tree that was taken already is the lower layer instead of the current directory.
+/// If a tree was already taken, it is the lower layer instead of the current directory.
 ///
-/// In a user namespace the overlay's own marks are `user.` attributes, since `trusted.` ones are
-/// for the host's root. `fill` puts into the upper layer what could not be made in such an overlay.
+/// In a user namespace the overlay keeps its own marks in `user.` attributes, because only root of
+/// the host may set `trusted.` ones. `fill` prepares in the upper layer the files that cannot be
+/// made through such an overlay.
 pub(crate) fn attach_overlay<'a>(
     new_root: &'a Name,
     memory_options: &'a Name,

@@ -1,4 +1,8 @@
-//! Becoming the root.
+//! Entering the new root: its mounts are attached on top of our root, `pivot_root(2)` makes them
+//! the root of the mount namespace, and the old root is unmounted, not just hidden.
+//!
+//! No mount made here reaches the host: the whole mount namespace is a slave, also the part above a
+//! chroot that the caller runs in.
 
 use core::ffi::CStr;
 
@@ -9,30 +13,30 @@ use crate::sys::mount::{
 use crate::sys::process::{CLONE_NEWNS, pidfd_open, setns};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, process};
 
-/// Where the caller's root lies in the mount namespace.
+/// The position of the caller's root in the mount namespace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outside {
-    /// At the namespace's own root.
+    /// It is the root of the mount namespace.
     NamespaceRoot,
-    /// In a chroot: there is more above, which must not stay within reach.
+    /// It is a chroot: there is more above it, which must not stay reachable.
     Chroot,
 }
 
-/// What is known of the caller's root.
+/// The facts about the caller's root.
 pub(crate) struct Found {
     pub(crate) outside: Outside,
-    /// It belongs to nobody of our user namespace.
+    /// Its owner has no id in our user namespace.
     pub(crate) is_nobodys: bool,
-    /// What was opened to find that out.
+    /// The descriptors that were opened to find this out.
     pub(crate) needed: [OwnedFd; 2],
 }
 
-/// What the kernel shows of a user that has no number here (`kernel.overflowuid`).
+/// The id that the kernel shows for an owner without an id here (`kernel.overflowuid`).
 const NOBODY: u32 = 65534;
 
-/// Finds out whether the caller's root is that of its mount namespace, and with which descriptors.
-/// `setns(2)` into our own mount namespace (by pidfd: Linux 5.8) sets the root to the namespace's. The
-/// current directory is lost.
+/// Finds out whether the caller's root is the root of its mount namespace, and who owns it.
+/// `setns(2)` into our own mount namespace (by pidfd: Linux 5.8) changes our root to that of the
+/// namespace. The current directory is lost.
 pub(crate) fn find_outside(pid: i32) -> Result<Found, Error> {
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);
@@ -52,11 +56,11 @@ pub(crate) fn find_outside(pid: i32) -> Result<Found, Error> {
     })
 }
 
-/// Cuts the way from this (new) mount namespace back to the host's: mounts still flow in, nothing
-/// flows out.
+/// Makes the mounts of this new mount namespace slaves: mounts still arrive from the host, and none
+/// go back.
 ///
-/// All of the namespace is meant, also what lies above a chroot that the caller runs in: when the
-/// old root is detached, that would be unmounted on the host too.
+/// This includes the mounts above a chroot that the caller runs in. Detaching the old root would
+/// otherwise unmount those on the host too.
 pub(crate) fn make_slave(outside: Outside) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     if outside == Outside::NamespaceRoot {
@@ -72,14 +76,14 @@ pub(crate) fn make_slave(outside: Outside) -> Result<(), Error> {
     fs::fchdir(current.borrow()).map_err(failed)
 }
 
-/// Makes our root, and all that is mounted below it, slaves of what they are copies of.
+/// Makes our root and all mounts below it slaves of the mounts that they are copies of.
 fn make_all_slaves() -> Result<(), Error> {
     mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"")
         .map_err(|errno| Error::new(Step::Propagation, b"", errno))
 }
 
-/// Makes the namespace's root our root and current directory, and says whether `root`, which
-/// was ours, is another, and whose that is. `pid` is ours.
+/// Makes the namespace's root our root and current directory. Returns whether `root`, which was our
+/// root, is another one, and its owner. `pid` is ours.
 fn climb(root: BorrowedFd, pid: i32) -> Result<(Outside, OwnedFd, u32), Errno> {
     let before = fs::stat(root)?;
     let proc = || fs::openat(BorrowedFd::CWD, c"/proc/self/ns/mnt", fs::O_RDONLY, 0);
@@ -92,15 +96,15 @@ fn climb(root: BorrowedFd, pid: i32) -> Result<(Outside, OwnedFd, u32), Errno> {
     Ok((outside, namespace, before.user))
 }
 
-/// What is mounted on our root: `..` of the root is the root, and there, unlike at the start of a
-/// path, the kernel does go up to what is mounted on it.
+/// The mount on top of our root. `..` of the root is the root itself, and there the kernel does go
+/// up to the mount on top of it, unlike at the start of a path.
 pub(crate) const ON_TOP_OF_ROOT: &CStr = c"/..";
 
-/// Attaches a copy of the current directory, with all that is mounted below it, on top of our root,
-/// and gives a descriptor for it. Paths go on to mean what they did, since a path starts below what
-/// is mounted on the root.
+/// Attaches a copy of the current directory, with all mounts below it, on top of our root, and
+/// returns a descriptor for it. Paths keep their meaning, because a path starts below the mount on
+/// top of the root.
 ///
-/// A tree that was taken already is attached instead of the copy.
+/// If a tree was already taken, it is attached instead of the copy.
 pub(crate) fn attach_new_root(taken: Option<OwnedFd>) -> Result<OwnedFd, Errno> {
     if let Some(tree) = taken {
         return move_mount_to_root(tree.borrow()).map(|()| tree);
@@ -118,27 +122,28 @@ pub(crate) fn attach_new_root(taken: Option<OwnedFd>) -> Result<OwnedFd, Errno> 
     fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, flags, 0)
 }
 
-/// Makes the current directory, which is the top of what [`attach_new_root`] attached, the root of this
-/// mount namespace. The old one lies on top of it then. In a chroot `new_root` is the descriptor of
-/// the same.
+/// Makes the current directory, the top of the tree that [`attach_new_root`] attached, the root of
+/// this mount namespace. The old root then lies on top of it. In a chroot `new_root` is a
+/// descriptor of the same directory.
 pub(crate) fn enter(new_root: Option<BorrowedFd>, outside: Outside) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::PivotRoot, b"", errno);
     if let (Outside::Chroot, Some(new_root)) = (outside, new_root) {
         climb(new_root, process::id()).map_err(failed)?;
         fs::fchdir(new_root).map_err(failed)?;
     }
-    // With `.` as both, put_old lies on top of the new root, where umount2 finds it
-    // (pivot_root(2), NOTES).
+    // With `.` as both, put_old lies on top of the new root, where umount2 finds it (pivot_root(2),
+    // NOTES).
     pivot_root(c".", c".").map_err(failed)
 }
 
-/// Detaches the old root with all that is mounted there: no path leads to it any more, not even for
-/// a root user's `chroot(2)` and `..`. Where the new root is an overlay, its memory lies between
-/// both.
+/// Detaches the old root with all mounts there. No path leads to it any more, not even for a root
+/// user's `chroot(2)` and `..`. Where the new root is an overlay, its tmpfs lies between the two
+/// and is detached too.
 pub(crate) fn detach_old_root(outside: Outside, is_overlay: bool) -> Result<(), Error> {
     let detach =
         || umount(c".", MNT_DETACH).map_err(|errno| Error::new(Step::DetachOldRoot, b"", errno));
-    // On the old root itself the memory is still on top of it; in a chroot somewhere below.
+    // If the old root is the namespace's own, the tmpfs is still on top of it. In a chroot it is
+    // somewhere below, and goes with the rest.
     if is_overlay && outside == Outside::NamespaceRoot {
         detach()?;
     }

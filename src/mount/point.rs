@@ -1,10 +1,15 @@
-//! Mount points: where each mount of a plan goes, found before anything is mounted.
+//! Mount points: the place of each mount of a plan, found before anything is mounted.
 //!
-//! All targets are looked up in the pristine tree of NEWROOT, once each, and held as descriptors from
-//! then on ([`crate::mount::find`]). Where one leads below the landing of an earlier mount of the plan, no file of NEWROOT is
-//! asked any more: it is looked up inside that mount's own descriptor when that has been attached
-//! ([`crate::mount::attach`]). So no link that a mount hides or uncovers, and nobody who renames
-//! meanwhile, can lead a mount or something that is made for it out of NEWROOT.
+//! Every target is looked up once, in the pristine tree of NEWROOT, and held as a descriptor from
+//! then on ([`crate::mount::find`]). The *landing* of a target is its resolved path: where it leads
+//! in that tree, without links.
+//!
+//! A target whose landing lies below that of an earlier mount of the plan is not looked up in
+//! NEWROOT. It is looked up inside the descriptor of that mount, its parent, once the parent is
+//! attached ([`crate::mount::attach`]).
+//!
+//! No file in NEWROOT can therefore move a mount, or a file made for it, out of NEWROOT: neither a
+//! link that a mount hides or uncovers, nor a rename during the run.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -17,19 +22,19 @@ use crate::mount::resolve::{Bound, Walk, split_first};
 use crate::mount::stub::Stubs;
 use crate::sys::{BorrowedFd, Errno, OwnedFd};
 
-/// Where a mount of the plan goes.
+/// The place of one mount of the plan.
 struct Point {
     landing: Range<usize>,
-    /// The earlier mount that it lies in, and where, from its top.
+    /// The earlier mount that this one lies in, and the path from the top of that mount.
     parent: Option<usize>,
     rest: Range<usize>,
     place: Place,
-    /// Was it, or will it be, made for the run?
+    /// The mount point was made for the run, or will be.
     is_made: bool,
 }
 
 pub(super) enum Place {
-    /// In its parent, or nowhere yet.
+    /// Inside the parent, or nowhere yet.
     Later,
     Descriptor(OwnedFd),
     Stub(usize),
@@ -38,7 +43,7 @@ pub(super) enum Place {
 /// The mount points of a plan, one for each of its mounts.
 pub(crate) struct Points {
     points: Vec<Option<Point>>,
-    /// Landings and what is below them, each with a NUL after it.
+    /// Landings and paths inside parents, each followed by a NUL.
     pub(super) paths: Vec<u8>,
     pub(super) walk: Walk,
     pub(super) marks: Marks,
@@ -46,7 +51,8 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    /// Room is made now, since finding them after a fork must not allocate.
+    /// Reserves memory now, because mount points are found after a fork, where nothing may
+    /// allocate.
     pub(crate) fn with_room_for(mounts: usize) -> Points {
         let mut points = Vec::with_capacity(mounts);
         points.resize_with(mounts, || None);
@@ -63,37 +69,37 @@ impl Points {
         self.points.get(mount)?.as_ref()
     }
 
-    /// The earlier mount that this one lies in.
+    /// Returns the earlier mount that this one lies in.
     pub(crate) fn parent(&self, mount: usize) -> Option<usize> {
         self.get(mount)?.parent
     }
 
-    /// Was the mount point made for the run, or would it be?
+    /// Returns whether the mount point was made for the run, or would be.
     pub(crate) fn is_made(&self, mount: usize) -> bool {
         self.get(mount).is_some_and(|point| point.is_made)
     }
 
-    /// The landing of a mount: a path without links, below NEWROOT.
+    /// Returns the landing of a mount: a path below NEWROOT, without links.
     pub(crate) fn landing(&self, mount: usize) -> &[u8] {
         let point = self.get(mount);
         point.map_or(b"", |point| self.path(&point.landing))
     }
 
-    /// Where in its parent a mount goes; empty for the parent's top.
+    /// Returns the path of a mount inside its parent, empty for the parent's top.
     pub(crate) fn rest(&self, mount: usize) -> &CStr {
         let start = self.get(mount).map_or(0, |point| point.rest.start);
         let rest = self.paths.get(start..).unwrap_or_default();
         CStr::from_bytes_until_nul(rest).unwrap_or_default()
     }
 
-    /// Begins the walk from its parent's top to where a mount goes.
+    /// Begins the walk from the parent's top to the place of a mount.
     pub(super) fn begin_walk(&mut self, mount: usize) -> Result<(), Errno> {
         let rest = self.get(mount).map_or(0..0, |point| point.rest.clone());
         let rest = self.paths.get(rest).unwrap_or_default();
         self.walk.begin(rest, Bound::Beneath)
     }
 
-    /// The descriptor of a mount point in NEWROOT itself.
+    /// Returns the descriptor of a mount point, if it is known by now.
     pub(crate) fn place(&self, mount: usize) -> Option<BorrowedFd<'_>> {
         match &self.get(mount)?.place {
             Place::Later => None,
@@ -102,25 +108,25 @@ impl Points {
         }
     }
 
-    /// Says where in an earlier mount this one goes, which is attached by now.
+    /// Sets the mount point inside a parent, once the parent is attached.
     pub(crate) fn set_place(&mut self, mount: usize, place: OwnedFd) {
         if let Some(Some(point)) = self.points.get_mut(mount) {
             point.place = Place::Descriptor(place);
         }
     }
 
-    /// Forgets a mount that is left out: no other lies in it.
+    /// Forgets a mount that is left out. No other mount may lie in it.
     pub(crate) fn leave_out(&mut self, mount: usize) {
         self.points[mount] = None;
     }
 
-    /// Does another mount of the plan lie in this one?
+    /// Returns whether another mount of the plan lies in this one.
     pub(crate) fn is_parent(&self, mount: usize) -> bool {
         let mut points = self.points.iter().flatten();
         points.any(|point| point.parent == Some(mount))
     }
 
-    /// The last mount that has been found, of those before `mount`, that shows what is at this landing.
+    /// Returns the last mount before `mount` that covers this landing.
     pub(super) fn cover_of(&self, mount: usize, landing: &[u8]) -> Option<usize> {
         let earlier = self.points.get(..mount).unwrap_or_default();
         earlier.iter().rposition(|point| {
@@ -140,7 +146,7 @@ impl Points {
         });
     }
 
-    /// For a target that is plain text below the landing of an earlier mount.
+    /// Sets the place of a target that is plain text below the landing of an earlier mount.
     pub(super) fn set_nested(
         &mut self,
         mount: usize,
@@ -162,8 +168,8 @@ impl Points {
         Ok(())
     }
 
-    /// For a walk that has come to the landing of an earlier mount, or into it: what is left of the
-    /// path belongs to that.
+    /// Sets the place of a target whose walk has reached the landing of an earlier mount, or gone
+    /// past it. The rest of the path belongs to that mount.
     pub(super) fn set_nested_at_walk(&mut self, mount: usize, parent: usize) -> Result<(), Errno> {
         let top = self.points[parent]
             .as_ref()
@@ -174,7 +180,7 @@ impl Points {
         if room < 2 * (top.len() + walked.len() + rest.len() + 3) {
             return Err(Errno::ENAMETOOLONG);
         }
-        // As it is to be looked up.
+        // First the path that is looked up inside the parent.
         let start = self.paths.len();
         self.paths
             .extend_from_slice(walked.get(1..).unwrap_or_default());
@@ -186,7 +192,7 @@ impl Points {
         self.paths.extend_from_slice(after);
         let rest_of_it = start..self.paths.len();
         self.paths.push(0);
-        // As others may lie in it: without `.` and `..`.
+        // Then the landing, without `.` and `..`, for later mounts that may lie below it.
         let start = self.paths.len();
         self.paths.extend_from_within(top.clone());
         let mut position = rest_of_it.start;
@@ -212,8 +218,8 @@ impl Points {
         }
         let landing = start..self.paths.len();
         self.paths.push(0);
-        // Another mount may lie in that one, on the way: then it is the parent. Where `..` leads is for
-        // the parent to say.
+        // A mount in between may lie in that parent: then it is the parent. A path with `..` stays
+        // with the outer parent, because only a lookup there can tell where it leads.
         let (parent, rest) = match has_dot_dot(self.path(&rest_of_it)) {
             true => (parent, rest_of_it),
             false => {
@@ -237,19 +243,19 @@ impl Points {
         self.paths.get(range.clone()).unwrap_or_default()
     }
 
-    /// Closes the descriptors, but not those of the stubs.
+    /// Closes the descriptors, except those of temporary mount points.
     pub(crate) fn close(&mut self) {
         self.points.clear();
     }
 
-    /// Forgets all mount points, for another run of the plan.
+    /// Forgets all mount points, for another attempt at the plan.
     pub(crate) fn start_over(&mut self) {
         self.points.iter_mut().for_each(|point| *point = None);
         self.paths.clear();
         self.stubs.start_over();
     }
 
-    /// Forgets the descriptors, but not those of the stubs.
+    /// Forgets the descriptors without closing them, except those of temporary mount points.
     pub(crate) fn abandon(&mut self) {
         self.walk.abandon();
         for point in self.points.drain(..).flatten() {
@@ -260,7 +266,7 @@ impl Points {
     }
 }
 
-/// Appends a path, in room that is there already.
+/// Appends a path to memory that is already reserved.
 pub(super) fn keep(paths: &mut Vec<u8>, path: &[u8]) -> Result<Range<usize>, Errno> {
     let start = paths.len();
     if paths.capacity() - start < path.len() + 1 {
@@ -271,7 +277,7 @@ pub(super) fn keep(paths: &mut Vec<u8>, path: &[u8]) -> Result<Range<usize>, Err
     Ok(start..start + path.len())
 }
 
-/// A landing without its last name.
+/// Returns a landing without its last name.
 pub(super) fn parent_of(landing: &[u8]) -> &[u8] {
     let slash = landing.iter().rposition(|byte| *byte == b'/');
     landing.get(..slash.unwrap_or(0)).unwrap_or_default()

@@ -1,8 +1,8 @@
-//! The flags of mounts that are attached: by `mount_setattr(2)`, and where that is missing (Linux
-//! before 5.12) by a remount of each mount.
+//! Flags of attached mounts, set by `mount_setattr(2)`, or where that is missing (Linux before
+//! 5.12) by a remount of each mount.
 //!
-//! A tree that is to be read-only becomes private too: as a slave of the host's it would receive what
-//! the host mounts there later, and that could be written.
+//! A tree that becomes read-only becomes private too. A slave of the host's would receive mounts
+//! that the host makes there later, and those would be writable.
 
 use crate::mount::resolve::open_landing;
 use crate::sys::mount::{
@@ -13,7 +13,7 @@ use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::path::PathBuffer;
 use crate::text::short::Short;
 
-/// What a bind with these flags is to have.
+/// Returns the attributes of a bind with these flags.
 pub(crate) fn attributes(flags: u32) -> Attributes {
     let is_read_only = flags & MOUNT_ATTR_RDONLY != 0;
     Attributes {
@@ -23,8 +23,8 @@ pub(crate) fn attributes(flags: u32) -> Attributes {
     }
 }
 
-/// Makes every mount below the top of `root` read-only and private, the top itself private alone:
-/// mount points have still to be made there.
+/// Makes every mount below the top of `root` read-only and private. The top itself becomes only
+/// private, because mount points have still to be made there.
 pub(crate) fn protect_below(root: BorrowedFd) -> Result<(), Errno> {
     let was_writable = fs::statfs(root)?.1 as u32 & MS_RDONLY == 0;
     match mount_setattr(root, attributes(MOUNT_ATTR_RDONLY), true) {
@@ -48,7 +48,7 @@ pub(crate) fn protect(root: BorrowedFd) -> Result<(), Errno> {
     }
 }
 
-/// Undoes [`protect`], to remove the mount points that were made there.
+/// Reverts [`protect`], in order to remove the mount points that were made there.
 pub(crate) fn unprotect(root: BorrowedFd) -> Result<(), Errno> {
     let attributes = Attributes {
         clear: MOUNT_ATTR_RDONLY,
@@ -60,8 +60,9 @@ pub(crate) fn unprotect(root: BorrowedFd) -> Result<(), Errno> {
     }
 }
 
-/// Remounts an attached mount, and with `recursive` those below it, with these flags. `top` is its
-/// own descriptor. Nothing runs in this mount namespace yet, so nobody meets it without them.
+/// Sets these flags on an attached mount and, if `recursive`, on those below it. `top` is the
+/// mount's own descriptor. Nothing runs in this mount namespace yet, so no process sees it without
+/// them.
 pub(crate) fn remount(top: BorrowedFd, flags: u32, recursive: bool) -> Result<(), Errno> {
     if flags & MS_RDONLY != 0 {
         make_private(top)?;
@@ -78,8 +79,9 @@ fn make_private(top: BorrowedFd) -> Result<(), Errno> {
     mount_call(c"", path.as_c_str(), c"", MS_REC | MS_PRIVATE, c"")
 }
 
-/// A remount replaces all flags, so those that the mount has are given again: a user namespace
-/// may not take away any that are not its own. The times of access are kept when none is named.
+/// Sets and clears flags of one mount. A remount replaces all flags, so the present ones are given
+/// again: a user namespace may not clear flags that it did not set. The kernel keeps the atime
+/// setting if the flags name none.
 pub(crate) fn change_flags(mounted: BorrowedFd, set: u32, clear: u32) -> Result<(), Errno> {
     const KEPT: u32 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
     let before = fs::statfs(mounted)?.1 as u32 & KEPT;
@@ -96,8 +98,9 @@ pub(crate) fn change_flags(mounted: BorrowedFd, set: u32, clear: u32) -> Result<
     mount_call(c"", path.as_c_str(), c"", flags, c"")
 }
 
-/// Each mount below `top` has a line in mountinfo with a path below that of `top`. Others may have
-/// such a path too, so what is found there from `top` has to be the mount that the line names.
+/// Sets flags on the mounts below `top`. Each has a line in mountinfo with a path below that of
+/// `top`. Other mounts may have such a path too, so the path is looked up from `top` and the result
+/// compared with the mount of that line.
 fn set_flags_below(top: BorrowedFd, flags: u32) -> Result<(), Errno> {
     let id = fs::stat(top)?.mount_id;
     let mut top_path = PathBuffer::new();
@@ -127,10 +130,10 @@ fn set_flags_below(top: BorrowedFd, flags: u32) -> Result<(), Errno> {
     })
 }
 
-/// Takes the identity and the path of a mount.
+/// Takes the id and the path of a mount.
 pub(crate) type Visit<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Errno> + 'a;
 
-/// Calls `visit` for each mount that is below our root.
+/// Calls `visit` for each mount below our root.
 pub(crate) fn visit_mounts(visit: &mut Visit) -> Result<(), Errno> {
     let mountinfo = fs::openat(BorrowedFd::CWD, c"/proc/self/mountinfo", fs::O_RDONLY, 0)?;
     let mut lines = Lines::new(mountinfo.borrow());
@@ -140,7 +143,7 @@ pub(crate) fn visit_mounts(visit: &mut Visit) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The mounts of a mountinfo file: identity and path, the first and the fifth field.
+/// The lines of a mountinfo file: id and path, which are the first and the fifth field.
 pub(crate) struct Lines<'a> {
     file: BorrowedFd<'a>,
     buffer: [u8; 4096],
@@ -179,7 +182,7 @@ impl Lines<'_> {
                         .wrapping_mul(10)
                         .wrapping_add(u64::from(digit.wrapping_sub(b'0')));
                 }
-                // Space, tab, newline and backslash are three octal digits.
+                // mountinfo escapes space, tab, newline and backslash as three octal digits.
                 (5, b'\\') => {
                     let mut value = 0u8;
                     for _ in 0..3 {

@@ -1,5 +1,8 @@
-//! Temporary mount points are removed as what they are remembered as: by the directory that they were
-//! made in, their name there, and their identity.
+//! Removal of temporary mount points: each one by its directory, its name there and its identity.
+//!
+//! Nothing else is ever removed. An object with another identity, mode or content belongs to
+//! somebody else and stays. The exclusive lock keeps the removal apart from another run that is
+//! about to mount there.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -11,9 +14,9 @@ use crate::sys::fs::{Identity, Lock, Stat};
 use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::path::split_last;
 
-/// A stub as it is told of and removed.
+/// A temporary mount point as it is reported to the supervisor and removed.
 pub(crate) struct Record<'a> {
-    /// The landing of its directory: a path without links, empty for the root.
+    /// The landing of its directory, empty for the root.
     pub(crate) above: &'a [u8],
     pub(crate) name: &'a [u8],
     pub(crate) identity: Identity,
@@ -22,8 +25,9 @@ pub(crate) struct Record<'a> {
     pub(crate) is_locked: bool,
 }
 
-/// Removes the stub of a record, from outside of the run: its directory is found again without
-/// following a link. What is not that stub any more stays, and that is no error.
+/// Removes a recorded temporary mount point from outside the run, finding its directory again
+/// without following a link. Succeeds without removing anything if it is no longer that mount
+/// point.
 pub(crate) fn remove_recorded(root: BorrowedFd, record: &Record) -> Result<(), Errno> {
     let name = CName::new(record.name)?;
     let opened = open_landing(root, record.above).and_then(|parent| {
@@ -32,7 +36,7 @@ pub(crate) fn remove_recorded(root: BorrowedFd, record: &Record) -> Result<(), E
     });
     let (parent, file) = match opened {
         Ok(opened) => opened,
-        // Somebody renamed or removed it, or what is there now is no stub.
+        // Somebody renamed or removed it, or another object has its name.
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENXIO) => return Ok(()),
         Err(errno) => return Err(errno),
     };
@@ -41,8 +45,8 @@ pub(crate) fn remove_recorded(root: BorrowedFd, record: &Record) -> Result<(), E
     if record.is_locked && !Marks::default().keeps_modes(file.borrow(), &stat) {
         await_release(parent.borrow(), name.as_c_str(), file.borrow());
     }
-    // Where modes are not kept, an inode's number may not be either, once nobody has it open: then
-    // the companion alone tells.
+    // Where a file system does not keep modes, it may also change the inode number of a file that
+    // nobody has open. The companion is then the only proof.
     match identity == record.identity || record.has_companion {
         true => remove(
             parent.borrow(),
@@ -56,8 +60,8 @@ pub(crate) fn remove_recorded(root: BorrowedFd, record: &Record) -> Result<(), E
     }
 }
 
-/// A server hears of the files that an ended process had open after others know of its end
-/// (FUSE_RELEASE is sent in the background), so its lock may last a moment longer.
+/// Waits a moment until a server has released the lock of a process that has ended. FUSE_RELEASE is
+/// sent in the background, so the lock may outlive the process.
 fn await_release(parent: BorrowedFd, name: &CStr, file: BorrowedFd) {
     for _ in 0..20 {
         match lock_exclusive(parent, name, file) {
@@ -67,8 +71,8 @@ fn await_release(parent: BorrowedFd, name: &CStr, file: BorrowedFd) {
     }
 }
 
-/// Removes the stubs on the way to a target and at its end, the last one first, as far as no run uses
-/// them: for a run whose pid 1 was killed before it could report what it had made.
+/// Removes the unused temporary mount points on the way to a target and at its end, the last one
+/// first. This serves a run whose pid 1 was killed before it could report what it had made.
 pub(crate) fn sweep(root: BorrowedFd, target: &[u8]) -> Result<(), Errno> {
     let (mut walk, mut marks) = (Walk::new(), Marks::default());
     let mut landings: Vec<(Vec<u8>, Stat)> = Vec::new();
@@ -87,7 +91,7 @@ pub(crate) fn sweep(root: BorrowedFd, target: &[u8]) -> Result<(), Errno> {
                 let _ = companion.remove_stale(walk.here(root), walk.name());
                 break;
             }
-            // What leads nowhere has no mount point.
+            // A path that leads nowhere has no mount point.
             Ok(Next::End) | Err(_) => break,
         }
     }
@@ -108,13 +112,12 @@ pub(crate) fn sweep(root: BorrowedFd, target: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Removes a stub that `file` has open, if no other run uses it.
+/// Removes a temporary mount point that `file` has open, if no other run uses it.
 pub(crate) fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> Result<(), Errno> {
     let name = CName::new(record.name)?;
     let name = name.as_c_str();
     loop {
         let _writable = match record.is_locked.then(|| lock_exclusive(parent, name, file)) {
-            // Another run uses it.
             Some(Err(Errno::EAGAIN)) => return Ok(()),
             Some(locked) => locked?,
             None => None,
@@ -128,7 +131,7 @@ pub(crate) fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> R
             Some(_) => companion.remove(parent),
             None => Ok(()),
         };
-        // Without the companion it is somebody's own, or another run is just at it.
+        // Without a companion it is an ordinary file, or another run is removing it now.
         if let Some(Held::Gone | Held::Used) = held {
             return Ok(());
         }
@@ -147,7 +150,7 @@ pub(crate) fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> R
                 false => Err(Errno::EBUSY),
             };
         }
-        // With another mode, or with something in it, somebody has made it their own.
+        // It has another mode or has contents: somebody uses it as an ordinary file or directory.
         if !is_stub {
             return remove_companion();
         }
@@ -157,15 +160,15 @@ pub(crate) fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> R
             Err(errno) => return Err(errno),
         }
         if !holds_only_stubs(file)? {
-            // The command has made it its own. From now on it is an ordinary directory.
+            // The command has created something in it. Make it an ordinary directory.
             let made = fs::fchmod(file, 0o755 | now.permissions() & 0o2000);
             return match record.has_companion {
                 true => remove_companion(),
                 false => made,
             };
         }
-        // Whoever emptied it while we held the lock was refused the lock and leaves it to us, so
-        // look again after letting go.
+        // Another run that emptied it meanwhile could not get the lock and left the removal to us,
+        // so look again after releasing the lock.
         if record.is_locked {
             fs::flock(file, Lock::Unlock)?;
         }
@@ -175,8 +178,8 @@ pub(crate) fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> R
     }
 }
 
-/// As [`Companion::hold`]. Another run may be looking whether it was left behind: after a moment it
-/// sees the stub, and lets go.
+/// Calls [`Companion::hold`] again for a moment while the companion is in use. Another run may have
+/// locked it to check whether it is stale; that run releases it as soon as it sees the mount point.
 fn hold(companion: &Companion, parent: BorrowedFd, has_locks: bool) -> Result<Held, Errno> {
     for _ in 0..3 {
         match companion.hold(parent, has_locks) {
@@ -186,7 +189,8 @@ fn hold(companion: &Companion, parent: BorrowedFd, has_locks: bool) -> Result<He
                     is_directory: true, ..
                 },
             ) => pause(&[])?,
-            // Directories may have locks where files have none. That of the stub is enough.
+            // A file system may have locks for directories and none for files. The lock on the
+            // mount point itself is sufficient.
             Err(errno) if has_no_locks(errno) => return companion.hold(parent, false),
             held => return held,
         }
@@ -194,9 +198,10 @@ fn hold(companion: &Companion, parent: BorrowedFd, has_locks: bool) -> Result<He
     Ok(Held::Used)
 }
 
-/// What is mounted on a stub, and hides it from us, is taken for one.
+/// Returns whether a directory holds only temporary mount points. A name with something mounted on
+/// it counts as one, because the mount hides what is below.
 fn holds_only_stubs(directory: BorrowedFd) -> Result<bool, Errno> {
-    // A descriptor of its own, which begins with the first name each time.
+    // A separate open file description: it lists from the first name each time.
     let listed = fs::openat(directory, c".", fs::O_RDONLY | fs::O_DIRECTORY, 0)?;
     let listed = listed.borrow();
     let (mount_id, mut marks) = (fs::stat(directory)?.mount_id, Marks::default());

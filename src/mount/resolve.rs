@@ -1,5 +1,8 @@
-//! A path inside a root, by file descriptor: whatever symbolic links the root holds, and whoever
-//! changes them meanwhile, the result lies inside the root.
+//! Resolving a path inside a root, by file descriptor.
+//!
+//! The result always lies inside the root, whatever symbolic links the root holds and whoever
+//! changes them meanwhile. `openat2(2)` guarantees this in the kernel (Linux 5.6). A walk with one
+//! `openat(2)` for each name guarantees the same elsewhere, and also tells which name is missing.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -7,15 +10,15 @@ use core::ffi::CStr;
 use crate::sys::fs::Stat;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// As many symbolic links on one path as the kernel follows.
+/// The kernel follows at most this many symbolic links on one path.
 const SYMLINKS_MAX: usize = 40;
-/// The kernel takes no longer path (with its NUL), and a link holds no longer one.
+/// The kernel's limit for a path, with its NUL, and for the target of a link.
 pub(crate) const PATH_MAX: usize = 4096;
-/// A path and the links on it, of which each puts its target in front of what is left.
+/// Room for a path and a link on it: each link puts its target in front of the rest of the path.
 const PENDING_MAX: usize = 2 * PATH_MAX;
-/// How deep a walk goes. Each directory on the way is a descriptor, for `..`.
+/// The greatest depth of a walk. Each directory on the way stays open, for `..`.
 const DEPTH_MAX: usize = 128;
-/// Most file systems have names of 255 bytes, squashfs of 256.
+/// Most file systems have names of up to 255 bytes, squashfs up to 256.
 pub(crate) const NAME_MAX: usize = 256;
 
 /// A name as the kernel takes it, on the stack.
@@ -37,7 +40,8 @@ impl CName {
     }
 }
 
-/// `openat2(2)`, asked again while its EAGAIN says that a rename was going on.
+/// Calls `openat2(2)` again as long as it fails with EAGAIN, which means that a rename was going
+/// on.
 pub(crate) fn openat2(
     root: BorrowedFd,
     path: &CStr,
@@ -54,41 +58,41 @@ pub(crate) fn openat2(
     result
 }
 
-/// What `..` above the top and an absolute link mean.
+/// The meaning of an absolute link, and of `..` at the top.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bound {
-    /// The top itself, as in a root.
+    /// Both lead to the top, as in a root.
     InRoot,
-    /// EXDEV.
+    /// Both fail with EXDEV.
     Beneath,
 }
 
-/// What the next name of a path led to.
+/// The result of one step of a walk.
 pub(crate) enum Next {
-    /// Nothing is left to walk.
+    /// The path is finished.
     End,
     /// There is no such name; [`Walk::name`] says which.
     Missing,
-    /// A directory or, as the last name, anything but a symbolic link.
+    /// A directory or, as the last name, any file but a symbolic link.
     Entered(Stat),
-    /// A symbolic link or `..`: [`Walk::landing`] and [`Walk::rest`] have changed.
+    /// A symbolic link, `.` or `..`: [`Walk::landing`] and [`Walk::rest`] have changed.
     Redirected,
 }
 
 /// A walk along a path, name by name.
 ///
 /// Each step opens one name without following it (`openat(2)`, `O_PATH | O_NOFOLLOW`). `..` goes
-/// back to the descriptor that the walk came from, never through the kernel's `..`: a directory
-/// that is moved away meanwhile cannot lead out of the root.
+/// back to the descriptor that the walk came from, never through the kernel's `..`. A directory
+/// that is moved away meanwhile can therefore not lead out of the root.
 ///
 /// The work is linear in the lengths of the path and of the links on it. Nothing is allocated after
-/// [`Walk::new`], since there are walks after a fork.
+/// [`Walk::new`], because there are walks after a fork.
 pub(crate) struct Walk {
     bound: Bound,
-    /// Where the walk has come to: a path without links, `.` and `..`, empty for the root.
+    /// The directory reached so far: a path without links, `.` and `..`, empty for the root.
     landing: Vec<u8>,
-    /// What is left of the path stands at the end of this buffer, so that a link's target can be
-    /// put in front of it.
+    /// The rest of the path stands at the end of this buffer, so that a link's target can be put in
+    /// front of it.
     pending: Vec<u8>,
     start: usize,
     /// The directories on the way, each with the length of the landing above it.
@@ -123,48 +127,49 @@ impl Walk {
         self.prepend(path)
     }
 
-    /// The path that has been walked, without links: `/run/resolv.conf`; empty for the root.
+    /// Returns the path walked so far, without links, such as `/run/resolv.conf`; empty for the
+    /// root.
     pub(crate) fn landing(&self) -> &[u8] {
         &self.landing
     }
 
-    /// What is left to walk.
+    /// Returns the rest of the path.
     pub(crate) fn rest(&self) -> &[u8] {
         self.pending.get(self.start..).unwrap_or_default()
     }
 
-    /// The name that [`Next::Missing`] is about.
+    /// Returns the last name that the walk looked up, which [`Next::Missing`] is about.
     pub(crate) fn name(&self) -> &CStr {
         self.name.as_c_str()
     }
 
-    /// The directory that the walk has come to.
+    /// Returns the directory that the walk has reached.
     pub(crate) fn here<'a>(&'a self, root: BorrowedFd<'a>) -> BorrowedFd<'a> {
         self.entered.last().map_or(root, |(here, _)| here.borrow())
     }
 
-    /// The directory above that.
+    /// Returns the directory above that.
     pub(crate) fn above<'a>(&'a self, root: BorrowedFd<'a>) -> BorrowedFd<'a> {
         let above = self.entered.len().checked_sub(2);
         let above = above.and_then(|index| self.entered.get(index));
         above.map_or(root, |(above, _)| above.borrow())
     }
 
-    /// Gives away the descriptor that the walk has come to; `None` at the root.
+    /// Hands over the descriptor that the walk has reached, or `None` at the root.
     pub(crate) fn take(&mut self) -> Option<OwnedFd> {
         self.entered.pop().map(|(here, _)| here)
     }
 
-    /// Is the name that comes next, or is missing, the last one?
+    /// Returns whether the name that comes next, or is missing, is the last one.
     pub(crate) fn is_last(&self) -> bool {
         split_first(self.rest()).0.is_empty()
     }
 
     /// Walks to the next name.
     ///
-    /// Fails with ELOOP for too many links and for one of proc's, which may lead anywhere, with
-    /// ENOTDIR for a file on the way, with ENAMETOOLONG for what is too long or too deep, and as
-    /// openat(2) does.
+    /// Fails with ELOOP for too many links and for a magic link of proc, which may lead anywhere;
+    /// with ENOTDIR for a file on the way; with ENAMETOOLONG for a path that is too long or too
+    /// deep; with EXDEV for a way out of [`Bound::Beneath`]; and as openat(2) does.
     pub(crate) fn next(&mut self, root: BorrowedFd) -> Result<Next, Errno> {
         let (name, rest) = split_first(self.rest());
         let (length, after) = (name.len(), rest.len());
@@ -196,7 +201,7 @@ impl Walk {
                 self.start = PENDING_MAX - after;
                 return Ok(Next::Missing);
             }
-            // A link, or a file.
+            // It is a link or a file.
             Err(Errno::ENOTDIR) => fs::openat(self.here(root), self.name(), flags, 0)?,
             opened => opened?,
         };
@@ -213,7 +218,7 @@ impl Walk {
         Ok(Next::Entered(stat))
     }
 
-    /// Goes on in what was missing and has been made.
+    /// Continues in a name that was missing and has been made.
     pub(crate) fn enter_made(&mut self, made: OwnedFd) -> Result<(), Errno> {
         let length = self.name().count_bytes();
         self.enter(made, length)
@@ -244,14 +249,15 @@ impl Walk {
         if self.symlinks > SYMLINKS_MAX || fs::statfs(link)?.0 == fs::PROC_SUPER_MAGIC {
             return Err(Errno::ELOOP);
         }
-        // Read to the front of the buffer, and moved to before what is left.
+        // Read the target to the start of the buffer, then move it in front of the rest of the
+        // path.
         let room = self.pending.get_mut(..self.start).unwrap_or_default();
         let room = match room.len() {
             PATH_MAX.. => &mut room[..PATH_MAX],
             _ => room,
         };
         let (length, room) = (fs::readlink(link, room)?, room.len());
-        // One that fills its room may have been cut.
+        // A target that fills its room may have been cut.
         if length == room {
             return Err(Errno::ENAMETOOLONG);
         }
@@ -279,8 +285,8 @@ impl Walk {
         Ok(())
     }
 
-    /// Appends the names that are left, `.` left out, to a landing whose end is missing: nothing is
-    /// known of what is above something missing, so `..` is ENOENT.
+    /// Appends the landing of a missing target: the landing so far, and the remaining names without
+    /// `.`. `..` fails with ENOENT, because there is no telling what is above a missing directory.
     pub(crate) fn push_missing(&self, landing: &mut Vec<u8>) -> Result<(), Errno> {
         landing.extend_from_slice(&self.landing);
         landing.push(b'/');
@@ -301,7 +307,7 @@ impl Walk {
         }
     }
 
-    /// Forgets the descriptors, which are another process's.
+    /// Forgets the descriptors without closing them, because they belong to another process.
     pub(crate) fn abandon(&mut self) {
         self.entered
             .drain(..)
@@ -309,11 +315,11 @@ impl Walk {
     }
 }
 
-/// Opens what `path` means inside `root`, with `O_PATH`: every symbolic link is followed, an absolute
-/// one and `..` stop at the root, one of proc's magic links is ELOOP.
+/// Opens `path` inside `root`, with `O_PATH`. Every symbolic link is followed, an absolute one and
+/// `..` stop at the root, and a magic link of proc fails with ELOOP.
 ///
-/// Only ENOSYS of `openat2(2)` (Linux before 5.6, a seccomp filter) selects the walk, which is as
-/// strict.
+/// Only ENOSYS from `openat2(2)` (Linux before 5.6, a seccomp filter) selects the walk, which is
+/// just as strict.
 pub(crate) fn resolve(root: BorrowedFd, path: &CStr) -> Result<OwnedFd, Errno> {
     const RESTRICTIONS: u32 = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS;
     match openat2(root, path, fs::O_PATH, RESTRICTIONS) {
@@ -327,7 +333,7 @@ pub(crate) fn resolve(root: BorrowedFd, path: &CStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Walks a path that is there.
+/// Walks a path that must exist.
 pub(crate) fn walk_to_end(root: BorrowedFd, path: &[u8]) -> Result<Walk, Errno> {
     let mut walk = Walk::new();
     walk.begin(path, Bound::InRoot)?;
@@ -340,8 +346,8 @@ pub(crate) fn walk_to_end(root: BorrowedFd, path: &[u8]) -> Result<Walk, Errno> 
     }
 }
 
-/// Opens what is at a landing: one name after the other, none followed. ELOOP or ENOTDIR when one on
-/// the way has become a link since.
+/// Opens a landing: one name after the other, without following links. Fails with ELOOP or ENOTDIR
+/// if one on the way has become a link meanwhile.
 pub(crate) fn open_landing(root: BorrowedFd, landing: &[u8]) -> Result<OwnedFd, Errno> {
     let mut here = fs::openat(root, c".", fs::O_PATH | fs::O_DIRECTORY, 0)?;
     let mut rest = landing;
@@ -357,7 +363,7 @@ pub(crate) fn open_landing(root: BorrowedFd, landing: &[u8]) -> Result<OwnedFd, 
     }
 }
 
-/// The first component of a path, and what follows it; the component is empty at the end.
+/// Returns the first component of a path and the rest; the component is empty at the end.
 pub(crate) fn split_first(path: &[u8]) -> (&[u8], &[u8]) {
     let is_name = |byte: &u8| *byte != b'/';
     let start = path.iter().position(is_name).unwrap_or(path.len());

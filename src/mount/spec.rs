@@ -1,4 +1,7 @@
 //! The text form of a mount: `SRC[:DEST[:OPT,…]]`.
+//!
+//! The words of OPT are those of mount(8). A word that neither rootlet nor mount(8) knows is passed
+//! to the file system, and is an error for a bind.
 
 use alloc::vec::Vec;
 
@@ -11,8 +14,8 @@ use crate::sys::mount::{
 };
 use crate::sys::split;
 
-/// File systems that can stand as SRC, where they go when DEST is left out, and the flags that
-/// they always get because a user namespace may not have them without.
+/// The file systems that SRC can name: the type, its usual DEST, and the flags that it always gets
+/// because a user namespace may not mount it without them.
 const FILE_SYSTEMS: &[(&[u8], &[u8], u32)] = &[
     (b"proc", b"/proc", CONFINED),
     (b"sysfs", b"/sys", CONFINED),
@@ -28,19 +31,20 @@ const UNKNOWN_OPT: &str = "has an unknown OPT: it can be ro, rw, rec, optional, 
 const CONFINED: u32 = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 impl Mount {
-    /// Reads `SRC[:DEST[:OPT,…]]`, as `--bind` takes it.
+    /// Reads `SRC[:DEST[:OPT,…]]`, the argument of `--bind`.
     ///
-    /// - SRC is a path of the host, `$NAME` for the path that `environment` gives for NAME, or
-    ///   `proc`, `sysfs`, `tmpfs`, `devpts`, `mqueue`, `cgroup2` for a new file system (write `./proc` for a
-    ///   directory of that name).
-    /// - DEST is a path in the new root; left out, it is SRC, or the usual place of the file
-    ///   system.
-    /// - OPT is `rec` (with all mounts below), `optional`, `noidmap` ([`Mount::no_id_map`]), or a word
-    ///   of mount(8) for every file system, such as `ro`, `nosuid`, `nodev`, `noexec`, `noatime`, of
-    ///   which the last counts; anything else is an option of the file system, such as `size=64m`.
+    /// - SRC is a path of the host, `$NAME` for the path that `environment` returns for NAME, or
+    ///   `proc`, `sysfs`, `tmpfs`, `devpts`, `mqueue`, `cgroup2` for a new file system (write
+    ///   `./proc` for a directory of that name).
+    /// - DEST is a path in the new root. The default is SRC, or the usual place of the file system.
+    /// - OPT is `rec` (with all mounts below), `optional`, `noidmap` ([`Mount::no_id_map`]), or a
+    ///   word of mount(8) for every file system, such as `ro`, `nosuid`, `nodev`, `noexec`,
+    ///   `noatime`. The last word counts. Any other word is an option of the file system, such as
+    ///   `size=64m`.
     /// - `\:` is a colon in a path.
     ///
-    /// `None` is an optional mount whose `$NAME` is not set. An error names what is wrong.
+    /// Returns `None` for an optional mount whose `$NAME` is not set. An error names the wrong
+    /// part.
     ///
     /// ```
     /// use rootlet::Mount;
@@ -97,8 +101,8 @@ impl Mount {
         Ok(Some(mount))
     }
 
-    /// Reads the three words of `--mount`: two paths, which are taken as they are, and `OPT,…` as for
-    /// [`Mount::parse`], which may be empty. An error names what is wrong.
+    /// Reads the three arguments of `--mount`: two paths, which are taken literally, and `OPT,…` as
+    /// for [`Mount::parse`], which may be empty. An error names the wrong part.
     ///
     /// ```
     /// use rootlet::Mount;
@@ -123,7 +127,7 @@ impl Mount {
         }
     }
 
-    /// Sets what stands between commas; what is not known here is for the file system.
+    /// Applies options separated by commas. Unknown options are for the file system.
     pub(crate) fn options(mut self, options: &[u8]) -> Mount {
         let mut data: Vec<u8> = Vec::from(self.data.bytes());
         let is_file_system = matches!(self.source, Source::FileSystem(_));
@@ -147,14 +151,15 @@ impl Mount {
     }
 }
 
-/// What an option does to the flags of a mount.
+/// The effect of an option on the flags of a mount.
 struct Effect {
     set: u32,
     clear: u32,
 }
 
 impl Effect {
-    /// Others are of the file system, wherever it is mounted.
+    /// Returns whether the flags belong to each mount. The other flags belong to the file system
+    /// and are the same wherever it is mounted.
     fn is_of_any_mount(&self) -> bool {
         const OF_ANY_MOUNT: u32 = MS_RDONLY
             | MS_NOSUID
@@ -171,14 +176,14 @@ impl Effect {
 
 macro_rules! words {
     ($($words:literal $flags:expr;)*) => {
-        // One text, since a table of references would be larger than it.
+        // One text, because a table of references would be larger.
         const WORDS: &str = concat!($($words, "\n"),*);
         const FLAGS: &[u32] = &[$($flags),*];
     };
 }
 
-// As mount(8) spells them; no file system would know them. The first sets the flags, the second clears
-// them.
+// Options that mount(8) handles itself; file systems do not know them. The first word of a line
+// sets the flags, the second clears them.
 words! {
     "ro rw" MS_RDONLY;
     "nosuid suid" MS_NOSUID;
@@ -195,7 +200,7 @@ words! {
     "iversion noiversion" MS_I_VERSION;
     "mand nomand" MS_MANDLOCK;
     "silent loud" MS_SILENT;
-    // Whoever may mount it: who that is does not matter here, but what follows from it.
+    // These say who may mount. Only the flags that they imply matter here.
     "user " MS_NOSUID | MS_NODEV | MS_NOEXEC;
     "users " MS_NOSUID | MS_NODEV | MS_NOEXEC;
     "owner " MS_NOSUID | MS_NODEV;
@@ -204,15 +209,16 @@ words! {
     "nousers noowner" 0;
     "nogroup _netdev" 0;
     "auto noauto" 0;
-    // With a value.
+    // These take a value.
     "comment helper" 0;
     "uhelper " 0;
 }
 
-/// None for an option of the file system.
+/// Returns `None` for an option of the file system.
 fn effect(option: &[u8]) -> Option<Effect> {
     let name = split(option, b'=').next().unwrap_or_default();
-    // Words for other programs. What mount(8) would have to do itself, the file system refuses.
+    // `x-` and `X-` options are for other programs. `X-mount.subdir` would need work from mount(8),
+    // so it goes to the file system, which refuses it.
     if name.is_empty() || matches!(name, [b'x' | b'X', b'-', ..] if name != b"X-mount.subdir") {
         return Some(Effect { set: 0, clear: 0 });
     }
@@ -232,13 +238,13 @@ fn effect(option: &[u8]) -> Option<Effect> {
         }
     });
     effect.filter(|effect| match option.get(name.len()..) {
-        // Which of the two that have a flag is meant: here both have it.
+        // The value chooses between the mount and its file system. Here both get the flag.
         Some(b"" | b"=recursive" | b"=vfs" | b"=fs") => true,
         _ => effect.set | effect.clear == 0,
     })
 }
 
-/// Splits at the first colon without a backslash, and takes the backslashes from the others
+/// Splits at the first colon without a backslash, and removes the backslashes of the escaped colons
 /// before it.
 fn split_at_colon(text: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
     let mut part = Vec::new();
@@ -299,7 +305,7 @@ mod tests {
     }
 
     proptest! {
-        /// No text is a panic, and paths with the colons escaped come back as they were.
+        /// No text causes a panic, and a path with escaped colons is read back unchanged.
         #[test]
         fn any_text_is_a_mount_or_an_error(text in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = Mount::parse(&text, |_| None);

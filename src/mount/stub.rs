@@ -1,24 +1,25 @@
-//! Temporary mount points: made in NEWROOT for a run, removed after it.
+//! Temporary mount points: made in NEWROOT for a run and removed afterwards. A [`Stub`] is one of
+//! them.
 //!
-//! Two runs in one root must never take a mount from each other: removing a directory on which
-//! another mount namespace has something mounted detaches that mount without a word. So a temporary
-//! mount point, a *stub*, carries a mark ([`crate::mount::mark`]) and its users a lock
-//! ([`crate::mount::lock`]), and there is no state anywhere else:
+//! Two runs in one root must never take a mount from each other. The kernel makes that easy to get
+//! wrong: removing a directory silently detaches whatever another mount namespace has mounted
+//! there. A temporary mount point therefore carries a mark ([`crate::mount::mark`]), and its users
+//! hold a lock ([`crate::mount::lock`]). There is no other state:
 //!
-//! - A stub has its mark from the instant in which it has its name. Where a mode is given as it is
-//!   asked for, mkdir(2) and open(2) do that; but a default ACL, the caller's mask for new files or the
-//!   file system may take bits from it. So the first one in a directory is made under another name
-//!   ([`Companion`]), its mode is read back and, if need be, set, and then it is renamed.
-//! - Whoever mounts on a stub holds a shared `flock(2)` on it, whether it made it or found it.
-//! - Whoever gets an exclusive lock on a stub is alone with it and may remove it
-//!   ([`crate::mount::removal`]). A run that comes just then finds that the stub is gone, and begins to
-//!   look for its mount point anew.
-//! - Where the file system refuses locks, the run that made a stub removes it, and a second run that
-//!   finds it refuses to mount there.
+//! - A temporary mount point has its mark from the moment it has its name. mkdir(2) and open(2) do
+//!   that where the directory gets exactly the mode that they ask for. A default ACL, the umask or
+//!   the file system may clear bits, so the first one in a directory is made under another name
+//!   ([`Companion`]). Its mode is read back, corrected if necessary, and then it is renamed.
+//! - Everyone who mounts on one holds a shared `flock(2)` on it, whether they made it or found it.
+//! - Whoever gets the exclusive lock is its only user and may remove it
+//!   ([`crate::mount::removal`]). A run that arrives at that moment finds it gone and starts its
+//!   lookup again.
+//! - Where the file system has no locks, the run that made the mount point removes it, and a second
+//!   run that finds it refuses to mount there.
 //!
-//! A stub directory in which the command has made something is kept, and becomes an ordinary one. A
-//! stub that was left because every process of its run was killed at once is a stub of the next run
-//! that mounts there, and is removed with it.
+//! A directory in which the command has created something is kept and becomes an ordinary
+//! directory. A mount point that stayed behind because all processes of its run were killed at once
+//! is adopted by the next run that mounts there, and removed with that run.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -33,31 +34,31 @@ use crate::mount::resolve::CName;
 use crate::sys::fs::Stat;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// How many stubs one mount point may need, with the directories above it.
+/// How many temporary mount points one target may need, including the directories above it.
 pub(crate) const STUBS_MAX: usize = 64;
 
-/// The directory that a stub is in.
+/// The directory that holds a temporary mount point.
 enum Parent {
     Root,
-    /// Another stub.
+    /// Another temporary mount point.
     Stub(usize),
     Descriptor(OwnedFd),
-    /// That of an earlier stub.
+    /// The directory of an earlier one.
     SameAs(usize),
 }
 
 struct Stub {
     parent: Parent,
-    /// The landing of the parent, and the name in it, in the text of [`Stubs`].
+    /// The landing of the parent and the name in it, as ranges of `Stubs::text`.
     above: Range<usize>,
     name: Range<usize>,
     is_directory: bool,
     file: Shared,
 }
 
-/// The stubs of a run, made and found.
+/// The temporary mount points that a run has made or found.
 ///
-/// Nothing is allocated after [`Stubs::with_room_for`], since they are found after a fork.
+/// Nothing is allocated after [`Stubs::with_room_for`], because they are found after a fork.
 pub(crate) struct Stubs {
     stubs: Vec<Stub>,
     text: Vec<u8>,
@@ -78,14 +79,14 @@ impl Stubs {
         self.stubs.is_empty()
     }
 
-    /// The mount point that is this stub.
+    /// Returns the descriptor to mount on.
     pub(crate) fn point(&self, stub: usize) -> BorrowedFd<'_> {
         self.stubs[stub].file.file.borrow()
     }
 
-    /// Makes a directory or a file, and takes a share in it.
+    /// Makes a directory or a file, and locks it shared.
     pub(crate) fn make(&mut self, place: Place) -> Result<usize, Refused> {
-        // Before there is anything that could be left behind.
+        // This may fail, so it comes before anything is made.
         let parent = self.remember_parent(&place).map_err(Refused::Make)?;
         let directory = match place.parent {
             Directory::Found(directory) => directory,
@@ -98,7 +99,7 @@ impl Stubs {
         match made {
             Ok(made) => Ok(self.remember(parent, &place, made)),
             Err(Refused::Vanished) => {
-                // Should that be because modes are no longer kept here.
+                // The cause may be that this file system no longer keeps modes: check again.
                 let stubs = self.stubs.iter_mut();
                 stubs.for_each(|stub| stub.file.kept_its_mode = false);
                 Err(Refused::Vanished)
@@ -107,7 +108,7 @@ impl Stubs {
         }
     }
 
-    /// Takes a share in a stub that was found.
+    /// Locks a temporary mount point that was found.
     pub(crate) fn share_found(&mut self, place: Place, found: &Stat) -> Result<usize, Refused> {
         let known = |stub: &Stub| stub.file.identity == found.identity();
         if let Some(known) = self.stubs.iter().position(known) {
@@ -128,7 +129,7 @@ impl Stubs {
             )?;
         lock_shared(file.borrow(), place.watched).map_err(Refused::Lock)?;
         let stat = fs::stat(file.borrow()).map_err(gone)?;
-        // Whoever removed it was faster than the lock, or made it an ordinary one.
+        // Another run may have removed it before we had the lock, or made it an ordinary directory.
         let now = fs::stat_at(directory, place.name).map_err(gone)?;
         let has_companion = !is_marked(found);
         let is_marked = match has_companion {
@@ -150,7 +151,8 @@ impl Stubs {
         Ok(self.remember(parent, &place, shared))
     }
 
-    /// Was a directory made here, or is this one, that was given the mode that was asked for?
+    /// Returns whether a directory that was made in `above`, or `above` itself, got exactly the
+    /// mode that was asked for.
     fn keeps_modes_in(&self, above: &[u8]) -> bool {
         self.stubs.iter().any(|stub| {
             let its_above = self.text(&stub.above);
@@ -165,7 +167,7 @@ impl Stubs {
 
     fn remember(&mut self, parent: Parent, place: &Place, file: Shared) -> usize {
         let (above, name) = (place.above, place.name.to_bytes());
-        // The landing of the stub before is often that of the directory above.
+        // The stub before this one often has the same parent.
         let start = match self.stubs.last() {
             Some(last) if self.text.get(last.above.start..) == Some(above) => last.above.start,
             _ => {
@@ -187,7 +189,7 @@ impl Stubs {
         self.stubs.len() - 1
     }
 
-    /// Fails also where there is no room to remember the stub.
+    /// Returns how to find the parent again. Fails also where the reserved memory is used up.
     fn remember_parent(&self, place: &Place) -> Result<Parent, Errno> {
         let above = place.above;
         let room = self.text.capacity() - self.text.len();
@@ -215,7 +217,7 @@ impl Stubs {
         fs::duplicate(directory.number()).map(Parent::Descriptor)
     }
 
-    /// What the supervisor has to know to remove them where this process is killed.
+    /// Returns what the supervisor needs to remove them if this process is killed.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record<'_>> {
         self.stubs.iter().map(|stub| self.record(stub))
     }
@@ -243,7 +245,7 @@ impl Stubs {
         }
     }
 
-    /// Calls `unmount` with the directory and the name of each stub, the last one first.
+    /// Calls `unmount` with the directory and the name of each one, the last one first.
     pub(crate) fn for_each(&self, root: BorrowedFd, unmount: &mut dyn FnMut(BorrowedFd, &CStr)) {
         for stub in self.stubs.iter().rev() {
             if let Ok(name) = CName::new(self.text(&stub.name)) {
@@ -252,8 +254,8 @@ impl Stubs {
         }
     }
 
-    /// Removes them, as far as no other run uses them. Nothing may be mounted on them in this mount
-    /// namespace any more. The first failure, with the name, after all have been tried.
+    /// Removes those that no other run uses. Nothing may be mounted on them in this mount namespace
+    /// any more. Tries all of them, and returns the first failure with its name.
     pub(crate) fn remove(&self, root: BorrowedFd) -> Result<(), (&[u8], Errno)> {
         let mut result = Ok(());
         for stub in self.stubs.iter().rev() {
@@ -266,7 +268,7 @@ impl Stubs {
         result
     }
 
-    /// The smallest descriptor of these that is not below `first`.
+    /// Returns the smallest of their descriptors that is at least `first`.
     pub(crate) fn next_descriptor(&self, first: u32) -> Option<u32> {
         let numbers = self.stubs.iter().flat_map(|stub| {
             let parent = match &stub.parent {
@@ -278,13 +280,13 @@ impl Stubs {
         numbers.flatten().filter(|number| *number >= first).min()
     }
 
-    /// Forgets those that were made, and removed again, for another run of the plan.
+    /// Forgets all of them, after they were removed, for another attempt at the plan.
     pub(crate) fn start_over(&mut self) {
         self.stubs.clear();
         self.text.clear();
     }
 
-    /// Forgets the descriptors, which are another process's.
+    /// Forgets the descriptors without closing them, because they belong to another process.
     #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub(crate) fn abandon(&mut self) {
         for stub in self.stubs.drain(..) {
@@ -296,7 +298,7 @@ impl Stubs {
     }
 }
 
-/// Is the landing `above` that of `name` in `its_above`?
+/// Returns whether `above` is the landing of `name` in `its_above`.
 fn is_child(above: &[u8], its_above: &[u8], name: &[u8]) -> bool {
     let rest = above.strip_prefix(its_above);
     rest.and_then(|rest| rest.strip_prefix(b"/")) == Some(name)

@@ -1,7 +1,8 @@
-//! `/sys`: the caller's, with all that is mounted there (control groups, EFI variables, tracing).
+//! `/sys`: the caller's, with all mounts in it (control groups, EFI variables, tracing).
 //!
-//! Which network devices it shows depends on where it was mounted, so a network namespace of the run's
-//! own has a new one, and in it what the caller has mounted in its own.
+//! A sysfs shows the network devices of the network namespace in which it was mounted. A run with
+//! its own network namespace therefore gets a new one, with the mounts that the caller has in its
+//! own.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -15,14 +16,14 @@ use crate::process::namespace::{Namespace, Namespaces};
 use crate::sys::mount::{Attributes, MOUNT_ATTR_RDONLY, MS_RDONLY, MS_SLAVE, mount_setattr};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// By way of what every sysfs has: an empty directory is none.
+/// A path that exists only in a sysfs, so that an empty directory is not taken for one.
 const SYSFS: &CStr = c"/sys/kernel/..";
 
-/// Takes the caller's, if there is one. Read-only is the sysfs alone: a control group that was
-/// delegated to the caller stays its own.
+/// Takes the caller's, if there is one. Only the sysfs itself becomes read-only: a control group
+/// that was delegated to the caller stays writable.
 pub(super) fn take(host: Host, in_user_namespace: bool) -> Result<Option<Bind>, (Step, Errno)> {
     let propagation = match host {
-        // As any bind there.
+        // A bind taken in the host's mount namespace must not be a peer.
         Host::Here => MS_SLAVE,
         _ => 0,
     };
@@ -52,7 +53,7 @@ pub(super) fn take(host: Host, in_user_namespace: bool) -> Result<Option<Bind>, 
     Ok(Some(bind))
 }
 
-/// Attaches it. Where one of the newer calls was missing, it is made read-only now.
+/// Attaches it. Where one of the newer calls was missing, this makes it read-only.
 pub(super) fn attach(
     bind: Bind,
     path: Option<&CStr>,
@@ -67,7 +68,8 @@ pub(super) fn attach(
 }
 
 impl Mounts {
-    /// Has the run's `/sys` this mount already, since the kernel allowed no new one?
+    /// Returns whether the run's `/sys` already shows this mount, because the kernel refused a new
+    /// sysfs.
     pub(super) fn is_shown_already(&self, index: usize, planned: &Planned) -> bool {
         let top = self.points.parent(index).and_then(|sys| self.attached(sys));
         let (Some(top), Some(place)) = (top, self.points.place(index)) else {
@@ -78,17 +80,17 @@ impl Mounts {
     }
 }
 
-/// Does the caller have one?
+/// Returns whether the caller has one.
 pub(crate) fn is_there() -> bool {
     fs::openat(BorrowedFd::CWD, SYSFS, fs::O_PATH, 0).is_ok()
 }
 
-/// What goes into the run's `/sys` beside what the caller's own shows: for a new one what is mounted in
-/// the caller's, and for control groups seen from another root a new view.
+/// Returns further mounts for the run's `/sys`: for a new sysfs the mounts in the caller's, and for
+/// a new cgroup namespace a new view of the control groups.
 pub(crate) fn additions(namespaces: Namespaces) -> Vec<Mount> {
     let mut additions: Vec<Mount> = Vec::new();
     if namespaces.has(Namespace::Network) {
-        // Without proc nobody knows them.
+        // Without proc they cannot be found.
         let _ = visit_mounts(&mut |_, path| {
             let is_in = |above: &[u8]| {
                 path.strip_prefix(above)
@@ -112,7 +114,7 @@ pub(crate) fn additions(namespaces: Namespaces) -> Vec<Mount> {
 }
 
 impl Mount {
-    /// The control groups as they are seen from the run's own root of them.
+    /// Mounts the control groups as seen from the run's own cgroup root.
     fn cgroups() -> Mount {
         let cgroups = Mount::file_system("cgroup2", "/sys/fs/cgroup");
         cgroups.no_suid().no_device().no_exec()

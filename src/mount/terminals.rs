@@ -1,8 +1,9 @@
 //! Terminals: the command's own, and those of a user namespace.
 //!
-//! Those of the host's devpts have a group that a user namespace does not know (`gid=5`), so nobody
-//! inside can give one to its user, as sshd, sudo and su do. A new devpts goes on `/dev/pts` of the
-//! host's `/dev`. A node `/dev/ptmx` leads to the devpts beside it (Linux 4.7), and a link does too.
+//! The host's devpts gives every terminal the group 5, which a user namespace may not know. Nobody
+//! inside can then change the owner of a terminal, as sshd, sudo and su do. A new devpts is
+//! therefore mounted on `/dev/pts` of the host's `/dev`. The node `/dev/ptmx` leads to the devpts
+//! beside it (Linux 4.7), and so does a link.
 
 use core::ffi::CStr;
 
@@ -16,15 +17,15 @@ use crate::text::short::Short;
 use crate::user::id_map::MapUsers;
 
 impl Mount {
-    /// A devpts of the run's own, where the user namespace makes that necessary.
+    /// Returns a devpts of the run, for a user namespace that needs it.
     pub(super) fn own_terminals() -> Mount {
         let mut mount = Mount::file_system("devpts", "/dev/pts").optional();
         mount.is_for_user_namespace = true;
         mount.options(TERMINALS)
     }
 
-    /// The same where many groups are mapped: among them that of terminals, which has this number in
-    /// every usual distribution.
+    /// Returns the same mount with the group of terminals, where a range of groups is mapped. The
+    /// group has the number 5 in every common distribution.
     pub(crate) fn with_terminals_group(&self, map: MapUsers) -> Option<Mount> {
         let is_wanted = self.is_for_user_namespace && map == MapUsers::Auto;
         is_wanted.then(|| self.clone().options(b"gid=5"))
@@ -33,11 +34,11 @@ impl Mount {
 
 const TERMINALS: &[u8] = b"nosuid,noexec,newinstance,mode=620,ptmxmode=666";
 
-/// In every devpts.
+/// The kernel uses this inode number in every devpts.
 const INODE_OF_PTMX: u64 = 2;
 
 impl Mounts {
-    /// Takes what is behind a descriptor as the source of each mount of the terminal.
+    /// Takes the terminal behind a descriptor as the source of each mount of the terminal.
     pub(crate) fn take_terminal(
         &mut self,
         terminal: BorrowedFd,
@@ -55,7 +56,8 @@ impl Mounts {
         Ok(())
     }
 
-    /// Is `/dev/ptmx` that of another devpts, mounted there? What else has the number loses nothing.
+    /// Returns whether `/dev/ptmx` is a bind from another devpts. Any other file with this inode
+    /// number loses nothing by being covered.
     pub(super) fn has_others_ptmx(&self, index: usize, planned: &Planned) -> bool {
         planned.mount.is_for_user_namespace
             && self.dev_of(index).is_some_and(|dev| {
@@ -63,13 +65,14 @@ impl Mounts {
             })
     }
 
-    /// Is a terminal opened in this mount, or another mount made in it, if it is a devpts?
+    /// Returns whether this is a devpts whose descriptor is needed, because a terminal may be
+    /// opened in it or a mount made in it.
     pub(super) fn needs_devpts(&self, planned: &Planned) -> bool {
         let is_devpts = planned.source().bytes() == b"devpts";
         is_devpts && (!planned.mount.is_for_user_namespace || self.opens_terminal)
     }
 
-    /// Puts the new devpts's ptmx in the place of the other.
+    /// Covers the other devpts's ptmx with that of the new one.
     pub(super) fn cover_ptmx(&self, index: usize, devpts: BorrowedFd) -> Result<(), Errno> {
         let Some(dev) = self.dev_of(index) else {
             return Ok(());
@@ -80,8 +83,8 @@ impl Mounts {
         ptmx.attach(None, false, 0, place.borrow()).map(drop)
     }
 
-    /// Shows the caller's terminal, which has no name in the new devpts, as the console: so tty(1) finds
-    /// one. What cannot be had is done without.
+    /// Shows the caller's terminal, which has no name in the new devpts, as `/dev/console`, so that
+    /// tty(1) finds it. Failures are ignored.
     pub(crate) fn show_callers_terminal(
         &self,
         mounts: &[Planned],
@@ -115,7 +118,7 @@ impl Mounts {
         taken.attach(Some(path), false, 0, place.borrow()).ok()
     }
 
-    /// The `/dev` that this mount lies in.
+    /// Returns the `/dev` that this mount lies in.
     fn dev_of(&self, index: usize) -> Option<BorrowedFd<'_>> {
         self.attached(self.points.parent(index)?)
     }

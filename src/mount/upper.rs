@@ -1,8 +1,9 @@
-//! Mount points made in the upper layer of an overlay, before that is mounted.
+//! Mount points made in the upper layer of an overlay, before the overlay is mounted.
 //!
-//! Through the overlay of a user namespace nothing can be made in a directory of a user whom the namespace
-//! does not know: the kernel checks the directory's mode, and has nobody to give the copy to. In the
-//! upper layer the directory is the namespace's own, and shows the lower one's names too.
+//! Through the overlay of a user namespace nothing can be made in a directory whose owner the
+//! namespace does not know: the kernel checks the directory's mode and has no owner for the copy.
+//! In the upper layer the directory belongs to the namespace, and the overlay merges the names of
+//! the lower one into it.
 
 use crate::mount::Planned;
 use crate::mount::attach::{Mounts, State, shows_directory};
@@ -11,12 +12,13 @@ use crate::mount::point::Points;
 use crate::mount::resolve::{Bound, CName, Next, split_first};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// Who has the files of users that the namespace does not know (`/proc/sys/kernel/overflowuid`).
+/// The id that the kernel shows for an owner that the namespace does not know
+/// (`/proc/sys/kernel/overflowuid`).
 const NOBODY: u32 = 65534;
 
 impl Mounts {
-    /// Makes what the overlay would not let us make. What cannot be made here either is an error when it
-    /// is looked for.
+    /// Makes the mount points that the overlay would refuse. A failure here is ignored: the later
+    /// lookup reports it.
     pub(crate) fn fill_upper(&mut self, lower: BorrowedFd, upper: BorrowedFd, planned: &[Planned]) {
         for (state, planned) in self.states.iter().zip(planned) {
             if let State::Taken(bind) = state {
@@ -81,8 +83,8 @@ impl Points {
     }
 }
 
-/// Makes a directory of the upper layer, with the mode of the one that it goes above, and its owner,
-/// where the namespace knows that.
+/// Makes a directory of the upper layer, with the mode of the lower one that it covers, and with
+/// its owner if the namespace knows it.
 fn copy_directory(above: BorrowedFd, name: &CName, shown: BorrowedFd) -> Result<OwnedFd, Errno> {
     let made = fs::mkdirat(above, name.as_c_str(), 0o700);
     let flags = fs::O_RDONLY | fs::O_DIRECTORY | fs::O_NOFOLLOW;

@@ -1,4 +1,4 @@
-//! The walk beside the kernel.
+//! The walk compared with the kernel's own resolution.
 
 use std::ffi::CString;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ fn open(path: &std::path::Path) -> OwnedFd {
     fs::openat(BorrowedFd::CWD, &path, fs::O_PATH | fs::O_DIRECTORY, 0).unwrap()
 }
 
-/// How many; an emulated machine needs ten times as long for each.
+/// Returns the number of cases. An emulated machine needs ten times as long for each.
 fn cases() -> u32 {
     match std::env::var_os("ROOTLET_TEST_EMULATED") {
         Some(_) => 50,
@@ -22,7 +22,7 @@ fn cases() -> u32 {
     }
 }
 
-/// Where a path leads, and whether that is there.
+/// Returns where a path leads, and whether that exists.
 fn landing_of(root: BorrowedFd, path: &[u8]) -> Result<(Vec<u8>, bool), Errno> {
     let mut walk = Walk::new();
     walk.begin(path, Bound::InRoot)?;
@@ -39,7 +39,7 @@ fn landing_of(root: BorrowedFd, path: &[u8]) -> Result<(Vec<u8>, bool), Errno> {
     }
 }
 
-/// A relative or absolute path of a few names that often exist.
+/// Makes a relative or absolute path of a few names that often exist.
 fn path() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec!["a", "b", "c", "link", "..", ".", ""]);
     (any::<bool>(), prop::collection::vec(name, 1..7))
@@ -62,7 +62,7 @@ proptest! {
         let outside = tempfile::tempdir().unwrap();
         let top = outside.path().join("root");
         std_fs::create_dir(&top).unwrap();
-        // A name that is there outside: an escape would find it.
+        // The same name exists outside: an escape would find it.
         std_fs::create_dir(outside.path().join("a")).unwrap();
         for path in &directories {
             let inside: Vec<&str> = path.split('/').filter(|name| *name != "..").collect();
@@ -82,7 +82,7 @@ proptest! {
         let restrictions = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS;
         let kernel = loop {
             match fs::openat2(root.borrow(), &wanted, fs::O_PATH, restrictions) {
-                // Someone renames something, anywhere in the system.
+                // Another process renames a file somewhere in the system.
                 Err(Errno::EAGAIN) => {}
                 result => break result,
             }
@@ -99,7 +99,7 @@ proptest! {
         };
         prop_assert_eq!(found, kernel);
         if let Ok((landing, exists)) = &walked {
-            // The landing is a plain path: taken as it stands it leads to the same.
+            // The landing is a plain path: taken literally it leads to the same file.
             let text = std::str::from_utf8(landing).unwrap();
             prop_assert!(text.split('/').skip(1).all(|name| !["", ".", ".."].contains(&name)));
             let plain = std_fs::canonicalize(top.join(text.trim_start_matches('/')));
@@ -131,7 +131,7 @@ fn too_many_links_and_too_long_paths_are_errors() {
     assert_eq!(landing_of(root.borrow(), b"loop"), Err(Errno::ELOOP));
     let long = vec![b'/'; 4096];
     assert_eq!(landing_of(root.borrow(), &long), Err(Errno::ENAMETOOLONG));
-    // Most file systems have names of 255 bytes, squashfs of 256.
+    // Most file systems have names of up to 255 bytes, squashfs up to 256.
     let name = vec![b'n'; 257];
     assert_eq!(landing_of(root.borrow(), &name), Err(Errno::ENAMETOOLONG));
 }
@@ -144,7 +144,7 @@ fn what_is_missing_is_told_from_what_is_there() {
     let root = open(directory.path());
     let landing = landing_of(root.borrow(), b"link/er//x/.").unwrap();
     assert_eq!(landing, (Vec::from(b"/a/missing/deep/er/x"), false));
-    // What is above something missing is not known.
+    // There is no telling what is above a missing directory.
     assert_eq!(landing_of(root.borrow(), b"link/../x"), Err(Errno::ENOENT));
 }
 
