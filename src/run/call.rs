@@ -1,4 +1,8 @@
-//! A closure in a new root, with the caller's memory.
+//! `Chroot::call`: a closure in a new root that shares the caller's memory.
+//!
+//! pid 1 and the closure run in processes made with `CLONE_VM`, each on a stack of its own, while
+//! the calling thread waits. Both have ended when the call returns: no process may keep the
+//! caller's memory.
 
 use core::cell::Cell;
 use core::mem::forget;
@@ -30,28 +34,28 @@ use crate::user::capability::Capabilities;
 use crate::user::id_map::{MapUsers, UserNamespace, end_unmapped};
 use crate::user::maps::Caller;
 
-/// Enough for the deepest of our own calls, in a build without optimization too.
+/// Sufficient for the deepest of our calls, also in a build without optimization.
 const STACK_OF_PID_1: usize = 512 * 1024;
-/// What a program's first thread usually has.
+/// The usual stack size of a program's first thread.
 const STACK_OF_CLOSURE: usize = 8 * 1024 * 1024;
 
-/// How far the closure has come.
+/// The progress of the closure.
 const RUNNING: u8 = 0;
 const RETURNED: u8 = 1;
 const PANICKED: u8 = 2;
 
 impl Chroot {
-    /// Calls a closure in the new root and the new namespaces, and gives what it returns. It shares
-    /// the caller's memory: what it assigns to captured variables is there afterwards, and it may
-    /// allocate, read files, start processes and wait for them. Other threads go on meanwhile; the
-    /// calling one waits, with its signals blocked. The command of this `Chroot`, its environment,
-    /// descriptors, user and rights mean nothing here.
+    /// Calls a closure in the new root and the new namespaces, and returns its result. The closure
+    /// shares the caller's memory: values that it assigns to captured variables are there
+    /// afterwards. It may allocate, read files, start processes and wait for them. Other threads go
+    /// on meanwhile; the calling one waits, with its signals blocked. The environment, descriptors,
+    /// user and rights that this `Chroot` has for a command do not apply.
     ///
-    /// The closure runs in a process of its own, made by `clone3(2)` with `CLONE_VM` (Linux 5.3), on
-    /// a stack of 8 MiB with a guard below it, beside a pid 1 that reaps. It starts in the `Chroot`'s
-    /// directory, with the caller's descriptors (copies: what it opens and closes is its own
-    /// affair), the caller's signal mask, and no signal handlers. What it leaves running is killed
-    /// when it returns.
+    /// The closure runs in its own process, made by `clone3(2)` with `CLONE_VM` (Linux 5.3), on a
+    /// stack of 8 MiB with a guard below it, beside a pid 1 that reaps. It starts in the `Chroot`'s
+    /// directory, with the caller's signal mask and no signal handlers. It has copies of the
+    /// caller's descriptors: opening or closing one has no effect on the caller's. Processes that
+    /// it leaves running are killed when it returns.
     ///
     /// ```
     /// use rootlet::Chroot;
@@ -70,53 +74,56 @@ impl Chroot {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the closure from running, as for [`Command::spawn`]; or how it ended without
-    /// returning: it panicked, a signal killed it, it ended its process.
+    /// Every reason that keeps the closure from running, as for [`Command::spawn`]; or how it ended
+    /// without returning: it panicked, a signal killed it, it ended its process.
     ///
     /// # Safety
     ///
-    /// The caller holds to this:
+    /// The caller must make sure of this:
     ///
-    /// - After an `Err`, what the closure could change is as it was at that moment: a `Vec` may have
-    ///   been half way through growing, a lock may be held indefinitely, the allocator's included. Where
-    ///   a closure can be killed, the program is best ended after that.
-    /// - The closure has the thread-local storage of the calling thread, but is another process:
-    ///   `getpid(2)` and `gettid(2)` differ, also from what a C library or a crate has stored there
-    ///   before (a cached pid, the owner of a recursive or robust mutex, a random number generator that
-    ///   watches for forks). It must not end the process in a way that runs destructors of the program
-    ///   (`std::process::exit`; `_exit` is as good as a signal), nor start threads, nor leave anything in
-    ///   thread-local storage that is bound to a process.
-    /// - The area of restartable sequences (`rseq(2)`) that the C library has registered for the calling
-    ///   thread is not the closure's: the kernel writes into it for that thread alone. Code that relies on
-    ///   it, as `sched_getcpu(3)` and some allocators do, sees the number of a processor on which the
-    ///   thread was. An allocator that takes that for more than a hint must not be used inside.
-    /// - A lock that another thread holds is released by it, since all threads go on; the allocator's too.
-    ///   One that the closure holds when it is ended (a signal, a limit, `_exit`) stays locked for good,
-    ///   and another thread that waits for it waits for good.
-    /// - A panic that leaves it is told as an error, but the calling thread counts as panicking from
-    ///   then on: catch it inside, with `std::panic::catch_unwind`, where it may come.
-    /// - Descriptors that it opens are not open for the caller, whatever is assigned; those that it
-    ///   closes are closed twice if their owner drops them afterwards. So a file that is captured is
-    ///   borrowed, not moved in, and one opened inside does not leave.
-    /// - The program may end, by whatever way, while a call of another thread is under way: that ends
+    /// - After an `Err`, data that the closure could change is left as it was at that moment. A
+    ///   `Vec` may have been in the middle of growing, and a lock may be held indefinitely, even
+    ///   the allocator's. If a closure may be killed, end the program soon after that.
+    /// - The closure has the thread-local storage of the calling thread, but is another process.
+    ///   `getpid(2)` and `gettid(2)` return other numbers, and differ from values that a C library
+    ///   or a crate has stored there (a cached pid, the owner of a recursive or robust mutex, a
+    ///   random number generator that watches for forks). The closure must not end the process in a
+    ///   way that runs destructors of the program (`std::process::exit`; `_exit` is as good as a
+    ///   signal). It must not start threads, nor leave data bound to a process in thread-local
+    ///   storage.
+    /// - The area of restartable sequences (`rseq(2)`) that the C library has registered for the
+    ///   calling thread is not the closure's: the kernel writes into it for that thread alone. Code
+    ///   that relies on it, such as `sched_getcpu(3)` and some allocators, sees the number of a
+    ///   processor on which the thread was. An allocator that takes the number for more than a hint
+    ///   must not be used inside.
+    /// - A lock that another thread holds is released by that thread, because all threads go on;
+    ///   this includes the allocator's. A lock that the closure holds when it is ended (a signal, a
+    ///   limit, `_exit`) stays locked indefinitely, and so does every thread that waits for it.
+    /// - A panic that leaves the closure is reported as an error, but the calling thread counts as
+    ///   panicking from then on. Catch it inside, with `std::panic::catch_unwind`, if it may occur.
+    /// - A descriptor that the closure opens is not open for the caller, even if it is assigned to
+    ///   a captured variable. A descriptor that it closes is closed twice if its owner drops it
+    ///   afterwards. Borrow a captured file, do not move it in, and do not return one that was
+    ///   opened inside.
+    /// - The program may end in any way while a call of another thread is in progress: that ends
     ///   the call.
     ///
-    /// Memory is shared, so whoever can write to the closure's process can write to the caller's.
-    /// For as long as a call is under way neither can be traced, nor dumps core (`PR_SET_DUMPABLE`):
-    /// a process inside would need `CAP_SYS_PTRACE` over the caller's user namespace, which root's
-    /// processes have and those in a new user namespace have not. As a side effect the program's own
-    /// `/proc/self/fd` is closed to it meanwhile where it is not root's. The out-of-memory killer
-    /// ends all that share the memory, the caller too.
+    /// A process that can write to the closure's memory can write to the caller's. As long as a
+    /// call is in progress, neither can be traced or dumps core (`PR_SET_DUMPABLE`): a process
+    /// inside would need `CAP_SYS_PTRACE` in the caller's user namespace, which root's processes
+    /// have and those in a new user namespace do not have. As a side effect, a program that is not
+    /// root cannot open its own `/proc/self/fd` meanwhile. The out-of-memory killer ends all
+    /// processes that share the memory, including the caller.
     pub unsafe fn call<R>(&self, closure: impl FnOnce() -> R) -> Result<R, Error> {
         // SAFETY: the caller's promise.
         unsafe { self.call_within(&Limits::new(), closure) }
     }
 
-    /// As [`Chroot::call`], until one of these limits is reached.
+    /// Calls a closure as [`Chroot::call`] does, until one of these limits is reached.
     ///
     /// # Errors
     ///
-    /// As for [`Chroot::call`], and which limit it was.
+    /// As for [`Chroot::call`], and the limit that was reached.
     ///
     /// # Safety
     ///
@@ -148,7 +155,8 @@ impl Chroot {
             let why = "a closure needs a pid namespace of its own";
             return Err(Error::because(Step::Call, b"", why));
         }
-        // Who can write to the caller's memory has the caller's rights, whatever its own are.
+        // A process that can write to the caller's memory has the caller's rights, whatever its own
+        // are.
         let less = self.dropped_capabilities != Capabilities::NONE || self.no_new_privileges;
         if less || self.user.is_some() || self.groups.is_some() {
             let why = "a closure keeps the caller's user and rights";
@@ -165,7 +173,7 @@ impl Chroot {
         let stack_of_pid1 = Stack::new(STACK_OF_PID_1).map_err(prepare)?;
         let stack_of_closure = Stack::new(STACK_OF_CLOSURE).map_err(prepare)?;
         let (to_supervisor, to_inside) = socketpair().map_err(prepare)?;
-        // Whoever handles a signal in this thread would use what the closure uses.
+        // A signal handler in this thread would use the same memory as the closure.
         let user_namespace = Cell::new(false);
         let caller_mask = sigprocmask(SignalSet::BUT_FAULTS).map_err(prepare)?;
         let unblocked = |error| {
@@ -186,11 +194,12 @@ impl Chroot {
         protect_memory();
         let ended = {
             let mut pid1 = || {
-                // Whoever started us waits for us, and has to: we are on a stack of the caller's.
+                // The process that started us has to wait for us: we are on a stack of the
+                // caller's.
                 let _ = set_pdeathsig(SIGKILL);
                 // SAFETY: this process never uses it; it would not see the caller's end otherwise.
                 let _ = unsafe { fs::close(peer) };
-                // The ids are mapped already where that is to be done.
+                // In a new user namespace the ids are mapped already.
                 inside.new_user_namespace = user_namespace.get();
                 let mut kept = PathBuffer::new();
                 let end = inside
@@ -233,7 +242,7 @@ impl Chroot {
             Ok(ended) => ended,
             Err(Failed::ToStart(error)) => return Err(error),
             Err(Failed::ToWait(error)) => {
-                // The stacks may be in use still.
+                // The stacks may still be in use.
                 forget((stack_of_pid1, stack_of_closure));
                 return Err(error);
             }
@@ -242,7 +251,7 @@ impl Chroot {
         heard.listen(to_inside.borrow());
         let root = plan.new_root.borrow();
         let removed = heard.remove_left(root, plan.targets(), ended, None);
-        // What could not be removed is no reason to lose what the closure returned.
+        // A mount point that could not be removed is no reason to lose the closure's result.
         let _ = removed;
         if let Some(error) = heard.error.take() {
             return Err(error);
@@ -260,10 +269,10 @@ impl Chroot {
     }
 }
 
-/// Why there is no status of a process that shares our memory.
+/// The reason why there is no status of a process that shares our memory.
 enum Failed {
     ToStart(Error),
-    /// It may run still, on its stack.
+    /// The process may still run, on its stack.
     ToWait(Error),
 }
 
@@ -271,9 +280,10 @@ fn to_wait(errno: Errno) -> Failed {
     Failed::ToWait(Error::new(Step::Wait, b"pid 1", errno))
 }
 
-/// For an ordinary user: in a user namespace as well. A process whose memory cannot be traced may
-/// not write its own id maps, so a process with a memory of its own makes the namespace, and one
-/// with ours enters it to start `pid1` there. `peer` is our end of the socket to pid 1.
+/// Starts `pid1` in a new user namespace too, for an ordinary user. A process whose memory cannot
+/// be traced may not write its own id maps. A process with its own memory therefore makes the
+/// namespace, and one with ours enters it to start `pid1` there. `peer` is our end of the socket to
+/// pid 1.
 ///
 /// # Safety
 ///
@@ -299,17 +309,19 @@ unsafe fn start_in_user_namespace(
     let holder = match made.map_err(failed)? {
         Fork::Parent(holder) => holder,
         Fork::Child => {
-            // It must keep nothing open by which others see that we are gone.
+            // It must not hold a descriptor by which others see that we are gone.
             let mapped = close_all_but_these([holders.borrow()]).and_then(|()| {
-                // The maps of a process that is not dumpable are root's to write. This memory is a copy.
+                // Only root may write the id maps of a process that is not dumpable. This memory is
+                // a copy.
                 let _ = set_dumpable(1);
                 map_users.map(caller, holders.borrow())
             });
             match mapped {
                 Ok(()) => {
                     Report::Took.send(holders.borrow());
-                    // Until it has been entered, or nobody will. It has the host's root and mounts,
-                    // so it is gone before a process inside could look at it.
+                    // It waits until it has been entered, or nobody will enter it any more. It has
+                    // the host's root and mounts, so it must be gone before a process inside could
+                    // inspect it.
                     let _ = poll(&mut [Poll::new(holders.borrow())], None);
                 }
                 Err(error) => channel::send_error(holders.borrow(), &error),
@@ -373,7 +385,7 @@ unsafe fn start_in_user_namespace(
 const ENDED_EARLY: &str = "it ended its process";
 
 impl<'a> Inside<'a> {
-    /// In pid 1: starts the process of the closure, and is its pid 1.
+    /// Starts the process of the closure, in pid 1, and becomes its pid 1. Returns how it ended.
     fn run_closure(
         &mut self,
         kept: &PathBuffer,
@@ -382,7 +394,7 @@ impl<'a> Inside<'a> {
         closure: &mut dyn FnMut(),
     ) -> Result<End, Error> {
         let failed = |errno| Error::new(Step::Fork, b"the closure", errno);
-        // From now on a process inside could look for us.
+        // From now on a process inside could inspect us.
         set_dumpable(0).map_err(failed)?;
         set_sigchld(false);
         let mut body = || match self.become_closure(kept) {
@@ -415,13 +427,13 @@ impl<'a> Inside<'a> {
         }
         .run();
         if !matches!(end, Ok(End::Command(_))) {
-            // It uses what is on this stack.
+            // It uses the memory on this stack.
             kill_all();
         }
         end
     }
 
-    /// In the closure's process.
+    /// Prepares the closure's process.
     fn become_closure(&self, kept: &PathBuffer) -> Result<(), Error> {
         set_sigchld(false);
         self.change_directory(kept)?;
@@ -440,7 +452,8 @@ impl<'a> Inside<'a> {
     }
 }
 
-/// Dropped when a panic leaves the closure: nothing of the caller is above it on this stack.
+/// Reports a panic. It is dropped when the panic leaves the closure: nothing of the caller is above
+/// it on this stack.
 struct Unwinding<'a>(&'a AtomicU8);
 
 impl Drop for Unwinding<'_> {

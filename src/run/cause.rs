@@ -1,5 +1,7 @@
-//! Why a run failed, where what failed alone does not tell: each cause is looked for, and named where
-//! it is found.
+//! The cause of a failure, where the errno alone does not tell it.
+//!
+//! The kernel gives the same EPERM or EINVAL for many reasons. After a failure each possible cause
+//! is checked, and a hint is added only if the check finds it.
 
 use core::ffi::CStr;
 
@@ -18,7 +20,7 @@ use crate::text::name::Name;
 use crate::text::number::number;
 use crate::text::short::Short;
 
-/// What failed, and for whom.
+/// A failed step, and the run it belongs to.
 struct Failed<'a> {
     chroot: &'a Chroot,
     step: Step,
@@ -26,10 +28,10 @@ struct Failed<'a> {
     object: &'a [u8],
 }
 
-/// A cause: what it can make fail, how it is looked for, and what to do about it.
+/// A cause: the failures it explains, its check, and the hint.
 struct Cause {
     of: &'static [Step],
-    /// No errno is that of a program that has failed.
+    /// `None` stands for the failure of another program.
     with: &'static [Option<Errno>],
     check: fn(&Failed) -> bool,
     words: &'static str,
@@ -39,7 +41,7 @@ const EPERM: Option<Errno> = Some(Errno::EPERM);
 const EACCES: Option<Errno> = Some(Errno::EACCES);
 const EINVAL: Option<Errno> = Some(Errno::EINVAL);
 
-/// What a process needs a right for that it has in its own user namespace alone.
+/// Steps that need a right which a process may have only in its own user namespace.
 const OF_RIGHTS: &[Step] = &[
     Step::Namespaces,
     Step::MapIds,
@@ -50,7 +52,7 @@ const OF_RIGHTS: &[Step] = &[
     Step::PivotRoot,
 ];
 
-/// The first that is found counts.
+/// The first match counts.
 const CAUSES: &[Cause] = &[
     Cause {
         of: &[Step::MapUsers],
@@ -199,7 +201,7 @@ const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 
 impl Chroot {
-    /// The same error, with what to do about it, where a cause is found.
+    /// Adds a hint to the error if a cause is found.
     pub(crate) fn look_for_cause(&self, error: Error) -> Error {
         let (step, object, errno) = error.failed();
         let failed = Failed {
@@ -222,7 +224,7 @@ fn has(capability: u32) -> bool {
     capabilities().is_ok_and(|sets| sets.has(capability))
 }
 
-/// A number in a file of `/proc/sys`; none where there is no such file.
+/// Returns the number in a file of `/proc/sys`, or `None` if there is no such file.
 fn setting(path: &CStr) -> Option<u32> {
     number(fs::read_all(path).ok()?.trim_ascii())
 }
@@ -231,13 +233,14 @@ fn open(path: &[u8]) -> Result<OwnedFd, Errno> {
     fs::openat(BorrowedFd::CWD, Name::new(path).as_c_str(), fs::O_PATH, 0)
 }
 
-/// Is our root no mount's? (A chroot into the top of a mount looks as if there were none.)
+/// Returns whether our root is not the top of a mount. (A chroot into the top of a mount cannot be
+/// recognised.)
 fn is_in_chroot() -> bool {
     let root = open(b"/").and_then(|root| fs::stat(root.borrow()));
     root.is_ok_and(|root| root.is_below_top) || !is_listed(b"/")
 }
 
-/// Is the mount that a path leads to in our mount namespace?
+/// Returns whether the mount that a path leads to is in our mount namespace.
 fn is_listed(path: &[u8]) -> bool {
     let id = open(path).and_then(|place| fs::stat(place.borrow()));
     let Ok(id) = id.map(|stat| stat.mount_id) else {
@@ -252,7 +255,7 @@ fn is_listed(path: &[u8]) -> bool {
 }
 
 fn is_elsewhere(path: &[u8]) -> bool {
-    // In a chroot the list is of the mounts below it alone.
+    // In a chroot the list has only the mounts below it.
     !is_listed(path) && is_listed(b"/")
 }
 
@@ -282,7 +285,8 @@ fn is_of_type(path: &[u8], file_system: u64) -> bool {
         .is_ok_and(|(found, _)| found == file_system)
 }
 
-/// The kernel lets us look at nothing of it but its top, of which it tells the type alone.
+/// Returns whether a path is on a FUSE file system of another user. The kernel lets us see only the
+/// top of one, and of that only the file system type.
 fn is_on_others_fuse(path: &[u8]) -> bool {
     let mut end = path.len();
     loop {
@@ -305,7 +309,7 @@ fn is_on_others_fuse(path: &[u8]) -> bool {
     }
 }
 
-/// Is the last directory that is there on the way to the object, in NEWROOT, immutable?
+/// Returns whether the last existing directory on the way to the object, in NEWROOT, is immutable.
 fn is_immutable(failed: &Failed) -> bool {
     let Ok(root) = open(failed.chroot.new_root.bytes()) else {
         return false;
@@ -329,8 +333,9 @@ fn is_older_than(major: u32, minor: u32) -> bool {
     }
 }
 
-/// The kernel tells nobody of a domain. It is one where the kernel has them, nothing else that forbids
-/// mounts is there, and what failed needs no other right than the process inside has.
+/// Returns whether we are in a Landlock domain, which the kernel does not report. We conclude it if
+/// the kernel has Landlock, nothing else here forbids mounts, and the failed step needs no right
+/// that the process inside lacks.
 fn is_in_landlock(failed: &Failed) -> bool {
     let needs_no_more = match (failed.step, failed.errno) {
         (Step::Propagation, _) | (Step::MapIds, EACCES) => true,

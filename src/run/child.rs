@@ -20,17 +20,16 @@ use crate::text::name::Name;
 use crate::user::id_map::UserNamespace;
 use crate::user::private::LockName;
 
-/// A command in a new root that [`Command::spawn`](crate::Command::spawn) has started, with the pid 1 around it.
+/// A command in a new root, started by [`Command::spawn`](crate::Command::spawn), with its pid 1.
 ///
-/// A root does not outlive its owner: **when a `Child` is dropped, all that runs inside is killed**,
-/// waited for, and the mount points that were made for it are removed. The same, but for the
-/// waiting, happens when the program ends, however it does. [`Child::detach`] is the way to let it
-/// live on.
+/// A root does not outlive its owner: **dropping a `Child` kills everything that runs inside**,
+/// waits for its end, and removes the mount points that were made for it. When the program ends, in
+/// any way, the same happens, except for the waiting. [`Child::detach`] lets the command live on.
 ///
-/// It holds up to three descriptors and those of its pipes, all close-on-exec, until the command has
-/// been waited for. The end of the command raises no SIGCHLD and is not seen by a `wait(2)` for other
-/// children. With the feature `std` it is `AsFd` by its pidfd, which can be read when the command has
-/// ended: what tokio's `AsyncFd` needs.
+/// A `Child` holds up to three descriptors and those of its pipes, all close-on-exec, until the
+/// command has been waited for. The end of the command raises no SIGCHLD, and a `wait(2)` for other
+/// children does not see it. With the feature `std`, `AsFd` returns its pidfd, which becomes
+/// readable when the command has ended; tokio's `AsyncFd` can use it.
 ///
 /// ```
 /// use rootlet::Chroot;
@@ -43,26 +42,27 @@ use crate::user::private::LockName;
 /// ```
 #[must_use = "a command is killed when its `Child` is dropped"]
 pub struct Child {
-    /// The pipe to standard input, where that is [piped](crate::Stdio::piped). [`Child::wait`] closes it.
+    /// The pipe to standard input, if it is [piped](crate::Stdio::piped). [`Child::wait`] closes
+    /// it.
     pub stdin: Option<ChildStdin>,
-    /// The pipe from standard output, where that is piped.
+    /// The pipe from standard output, if it is piped.
     pub stdout: Option<ChildStdout>,
-    /// The pipe from standard error, where that is piped.
+    /// The pipe from standard error, if it is piped.
     pub stderr: Option<ChildStderr>,
     id: i32,
-    /// What is held for as long as it has not been waited for.
+    /// The resources held until the command has been waited for.
     running: Option<Running>,
     warnings: Vec<Error>,
     ended: Option<Result<ExitStatus, Error>>,
     detached: bool,
 }
 
-/// pid 1, and the way to it.
+/// pid 1 and the connection to it.
 struct Running {
     pid1: Process,
     inside: OwnedFd,
     heard: Heard,
-    /// Where its mount points are, and where the mounts go.
+    /// The new root, which holds the mount points, and the targets of the mounts.
     new_root: OwnedFd,
     targets: Vec<Name>,
     user_namespace: Option<UserNamespace>,
@@ -72,13 +72,14 @@ struct Running {
 }
 
 impl Running {
-    /// Waits until all that was running inside has ended, or may have: see [`Running::has_ended`].
+    /// Returns a poll that is ready once everything inside has ended, or may have: see
+    /// [`Running::has_ended`].
     fn poll(&self) -> Poll {
         Poll::new(self.pid1.pidfd().unwrap_or(self.inside.borrow()))
     }
 
-    /// Has it, now that [`Running::poll`] is ready? Without a pidfd it has when pid 1 has closed its
-    /// end of the socket.
+    /// Returns whether it has ended, after [`Running::poll`] is ready. Without a pidfd it has ended
+    /// when pid 1 has closed its end of the socket.
     fn has_ended(&mut self) -> bool {
         let nothing_comes = self.heard.listen(self.inside.borrow());
         self.pid1.pidfd().is_some() || nothing_comes
@@ -87,7 +88,7 @@ impl Running {
     fn send(&self, number: u32) -> Result<(), Errno> {
         match number {
             SIGSTOP => Order::Stop.send(self.inside.borrow()),
-            // The kernel would kill that one alone.
+            // Without a pid namespace the kernel would kill pid 1 alone.
             SIGKILL if !self.has_pid_namespace => Order::End.send(self.inside.borrow()),
             _ => self.pid1.send(number),
         }
@@ -139,7 +140,7 @@ impl Child {
         }
     }
 
-    /// The same, with the other ends of its pipes, and with what was not as asked for when it was started.
+    /// Adds the other ends of its pipes, and the warnings from the start.
     pub(crate) fn with(mut self, ends: Ends, warnings: Vec<Error>) -> Child {
         let [stdin, stdout, stderr] = ends;
         self.stdin = stdin.map(ChildStdin);
@@ -149,7 +150,7 @@ impl Child {
         self
     }
 
-    /// As [`Running::poll`]; nothing is waited for once it has been waited for.
+    /// Returns the poll of [`Running::poll`], or none once it has been waited for.
     pub(crate) fn poll(&self) -> Poll {
         self.running.as_ref().map_or(Poll::none(), Running::poll)
     }
@@ -158,21 +159,21 @@ impl Child {
         self.running.as_mut().is_none_or(Running::has_ended)
     }
 
-    /// What can be read when it has ended.
+    /// Returns the descriptor that becomes readable when it has ended.
     #[allow(dead_code, reason = "it needs a type of std")]
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         let running = self.running.as_ref()?;
         Some(running.pid1.pidfd().unwrap_or(running.inside.borrow()))
     }
 
-    /// Waits until the command was executed, or for the error that kept it from that.
+    /// Waits until the command was executed, or fails with the error that prevented it.
     pub(crate) fn wait_until_executed(&mut self) -> Result<(), Error> {
         while let Some(running) = &mut self.running {
             let mut ready = [running.poll(), Poll::new(running.inside.borrow())];
             poll(&mut ready, None).map_err(failed)?;
             let [may_have_ended, _] = ready.map(|poll| poll.is_ready());
             let pid1_ended = running.has_ended() && may_have_ended;
-            // Of a command that could not be executed pid 1 says the same, but the error first.
+            // pid 1 also reports a command that failed to execute, but the error comes first.
             if running.heard.executed && running.heard.error.is_none() {
                 return Ok(());
             }
@@ -185,19 +186,19 @@ impl Child {
         Err(Error::because(Step::Prepare, b"", why))
     }
 
-    /// Waits until the command and all else that was running inside has ended, and gives the
-    /// command's status. Asked again, it gives the same.
+    /// Waits until the command and all other processes inside have ended, and returns the command's
+    /// status. Further calls return the same.
     ///
-    /// The pipe to standard input is closed first, so that a command that reads to the end of it
-    /// ends. Mount points that were made for the run are removed now, and the descriptors closed; a
-    /// mount point that could not be removed is no error, but one of the [`Child::warnings`]. Waiting is
-    /// one `waitid(2)`, of a pidfd (Linux 5.4) or, where that is refused, of the pid, without a limit
-    /// of time, begun again after a signal.
+    /// The pipe to standard input is closed first, so that a command that reads to its end does
+    /// end. Mount points that were made for the run are removed now, and the descriptors closed. A
+    /// mount point that could not be removed is no error but one of the [`Child::warnings`].
+    /// Waiting is one `waitid(2)` on a pidfd (Linux 5.4) or, where that is refused, on the pid. It
+    /// has no timeout and is restarted after a signal.
     ///
     /// # Errors
     ///
-    /// What kept pid 1 from looking after the command. ECHILD if the program has taken its status
-    /// itself, by a `waitpid(-1, …, __WALL)`.
+    /// The reason that kept pid 1 from looking after the command. ECHILD if the program has already
+    /// reaped pid 1 with `waitpid(-1, …, __WALL)`.
     pub fn wait(&mut self) -> Result<ExitStatus, Error> {
         self.stdin = None;
         if let Some(running) = &mut self.running {
@@ -211,8 +212,8 @@ impl Child {
         }
     }
 
-    /// Like [`Child::wait`], without waiting: `None` while the command runs. It is one `ppoll(2)`
-    /// then. The pipe to standard input stays open.
+    /// Returns the status like [`Child::wait`], without waiting: `None` while the command runs.
+    /// This costs one `ppoll(2)` then. The pipe to standard input stays open.
     ///
     /// # Errors
     ///
@@ -221,8 +222,8 @@ impl Child {
         self.wait_until(0)
     }
 
-    /// Like [`Child::wait`], for at most so long: `None` when the command runs on. The pipe to standard
-    /// input stays open.
+    /// Waits like [`Child::wait`], for at most this time. Returns `None` if the command is still
+    /// running. The pipe to standard input stays open.
     ///
     /// ```
     /// use std::time::Duration;
@@ -257,8 +258,8 @@ impl Child {
         self.wait().map(Some)
     }
 
-    /// Waits, and collects the command's standard output and standard error, each if it is piped and was
-    /// not taken.
+    /// Waits, and collects the command's standard output and standard error, each if it is piped
+    /// and was not taken.
     ///
     /// ```
     /// use rootlet::{Chroot, Stdio};
@@ -272,7 +273,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// As for [`Child::wait`], and what kept the output from being read.
+    /// As for [`Child::wait`], and a failure to read the output.
     pub fn wait_with_output(mut self) -> Result<Output, Error> {
         self.stdin = None;
         let pipes = [
@@ -290,9 +291,9 @@ impl Child {
         })
     }
 
-    /// What is no error, but was not as asked for: an optional mount that was left out although its
-    /// source is there, a mount point that could not be removed, a signal that could not be sent on.
-    /// Nothing of this is printed. All of it is known when the command has been waited for.
+    /// Returns deviations from the request that are not errors: an optional mount that was left out
+    /// although its source exists, a mount point that could not be removed, a signal that could not
+    /// be sent on. They are not printed. The list is complete when the command has been waited for.
     ///
     /// ```
     /// use rootlet::{Chroot, Mount};
@@ -312,24 +313,25 @@ impl Child {
         }
     }
 
-    /// The pid of the pid 1 inside, in the caller's pid namespace.
+    /// Returns the pid of the pid 1 inside, as the caller's pid namespace numbers it.
     ///
-    /// It passes on to the command every signal that is sent to it, but for SIGKILL, which ends all
-    /// that runs inside, SIGSTOP, which stops it alone, and SIGCHLD. It is nobody else's until
-    /// [`Child::wait`] or [`Child::try_wait`] has given the status, or the `Child` is dropped.
+    /// pid 1 passes every signal that is sent to it on to the command, with three exceptions:
+    /// SIGKILL ends everything inside, SIGSTOP stops pid 1 alone, and SIGCHLD is its own. The
+    /// number is not reused until [`Child::wait`] or [`Child::try_wait`] has returned the status,
+    /// or the `Child` is dropped.
     pub fn id(&self) -> u32 {
         self.id as u32
     }
 
-    /// Sends a signal to the command, by way of pid 1: the kernel's number, 1 to 64. SIGSTOP stops
-    /// the command and SIGCONT continues it; SIGKILL is [`Child::kill`].
+    /// Sends a signal to the command, through pid 1. `number` is the kernel's, 1 to 64. SIGSTOP
+    /// stops the command and SIGCONT continues it; SIGKILL is [`Child::kill`].
     ///
-    /// `pidfd_send_signal(2)`, Linux 5.1, or `kill(2)` where that is refused.
+    /// It uses `pidfd_send_signal(2)`, Linux 5.1, or `kill(2)` where that is refused.
     ///
     /// # Errors
     ///
-    /// ESRCH when the command has ended and was waited for, EINVAL for a number that is no signal,
-    /// EPERM when the caller has given up the right to.
+    /// ESRCH if the command has ended and was waited for, EINVAL for a number that is no signal,
+    /// EPERM if the caller has given up the right to signal it.
     pub fn signal(&self, number: i32) -> Result<(), Error> {
         let sent = match (&self.running, u32::try_from(number)) {
             (_, Err(_)) => Err(Errno::EINVAL),
@@ -344,15 +346,15 @@ impl Child {
         .map_err(|errno| Error::new(Step::Signal, b"the command", errno))
     }
 
-    /// Kills all that runs inside; to have its status, [wait](Child::wait). That it has ended
-    /// already is no error.
+    /// Kills everything that runs inside. Use [`Child::wait`] to get the status. If it has already
+    /// ended, this is no error.
     ///
-    /// SIGKILL for pid 1, by `pidfd_send_signal(2)` (Linux 5.1): the kernel kills the others of its
-    /// pid namespace with it.
+    /// pid 1 gets SIGKILL by `pidfd_send_signal(2)` (Linux 5.1), and the kernel kills the others of
+    /// its pid namespace with it.
     ///
     /// # Errors
     ///
-    /// EPERM when the caller has given up the right to.
+    /// EPERM if the caller has given up the right to signal it.
     pub fn kill(&mut self) -> Result<(), Error> {
         match self.signal(SIGKILL as i32) {
             Err(error) if error.errno() != Some(Errno::ESRCH.number()) => Err(error),
@@ -364,12 +366,12 @@ impl Child {
     /// still ends with the command, and removes the mount points that were made for it.
     ///
     /// Nobody learns the status. While the program runs, it is the parent: a pid 1 that has ended
-    /// stays in the process table as a zombie until the program ends too, or waits for
-    /// [the pid](Child::id) by `waitpid(2)` with `__WALL`.
+    /// stays a zombie until the program ends too, or waits for [the pid](Child::id) with
+    /// `waitpid(2)` and `__WALL`.
     ///
     /// # Errors
     ///
-    /// What kept pid 1 from being told (ENOMEM); the command is killed then.
+    /// ENOMEM if pid 1 could not be informed; the command is then killed.
     pub fn detach(mut self) -> Result<(), Error> {
         let Some(running) = &self.running else {
             return Ok(());
@@ -384,22 +386,21 @@ impl Child {
     }
 }
 
-/// When this much time from now has passed.
+/// Returns the time at which this duration from now has passed.
 pub(crate) fn end_of(limit: Duration) -> u64 {
     clock().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))
 }
 
 impl Drop for Child {
-    /// Kills all that runs inside, waits for its end, and removes the mount points that were made
-    /// for it; unless the command was detached, or has ended.
+    /// Kills everything inside, waits for its end, and removes the mount points that were made for
+    /// it, unless the command was detached or has ended.
     fn drop(&mut self) {
         if self.detached || self.running.is_none() {
             return;
         }
         if self.kill().is_err() {
             if let Some(running) = &self.running {
-                // We lost the right to signal it. But pid 1 ends by itself when it hears that nobody
-                // is there.
+                // We lost the right to signal it. pid 1 ends by itself when told over the socket.
                 let _ = Order::End.send(running.inside.borrow());
             }
         }

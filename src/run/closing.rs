@@ -1,5 +1,5 @@
-//! What pid 1 keeps open: the command gets its standard descriptors and those that were asked for, and
-//! nothing else keeps files of the caller or of the mounts busy.
+//! The descriptors that stay open inside. The command gets its standard descriptors and those it
+//! was given; nothing else keeps files of the caller or of the mounts busy.
 
 use core::mem::forget;
 
@@ -11,11 +11,11 @@ use crate::run::inside::Inside;
 use crate::run::launch::Owner;
 
 impl<'a> Inside<'a> {
-    /// Closes what only the caller and the mounts needed, while the host's proc is still there: where
-    /// close_range(2) is missing, it lists what is open.
+    /// Closes the descriptors that only the caller and the mounts needed. The host's proc must
+    /// still be there: where close_range(2) is missing, it lists the open descriptors.
     pub(super) fn close_others(&mut self) -> Result<(), Error> {
         if self.owner == Owner::Caller {
-            // The closure has the caller's descriptors.
+            // The closure keeps the caller's descriptors.
             self.mounts.close();
             self.needed = None;
             self.alone = None;
@@ -32,7 +32,7 @@ impl<'a> Inside<'a> {
         close_all_but(has_hosts_proc, &|first| self.next_kept(first))
     }
 
-    /// The smallest descriptor that pid 1 or the command needs, and that is not below `first`.
+    /// Returns the smallest descriptor, at least `first`, that pid 1 or the command needs.
     fn next_kept(&self, first: u32) -> Option<u32> {
         let mut next = self.mounts.points.stubs.next_descriptor(first);
         let mut keep = |number: u32| {

@@ -1,4 +1,4 @@
-//! The command inside: started, looked after, and what its process does before it is the command.
+//! The command: started by pid 1, with everything that its process does before it executes.
 
 use core::convert::Infallible;
 use core::mem::forget;
@@ -23,19 +23,20 @@ use crate::text::path::PathBuffer;
 use crate::tty::jobs::Job;
 
 impl<'a> Inside<'a> {
-    /// pid 1.
+    /// Starts the command and becomes its pid 1. Returns how it ended.
     pub(crate) fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error> {
         let chroot = self.plan.chroot;
         self.say(Step::Execute, self.command.name());
-        // Out of the caller's group: its signals, and the terminal's, are not for us. A command with
-        // a group of its own must not be in the caller's for a moment after that: when a process
-        // ends whose parent is in another group, the kernel takes its group for orphaned just then,
-        // and if one of that is stopped, hangs up on them all.
+        // Leave the caller's process group: its signals, and the terminal's, are not for us. A
+        // command with its own process group must not be in the caller's for even a moment after
+        // that. When a process ends whose parent is in another group, the kernel may take its group
+        // for orphaned at that moment, and if a member is stopped, it sends SIGHUP to the whole
+        // group.
         let shared = self.jobs.job == Job::Shared;
         if !shared {
             let _ = setpgid();
         }
-        // The caller may ignore it, and the kernel would reap.
+        // If the caller ignores SIGCHLD, we inherit that and the kernel would reap.
         set_sigchld(false);
         let reaper = match self.is_pid1() {
             true => None,
@@ -46,9 +47,10 @@ impl<'a> Inside<'a> {
                 Some(id())
             }
         };
-        // A process that makes itself a user namespace must not share our memory.
+        // A process that unshares its user namespace must not share our memory.
         let forks = self.jobs.terminal.is_some() || self.locks_mounts();
-        // One that does has executed the command, or failed, when it is started.
+        // A process that shares our memory has executed the command, or failed, when the call
+        // returns.
         let until_executed = match self.tells_execution && forks {
             true => Some(fs::pipe(fs::O_CLOEXEC).map_err(prepare)?),
             false => None,
@@ -66,15 +68,15 @@ impl<'a> Inside<'a> {
         if shared {
             let _ = setpgid();
         }
-        // Whoever reads from the command is to see that it has closed them.
+        // A reader of the command's output must see when the command has closed it.
         self.standard.clear();
         close_standard(&self.to_close);
         close_given(&self.plan.command.kept_descriptors);
         let supervisor = self.supervisor.borrow();
         if let Some((executed, writer)) = until_executed {
             drop(writer);
-            // The command's execution closes the pipe, and so does its failure. Should the
-            // supervisor go first, the loop sees it.
+            // The command's execution closes the pipe, and so does its failure. If the supervisor
+            // ends first, the loop sees it.
             let mut ready = [executed.borrow(), supervisor].map(Poll::for_hangup);
             poll(&mut ready, None).map_err(prepare)?;
         }
@@ -89,7 +91,8 @@ impl<'a> Inside<'a> {
             signals: self.signals.borrow(),
             above,
             command: Some(pid),
-            // What the kernel reaps is lost to the caller's times(2) and getrusage(2).
+            // Times of children that the kernel reaps are missing in the caller's times(2) and
+            // getrusage(2).
             reaping: Reaping::ByUs(pidfd.as_ref().map(OwnedFd::borrow)),
             own_group: !shared,
             terminal: self.jobs.terminal,
@@ -104,7 +107,7 @@ impl<'a> Inside<'a> {
             end_others(self.signals.borrow(), pid1.socket(), chroot.grace, pid)
                 .map_err(|errno| Error::new(Step::Wait, b"what the command left", errno))?;
         }
-        // It goes with this process.
+        // The kernel closes it when this process ends.
         forget(pidfd);
         Ok(end)
     }
@@ -124,9 +127,9 @@ impl<'a> Inside<'a> {
         reaper: Option<i32>,
     ) -> Result<Infallible, Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
-        // On a terminal of its own it is in a session of its own already.
+        // A command with its own terminal is already in its own session.
         match chroot.new_session && self.jobs.terminal.is_none() {
-            // A process just made leads no group, so it may.
+            // This cannot fail: a new process leads no group.
             true => drop(setsid()),
             false => self.jobs.lead_command(),
         }
@@ -139,7 +142,7 @@ impl<'a> Inside<'a> {
                 .map_err(|errno| Error::new(Step::StandardDescriptor, b"a descriptor", errno))?;
         }
         if self.owner == Owner::Program {
-            // Rust's programs ignore it.
+            // Rust programs ignore it.
             set_default(SIGPIPE);
         }
         if let Some(proc) = &self.proc {
@@ -151,7 +154,8 @@ impl<'a> Inside<'a> {
         self.change_directory(kept)?;
         self.give_back()?;
         if let Some(reaper) = reaper {
-            // No kernel ends us with it. What changes rights has been done, which would undo this.
+            // No pid namespace ends us with the reaper. Every change of ids or rights clears this
+            // signal, so it comes after them.
             let _ = set_pdeathsig(SIGKILL);
             if parent() != reaper {
                 exit(125);
@@ -166,10 +170,10 @@ impl<'a> Inside<'a> {
         Err(self.command.execute())
     }
 
-    /// Gives the command what is the caller's: the limit on open files and the signal mask.
+    /// Restores the caller's limit on open files and signal mask for the command.
     pub(crate) fn give_back(&self) -> Result<(), Error> {
         if let Some(limit) = self.mounts.open_files {
-            // To lower it is always allowed.
+            // Lowering it is always allowed.
             let _ = set_open_files_limit(limit);
         }
         match sigprocmask(self.caller_mask) {
@@ -178,7 +182,7 @@ impl<'a> Inside<'a> {
         }
     }
 
-    /// Where the command starts.
+    /// Changes to the directory in which the command starts.
     pub(crate) fn change_directory(&self, kept: &PathBuffer) -> Result<(), Error> {
         let directory = match &self.plan.chroot.directory {
             WorkingDirectory::Path(path) => path.as_c_str(),
@@ -196,11 +200,11 @@ impl<'a> Inside<'a> {
         Ok(())
     }
 
-    /// Has the command a user namespace of its own, below ours? Then the kernel locks the mounts that
-    /// it inherits (mount_namespaces(7), *Restrictions on mount namespaces*): it cannot make writable
-    /// what is read-only, nor uncover what is masked.
+    /// Returns whether the command gets its own user namespace below ours. The kernel then locks
+    /// the mounts that it inherits (mount_namespaces(7), *Restrictions on mount namespaces*): the
+    /// command cannot make a read-only mount writable or uncover a mask.
     pub(crate) fn locks_mounts(&self) -> bool {
-        // A closure shares the caller's memory, which it could not as one of another namespace.
+        // A closure shares the caller's memory, which a process in another user namespace may not.
         let is_command = self.owner != Owner::Caller;
         is_command && self.new_user_namespace && self.plan.actions.contains(&Action::LockMounts)
     }

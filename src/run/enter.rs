@@ -1,7 +1,8 @@
-//! The way to NEWROOT's mounts.
+//! Entering a new mount namespace, with NEWROOT at hand.
 //!
-//! From Linux 7.0 the kernel makes a mount namespace of them alone. Before that, and where that does
-//! not do, the caller's is copied whole; the old root is detached from it later.
+//! From Linux 7.0 the kernel makes a mount namespace that holds NEWROOT's mounts alone
+//! ([`crate::mount::alone`]). On older kernels, and where that is not enough, the caller's mount
+//! namespace is copied whole, and the old root is detached later.
 
 use crate::error::{Error, Step};
 use crate::mount::alone::Alone;
@@ -16,23 +17,25 @@ use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::path::PathBuffer;
 
 impl<'a> Inside<'a> {
-    /// Goes to NEWROOT by its descriptor, then into a mount namespace of our own. Gives the caller's
-    /// directory where it is to be kept.
+    /// Enters a new mount namespace. Goes to NEWROOT by its descriptor first, and stores the
+    /// caller's directory in `kept` if the command starts there.
     pub(crate) fn enter_new_root(&mut self, kept: &mut PathBuffer) -> Result<(), Error> {
         if self.plan.chroot.directory == WorkingDirectory::Kept {
             keep_current_directory(self.plan.new_root.borrow(), kept)?;
         }
         if self.private.is_some() {
-            // NEWROOT, which may not be ours to enter, is taken outside.
+            // We may have no right to enter NEWROOT, so root outside takes its mounts.
             return unshare(CLONE_NEWNS).map_err(|errno| Error::new(Step::Namespaces, b"", errno));
         }
         if self.new_user_namespace {
-            // The kernel makes no user namespace in a chroot.
+            // The kernel refuses a user namespace in a chroot, so our root is that of the mount
+            // namespace.
             return self.enter_and_unshare();
         }
         if !self.plan.needs_host_to_the_end() {
             let alone = Alone::of(self.plan.new_root.borrow());
-            // The kernel refuses a new proc or sysfs of a user namespace where none is shown yet.
+            // A user namespace may mount a new proc or sysfs only where one is already visible, and
+            // none would be.
             self.alone = alone.filter(|_| !in_user_namespace());
         }
         if self.alone.is_some() {
@@ -68,7 +71,8 @@ impl<'a> Inside<'a> {
         Ok(())
     }
 
-    /// `unshare(2)` moves the current directory into the new mount namespace, but no descriptor.
+    /// Unshares the mount namespace with NEWROOT as the current directory. `unshare(2)` moves the
+    /// current directory into the new mount namespace, but no descriptor.
     fn enter_and_unshare(&self) -> Result<(), Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         fs::fchdir(plan.new_root.borrow())
@@ -76,7 +80,7 @@ impl<'a> Inside<'a> {
         unshare(CLONE_NEWNS).map_err(|errno| Error::new(Step::Namespaces, b"", errno))
     }
 
-    /// Enters NEWROOT's own mount namespace, once all that is wanted of the host has been taken.
+    /// Enters NEWROOT's own mount namespace, once everything needed from the host has been taken.
     pub(super) fn enter_alone(&mut self) -> Result<(), Error> {
         let alone = self.alone.as_ref().ok_or_else(|| prepare(Errno::EBADF))?;
         self.mounts.needs_copy = true;
@@ -89,7 +93,8 @@ impl<'a> Inside<'a> {
         Ok(())
     }
 
-    /// Leaves NEWROOT's own mount namespace as if it had never been, for a copy of the host's.
+    /// Leaves NEWROOT's own mount namespace, reverts everything done so far, and copies the host's
+    /// mount namespace instead.
     pub(super) fn go_back(&mut self) -> Result<(), Error> {
         self.clean_up();
         self.mounts.start_over();

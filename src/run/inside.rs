@@ -1,8 +1,11 @@
-//! The process inside: mounts, enter, pid 1.
+//! The process inside, from the fork to its end.
 //!
-//! It executes its part of the plan in order, starts the command, and is its pid 1. It is not
+//! It executes its part of the plan in order, starts the command, and becomes its pid 1. It is not
 //! dumpable from before the command exists: no process inside may trace it, read its memory or
-//! environment, or take a descriptor of it (ptrace(2), *Ptrace access mode checking*).
+//! environment, or take a descriptor from it (ptrace(2), *Ptrace access mode checking*).
+//!
+//! All memory is allocated before the fork. Another thread of the program may hold the allocator's
+//! lock at that moment, and nobody would release it here.
 
 use core::cell::OnceCell;
 
@@ -36,8 +39,7 @@ use crate::user::capability::clear_inheritable;
 use crate::user::maps::{Caller, open_proc};
 use crate::user::private::Range;
 
-/// All that the process inside needs, made before the fork: it allocates nothing itself, since
-/// another thread of the program might have held the allocator's lock at the fork.
+/// Everything that the process inside needs, made before the fork because it may not allocate.
 pub(crate) struct Inside<'a> {
     pub(crate) plan: &'a Plan<'a>,
     pub(crate) verbose: Verbose,
@@ -51,45 +53,46 @@ pub(crate) struct Inside<'a> {
     pub(crate) entered: bool,
     /// The command's pid, once it has been started.
     pub(crate) started: Option<i32>,
-    /// The host's proc, where the command's own user namespace needs it.
+    /// The host's proc, if the command gets its own user namespace.
     pub(crate) proc: Option<OwnedFd>,
     /// The caller's capabilities.
     pub(crate) rights: Result<CapabilitySets, Errno>,
     pub(crate) new_user_namespace: bool,
     pub(crate) outside: Outside,
-    /// The host's root is nobody's in our user namespace: others have mounted what is there.
+    /// The owner of the host's root has no id in our user namespace, so its mounts belong to
+    /// another one.
     pub(crate) is_root_nobodys: bool,
-    /// What was opened to find that out.
+    /// The descriptors that were opened to find this out.
     pub(crate) needed: Option<[OwnedFd; 2]>,
     /// The ids of a run with private users; pid 1 holds their lock.
     pub(crate) private: Option<Range>,
-    /// NEWROOT's mounts, where they were taken outside.
+    /// NEWROOT's mounts, if they were taken outside.
     pub(crate) taken_root: Option<OwnedFd>,
     /// NEWROOT's mounts in a mount namespace that holds nothing else.
     pub(crate) alone: Option<Alone>,
     pub(crate) standard: Standard,
-    /// Which of our own standard descriptors pid 1 closes when the command has them.
+    /// Which of our own standard descriptors pid 1 closes once the command has them.
     pub(crate) to_close: [bool; 3],
-    /// Somebody waits for the command's execution.
+    /// The execution of the command is reported.
     pub(crate) tells_execution: bool,
     pub(crate) supervisor: OwnedFd,
     pub(crate) signals: OwnedFd,
     pub(crate) caller_mask: SignalSet,
-    /// Who makes a new user namespace.
+    /// The caller who makes a new user namespace.
     pub(crate) caller: Caller,
     pub(crate) jobs: JobControl,
     pub(crate) pty: Option<Pty>,
-    /// The caller's terminal, where the command's is to be opened in here.
+    /// The caller's terminal, if the command's terminal is opened in here.
     pub(crate) callers: Option<Callers>,
 }
 
 impl<'a> Inside<'a> {
-    /// The whole life of pid 1. `to_inside` is the number of the supervisor's end of the socket, which
+    /// Runs pid 1 from beginning to end. `to_inside` is the supervisor's end of the socket, which
     /// this process must not keep open.
     pub(crate) fn run(&mut self, to_inside: BorrowedFd) -> ! {
-        // While it is open here too, the socket does not report the end of the supervisor. A
-        // supervisor that is our parent until it ends is reported by PR_SET_PDEATHSIG instead, but not
-        // yet to one that waits for its ids.
+        // While this process holds that end too, the socket does not report the end of the
+        // supervisor. PR_SET_PDEATHSIG reports it instead if the supervisor stays our parent, which
+        // saves the call. A child that waits for its ids has not set that yet.
         let map = self.plan.chroot.map_users;
         if self.owner != Owner::Supervisor || map.is_made_outside(self.caller) {
             // SAFETY: this process never uses it; the supervisor has its own.
@@ -109,13 +112,13 @@ impl<'a> Inside<'a> {
         exit(self.conclude(end))
     }
 
-    /// For the supervisor, after the fork: closes what is the child's alone, and gives what both use,
-    /// and the child's end of the socket, which may stay open until there is time to close it.
+    /// Closes, in the supervisor after the fork, the descriptors that only the child uses. Returns
+    /// those that both use, and the child's end of the socket, which may be closed later.
     pub(crate) fn leave_to_the_child(self) -> (OwnedFd, OwnedFd, Option<Pty>) {
         (self.signals, self.supervisor, self.pty)
     }
 
-    /// Becomes user 0 where there is a new user namespace, and lets nobody inside look at us.
+    /// Becomes user 0 in a new user namespace, and protects this process from others inside.
     fn leave_caller(&mut self) -> Result<(), Error> {
         let chroot = self.plan.chroot;
         if self.owner == Owner::Program {
@@ -130,7 +133,7 @@ impl<'a> Inside<'a> {
         }
         if self.new_user_namespace {
             if self.owner == Owner::Program {
-                // The maps of a process that is not dumpable are root's to write.
+                // Only root may write the id maps of a process that is not dumpable.
                 set_dumpable(1).map_err(prepare)?;
             }
             if self.private.is_some() {
@@ -151,7 +154,7 @@ impl<'a> Inside<'a> {
         Ok(())
     }
 
-    /// Tells the supervisor how it ended, and cleans up; gives the exit status of pid 1.
+    /// Reports the end to the supervisor, cleans up, and returns the exit status of pid 1.
     pub(crate) fn conclude(&mut self, end: Result<End, Error>) -> u8 {
         let status = match end {
             Ok(End::Command(status)) => {
@@ -177,10 +180,10 @@ impl<'a> Inside<'a> {
         status
     }
 
-    /// Executes pid 1's part of the plan: mounts, enter.
+    /// Executes pid 1's part of the plan, up to the new root.
     pub(crate) fn set_up(&mut self) -> Result<(), Error> {
         if !self.new_user_namespace {
-            // In a new one they are empty.
+            // A new user namespace clears them.
             let cleared = self.rights.and_then(clear_inheritable);
             cleared.map_err(prepare)?;
         }
@@ -201,7 +204,7 @@ impl<'a> Inside<'a> {
         for action in &plan.actions {
             match action {
                 Action::LoopbackUp => bring_loopback_up()?,
-                // What is taken from the host is made a slave one by one.
+                // In the host's mount namespace, each tree becomes a slave as it is taken.
                 Action::Propagation if self.mounts.host == Host::Here => {}
                 Action::Propagation => make_slave(self.outside)?,
                 Action::NewRoot if chroot.overlay.is_some() => {}
@@ -275,17 +278,17 @@ impl<'a> Inside<'a> {
                 Action::DetachOldRoot => {
                     detach_old_root(self.outside, chroot.overlay.is_some())?;
                 }
-                // The supervisor's, and the command's.
+                // The supervisor and the command execute these.
                 _ => {}
             }
         }
-        // The supervisor has the one end, and the standard descriptors are the other.
+        // The supervisor has the master, and the slave is now one of our standard descriptors.
         self.pty = None;
         Ok(())
     }
 
-    /// Opens the command's terminal in the run's own devpts, where it has a name in the new root, and
-    /// makes it ours.
+    /// Opens the command's terminal in the run's own devpts, where it has a name in the new root,
+    /// and makes it ours.
     fn open_terminal(&mut self, devpts: usize) -> Result<(), Error> {
         let plan = self.plan;
         let Some(callers) = self.callers else {
@@ -294,7 +297,7 @@ impl<'a> Inside<'a> {
         let failed = |errno| Error::new(Step::Pty, b"", errno);
         let pty = match self.mounts.attached(devpts) {
             Some(devpts) => callers.open_in(devpts)?,
-            // It was left out.
+            // The devpts was left out.
             None => callers.open_on_host()?,
         };
         self.jobs = pty.enter(plan.identity.terminal_owner())?;
@@ -305,7 +308,7 @@ impl<'a> Inside<'a> {
         Ok(())
     }
 
-    /// Does the host's devpts belong to another user namespace than ours?
+    /// Returns whether the host's devpts belongs to another user namespace than ours.
     fn needs_own_terminals(&self) -> bool {
         self.new_user_namespace || self.is_root_nobodys
     }
@@ -329,7 +332,7 @@ impl<'a> Inside<'a> {
             .find(root, index, &plan.mounts[index], &watched, verbose)
     }
 
-    /// Tells the supervisor which mount points are to be removed, should we be killed.
+    /// Reports to the supervisor which mount points to remove if we are killed.
     fn record_mount_points(&mut self) -> Result<(), Error> {
         if self.plan.chroot.mask_proc {
             if let Some(root) = self.root.get() {
@@ -338,9 +341,10 @@ impl<'a> Inside<'a> {
         }
         let stubs = &self.mounts.points.stubs;
         if self.owner == Owner::Supervisor {
-            // We end with the supervisor, also while we are stopped, traced or busy; the socket tells
-            // us too. But who is killed removes nothing: with stubs, a stopped process that goes on
-            // sees that it is alone.
+            // The kernel sends this signal when the supervisor ends. SIGKILL ends us even if we are
+            // stopped, traced or busy, but a killed process removes nothing. With mount points to
+            // remove it is SIGCONT: a stopped process continues, and sees on the socket that the
+            // supervisor is gone.
             let signal = if stubs.is_empty() { SIGKILL } else { SIGCONT };
             set_pdeathsig(signal).map_err(prepare)?;
         }
@@ -350,37 +354,38 @@ impl<'a> Inside<'a> {
         channel::send_records(self.supervisor.borrow(), stubs.records()).map_err(prepare)
     }
 
-    /// Where there is no pid namespace that would end with us: kills what the command has left.
+    /// Kills the processes that the command has left, where no pid namespace ends them with us.
     fn end_descendants(&self) {
         if let (Some(command), false) = (self.started, self.is_pid1()) {
-            // What cannot be waited for is not ours.
+            // A process that we cannot wait for is not ours.
             let _ = end_others(self.signals.borrow(), None, 0, command);
         }
     }
 
-    /// Has the run a pid namespace of its own?
+    /// Returns whether the run has its own pid namespace.
     pub(crate) fn is_pid1(&self) -> bool {
         self.plan.namespaces.has(Namespace::Pid)
     }
 
-    /// Removes the stubs, whether or not the supervisor still lives. It does the same when this
-    /// process is killed first.
+    /// Removes the temporary mount points, whether or not the supervisor still lives. The
+    /// supervisor does this if we are killed first.
     pub(super) fn clean_up(&mut self) {
         let Some(root) = self.root.get() else { return };
         let stubs = &self.mounts.points.stubs;
         if stubs.is_empty() || self.plan.chroot.overlay.is_some() {
             return;
         }
-        // A mount must not be taken from under a process that lives.
+        // Kill first, because unmounting under a live process would take its files away.
         if self.is_pid1() {
             kill_all();
         }
         if self.plan.chroot.read_only {
-            // If not, the supervisor sees that they are still there.
+            // If this fails, the supervisor finds them still there.
             let _ = remount::unprotect(root.borrow());
         }
-        // What has something mounted on it in this mount namespace cannot be removed. All at once is
-        // one wait of the kernel's instead of one for each; in a user namespace the root is locked.
+        // A directory with a mount on it in this mount namespace cannot be removed. Detaching
+        // everything at once costs one grace period of the kernel instead of one for each mount. It
+        // fails in a user namespace, where the root is locked; then each mount is detached.
         let detached = match self.entered {
             true => umount(c"/", MNT_DETACH),
             false => umount(ON_TOP_OF_ROOT, MNT_DETACH),
@@ -392,7 +397,8 @@ impl<'a> Inside<'a> {
                 }
             });
         }
-        // Where something is still mounted, the supervisor sees what is below when we are gone.
+        // A mount that is left goes with this mount namespace. The supervisor then removes its
+        // mount point.
         if stubs.remove(root.borrow()).is_err() {
             self.report(Report::Left);
         }

@@ -1,4 +1,4 @@
-//! The one room in which a run is made ready for its process inside: for run, spawn and call.
+//! Preparing and launching the process inside, the same for run, spawn and call.
 
 use core::cell::OnceCell;
 
@@ -21,20 +21,21 @@ use crate::user::id_map::{MapUsers, UserNamespace, end_unmapped};
 use crate::user::maps::Caller;
 use crate::user::private::{LockName, Range};
 
-/// Who launches a run.
+/// The kind of process that launches a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// A program whose purpose that is: `Foreground::run`.
+    /// A program whose purpose is the run: `Foreground::run`.
     Supervisor,
-    /// One that has other things to do: `Command::spawn`. It is told when the command was executed, and
-    /// pid 1 keeps none of its descriptors.
+    /// A program that does other things: `Command::spawn`. It learns when the command was executed,
+    /// and pid 1 keeps none of its descriptors.
     Program,
-    /// One that waits for a closure: `Chroot::call`.
+    /// A program that waits for a closure: `Chroot::call`.
     Caller,
 }
 
 impl<'a> Inside<'a> {
-    /// All that the process inside needs, made before the fork.
+    /// Collects everything that the process inside needs. This allocates, so it comes before the
+    /// fork.
     pub(crate) fn new(
         plan: &'a Plan<'a>,
         owner: Owner,
@@ -58,12 +59,14 @@ impl<'a> Inside<'a> {
             };
             match asked.kept_descriptors.is_empty() {
                 true => command,
-                // Sockets among them were handed to us, and are the command's now.
+                // They may include sockets and a watchdog that our environment assigns to our pid;
+                // they are the command's now.
                 false => command.with_what_is_ours(&plan.environment),
             }
         };
         let mut mounts = Mounts::with_room_for(plan.mounts.len(), root, chroot.mask_proc);
-        // A closure has a pid namespace in any case; without one there is no other proc than that.
+        // A closure always has a new pid namespace, so it must accept the proc of another. Without
+        // a new pid namespace the caller's proc is the right one.
         mounts.shows_others_proc = owner == Owner::Caller || !plan.namespaces.has(Namespace::Pid);
         mounts.opens_terminal = plan.opens_terminal();
         Inside {
@@ -107,8 +110,8 @@ impl<'a> Inside<'a> {
         }
     }
 
-    /// Forks, and runs the plan in the child. Gives the child, and its user namespace where others than
-    /// the caller own its files.
+    /// Forks, and runs the plan in the child. Returns the child, and its user namespace if the
+    /// files it makes do not belong to the caller.
     ///
     /// # Safety
     ///
@@ -130,7 +133,7 @@ impl<'a> Inside<'a> {
             Fork::Child => self.run(to_inside),
         };
         let mapped = match (&self.private, self.new_user_namespace) {
-            // Its files are ours to remove.
+            // The files that it makes belong to us, so we may remove them.
             (Some(_), _) => self.pass_mapped(&pid1, to_inside).map(|()| None),
             (None, true) => {
                 let (map, mask) = (chroot.map_users, self.caller_mask);
@@ -146,7 +149,7 @@ impl<'a> Inside<'a> {
         })
     }
 
-    /// Forks in the new namespaces, which are in a new user namespace where they need one.
+    /// Forks into the new namespaces, inside a new user namespace if they need one.
     ///
     /// # Safety
     ///
@@ -157,7 +160,7 @@ impl<'a> Inside<'a> {
         self.new_user_namespace = false;
         let make = |flags| {
             if is_supervisor {
-                // Nothing that sees us inside may trace us, nor the child, which inherits that.
+                // The child inherits this: no process inside may trace it or us.
                 set_dumpable(0)?;
             }
             // SAFETY: the child allocates nothing; `self` is all it needs.
@@ -168,7 +171,7 @@ impl<'a> Inside<'a> {
                 self.new_user_namespace = true;
                 self.caller = Caller::with(self.rights);
                 if is_supervisor {
-                    // The maps of a process that is not dumpable are root's to write.
+                    // Only root may write the id maps of a process that is not dumpable.
                     set_dumpable(1)?;
                 }
                 // SAFETY: as above.
@@ -179,15 +182,15 @@ impl<'a> Inside<'a> {
     }
 }
 
-/// A process inside that was launched.
+/// A launched process inside.
 pub(crate) struct Launched {
     pub(crate) pid1: Process,
     pub(crate) user_namespace: Option<UserNamespace>,
-    /// The lock of its ids, where they are its own.
+    /// The lock on its ids, if it has its own.
     pub(crate) ids: Option<LockName>,
 }
 
-/// The step of what fails before there is anything to name.
+/// Returns an error of [`Step::Prepare`], for failures before there is an object to name.
 pub(crate) fn prepare(errno: Errno) -> Error {
     Error::new(Step::Prepare, b"", errno)
 }

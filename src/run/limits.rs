@@ -1,4 +1,4 @@
-//! When a closure in a new root is ended from outside.
+//! Limits on a closure in a new root, which end it from outside.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -14,7 +14,7 @@ use crate::sys::poll::{Poll, poll};
 use crate::sys::signal::{SignalSet, signalfd};
 use crate::sys::{BorrowedFd, Errno, ExitStatus, OwnedFd, Process};
 
-/// What ends a call before its closure returns: [`Chroot::call_within`].
+/// Limits that end a call before its closure returns: [`Chroot::call_within`].
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     time: Option<Duration>,
@@ -22,20 +22,21 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// None: the closure has all the time it takes.
+    /// Sets no limit: the closure runs as long as it takes.
     pub fn new() -> Limits {
         Limits::default()
     }
 
-    /// Ends the call after so much time, with [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut).
+    /// Ends the call after this time, with [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut).
     pub fn timeout(&mut self, limit: Duration) -> &mut Limits {
         self.time = Some(limit);
         self
     }
 
-    /// Ends the call when this signal comes to the calling thread, or to a program none of whose other
-    /// threads takes it, with [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted). It is handled
-    /// as the program handles it as soon as the call is over. A number that is no signal is none.
+    /// Ends the call when this signal arrives, with
+    /// [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted). It must be sent to the calling
+    /// thread, or to the program while all other threads block it. The program handles the signal
+    /// itself, as soon as the call is over. A number that is no signal is ignored.
     pub fn signal(&mut self, number: i32) -> &mut Limits {
         if let 1..=64 = number {
             self.signals.push(number as u32);
@@ -43,7 +44,7 @@ impl Limits {
         self
     }
 
-    /// From now on.
+    /// Starts the time and opens a descriptor for the signals.
     pub(super) fn begin(&self) -> Result<Begun, Error> {
         let set = SignalSet::of(&self.signals);
         let signals = (!self.signals.is_empty()).then(|| signalfd(set));
@@ -55,16 +56,16 @@ impl Limits {
     }
 }
 
-/// The limits of a call that is under way.
+/// The limits of a call in progress.
 pub(super) struct Begun {
     until: Option<u64>,
-    /// The signals that end it, which are blocked, and stay pending.
+    /// The signals that end it. They are blocked and stay pending.
     signals: Option<OwnedFd>,
     reached: Cell<Option<&'static str>>,
 }
 
 impl Begun {
-    /// Waits for a process, and has pid 1 end when a limit is reached.
+    /// Waits for a process, and makes pid 1 end when a limit is reached.
     pub(super) fn wait(&self, process: &Process, pid1: BorrowedFd) -> Result<ExitStatus, Errno> {
         if self.until.is_some() || self.signals.is_some() {
             let signals = self.signals.as_ref().map(OwnedFd::borrow);
@@ -80,7 +81,7 @@ impl Begun {
         process.wait()
     }
 
-    /// The error of the limit that was reached.
+    /// Returns the error of the limit that was reached.
     pub(super) fn error(&self) -> Option<Error> {
         let reached = self.reached.get()?;
         Some(Error::because(Step::Call, b"", reached))
@@ -88,7 +89,7 @@ impl Begun {
 }
 
 impl Chroot {
-    /// As [`Chroot::call`], for at most so long.
+    /// Calls a closure as [`Chroot::call`] does, for at most this time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -107,8 +108,8 @@ impl Chroot {
     ///
     /// # Safety
     ///
-    /// As for [`Chroot::call`], at whatever moment the time is over: what the closure could change is as
-    /// it was then.
+    /// As for [`Chroot::call`]. The time may run out at any moment, and data that the closure could
+    /// change is then left as it was at that moment.
     pub unsafe fn call_timeout<R>(
         &self,
         limit: Duration,

@@ -1,5 +1,5 @@
-//! A run with private users: the process inside is nobody on the host, so root takes NEWROOT and the
-//! sources of binds outside, maps their owners, and passes them in.
+//! A run with private users. The process inside has no rights on the host, so root outside takes
+//! NEWROOT and the sources of binds, maps their owners, and passes them in.
 
 use crate::error::{Error, Step};
 use crate::mount::Source;
@@ -11,11 +11,11 @@ use crate::sys::process::exit;
 use crate::sys::{BorrowedFd, Errno, Process};
 use crate::user::id_map::{UserNamespace, await_readiness};
 
-/// As many mounts fit in any limit on open files.
+/// This many mounts fit into any usual limit on open files.
 const FEW: usize = 64;
 
 impl<'a> Inside<'a> {
-    /// Outside: maps the ids of the process inside, and passes what it shows.
+    /// Outside: maps the ids of the process inside, and passes the mapped trees to it.
     pub(super) fn pass_mapped(
         &mut self,
         pid1: &Process,
@@ -50,7 +50,7 @@ impl<'a> Inside<'a> {
         Taken::All.send(to_inside).map_err(failed)
     }
 
-    /// Inside: receives it.
+    /// Inside: receives the mapped trees.
     pub(super) fn receive_mapped(&mut self) -> Result<(), Error> {
         if self.plan.mounts.len() > FEW {
             self.mounts.allow_more_files();
@@ -62,7 +62,7 @@ impl<'a> Inside<'a> {
                 Some(Taken::Source(index, tree)) => self.mounts.set_taken(index, tree),
                 Some(Taken::All) if self.taken_root.is_some() => return Ok(()),
                 Some(Taken::All) => return Err(prepare(Errno::EMFILE)),
-                // Who could not take it says why.
+                // The process outside failed, and reports why.
                 None => exit(125),
             }
         }

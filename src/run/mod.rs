@@ -1,4 +1,9 @@
-//! Running what a `Command` describes: pid 1 inside, its supervisor outside.
+//! A run: pid 1 inside, its supervisor outside.
+//!
+//! The supervisor forks pid 1 into the new namespaces, passes signals on to it, and reports its
+//! end. pid 1 sets up the root, starts the command and reaps. The two talk through one socket
+//! ([`crate::process::channel`]). When the supervisor ends, in whatever way, pid 1 ends too, and
+//! with it everything in its pid namespace.
 
 #[cfg(feature = "call")]
 pub(crate) mod call;
@@ -40,37 +45,36 @@ use crate::sys::{fs, net};
 use crate::tty::jobs::{Job, JobControl};
 use crate::tty::pty::{Callers, Pty};
 
-/// What the program does after a run.
+/// Whether the program goes on after the run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Afterwards {
-    /// Other things.
     GoesOn,
-    /// Nothing.
     Ends,
 }
 
-/// What one attempt at a run leaves to the next.
+/// The state that one attempt at a run passes to the next.
 struct Attempt {
     namespaces: Namespaces,
     caller_mask: SignalSet,
     afterwards: Afterwards,
-    /// A signal that asked for the end.
+    /// A signal that asked the run to end.
     signal: Option<u32>,
-    /// What is told, but not printed, of the one before.
+    /// Warnings of the previous attempt, if they are not printed.
     warnings: Vec<Error>,
 }
 
 impl Command {
-    /// As [`Foreground::run`](crate::run::foreground::Foreground::run), with what is open still, for a
-    /// program that ends now: it needs to close nothing. The command's descriptors are
-    /// its alone. Warnings are printed.
+    /// Runs the command as [`Foreground::run`](crate::run::foreground::Foreground::run) does, for a
+    /// program that ends right afterwards. The result includes the resources that are still open:
+    /// closing them is left to the kernel. Only the command keeps its descriptors. Warnings are
+    /// printed.
     #[allow(dead_code, reason = "the binary uses it")]
     pub(crate) fn run_once(&self) -> Result<(ExitStatus, impl Sized), Error> {
         let (status, _, open) = self.run_with(Afterwards::Ends)?;
         Ok((status, open))
     }
 
-    /// Gives the warnings too, where they are not printed, and what is open still.
+    /// Returns the warnings too, unless they are printed, and the resources that are still open.
     fn run_with(
         &self,
         afterwards: Afterwards,
@@ -99,14 +103,14 @@ impl Command {
         });
         let result = result.map_err(|error| self.chroot.look_for_cause(error));
         if let Err(error) = &result {
-            // A status descriptor that nobody reads any more must not end us by SIGPIPE.
+            // If nobody reads the status descriptor any more, SIGPIPE must not end us.
             let _ = sigprocmask(SignalSet::BUT_FAULTS);
             status.failed(error);
         }
         result
     }
 
-    // Once, for both attempts.
+    // Not inlined: both attempts share one copy of the code.
     #[inline(never)]
     fn run_telling<'a>(
         &'a self,
@@ -147,7 +151,8 @@ impl Command {
             false => JobControl::look(inherited.may_be_terminals),
         };
         if pty.is_some() || callers.is_some() {
-            // The keys are the command's, but the foreground stays with us.
+            // Keys go to the command's own terminal, but the foreground of the caller's stays with
+            // us.
             jobs.job = Job::Own { foreground: false };
         }
         let mut inside = Inside::new(&plan, Owner::Supervisor, to_supervisor, signals);
@@ -157,8 +162,9 @@ impl Command {
         }
         inside.standard = standard;
         inside.to_close = inherited.to_close;
-        // The reader of the output waits for the end of the errors too. Where these go elsewhere,
-        // they stay with us: at the end there may be one to report.
+        // If standard output and error are one pipe, its reader waits until both are closed, so we
+        // close ours too. Otherwise we keep standard error: there may be an error to report at the
+        // end.
         let releases_errors = afterwards == Afterwards::Ends && inherited.has_one_pipe;
         inside.tells_execution |= releases_errors;
         inside.caller_mask = caller_mask;
@@ -168,15 +174,17 @@ impl Command {
         // SAFETY: this process has one thread, or only this one uses what `inside` holds.
         let mut launched = unsafe { inside.launch(to_inside.borrow()) }?;
         if inside.new_user_namespace {
-            // Its process had to be looked at.
+            // We stayed dumpable until now for the sake of the process inside, which inherits this
+            // and had to be inspected to map its ids.
             set_dumpable(0).map_err(prepare)?;
         }
         let (signals, childs_end, pty) = inside.leave_to_the_child();
         if let Some(signal) = attempt.signal {
-            // The first pid 1 may have ended without having taken it.
+            // The first pid 1 may have ended before it took the signal.
             let _ = launched.pid1.send(signal);
         }
-        // Without a pidfd the end of pid 1 is that of its socket.
+        // Without a pidfd, the end of pid 1 shows as a hangup on its socket, so our copy of that
+        // end must be closed.
         let childs_end = launched.pid1.pidfd().is_some().then_some(childs_end);
         if afterwards == Afterwards::Ends {
             close_standard(&inherited.to_close[..2]);
@@ -210,7 +218,7 @@ impl Command {
         if let Some(error) = ending.heard.error {
             return Err(error);
         }
-        // The command's status is worth more than what could not be removed.
+        // The command's status is worth more than a mount point that could not be removed.
         let mut warnings = take(&mut attempt.warnings);
         warnings.extend(ending.heard.warnings);
         match cleaned {
@@ -220,7 +228,7 @@ impl Command {
         status.ended(ending.status);
         if ending.interrupted {
             // A shell whose command exits with 130 goes on with its script: it has to see that the
-            // signal ended us. If the caller ignores it, we go on.
+            // signal ended us. If the caller ignores the signal, we go on.
             sigprocmask(caller_mask).map_err(prepare)?;
         }
         let open = (plan, launched, signals, childs_end, to_inside);

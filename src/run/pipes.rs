@@ -1,4 +1,4 @@
-//! The caller's ends of the pipes to a command that was spawned.
+//! The caller's ends of the pipes of a spawned command.
 
 use crate::sys::{Errno, OwnedFd, fs};
 
@@ -7,8 +7,9 @@ macro_rules! ends {
         $(
             $(#[doc = $doc])*
             ///
-            /// It is closed when it is dropped. With the feature `std` it is read or written as
-            /// a pipe of a child of std, and can become a [`Stdio`](crate::Stdio) or an `OwnedFd`.
+            /// Dropping it closes it. With the feature `std` it can be read or written like the
+            /// pipes of `std::process`, and converted to a [`Stdio`](crate::Stdio) or an
+            /// `OwnedFd`.
             #[derive(Debug)]
             pub struct $name(pub(crate) OwnedFd);
         )*
@@ -16,43 +17,46 @@ macro_rules! ends {
 }
 
 ends! {
-    /// The writing end of a pipe to a command's standard input: [`Child::stdin`](crate::Child::stdin).
+    /// The write end of the pipe to a command's standard input:
+    /// [`Child::stdin`](crate::Child::stdin).
     ChildStdin
-    /// The reading end of a pipe from a command's standard output: [`Child::stdout`](crate::Child::stdout).
+    /// The read end of the pipe from a command's standard output:
+    /// [`Child::stdout`](crate::Child::stdout).
     ChildStdout
-    /// The reading end of a pipe from a command's standard error: [`Child::stderr`](crate::Child::stderr).
+    /// The read end of the pipe from a command's standard error:
+    /// [`Child::stderr`](crate::Child::stderr).
     ChildStderr
 }
 
 impl ChildStdin {
-    /// `write(2)`: gives the number of bytes that were written. A pipe that nobody reads is EPIPE,
-    /// and raises SIGPIPE, which Rust's programs ignore.
+    /// Writes with `write(2)` and returns the number of bytes written. A pipe without a reader
+    /// fails with EPIPE and raises SIGPIPE, which Rust programs ignore.
     ///
     /// # Errors
     ///
-    /// The kernel's.
+    /// Those of `write(2)`.
     pub fn write_bytes(&self, bytes: &[u8]) -> Result<usize, Errno> {
         fs::write(self.0.borrow(), bytes)
     }
 }
 
 impl ChildStdout {
-    /// `read(2)`: waits for bytes and gives their number, 0 at the end.
+    /// Reads with `read(2)`: waits for bytes and returns their number, 0 at the end.
     ///
     /// # Errors
     ///
-    /// The kernel's.
+    /// Those of `read(2)`.
     pub fn read_bytes(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         fs::read(self.0.borrow(), buffer)
     }
 }
 
 impl ChildStderr {
-    /// `read(2)`: waits for bytes and gives their number, 0 at the end.
+    /// Reads with `read(2)`: waits for bytes and returns their number, 0 at the end.
     ///
     /// # Errors
     ///
-    /// The kernel's.
+    /// Those of `read(2)`.
     pub fn read_bytes(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         fs::read(self.0.borrow(), buffer)
     }

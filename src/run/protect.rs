@@ -1,22 +1,26 @@
-//! While a closure shares the program's memory, nobody may look into it.
+//! Protection of the program's memory while a closure shares it.
+//!
+//! A process inside that could trace the closure's process, or pid 1, could write to the program's
+//! memory. All three share one dumpable flag with that memory, so it is cleared for all calls
+//! together and restored after the last.
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::sys::process::sched_yield;
 use crate::sys::shared::{dumpable, set_dumpable};
 
-/// How many calls are under way.
+/// The number of calls in progress.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
-/// What to go back to after the last.
+/// The value to restore after the last call.
 static DUMPABLE_BEFORE: AtomicUsize = AtomicUsize::new(0);
 /// Held for one or two system calls.
 ///
-/// For an atomic exchange on aarch64 compilers call a function that asks libc what the processor can
-/// do. Our binary, which has no libc, calls no closure: inlined, none of this is in it.
+/// For an atomic exchange on aarch64, compilers call a function that asks libc about the processor.
+/// Our binary has no libc. It calls no closure, and inlining removes all of this from it.
 static LOCK: AtomicBool = AtomicBool::new(false);
 
-/// Until [`unprotect_memory`] nothing inside may trace a process that has our memory: each pid 1
-/// sees to that when it is set up.
+/// Saves the dumpable flag until [`unprotect_memory`]. Each pid 1 clears it during its set-up, so
+/// that no process inside may trace a process that has our memory.
 #[inline]
 pub(super) fn protect_memory() {
     locked(|| {
@@ -36,7 +40,8 @@ pub(super) fn unprotect_memory() {
 }
 
 fn locked(with: impl FnOnce()) {
-    // Wait for a limited time: a process with a closure that calls in turn may have been killed in here.
+    // The wait is limited: a process whose closure calls in turn may have been killed while it held
+    // the lock.
     for _ in 0..1_000_000 {
         if !LOCK.swap(true, Ordering::Acquire) {
             break;

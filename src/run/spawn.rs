@@ -1,4 +1,4 @@
-//! Running what a `Command` describes from any program, with threads or without.
+//! `Command::spawn` and the calls built on it, for any program, with or without threads.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -16,17 +16,17 @@ use crate::sys::process::ExitStatus;
 use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
 use crate::sys::{Errno, OwnedFd, fs, net};
 
-/// What [`Command::output`] and [`Child::wait_with_output`] collect.
+/// The result of [`Command::output`] and [`Child::wait_with_output`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Output {
     /// How the command ended.
     pub status: ExitStatus,
-    /// What came from standard output; nothing where [`Command::stdout`] sent it elsewhere.
+    /// The bytes written to standard output; empty if [`Command::stdout`] sent it elsewhere.
     pub stdout: Vec<u8>,
-    /// What came from standard error; nothing where [`Command::stderr`] sent it elsewhere.
+    /// The bytes written to standard error; empty if [`Command::stderr`] sent it elsewhere.
     pub stderr: Vec<u8>,
-    /// What was left out, and what could not be removed: [`Child::warnings`].
+    /// Mounts that were left out and mount points that could not be removed: [`Child::warnings`].
     pub warnings: Vec<Error>,
 }
 
@@ -50,20 +50,21 @@ impl Command {
 
     /// Starts the command and returns when it is executed.
     ///
-    /// It is for any program, also one with threads. The command stays in the caller's process
-    /// group, as with `std::process::Command`; it has the signal mask of the calling thread, and
-    /// ignores what the program ignores but for SIGCHLD and SIGPIPE, which Rust's programs ignore.
-    /// It has its standard descriptors ([`Command::stdin`]) and no others. What it leaves running is
-    /// killed when it ends.
+    /// This works in any program, also in one with threads. The command stays in the caller's
+    /// process group, as with `std::process::Command`. It has the signal mask of the calling
+    /// thread, and ignores the signals that the program ignores, except SIGCHLD and SIGPIPE, which
+    /// Rust programs ignore. It has its standard descriptors ([`Command::stdin`]) and no others.
+    /// Processes that it leaves running are killed when it ends.
     ///
-    /// Two processes are added, pid 1 of the new pid namespace and the command: the first is a copy
-    /// of the program (its memory is shared until one of the two writes to it) that makes system
-    /// calls only, takes no lock and allocates nothing. No handler of the program runs in it: it is
-    /// made by `clone3(2)` with `CLONE_CLEAR_SIGHAND` (Linux 5.5), while the signals of the calling
-    /// thread are blocked for a moment. Where clone3 answers ENOSYS it is `clone(2)`, and the
-    /// handlers are reset by `rt_sigaction(2)`.
-    /// What is copied at once are page tables, so a program that uses gigabytes waits for that: some
-    /// 40 ms with 1 GiB that was written to, and 4 with 1 MiB, on a machine where std needs 2.
+    /// Two processes are added: pid 1 of the new pid namespace, and the command. The first is a
+    /// copy of the program that makes system calls only, takes no lock and allocates nothing. Its
+    /// memory is shared until one of the two writes to it. No signal handler of the program runs in
+    /// it: it is made by `clone3(2)` with `CLONE_CLEAR_SIGHAND` (Linux 5.5), while the signals of
+    /// the calling thread are blocked for a moment. If clone3 fails with ENOSYS, it is made by
+    /// `clone(2)`, and the handlers are reset by `rt_sigaction(2)`.
+    ///
+    /// The page tables are copied at once, so a program that uses gigabytes waits for that: some 40
+    /// ms with 1 GiB that was written to, and 4 ms with 1 MiB, on a machine where std needs 2 ms.
     ///
     /// ```
     /// use rootlet::Chroot;
@@ -79,20 +80,21 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the command from running; [`Error::kind`] tells a command that is not there or
-    /// cannot be executed from the rest, and [`Error::status`] is the exit status for it. EAGAIN from a
-    /// clone is the limit on processes. Nothing is left behind then.
+    /// Every reason that keeps the command from running. [`Error::kind`] tells a command that does
+    /// not exist or cannot be executed from other failures, and [`Error::status`] is the exit
+    /// status for it. EAGAIN from a clone means that the limit on processes is reached. After an
+    /// error nothing is left behind.
     pub fn spawn(&mut self) -> Result<Child, Error> {
         self.check_kept_descriptors()?;
         let inherit = || Stdio::inherit();
         self.spawn_with(self.open_standard([inherit(), inherit(), inherit()])?)
     }
 
-    /// Runs the command, waits for it, and collects what it writes to standard output and standard
-    /// error, both at once and of any length. Standard input is [null](Stdio::null). What
-    /// was set by [`Command::stdin`], [`Command::stdout`] and [`Command::stderr`] is left as it is.
+    /// Runs the command, waits for it, and collects its standard output and standard error, both at
+    /// once and of any length. Standard input is [null](Stdio::null). Settings of
+    /// [`Command::stdin`], [`Command::stdout`] and [`Command::stderr`] are kept.
     ///
-    /// Nobody else can keep it waiting: the end of pid 1 is the end of all that is inside.
+    /// No other process can delay the end: the end of pid 1 is the end of everything inside.
     ///
     /// ```
     /// use rootlet::Chroot;
@@ -131,8 +133,8 @@ impl Command {
         }
     }
 
-    /// `standard` stays open where this fails.
-    // Once, for both attempts.
+    /// Makes one attempt. On failure `standard` stays open.
+    // Not inlined: both attempts share one copy of the code.
     #[inline(never)]
     fn spawn_in(&self, namespaces: Namespaces, standard: &mut Standard) -> Result<Child, Error> {
         let mut plan = self.compile()?;
@@ -145,15 +147,15 @@ impl Command {
         let mut inside = Inside::new(&plan, Owner::Program, supervisor, signals);
         inside.standard = take(standard);
 
-        // Until the child reads them from its signalfd.
+        // They stay blocked until the child reads them from its signalfd.
         let caller_mask = sigprocmask(SignalSet::ALL).map_err(prepare)?;
         inside.caller_mask = caller_mask;
         // SAFETY: the child allocates nothing; `inside` is all it needs.
         let launched = unsafe { inside.launch(to_inside.borrow()) };
         let _ = sigprocmask(caller_mask);
-        // The command alone is to have them, unless it has to be tried again.
+        // Only the command should have these, unless there is a second attempt.
         let given = take(&mut inside.standard);
-        // The child's alone.
+        // These are the child's alone.
         drop(inside);
         let mut child = Child::new(launched?, to_inside, plan);
         let executed = child.wait_until_executed();
@@ -165,12 +167,12 @@ impl Command {
 }
 
 /// Reads both to their ends, or until all processes inside have ended and nothing is left to read:
-/// a pipe's writing end may have travelled further than to them.
+/// the write end of a pipe may have been passed to other processes.
 pub(crate) fn collect(
     mut pipes: [Option<OwnedFd>; 2],
     child: &mut Child,
 ) -> Result<[Vec<u8>; 2], Errno> {
-    /// As much as a pipe holds.
+    /// The default capacity of a pipe.
     const AT_ONCE: usize = 65536;
     let mut collected = [Vec::new(), Vec::new()];
     let mut buffer = vec![0; AT_ONCE];

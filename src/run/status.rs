@@ -1,4 +1,4 @@
-//! `--status-fd`: how a run goes, in lines of JSON (RFC 8259).
+//! `--status-fd`: progress and end of a run, as lines of JSON (RFC 8259).
 
 use alloc::vec::Vec;
 
@@ -8,11 +8,11 @@ use crate::sys::{OwnedFd, fs};
 use crate::text::json::{self, Invalid, push};
 use crate::text::line::Line;
 
-/// Where it is told, if anywhere.
+/// The descriptor for the reports, if there is one.
 pub(crate) struct Status(Option<OwnedFd>);
 
 impl Status {
-    /// On this descriptor of the caller. What is written there after its end is lost.
+    /// Opens the reports on this descriptor of the caller. They are lost once nobody reads it.
     pub(crate) fn open(number: Option<u32>) -> Result<Status, Error> {
         let Some(number) = number else {
             return Ok(Status(None));
@@ -27,12 +27,12 @@ impl Status {
         duplicate.map(|descriptor| Status(Some(descriptor)))
     }
 
-    /// The command was executed, as this process.
+    /// Reports that the command was executed, as this process.
     pub(crate) fn started(&self, pid: i32) {
         self.tell_number("child-pid", pid as u32);
     }
 
-    /// The command has ended.
+    /// Reports how the command ended.
     pub(crate) fn ended(&self, status: ExitStatus) {
         match status.signal() {
             Some(signal) => self.tell_number("signal", signal as u32),
@@ -40,7 +40,7 @@ impl Status {
         }
     }
 
-    /// rootlet has failed.
+    /// Reports that rootlet has failed.
     pub(crate) fn failed(&self, error: &Error) {
         if self.0.is_none() {
             return;
@@ -75,7 +75,7 @@ impl Status {
 
     fn write(&self, text: &[u8]) {
         if let Some(descriptor) = &self.0 {
-            // Nobody may be there to read it.
+            // The reader may be gone.
             let _ = fs::write_all(descriptor.borrow(), text);
         }
     }

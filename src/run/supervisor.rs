@@ -1,4 +1,9 @@
-//! The process outside: forwards signals to pid 1, follows its stops, and learns how it ended.
+//! The supervisor: the process outside.
+//!
+//! It forwards signals to pid 1, stops and continues with the command, and reports how the command
+//! ended. It sleeps in one `ppoll(2)` without a timeout, except for a few seconds after a signal
+//! that asks for the end. If pid 1 was killed, the supervisor removes the mount points that pid 1
+//! reported.
 
 use alloc::vec::Vec;
 
@@ -17,11 +22,11 @@ use crate::tty::jobs::JobControl;
 use crate::tty::pty::{Callers, Relay};
 use crate::user::id_map::UserNamespace;
 
-/// How long pid 1 may take to answer a signal that asks for the end. It answers at once, unless it is
-/// stopped by whoever traces it, or its set-up waits for a file system that does not answer.
+/// The time that pid 1 has to acknowledge a signal that asks for the end. It does so at once,
+/// unless a tracer has stopped it or its set-up waits for a file system that does not answer.
 const ANSWER_TIME: u64 = 5 * NANOSECONDS;
 
-/// What the supervisor watches.
+/// The descriptors and the state of a supervisor.
 pub(crate) struct Supervisor<'a> {
     /// All signals are blocked and read from here.
     pub(crate) signals: BorrowedFd<'a>,
@@ -29,27 +34,27 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) inside: BorrowedFd<'a>,
     pub(crate) pid1: &'a Process,
     pub(crate) jobs: JobControl,
-    /// Where the command has a terminal of its own.
+    /// The relay to the command's own terminal, if it has one.
     pub(crate) relay: Option<Relay>,
-    /// The caller's, where pid 1 has yet to open that of the command.
+    /// The caller's terminal, while pid 1 has still to open the command's.
     pub(crate) callers: Option<Callers>,
     pub(crate) status: &'a Status,
-    /// What was closed since the command alone was to have it, where the run may be tried again.
+    /// Descriptors that we closed because only the command should have them, for another attempt.
     pub(crate) closed: Option<&'a [u32]>,
     /// The last signal that asked for the end.
     pub(crate) asked_to_end: Option<u32>,
-    /// Standard error is to be released when the command has it.
+    /// Standard error is to be closed once the command has it.
     pub(crate) releases_errors: bool,
-    /// Warnings are printed, and not kept.
+    /// Warnings are printed rather than kept.
     pub(crate) prints: bool,
     pub(crate) heard: Heard,
-    /// When pid 1 is given up, where it owes an answer.
+    /// The deadline for pid 1's answer, if it owes one.
     pub(crate) answer_by: Option<u64>,
 }
 
 /// How a run ended.
 pub(crate) struct Ending {
-    /// How the command ended, and pid 1 itself.
+    /// The end of the command, and of pid 1 itself.
     pub(crate) status: ExitStatus,
     pub(crate) ended: ExitStatus,
     /// The key that ended the command was meant for us too: SIGINT or SIGQUIT is pending.
@@ -83,12 +88,12 @@ impl Made {
     }
 }
 
-/// What pid 1 has reported that matters at the end.
+/// The reports of pid 1 that matter at the end.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// The first thing that it could not do.
+    /// The first error.
     pub(crate) error: Option<Error>,
-    /// What is no error, but not as asked for.
+    /// Deviations from the request that are not errors.
     pub(crate) warnings: Vec<Error>,
     /// The command was executed.
     pub(crate) executed: bool,
@@ -132,7 +137,8 @@ impl Heard {
         }
     }
 
-    /// Takes what has come, without waiting. True where nothing more comes, since pid 1 has ended.
+    /// Reads all reports that have arrived, without waiting. Returns true if no more can come,
+    /// because pid 1 has ended.
     pub(crate) fn listen(&mut self, inside: BorrowedFd) -> bool {
         let Ok(mut buffer) = channel::Buffer::zeros() else {
             return false;
@@ -149,16 +155,16 @@ impl Heard {
         }
     }
 
-    /// How the command ended, where pid 1 ended like this.
+    /// Returns how the command ended, given how pid 1 ended.
     pub(crate) fn status(&self, ended: ExitStatus) -> ExitStatus {
         self.killed
             .and_then(|signal| ExitStatus::signaled(signal.into()))
             .unwrap_or(ended)
     }
 
-    /// Removes the mount points that pid 1, which ended like this, has left in this root. One that was
-    /// killed may have had no time to report them: then what carries a mark on the way to each of
-    /// these targets is removed.
+    /// Removes the mount points that pid 1, which ended like this, has left in this root. A pid 1
+    /// that was killed may not have had time to report them. Then every unused temporary mount
+    /// point on the way to one of the targets is removed.
     pub(crate) fn remove_left<'t>(
         &self,
         root: BorrowedFd,
@@ -200,7 +206,7 @@ impl Heard {
 }
 
 impl Supervisor<'_> {
-    /// Waits for pid 1 to end, without a limit of time.
+    /// Waits for pid 1 to end, indefinitely.
     pub(crate) fn run(mut self) -> Result<Ending, Error> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
         let mut listening = true;
@@ -216,7 +222,8 @@ impl Supervisor<'_> {
             let mut ready = [
                 Poll::new(self.signals),
                 self.pid1.pidfd().map_or(Poll::none(), Poll::new),
-                // When pid 1 has closed its end there is nothing more to hear: its pidfd is next.
+                // After pid 1 has closed its end there is nothing more to hear, and its pidfd is
+                // next.
                 match listening {
                     true => Poll::new(self.inside),
                     false => Poll::none(),
@@ -236,7 +243,7 @@ impl Supervisor<'_> {
                 if buffer.is_empty() {
                     buffer.resize(channel::LONGEST, 0);
                 }
-                // One at a time, but all that came before the end.
+                // One report each time, but after the end of pid 1 everything that it sent before.
                 let mut more = true;
                 while listening && more {
                     more = pid1_ended;
@@ -251,7 +258,7 @@ impl Supervisor<'_> {
                                     take_back(back, number, given);
                                 }
                             }
-                            // After an error it was not.
+                            // After an error the command was not executed.
                             Some(Report::Executed) if self.heard.error.is_none() => {
                                 self.status.started(command);
                                 if self.releases_errors {
@@ -259,7 +266,8 @@ impl Supervisor<'_> {
                                 }
                             }
                             Some(Report::Stopped) => self.stop(),
-                            // A shell's `fg` tells a job that runs nothing.
+                            // A shell's `fg` sends no signal to a job that is running, so look
+                            // whether we have the foreground by now.
                             Some(Report::NeedsForeground) if self.jobs.may_give_foreground() => {
                                 self.give_foreground();
                             }
@@ -292,7 +300,7 @@ impl Supervisor<'_> {
                     self.forward(signal.number);
                 }
             }
-            // Without a pidfd it has ended when it has closed its end.
+            // Without a pidfd, pid 1 has ended when it has closed its end.
             if pid1_ended || !listening && self.pid1.pidfd().is_none() {
                 let ended = self.pid1.wait().map_err(failed)?;
                 let status = self.heard.status(ended);
@@ -314,7 +322,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The command's terminal was opened.
+    /// Starts the relay to the command's terminal, which pid 1 has opened.
     fn start_relay(&mut self, master: Option<OwnedFd>) {
         if let (Some(callers), Some(master)) = (self.callers.take(), master) {
             let mut relay = callers.relay(master);
@@ -323,8 +331,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// pid 1 does not answer, so nobody would pass on what asks for the end: kills it, and with it all
-    /// that runs inside.
+    /// Kills pid 1, and with it everything inside. It does not answer, so it would not pass on the
+    /// signal that asks for the end.
     fn give_up(mut self) -> Result<Ending, Error> {
         let failed = |errno| Error::new(Step::Wait, b"pid 1", errno);
         self.pid1.send(SIGKILL).map_err(failed)?;
@@ -345,7 +353,7 @@ impl Supervisor<'_> {
         })
     }
 
-    /// The command was stopped, and so are we, until someone continues us.
+    /// Stops this process after the command was stopped, until somebody continues us.
     fn stop(&mut self) {
         if let Some(relay) = &mut self.relay {
             relay.give_keys_back();
@@ -364,7 +372,7 @@ impl Supervisor<'_> {
                 self.answer_by.get_or_insert(clock() + ANSWER_TIME);
                 self.asked_to_end = Some(number);
             }
-            // pid 1 may be gone already, as is seen next.
+            // pid 1 may already be gone; the loop will see that.
             let _ = self.pid1.send(number);
         }
     }
@@ -378,8 +386,9 @@ impl Supervisor<'_> {
     }
 }
 
-/// reboot(2) inside a pid namespace is the end of that: the kernel kills pid 1, which blocks these
-/// signals, with HUP for a restart, and with INT for a halt or power off.
+/// Prints that the command has called reboot(2). Inside a pid namespace that ends the namespace:
+/// the kernel kills pid 1, which blocks these signals, with SIGHUP for a restart and with SIGINT
+/// for a halt or power off.
 fn tell_reboot(ended: ExitStatus) {
     match ended.signal() {
         Some(1) => say(Step::Restart),
