@@ -34,9 +34,11 @@ fn long_names(entry: &Entry) -> impl Iterator<Item = &'static str> {
 }
 
 /// The other names that it is called by, and the role that it has then.
-const LINKS: [(&str, &str); 6] = [
+const LINKS: [(&str, &str); 8] = [
     ("pychroot", "run"),
+    ("rootlet-init", "init"),
     ("tini", "init"),
+    ("tini-static", "init"),
     ("docker-init", "init"),
     ("dumb-init", "init"),
     ("catatonit", "init"),

@@ -56,6 +56,9 @@ fn start(name: &[u8], rest: &[&'static [u8]], environment: &[&[u8]]) -> Result<u
         (b"tini" | b"tini-static" | b"docker-init", rest) => {
             cli::init::init(Program::Tini, rest, environment)
         }
+        // As packages call the binary of this role alone.
+        #[cfg(feature = "init")]
+        (b"rootlet-init", rest) => cli::init::init(Program::Rootlet, rest, environment),
         #[cfg(feature = "init")]
         (b"dumb-init", rest) => cli::init::init(Program::DumbInit, rest, environment),
         #[cfg(feature = "init")]

@@ -36,7 +36,7 @@ fn words(words: &[&str]) -> (String, String) {
 }
 
 const OF_RUN: &str = "'rootlet help run' lists the options; those of COMMAND come after it";
-const OF_INIT: &str = "'rootlet help init' lists the options; those of COMMAND come after it";
+const OF_INIT: &str = "--help lists the options; those of COMMAND come after it";
 const OF_ROLES: &str =
     "'rootlet help' lists the roles; a command in a root is: rootlet run NEWROOT [COMMAND]";
 
@@ -72,20 +72,80 @@ fn the_role_is_forgotten() {
     assert_eq!(error, "-B: options come after the role: run, init or boot");
 }
 
-/// Whichever way round it is asked for.
+/// Each name that rootlet is called by, and the role that it has then.
+const NAMES: [(&str, &str); 8] = [
+    ("pychroot", "run"),
+    ("rootlet-init", "init"),
+    ("tini", "init"),
+    ("tini-static", "init"),
+    ("docker-init", "init"),
+    ("dumb-init", "init"),
+    ("catatonit", "init"),
+    ("podman-init", "init"),
+];
+
+/// What the words print, to standard output or, as dumb-init does, to standard error.
+fn help(user: User, program: impl AsRef<std::ffi::OsStr>, words: &[&str]) -> String {
+    let ended = end(command(user, program).args(words));
+    assert_eq!(ended.status, 0, "{ended:?}");
+    ended.stdout + &ended.stderr
+}
+
+/// Whichever way round it is asked for, and by whichever name.
 #[test]
 fn help_for_a_role_is_found() {
+    let user = users()[0];
+    let links = Root::empty(user);
     for role in ["run", "init", "boot"] {
-        let help = succeed(rootlet(users()[0]).args([role, "--help"]));
-        assert!(
-            help.starts_with(&format!("Usage: rootlet {role}")),
-            "{help}"
-        );
-        for asked in ["help", "--help", "-h"] {
-            assert_eq!(succeed(rootlet(users()[0]).args([asked, role])), help);
-            assert_eq!(succeed(rootlet(users()[0]).args([asked, role, "ls"])), help);
+        let expected = succeed(rootlet(user).args(["help", role]));
+        let usage = format!("Usage: rootlet {role}");
+        assert!(expected.starts_with(&usage), "{expected}");
+        for words in [
+            &["help", role, "ls"][..],
+            &["--help", role],
+            &["--help", role, "ls"],
+            &["-h", role],
+            &[role, "--help"],
+            &[role, "-h"],
+            &[role, "-h", "ls"],
+        ] {
+            assert_eq!(help(user, rootlet_path(), words), expected, "{words:?}");
+        }
+        for (name, _) in NAMES.iter().filter(|(_, of)| *of == role) {
+            links.symlink(name, rootlet_path());
+            for words in [&["--help"][..], &["-h"], &["--help", "ls"]] {
+                let link = links.path().join(name);
+                assert_eq!(help(user, link, words), expected, "{name} {words:?}");
+            }
         }
     }
+    let overview = succeed(rootlet(user).arg("help"));
+    for words in [&["--help"][..], &["-h"], &["help", "help"], &["help", "-h"]] {
+        assert_eq!(help(user, rootlet_path(), words), overview, "{words:?}");
+    }
+}
+
+/// A name that gives the role leaves no role to be told, and its hint names no other program.
+#[test]
+fn a_name_that_gives_the_role_says_what_is_missing() {
+    let user = users()[0];
+    let links = Root::empty(user);
+    for (name, role) in NAMES {
+        links.symlink(name, rootlet_path());
+        let ended = end(&mut command(user, links.path().join(name)));
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        let (missing, hint) = match role {
+            "run" => ("rootlet: missing NEWROOT: rootlet run [", OF_RUN),
+            _ => ("rootlet: missing COMMAND", OF_INIT),
+        };
+        assert!(lines[0].starts_with(missing), "{name} {ended:?}");
+        assert_eq!(lines[1..], [format!("hint: {hint}")], "{name}");
+    }
+    let ended = end(command(user, links.path().join("rootlet-init")).args(["--", "run"]));
+    assert!(
+        ended.stderr.starts_with("rootlet: cannot run run: "),
+        "{ended:?}"
+    );
 }
 
 #[test]

@@ -43,11 +43,8 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
         Program::Catatonit => (BorrowedFd::STDOUT, BorrowedFd::STDERR),
         Program::Rootlet | Program::Tini => (BorrowedFd::STDOUT, BorrowedFd::STDOUT),
     };
-    let role: &[u8] = match program {
-        Program::Rootlet => b"init",
-        _ => b"--help",
-    };
-    let mut options = Options::new(role, NAMES, words);
+    // The name that we are called by may be another than rootlet.
+    let mut options = Options::new(b"--help", NAMES, words);
     while let Some((index, value)) = options.next()? {
         let refuse = |why| Err(Error::from(options.refuse(value, why)));
         match IDS[index] {
@@ -131,7 +128,7 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
                 }
                 _ => "missing COMMAND",
             };
-            return Err(Error::usage(role, &[], why));
+            return Err(Error::usage(b"--help", &[], why));
         }
         // tini's usage is `PROGRAM -- ARGS`, and catatonit reads it so too.
         [command, b"--", arguments @ ..]

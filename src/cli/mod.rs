@@ -35,7 +35,9 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error> {
     let wrong = |what: &[&[u8]], why| Err(Error::usage(b"help", what, why));
     match arguments {
         [] => wrong(&[b"missing ROLE:"], ROLES),
-        [b"--help" | b"-h" | b"help"] => print(&unpacked(OVERVIEW)),
+        [b"--help" | b"-h" | b"help"] | [b"help", b"--help" | b"-h" | b"help"] => {
+            print(&unpacked(OVERVIEW))
+        }
         #[cfg(feature = "run")]
         [b"--help" | b"-h" | b"help", b"run", ..] => run::help(),
         #[cfg(feature = "init")]

@@ -9,9 +9,6 @@ pub(super) fn of_usage(role: &[u8]) -> Option<&'static str> {
         b"run" if cfg!(feature = "run") => {
             "'rootlet help run' lists the options; those of COMMAND come after it"
         }
-        b"init" if cfg!(feature = "init") => {
-            "'rootlet help init' lists the options; those of COMMAND come after it"
-        }
         b"boot" if cfg!(feature = "boot") => "'rootlet help boot' lists the parameters",
         b"help" if cfg!(feature = "run") => {
             "'rootlet help' lists the roles; a command in a root is: rootlet run NEWROOT [COMMAND]"

@@ -131,7 +131,7 @@ pub const ROLE: Role = Role {
         },
     ],
     end: &[
-        "Called as tini, tini-static, docker-init, dumb-init, catatonit or podman-init it takes that \
+        "Called as rootlet-init it has this role without being told. Called as tini, tini-static, docker-init, dumb-init, catatonit or podman-init it takes that \
          program's options and environment variables, and has its habits.",
         EXIT_STATUS,
     ],
