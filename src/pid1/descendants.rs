@@ -1,4 +1,7 @@
-//! What the command leaves running: told to end, killed, reaped.
+//! The end of processes that the command has left: asked to end, killed, reaped.
+//!
+//! pid 1 can signal its whole pid namespace with `kill(-1)`. Another process finds its descendants
+//! in `/proc`, or falls back to the command's process group.
 
 use crate::sys::memory::Page;
 use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
@@ -7,23 +10,23 @@ use crate::sys::signal::{self, SIGKILL, SIGTERM, set_sigchld};
 use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::short::Short;
 
-/// How long killed processes may take to go, in nanoseconds: one that waits for a dead file system
-/// must not keep us.
+/// How long killed processes may take to end, in nanoseconds. A process that waits for a dead file
+/// system must not delay us indefinitely.
 const AFTER_KILL: u64 = NANOSECONDS;
 
-/// How often pid 1 looks for processes that are not its children: no signal tells of their end.
+/// How often pid 1 looks for processes that are not its children. No signal reports their end.
 const LOOK_AGAIN: u64 = NANOSECONDS / 20;
 
-/// Gives what still runs `grace` nanoseconds after a TERM, then kills it, and reaps it all. `group`
-/// is the command's process group. Killed at once where `above`, a socket, has nobody at its other
-/// end.
+/// Sends TERM to the remaining processes, kills them after `grace` nanoseconds, and reaps them.
+/// `group` is the command's process group. They are killed at once if nobody is at the other end of
+/// the socket `above`.
 pub(crate) fn end_others(
     signals: BorrowedFd,
     above: Option<BorrowedFd>,
     grace: u64,
     group: i32,
 ) -> Result<(), Errno> {
-    // From now on we have to see each one end.
+    // From now on the end of every child must be visible to us.
     set_sigchld(false);
     for (number, time) in [(SIGTERM, grace), (SIGKILL, AFTER_KILL)] {
         if time == 0 {
@@ -47,7 +50,7 @@ pub(crate) fn end_others(
                 }
                 until = deadline.min(clock() + LOOK_AGAIN);
             }
-            // A killed process leaves its children to us, who are killed next.
+            // The children of a killed process become ours and are killed next.
             if some_ended && number == SIGKILL {
                 signal_others(number, group);
             }
@@ -66,15 +69,15 @@ pub(crate) fn end_others(
     Ok(())
 }
 
-/// Has our pid namespace, as its pid 1, processes that are not our children? nsenter(1) and `docker
-/// exec` bring in children of somebody outside. Nobody can be brought into a machine's first
-/// namespace, where the kernel's threads would be counted.
+/// Returns whether our pid namespace, if we are its pid 1, has processes that are not our children.
+/// nsenter(1) and `docker exec` bring in children of an outside process. Nobody can enter the first
+/// pid namespace of a machine, where the kernel's threads would be counted.
 fn has_others() -> bool {
     id() == 1 && !is_first_of_machine() && signal::kill(-1, 0) != Err(Errno::ESRCH)
 }
 
-/// To all of our pid namespace if we are its pid 1, else to our descendants, and where there is no
-/// proc to find them in, to the command's process group.
+/// Signals the whole pid namespace if we are its pid 1, otherwise our descendants, or without a
+/// proc to find them in, the command's process group.
 fn signal_others(number: u32, group: i32) {
     if id() == 1 {
         let _ = signal::kill(-1, number);
@@ -83,8 +86,8 @@ fn signal_others(number: u32, group: i32) {
     }
 }
 
-/// Is there a proc, and does it number processes as we do? What only looks like one is not to say
-/// whom we kill.
+/// Returns whether `/proc` is a real proc that numbers processes as we do. A directory that only
+/// looks like one must not decide which processes we kill.
 fn has_proc_of_ours() -> bool {
     let mut us = Short::new();
     us.push_number(id() as u32);
@@ -98,8 +101,8 @@ fn has_proc_of_ours() -> bool {
         .unwrap_or(false)
 }
 
-/// Processes, each after its parent. Not the allocator's memory, which a fork of a program with
-/// threads must not use; what is not used of it takes none.
+/// A list of processes, each after its parent. It does not use the allocator, which is not safe
+/// after a fork of a program with threads. Unused pages take no memory.
 struct Family {
     pids: Page<[i32; Family::MOST]>,
     count: usize,
@@ -120,8 +123,8 @@ impl Family {
         }
     }
 
-    /// Adds the children of a process, as `/proc/PID/task/TID/children` lists them
-    /// (proc_pid_tid_children(5)); false where there is no such list.
+    /// Adds the children of a process from `/proc/PID/task/TID/children`
+    /// (proc_pid_tid_children(5)). Returns false if there is no such file.
     fn add_children(&mut self, pid: i32) -> bool {
         let mut path = Short::new();
         path.push(b"/proc/");
@@ -157,8 +160,8 @@ impl Family {
     }
 }
 
-/// To our descendants, the youngest generation first: the children of one that ends early would
-/// not be found any more. False where there is no list of them.
+/// Signals our descendants, the youngest generation first: if a parent ended first, its children
+/// could not be found any more. Returns false if the kernel has no lists of children.
 fn signal_descendants(number: u32) -> bool {
     let Ok(pids) = Page::zeros() else {
         return false;
@@ -179,8 +182,8 @@ fn signal_descendants(number: u32) -> bool {
     true
 }
 
-/// As pid 1, and never as another, for whom they would be all of the machine's: kills every other
-/// process of this pid namespace and reaps them all.
+/// Kills and reaps all other processes of this pid namespace. Only its pid 1 may call this: for any
+/// other process, they would be all processes of the machine.
 pub(crate) fn kill_all() {
     let _ = signal::kill(-1, SIGKILL);
     while let Ok(Waited::Ended(..)) = wait(Who::Any) {}

@@ -1,4 +1,7 @@
 //! `Init`: pid 1 alone, around a command.
+//!
+//! It makes no namespaces and no mounts, and relies only on fork, exec and wait. A newer call that
+//! the kernel or a seccomp profile refuses is never fatal: the command still runs.
 
 use alloc::vec::Vec;
 
@@ -25,12 +28,12 @@ use crate::text::bytes::AsBytes;
 use crate::text::name::Name;
 use crate::tty::jobs::{Job, JobControl};
 
-/// A command with an init around it: signals are passed on, orphans reaped, and the end of the
-/// command is the end.
+/// A command with an init around it. The init passes signals on, reaps orphans, and ends when the
+/// command does.
 ///
-/// It is for a program whose purpose that is, and that has one thread: all signals are blocked, the
-/// current directory is left, and descriptors are closed: of the standard ones, standard error and
-/// the terminal stay open. Standard error that is a pipe stays only where [`Habits::is_verbose`].
+/// It takes over the whole process, which must have only one thread. All signals are blocked, the
+/// current directory is left, and descriptors are closed. Of the standard ones, standard error and
+/// the terminal stay open; standard error that is a pipe stays open only if [`Habits::is_verbose`].
 ///
 /// ```no_run
 /// use rootlet::{Habits, Init};
@@ -56,25 +59,25 @@ pub struct Init {
     expected: [bool; 256],
 }
 
-/// What is the command's process group and session.
+/// The process group and the session of the command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Grouping {
-    /// As the terminal asks for.
+    /// Depending on the terminal.
     ByTerminal,
-    /// A group of its own, with the foreground if we have it.
+    /// Its own group, with the foreground if we have it.
     Own,
-    /// Ours.
+    /// Our group.
     Shared,
-    /// A session of its own, with the terminal.
+    /// Its own session, with the terminal.
     Session,
 }
 
-/// What the role of `/init` puts around an init.
+/// Additions to an init when it runs as `/init`.
 #[derive(Default)]
 pub(crate) struct Around<'a> {
-    /// The command's standard descriptors, where they are not ours.
+    /// The command's standard descriptors, if they are not ours.
     pub(crate) standard: [Option<BorrowedFd<'a>>; 3],
-    /// The descriptors with these numbers stay open in the init.
+    /// Numbers of descriptors that stay open in the init.
     pub(crate) kept: &'a [u32],
 }
 
@@ -85,7 +88,7 @@ impl Default for Init {
 }
 
 impl Init {
-    /// Without a command: only reaps, until INT or TERM comes.
+    /// Makes an init without a command. It only reaps, until INT or TERM arrives.
     pub fn new() -> Init {
         Init {
             words: Vec::new(),
@@ -102,7 +105,7 @@ impl Init {
         }
     }
 
-    /// Sets the command. Arguments stay.
+    /// Sets the command, and keeps its arguments.
     pub fn command(&mut self, name: impl AsBytes) -> &mut Init {
         let name = Name::new(name.as_bytes());
         match self.words.first_mut() {
@@ -112,7 +115,8 @@ impl Init {
         self
     }
 
-    /// Adds an argument to the command. Without a command it is one of none, which cannot be run.
+    /// Adds an argument to the command. Without a command, this sets an empty one, which cannot be
+    /// run.
     pub fn arg(&mut self, argument: impl AsBytes) -> &mut Init {
         if self.words.is_empty() {
             self.command("");
@@ -121,9 +125,9 @@ impl Init {
         self
     }
 
-    /// Adds a variable, `NAME=VALUE`, to the command's environment. Sockets and a watchdog that were handed to us
-    /// are the command's: a LISTEN_PID or WATCHDOG_PID that is our pid becomes the command's, and so
-    /// does a LISTEN_PIDFDID (sd_listen_fds(3), sd_watchdog_enabled(3)).
+    /// Adds a variable, `NAME=VALUE`, to the command's environment. Sockets and a watchdog that
+    /// were handed to us become the command's: a LISTEN_PID or WATCHDOG_PID with our pid gets the
+    /// command's, and a LISTEN_PIDFDID likewise (sd_listen_fds(3), sd_watchdog_enabled(3)).
     pub fn env(&mut self, variable: impl AsBytes) -> &mut Init {
         self.environment.push(Name::new(variable.as_bytes()));
         self
@@ -135,13 +139,13 @@ impl Init {
         self
     }
 
-    /// Sends signals to the command's process group, which is its own then.
+    /// Sends signals to the command's process group, which is then its own.
     pub fn signal_group(&mut self) -> &mut Init {
         self.to_group = true;
         self.own_group()
     }
 
-    /// Gives the command a process group of its own, whatever is at the other end of the terminal.
+    /// Gives the command its own process group, regardless of the terminal.
     pub fn own_group(&mut self) -> &mut Init {
         self.grouping = Grouping::Own;
         self
@@ -154,22 +158,22 @@ impl Init {
         self
     }
 
-    /// Gives the command a session of its own, with the terminal on standard input if there is
-    /// one, sends signals to all of it, and TERM when the command has ended.
+    /// Gives the command its own session, with the terminal on standard input if there is one.
+    /// Signals go to the whole process group, and it gets TERM when the command has ended.
     pub fn new_session(&mut self) -> &mut Init {
         self.grouping = Grouping::Session;
         self.to_group = true;
         self
     }
 
-    /// Stops, too, when a signal comes that stops a job (TSTP, TTIN, TTOU).
+    /// Stops this process too when a signal arrives that stops a job (TSTP, TTIN, TTOU).
     pub fn suspend(&mut self) -> &mut Init {
         self.suspend = true;
         self
     }
 
-    /// Sends `new` where `old` came; nothing when `new` is 0. Numbers that are no signals rewrite
-    /// nothing.
+    /// Sends `new` when `old` arrives, or nothing if `new` is 0. Numbers that are no signals are
+    /// ignored.
     pub fn rewrite(&mut self, old: i32, new: i32) -> &mut Init {
         let slot = usize::try_from(old).ok();
         let slot = slot.and_then(|old| self.rewritten.get_mut(old));
@@ -179,52 +183,55 @@ impl Init {
         self
     }
 
-    /// Is `old` rewritten?
+    /// Returns whether `old` is rewritten.
     pub fn is_rewritten(&self, old: i32) -> bool {
         self.rewritten
             .get(old as usize)
             .is_some_and(Option::is_some)
     }
 
-    /// Where we are not pid 1, leaves orphans to others instead of becoming a child subreaper.
+    /// Leaves orphans to another process, instead of becoming a child subreaper when we are not pid
+    /// 1.
     pub fn no_subreaper(&mut self) -> &mut Init {
         self.subreaper = false;
         self
     }
 
-    /// Gets this signal when our parent ends, by `prctl(2)`.
+    /// Requests this signal for the end of our parent, by `prctl(2)`.
     pub fn parent_death(&mut self, signal: i32) -> &mut Init {
         self.parent_death = Some(signal as u32);
         self
     }
 
-    /// When the command has ended, sends TERM to what still runs, and KILL after this many
-    /// seconds. When HUP, INT, QUIT or TERM was sent on, the command has as long to end. What still
-    /// runs is all of the pid namespace for its pid 1, whoever's children they are, and our
-    /// descendants for another process; without `/proc` to find those, the command's process group.
+    /// Sends TERM to the remaining processes when the command has ended, and KILL after this many
+    /// seconds. The command has the same time to end after HUP, INT, QUIT or TERM was sent on.
+    ///
+    /// The remaining processes are the whole pid namespace for its pid 1, including children of
+    /// others. For any other process they are its descendants or, without `/proc` to find them, the
+    /// command's process group.
     pub fn grace(&mut self, seconds: u32) -> &mut Init {
         self.grace = u64::from(seconds) * NANOSECONDS;
         self
     }
 
-    /// Takes this exit status for success.
+    /// Treats this exit status as success.
     pub fn expect(&mut self, status: u8) -> &mut Init {
         self.expected[usize::from(status)] = true;
         self
     }
 
-    /// Runs the command, and gives the status to end with: the command's, or 128 and the number of
-    /// the signal that killed it.
+    /// Runs the command, and returns the status to exit with: the command's, or 128 plus the number
+    /// of the signal that killed it.
     ///
     /// # Errors
     ///
-    /// What keeps us from being an init. That the command cannot be run is no error here: its
-    /// process says so, and ends with the status that [`Habits::failed`] gives.
+    /// The reason that keeps us from being an init. A command that cannot be run is no error here:
+    /// its process reports that, and exits with the status from [`Habits::failed`].
     pub fn run(&self, habits: &dyn Habits) -> Result<u8, Error> {
         self.run_in(&Around::default(), habits)
     }
 
-    /// As [`Init::run`].
+    /// Runs as [`Init::run`] does, with these additions.
     pub(crate) fn run_in(&self, around: &Around, habits: &dyn Habits) -> Result<u8, Error> {
         let failed = |errno| Error::new(Step::Prepare, b"", errno);
         if let Some(signal) = self.parent_death {
@@ -239,7 +246,7 @@ impl Init {
         if !is_reaper {
             habits.event(Event::CannotReap);
         }
-        // A fault of our own is not lost by being blocked: it kills all the same.
+        // Blocking does not hold back a fault of our own: the kernel kills us all the same.
         let caller_mask = sigprocmask(SignalSet::ALL).map_err(failed)?;
         let mut signals = signalfd(SignalSet::ALL).map_err(failed)?;
         if signals.number() <= 2 {
@@ -277,7 +284,7 @@ impl Init {
             Some(pidfd) if answers_for_status(pidfd) => Reaping::ByKernel(pidfd),
             _ => Reaping::ByUs(None),
         };
-        // Nothing is to be kept busy by us.
+        // Do not keep the file system of the current directory busy.
         let _ = fs::chdir(c"/");
         let pidfd = pidfd.as_ref().map(OwnedFd::borrow);
         let terminal = jobs.terminal.map(|terminal| terminal.descriptor);
@@ -288,7 +295,8 @@ impl Init {
             terminal,
         ];
         let mut ours = own.into_iter().chain(around.standard).flatten();
-        // The command has the standard descriptors now, and the reader of a pipe waits for us too.
+        // The command has the standard descriptors now. While we hold a pipe, its reader sees no
+        // end.
         let first = match command {
             Some(_) => 0,
             None => 3,
@@ -296,7 +304,7 @@ impl Init {
         if command.is_some() && !habits.is_verbose() && inherited.has_pipe_for_errors {
             stderr::release();
         }
-        // A file that is kept busy is no reason to end.
+        // Descriptors that stay open are no reason to end.
         let _ = close_from(first, &mut ours, around.kept);
 
         let mut pid1 = Pid1 {
@@ -313,7 +321,7 @@ impl Init {
             return Ok(0);
         };
         if let (Grouping::Session, Some(command)) = (self.grouping, command) {
-            // Its processes may be gone with it.
+            // Its processes may have ended with it.
             let _ = signal::kill(-command, SIGTERM);
             habits.event(Event::Forwarded(SIGTERM as i32));
         }
@@ -339,8 +347,8 @@ impl Init {
             *to = rewritten.unwrap_or(*to);
         }
         if self.grouping == Grouping::Session {
-            // In a session that is not ours its processes are orphans, for which the kernel passes
-            // over the signals that stop a job, but not over this one.
+            // The command's group, in a session that is not ours, is orphaned. For such a group the
+            // kernel ignores the signals that stop a job, but not SIGSTOP.
             for stop in [SIGTSTP, SIGTTIN, SIGTTOU] {
                 if !self.is_rewritten(stop as i32) {
                     orders.rewritten[stop as usize] = SIGSTOP as u8;
@@ -356,7 +364,8 @@ impl Init {
         }
     }
 
-    /// How the command is to be run. For a session of its own the terminal is given up first.
+    /// Returns the job control for the command. For a session of its own, gives up the terminal
+    /// first.
     fn jobs(&self, inherited: &Inherited, habits: &dyn Habits) -> JobControl {
         let mut jobs = JobControl::look(inherited.may_be_terminals);
         match self.grouping {
@@ -412,8 +421,8 @@ impl Init {
     }
 }
 
-/// The kernel sends SIGHUP and SIGCONT to the foreground group of a terminal that the leader of its
-/// session gives up. They are pending now, and nobody has sent them.
+/// Discards SIGHUP and SIGCONT. When the leader of a session gives up its terminal, the kernel
+/// sends both to the foreground group, so they are pending now although nobody sent them.
 fn forget_hand_over(habits: &dyn Habits) {
     let Ok(pending) = signalfd(SignalSet::of(&[SIGHUP, SIGCONT])) else {
         return;

@@ -1,7 +1,11 @@
 //! pid 1: forwards signals, reaps every orphan, and ends when the command does.
 //!
-//! One loop for all roles. It has no handlers, which would interrupt it anywhere, and no limit of
-//! time: until something happens the process does not wake up.
+//! All roles share one loop. It blocks all signals and reads them from a signalfd, because a
+//! handler would interrupt it anywhere. It has no timers, so the process does not wake up until
+//! something happens.
+//!
+//! The kernel gives pid 1 two special properties. Orphans in its pid namespace become its children.
+//! When it ends, the kernel kills all other processes of the namespace.
 
 pub(crate) mod descendants;
 pub(crate) mod init;
@@ -20,7 +24,7 @@ use crate::sys::{BorrowedFd, Errno, tty};
 use crate::tty::jobs::JobControl;
 use crate::tty::terminal::Terminal;
 
-/// What pid 1 looks after.
+/// The command, its surroundings, and the orders for pid 1.
 pub(crate) struct Pid1<'a> {
     /// All signals are blocked and read from here.
     pub(crate) signals: BorrowedFd<'a>,
@@ -28,51 +32,52 @@ pub(crate) struct Pid1<'a> {
     /// The command's pid, if there is a command.
     pub(crate) command: Option<i32>,
     pub(crate) reaping: Reaping<'a>,
-    /// The command leads a process group of its own.
+    /// The command leads its own process group.
     pub(crate) own_group: bool,
     pub(crate) terminal: Option<Terminal>,
     pub(crate) orders: Orders<'a>,
-    /// It was reported that a signal could not be sent.
+    /// A failure to send a signal was already reported.
     pub(crate) has_reported: bool,
 }
 
-/// Who is told when the command stops, and says which signals are for it.
+/// The process that learns about stops of the command, and decides which signals are for it.
 pub(crate) enum Above<'a> {
     /// The supervisor of a run, at the other end of this socket.
     Supervisor(BorrowedFd<'a>),
     /// A program that has spawned the command, at the other end of this socket until it detaches
-    /// it. It is not told that the command stops.
+    /// the command. It does not learn about stops.
     Owner(Option<BorrowedFd<'a>>),
-    /// Nobody: that is for us to see to.
+    /// Nobody: pid 1 does it itself.
     Nobody(JobControl),
 }
 
 /// How children are reaped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reaping<'a> {
-    /// By waiting for them after SIGCHLD. Their CPU time becomes ours, and our parent can read it. The
-    /// end of the command is seen by its pidfd, where there is one, without a signal to read.
+    /// By pid 1, which waits for them after SIGCHLD. Their CPU time becomes ours, and our parent
+    /// can read it. If there is a pidfd of the command, it reports the command's end without a
+    /// signal to read.
     ByUs(Option<BorrowedFd<'a>>),
-    /// By the kernel, since SIGCHLD is ignored: orphans do not wake us up. The command's status is
-    /// read from this pidfd (Linux 6.15). The CPU time is lost, and a stop is not reported.
+    /// By the kernel, because SIGCHLD is ignored: orphans do not wake us up. The command's status
+    /// is read from this pidfd (Linux 6.15). The CPU time is lost, and stops are not reported.
     ByKernel(BorrowedFd<'a>),
 }
 
-/// What is done with signals and at the end.
+/// How signals are treated, and the end.
 pub(crate) struct Orders<'a> {
-    /// What is sent for each signal; 0 is nothing.
+    /// The signal to send for each signal that arrives; 0 means none.
     pub(crate) rewritten: [u8; 65],
     /// All signals go to the command's process group.
     pub(crate) to_group: bool,
     /// A signal that stops the command stops us too.
     pub(crate) suspend: bool,
-    /// For how long, in nanoseconds, what was told to end may go on.
+    /// The time, in nanoseconds, that processes have to end after they were asked to.
     pub(crate) grace: u64,
     pub(crate) habits: &'a dyn Habits,
 }
 
 impl Orders<'_> {
-    /// Every signal to the command, as it comes.
+    /// Returns orders that forward every signal unchanged.
     pub(crate) fn plain() -> Orders<'static> {
         let mut rewritten = [0; 65];
         for (number, to) in rewritten.iter_mut().enumerate() {
@@ -88,23 +93,23 @@ impl Orders<'_> {
     }
 }
 
-/// Why pid 1 is to end.
+/// The reason why pid 1 ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
     /// The command has ended.
     Command(ExitStatus),
-    /// The supervisor is gone, or, where there is no command, INT or TERM came.
+    /// The supervisor is gone, or INT or TERM arrived and there is no command.
     Told,
 }
 
 impl Pid1<'_> {
-    /// Waits until there is a reason to end.
+    /// Runs the loop until there is a reason to end.
     pub(crate) fn run(&mut self) -> Result<End, Error> {
         let failed = |errno| Error::new(Step::Wait, b"the command", errno);
         let mut deadline = None;
         if let Reaping::ByKernel(_) = self.reaping {
             set_sigchld(true);
-            // What ended before that is still to be reaped.
+            // Reap the processes that ended before SIGCHLD was ignored.
             if let Some(status) = self.reap().map_err(failed)? {
                 return Ok(End::Command(status));
             }
@@ -123,12 +128,12 @@ impl Pid1<'_> {
                 },
             ];
             if !poll(&mut ready, deadline).map_err(failed)? {
-                // The command was told to end, and has not.
+                // The command was asked to end and has not.
                 self.send(SIGKILL);
                 deadline = None;
             }
             let [signal_came, command_ended, supervisor_spoke] = ready.map(|poll| poll.is_ready());
-            // First of all, since the command's pid may soon be another's.
+            // This comes first, because the command's pid may soon belong to another process.
             if let (true, Reaping::ByKernel(pidfd), Some(command)) =
                 (command_ended, self.reaping, self.command)
             {
@@ -169,8 +174,8 @@ impl Pid1<'_> {
         }
     }
 
-    /// Reaps all that have ended, since one SIGCHLD may stand for many; the command's status if it
-    /// is among them.
+    /// Reaps all children that have ended, because one SIGCHLD may stand for many. Returns the
+    /// command's status if it is among them.
     fn reap(&mut self) -> Result<Option<ExitStatus>, Errno> {
         let mut ended = None;
         loop {
@@ -180,7 +185,7 @@ impl Pid1<'_> {
                     if Some(pid) == self.command {
                         ended = Some(status);
                         self.orders.habits.event(Event::Ended(pid, status));
-                        // Who ended with it is nobody's loss, unless each is to be reported.
+                        // Orphans that end now need no reaping, unless each one is to be reported.
                         if !self.orders.habits.wants_orphans() {
                             return Ok(ended);
                         }
@@ -194,7 +199,7 @@ impl Pid1<'_> {
         }
     }
 
-    /// A signal has stopped the command.
+    /// Reacts to a signal that has stopped the command.
     fn stopped(&mut self, signal: u32) {
         match &mut self.above {
             Above::Supervisor(socket) => {
@@ -205,10 +210,11 @@ impl Pid1<'_> {
                 report.send(*socket);
             }
             Above::Owner(_) => {}
-            // Nobody could continue the first process of a system.
+            // If pid 1 stopped, nobody inside could continue it.
             Above::Nobody(_) if id() == 1 => {}
             Above::Nobody(jobs) => {
-                // A shell's `fg` tells a job that runs nothing.
+                // A shell's `fg` sends no signal to a job that is running, so look whether we have
+                // the foreground by now.
                 let used_terminal = signal == SIGTTIN || signal == SIGTTOU;
                 if used_terminal && jobs.may_give_foreground() {
                     jobs.gave_foreground();
@@ -222,10 +228,10 @@ impl Pid1<'_> {
 
     fn forward(&mut self, signal: &Signal) {
         match &mut self.above {
-            // We lead a group of our own, so whatever reaches us was meant for the command: it
-            // comes from the supervisor, or from someone who names our pid.
+            // We lead our own group, so every signal that reaches us is meant for the command: it
+            // comes from the supervisor, or from somebody who names our pid.
             Above::Supervisor(socket) => {
-                // It waits for no longer than this.
+                // The supervisor kills us if this acknowledgement does not come.
                 if let SIGHUP | SIGINT | SIGQUIT | SIGTERM = signal.number {
                     Report::Took.send(*socket);
                 }
@@ -255,7 +261,7 @@ impl Pid1<'_> {
         }
     }
 
-    /// What is sent for a signal; 0 is nothing.
+    /// Returns the signal to send for this one; 0 means none.
     fn rewritten(&self, number: u32) -> u32 {
         self.orders
             .rewritten
@@ -263,7 +269,7 @@ impl Pid1<'_> {
             .map_or(0, |to| u32::from(*to))
     }
 
-    /// The socket to whoever is above.
+    /// Returns the socket to the supervisor or the owner.
     pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
         match self.above {
             Above::Supervisor(socket) => Some(socket),
@@ -272,8 +278,8 @@ impl Pid1<'_> {
         }
     }
 
-    /// Sends a signal to the command. False when it was not sent, which is reported unless the
-    /// command has ended: without CAP_KILL it may belong to another user.
+    /// Sends a signal to the command. Returns false if it was not sent, and reports that unless the
+    /// command has ended. Without CAP_KILL it fails if the command belongs to another user.
     fn send(&mut self, number: u32) -> bool {
         let habits = self.orders.habits;
         match self.try_to_send(number) {
@@ -293,7 +299,7 @@ impl Pid1<'_> {
 
     fn try_to_send(&self, number: u32) -> Result<(), Errno> {
         let command = self.command.ok_or(Errno::ESRCH)?;
-        // The keys for these reach all of a job.
+        // The keys for these signals reach the whole job.
         let of_job = self.own_group && [SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT].contains(&number);
         if self.orders.to_group || of_job {
             match signal::kill(-command, number) {
@@ -303,13 +309,13 @@ impl Pid1<'_> {
             }
         }
         match self.reaping {
-            // Until we have waited for it, nobody else can have its pid.
+            // No other process can have this pid before we have waited for the command.
             Reaping::ByUs(_) => signal::kill(command, number),
             Reaping::ByKernel(pidfd) => signal::send(pidfd, number),
         }
     }
 
-    /// False when the supervisor is gone.
+    /// Executes an order from the socket. Returns false if the other side is gone.
     fn listen(&mut self) -> bool {
         let (Above::Supervisor(socket) | Above::Owner(Some(socket))) = self.above else {
             return true;
@@ -324,7 +330,7 @@ impl Pid1<'_> {
         true
     }
 
-    /// Gives the command the terminal, and lets it go on.
+    /// Gives the command the foreground, and continues it.
     fn give_foreground(&mut self) {
         if let (Some(terminal), Some(command)) = (&self.terminal, self.command) {
             let _ = tty::set_foreground(terminal.descriptor, command);

@@ -1,28 +1,28 @@
-//! What is told of an init, and to whom.
+//! Events of an init, and the trait that receives them.
 
 use crate::error::Error;
 use crate::sys::process::ExitStatus;
 
-/// What a person may want to be told of an [`Init`](crate::Init).
+/// An event in the life of an [`Init`](crate::Init), for messages to a person.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// The command was started, with this pid.
     Started(i32),
-    /// The command leads a session of its own. Told by its own process.
+    /// The command leads its own session. Its own process reports this.
     LeadsSession,
-    /// A signal came that the kernel sends when a terminal changes hands; it is not passed on.
+    /// A signal arrived that the kernel sends when a terminal changes hands; it is not passed on.
     HandOver(i32),
     /// Orphans will not become our children.
     CannotReap,
-    /// A signal came.
+    /// A signal arrived.
     Received(i32),
     /// This signal was sent on.
     Forwarded(i32),
-    /// This signal is not to be sent on.
+    /// This signal will not be sent on.
     NotForwarded(i32),
-    /// This signal could not be sent, for the reason with this number (errno(3)): EPERM where the
-    /// command belongs to another user and we lack CAP_KILL.
+    /// The first number is a signal that could not be sent, the second the reason (errno(3)): EPERM
+    /// if the command belongs to another user and we lack CAP_KILL.
     NotSent(i32, i32),
     /// An orphan was reaped.
     Reaped(i32, ExitStatus),
@@ -30,24 +30,26 @@ pub enum Event {
     Ended(i32, ExitStatus),
 }
 
-/// What an init says, and the status it ends with when it fails.
+/// The messages of an init, and its exit status when it fails.
 pub trait Habits {
-    /// Something happened.
+    /// Receives an event.
     fn event(&self, event: Event) {
         let _ = event;
     }
 
-    /// Is each orphan to be told of ([`Event::Reaped`])? If not, the kernel may reap them.
+    /// Returns whether each orphan is reported ([`Event::Reaped`]). If not, the kernel may reap
+    /// them.
     fn wants_orphans(&self) -> bool {
         false
     }
 
-    /// Is more reported than errors? If not, a signal that could not be sent is reported once.
+    /// Returns whether more than errors is reported. If not, a failure to send a signal is reported
+    /// once.
     fn is_verbose(&self) -> bool {
         true
     }
 
-    /// The command could not be run: says so, and gives the exit status.
+    /// Reports that the command could not be run, and returns the exit status.
     fn failed(&self, error: &Error) -> u8 {
         error.print();
         error.status()
