@@ -1,8 +1,8 @@
-//! What the supervisor outside and pid 1 inside say to each other over their socket.
+//! The messages between the supervisor outside and pid 1 inside, over their socket.
 //!
-//! Each message has a type and checked ranges; what fits nothing is dropped. Whoever holds the other
-//! end can at most end its own run with a wrong status. Either side knows by the end of the socket that
-//! the other is gone.
+//! Each message has a type and checked ranges; any other bytes are dropped. A process that gets
+//! hold of one end can therefore at most make its own run end with a wrong status. Each side sees
+//! the end of the other as the end of the socket.
 
 use crate::error::{Error, Step};
 use crate::mount::removal::Record;
@@ -18,35 +18,35 @@ pub(crate) type Buffer = Page<[u8; LONGEST]>;
 /// The length of the longest message.
 pub(crate) const LONGEST: usize = Line::LENGTH_MAX;
 
-/// What pid 1 reports.
+/// A message from pid 1.
 pub(crate) enum Report<'a> {
     /// A signal stopped the command.
     Stopped,
     /// The command was stopped because it used the terminal from the background.
     NeedsForeground,
-    /// These mount points were made, and are to be removed after the run.
+    /// These mount points were made, and must be removed after the run.
     Stubs(Records<'a>),
     /// Some of them could not be removed.
     Left,
-    /// This signal killed the command. pid 1's own exit status cannot tell that from an exit with 128
-    /// and the number.
+    /// This signal killed the command. pid 1's own exit status cannot tell that from an exit with
+    /// 128 plus the number.
     Killed(u8),
-    /// For a program that does not wait: the command was executed, or an error came before.
+    /// The command was executed, unless an error came before.
     Executed,
-    /// From the process that becomes the command: the kernel tells its pid with it (unix(7),
+    /// From the process that becomes the command: the kernel attaches its pid (unix(7),
     /// SCM_CREDENTIALS).
     WillBeCommand,
     /// A signal could not be sent to the command.
     NotSent(Errno),
-    /// A signal that asks for the end was taken.
+    /// pid 1 has taken a signal that asks for the end. Before that, a process is ready for its ids.
     Took,
-    /// The master of the command's terminal comes with it.
+    /// The master of the command's terminal is attached.
     Terminal,
-    /// What has this number in the caller comes with it: the run is to be tried again.
+    /// The caller's descriptor of this number is attached, because there will be another attempt.
     GivenBack(u32),
     /// A step failed.
     Failed(Error),
-    /// One failed without which the run goes on.
+    /// A step failed that the run can do without.
     Warned(Error),
 }
 
@@ -64,11 +64,11 @@ const GIVEN_BACK: u8 = b'B';
 const FAILED: u8 = b'E';
 const WARNED: u8 = b'V';
 
-/// The last signal of the kernel's.
+/// The kernel's last signal.
 const SIGNAL_MAX: u8 = 64;
 
 impl Report<'_> {
-    /// Reads a message; `None` for what is none.
+    /// Reads a message. Returns `None` if it is not valid.
     pub(crate) fn parse(message: &[u8]) -> Option<Report<'_>> {
         let (kind, rest) = message.split_first()?;
         Some(match (*kind, rest) {
@@ -89,7 +89,7 @@ impl Report<'_> {
         })
     }
 
-    /// Sends it. A supervisor that is gone needs to be told nothing.
+    /// Sends it. Errors are ignored: if the supervisor is gone, nobody needs the report.
     pub(crate) fn send(&self, socket: BorrowedFd) {
         let message: &[u8] = match self {
             Report::Stopped => &[STOPPED],
@@ -103,7 +103,7 @@ impl Report<'_> {
                 &[NOT_SENT, low, high]
             }
             Report::Killed(signal) => &[KILLED, *signal],
-            // These have functions of their own.
+            // These have their own functions.
             Report::Stubs(_)
             | Report::Failed(_)
             | Report::Warned(_)
@@ -121,11 +121,11 @@ pub(crate) fn send_terminal(socket: BorrowedFd, master: BorrowedFd) -> Result<()
     net::send_with_descriptor(socket, &[TERMINAL], master)
 }
 
-/// What is taken outside for a process inside that may not take it itself.
+/// A tree that was taken outside, for a process inside that may not take it itself.
 pub(crate) enum Taken {
     /// The mounts of NEWROOT.
     Root(OwnedFd),
-    /// The source of a mount, by the mount's number; none where it is left out.
+    /// The source of the mount with this index, or `None` if it is left out.
     Source(usize, Option<OwnedFd>),
     /// Nothing follows.
     All,
@@ -136,7 +136,6 @@ const SOURCE: u8 = b'B';
 const LEFT_OUT: u8 = b'V';
 
 impl Taken {
-    /// Sends it.
     pub(crate) fn send(&self, socket: BorrowedFd) -> Result<(), Errno> {
         match self {
             Taken::Root(tree) => net::send_with_descriptor(socket, &[ROOT], tree.borrow()),
@@ -154,7 +153,7 @@ impl Taken {
         }
     }
 
-    /// Waits for one; `None` where the other end is closed.
+    /// Waits for a message. Returns `None` if the other end is closed.
     pub(crate) fn receive(socket: BorrowedFd) -> Option<Taken> {
         let mut message = [0; 4];
         let received = loop {
@@ -166,7 +165,8 @@ impl Taken {
         };
         match (message.get(..received.length)?, received.descriptor) {
             ([ROOT], Some(tree)) => Some(Taken::Root(tree)),
-            // Without its descriptor, for which there was no room, it is none.
+            // A message is not valid if its descriptor is missing because there was no room for
+            // one.
             ([kind @ (SOURCE | LEFT_OUT), low, high], tree)
                 if tree.is_some() == (*kind == SOURCE) =>
             {
@@ -179,7 +179,7 @@ impl Taken {
     }
 }
 
-/// Sends what the caller's descriptor of this number refers to, if it is open.
+/// Sends a copy of the caller's descriptor with this number, if it is open.
 pub(crate) fn give_back(socket: BorrowedFd, number: u32) {
     let [a, b, c, d] = number.to_ne_bytes();
     let message = [GIVEN_BACK, a, b, c, d];
@@ -189,13 +189,13 @@ pub(crate) fn give_back(socket: BorrowedFd, number: u32) {
     }
 }
 
-/// Sends an error of the kernel's: step, errno, length of the object, object, place. Neither is longer
-/// than a path can be.
+/// Sends an error of the kernel: step, errno, length of the object, object, place. Object and place
+/// are each no longer than a path.
 pub(crate) fn send_error(socket: BorrowedFd, error: &Error) {
     send_as(FAILED, socket, error);
 }
 
-/// Sends an error of the kernel's without which the run goes on.
+/// Sends an error of the kernel that the run can continue after.
 pub(crate) fn send_warning(socket: BorrowedFd, error: &Error) {
     send_as(WARNED, socket, error);
 }
@@ -228,7 +228,7 @@ fn parse_errno(number: [u8; 2]) -> Option<Errno> {
     Some(Errno::from_number(number.into()))
 }
 
-/// Mount points that were made, as a message holds them.
+/// The recorded mount points in a message.
 pub(crate) struct Records<'a>(&'a [u8]);
 
 impl<'a> Iterator for Records<'a> {
@@ -244,7 +244,7 @@ impl<'a> Iterator for Records<'a> {
         let (above, rest) = rest.split_at_checked(u16::from_ne_bytes([a, b]).into())?;
         let (name, rest) = rest.split_at_checked(u16::from_ne_bytes([c, d]).into())?;
         self.0 = rest;
-        // One name, and a path of names.
+        // The name must be one component, and the path must consist of components.
         let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
         let is_path = |path: &[u8]| path.is_empty() || path.first() == Some(&b'/');
         let mut names = above.split(|byte| *byte == b'/').skip(1);
@@ -260,7 +260,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// Sends what was made, in as many messages as it needs.
+/// Sends the mount points that were made, in as many messages as necessary.
 pub(crate) fn send_records<'a>(
     socket: BorrowedFd,
     records: impl Iterator<Item = Record<'a>>,
@@ -289,29 +289,28 @@ pub(crate) fn send_records<'a>(
     net::send(socket, &message[..end])
 }
 
-/// What the supervisor orders pid 1 to do: one byte.
+/// An order from the supervisor to pid 1: one byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// The run is in the foreground again; the command is to have it and to go on.
+    /// The run is in the foreground again: give it to the command and continue the command.
     Foreground = b'F' as isize,
-    /// The users of the new user namespace are mapped.
+    /// The ids of the new user namespace are mapped.
     Mapped = b'U' as isize,
     /// Stop the command. A SIGSTOP would stop pid 1 instead.
     Stop = b'P' as isize,
-    /// Go on when nobody is there any more.
+    /// Continue after the other side has gone.
     Detach = b'D' as isize,
-    /// End, as if nobody were there any more.
+    /// End, as if the other side had gone.
     End = b'Q' as isize,
 }
 
 impl Order {
-    /// Sends it.
     pub(crate) fn send(self, socket: BorrowedFd) -> Result<(), Errno> {
         net::send(socket, &[self as u8])
     }
 
-    /// Receives one without waiting: `None` where the other end is closed, and `Some(None)` for what
-    /// is no order.
+    /// Receives an order without waiting. Returns `None` if the other end is closed, and
+    /// `Some(None)` for a message that is no order.
     pub(crate) fn receive(socket: BorrowedFd) -> Option<Option<Order>> {
         const ALL: [Order; 5] = [
             Order::Foreground,
@@ -338,7 +337,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever bytes come, what is read of them is in its range.
+        /// Any bytes are read as values in range, or dropped.
         #[test]
         fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
             if let Some(first) = message.first_mut() {

@@ -1,20 +1,20 @@
-//! The directory that the command starts in.
+//! The directory in which the command starts.
 
 use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
 
-/// Where the command starts.
+/// The directory in which the command starts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum WorkingDirectory {
-    /// Here in the new root.
+    /// This path in the new root.
     Path(Name),
-    /// Where the caller is.
+    /// The caller's directory.
     Kept,
 }
 
-/// The caller's directory as the new root will name it; and goes to the new root.
+/// Stores the caller's directory as a path in the new root, and changes to the new root.
 pub(crate) fn keep_current_directory(
     new_root: BorrowedFd,
     kept: &mut PathBuffer,
@@ -33,7 +33,8 @@ pub(crate) fn keep_current_directory(
         .map_err(unknown)
 }
 
-/// `getcwd(2)`, which says "(unreachable)" in front of a path outside our root.
+/// Appends the path of the current directory. `getcwd(2)` begins it with "(unreachable)" if it is
+/// outside our root; that is ENOENT here.
 pub(crate) fn current_directory(path: &mut PathBuffer) -> Result<(), Errno> {
     let mut buffer = PathBuffer::new();
     let buffer = buffer.room()?;

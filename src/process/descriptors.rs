@@ -1,28 +1,30 @@
-//! Inherited descriptors.
+//! Inherited descriptors: the command gets those it was given, and all others are closed.
+//!
+//! `close_range(2)` (Linux 5.9) closes them in a few calls. Whatever error it returns, closing them
+//! one by one does the same, at more cost.
 
 use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, process};
 use crate::text::number::number;
 
-/// No descriptor has this number or a greater one. qemu-user takes no greater one for the last of a
-/// range.
+/// No descriptor has a number this large. qemu-user accepts no larger one as the end of a range.
 const NONE: u32 = 1 << 31;
 
-/// As many descriptors as a process can have by default (`fs.nr_open`). Some engines set a limit of
-/// a billion; to try as many numbers takes minutes.
+/// The default maximum of descriptors of a process (`fs.nr_open`). Some engines set a limit of a
+/// billion, and trying that many numbers takes minutes.
 const MOST: u64 = 1 << 20;
 
-/// The number of our own descriptors that are kept.
+/// The maximum number of our own descriptors that stay open.
 const MOST_OURS: usize = 16;
 
-/// Closes every descriptor but the standard ones and `ours`.
+/// Closes every descriptor except the standard ones and `ours`.
 pub(crate) fn close_all_but_these<'a>(
     ours: impl IntoIterator<Item = BorrowedFd<'a>>,
 ) -> Result<(), Error> {
     close_from(3, &mut ours.into_iter(), &[])
 }
 
-/// Closes every descriptor from `first` on but `ours` and `given`.
+/// Closes every descriptor from `first` on, except `ours` and `given`.
 pub(crate) fn close_from<'a>(
     first: u32,
     ours: &mut dyn Iterator<Item = BorrowedFd<'a>>,
@@ -38,8 +40,9 @@ pub(crate) fn close_from<'a>(
     })
 }
 
-/// Closes every descriptor but the standard ones and those that are kept: `next` gives the smallest of
-/// them that is not below a number. What is open is asked of `/proc` only where that is the host's.
+/// Closes every descriptor except the standard ones and the kept ones. `next` returns the smallest
+/// kept one that is at least a number. `/proc` is asked for open descriptors only if it is the
+/// host's.
 pub(crate) fn close_all_but(
     has_hosts_proc: bool,
     next: &dyn Fn(u32) -> Option<u32>,
@@ -47,8 +50,8 @@ pub(crate) fn close_all_but(
     close_others(3, has_hosts_proc, next)
 }
 
-/// Whatever `close_range(2)` answers (EPERM from a seccomp profile that is older, EINVAL), they are
-/// closed one by one then, which is as strict.
+/// Closes every descriptor that is not kept. If `close_range(2)` fails in any way (EPERM from an
+/// old seccomp profile, EINVAL), they are closed one by one, which is as strict.
 fn close_others(
     mut first: u32,
     has_hosts_proc: bool,
@@ -69,7 +72,7 @@ fn close_others(
     Ok(())
 }
 
-/// Without `close_range(2)`.
+/// Closes them without `close_range(2)`.
 fn close_one_by_one(
     first: u32,
     has_hosts_proc: bool,
@@ -87,7 +90,7 @@ fn close_one_by_one(
         false => Err(Errno::ENOENT),
     };
     let Ok(open) = open else {
-        // Without a limit, or where it cannot be read, as many as there can be.
+        // If there is no limit, or it is unknown, try the default maximum.
         let limit = match process::open_files_limit()[1] {
             0 => MOST,
             limit => limit.min(MOST),
@@ -104,27 +107,28 @@ fn close_one_by_one(
     })
 }
 
-/// Closes those of the standard descriptors for which that is true.
+/// Closes the standard descriptors that are marked true.
 pub(crate) fn close_standard(which: &[bool]) {
     for (number, _) in (0..).zip(which).filter(|(_, closes)| **closes) {
-        // SAFETY: a standard descriptor is nobody's own.
+        // SAFETY: no value of this process owns a standard descriptor.
         let _ = unsafe { fs::close(number) };
     }
 }
 
-/// For the supervisor: what it has closed by [`close_standard`] or [`close_given`] has its number again.
+/// Restores, in the supervisor, a descriptor that [`close_standard`] or [`close_given`] has closed,
+/// with its number.
 pub(crate) fn take_back(descriptor: OwnedFd, number: u32, given: &[u32]) {
     if number > 1 && !given.contains(&number) {
         return;
     }
-    // SAFETY: it was the caller's, and is nobody's own here.
+    // SAFETY: it was the caller's, and no value of this process owns it.
     let _ = unsafe { fs::make_number(descriptor, number) };
 }
 
-/// For pid 1 and the supervisor: closes what the command alone is to have.
+/// Closes, in pid 1 and the supervisor, the descriptors that only the command should have.
 pub(crate) fn close_given(given: &[u32]) {
     for number in given.iter().filter(|number| **number > 2) {
-        // SAFETY: it was the caller's, and is nobody's own here.
+        // SAFETY: it was the caller's, and no value of this process owns it.
         let _ = unsafe { fs::close(*number) };
     }
 }

@@ -1,4 +1,4 @@
-//! The command's environment.
+//! The command's environment, as changes to the caller's.
 
 use alloc::vec::Vec;
 
@@ -6,14 +6,14 @@ use crate::sys::split;
 use crate::text::line::Line;
 use crate::text::name::Name;
 
-/// A change to the environment that the command would have.
+/// A change to the environment.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    /// All of it goes.
+    /// Remove all variables.
     Clear,
-    /// `NAME=VALUE`.
+    /// Set `NAME=VALUE`.
     Set(Name),
-    /// `NAME`.
+    /// Remove `NAME`.
     Unset(Name),
 }
 
@@ -25,7 +25,6 @@ impl Change {
         }
     }
 
-    /// Makes the change.
     pub(crate) fn apply(&self, environment: &mut Vec<Name>) {
         match self {
             Change::Clear => environment.clear(),
@@ -37,7 +36,7 @@ impl Change {
         }
     }
 
-    /// Says it, for `--dry-run`.
+    /// Describes the change for `--dry-run`.
     pub(crate) fn describe(&self, line: &mut Line) {
         match self {
             Change::Clear => line.push(b"cleared"),
@@ -53,14 +52,14 @@ impl Change {
 fn unset(environment: &mut Vec<Name>, name: &[u8]) {
     environment.retain(|variable| {
         let variable = variable.bytes();
-        // A name that ends elsewhere, or in another letter, need not be compared.
+        // A cheap test first: the name ends at this length, and in this letter.
         let may_be = variable.get(name.len()).is_none_or(|byte| *byte == b'=')
             && variable.get(name.len().wrapping_sub(1)) == name.last();
         !(may_be && name_of(variable) == name)
     });
 }
 
-/// What is before the `=`.
+/// Returns the part before the `=`.
 pub(crate) fn name_of(variable: &[u8]) -> &[u8] {
     split(variable, b'=').next().unwrap_or(variable)
 }

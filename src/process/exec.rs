@@ -1,4 +1,4 @@
-//! The command, found and run the way `execvp(3)` does it.
+//! The command, found and executed the way `execvp(3)` does it.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -13,21 +13,21 @@ use crate::text::name::Name;
 use crate::text::path::PathBuffer;
 use crate::text::short::Short;
 
-/// Where a command without a slash is looked for when there is no PATH.
+/// The directories in which a command without a slash is looked up when there is no PATH.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What runs a script without `#!`.
+/// The program that runs a script without `#!`.
 const SHELL: &CStr = c"/bin/sh";
 
-/// What could not be executed.
+/// The program that could not be executed.
 enum Failed {
     Program(Errno),
     /// The shell, for a script.
     Shell(Errno),
 }
 
-/// A command with all that execve(2) needs, made before the fork so that nothing is allocated
-/// after it.
+/// A command with all arguments of execve(2). It is made before the fork, because nothing may
+/// allocate afterwards.
 pub(crate) struct Command<'a> {
     name: &'a CStr,
     path: &'a [u8],
@@ -35,18 +35,18 @@ pub(crate) struct Command<'a> {
     /// `/bin/sh`, then the script's path, then the arguments: for a script without `#!`.
     shell_arguments: StringArray<'a>,
     environment: StringArray<'a>,
-    /// Where in the environment each of `RECIPIENTS` names the process that made this.
+    /// The index in the environment of each of `RECIPIENTS` that names this process.
     recipients: [Option<usize>; 3],
-    /// The variables that may name a path of the host alone, by their place in the environment, and
-    /// whether it is logged which are left out.
+    /// The variables that may name a path which only the host has, with their index in the
+    /// environment, and whether the omitted ones are logged.
     host_paths: (Vec<(usize, &'a CStr)>, Verbose),
 }
 
-/// The name of a variable, and what of this process would be its value.
+/// The prefix of a variable, and a function for the value that would name this process.
 type Recipient = (&'static [u8], fn() -> Option<u64>);
 
-/// The variables that tell for which process sockets and a watchdog are, by its pid or by its
-/// pidfd's inode: sd_listen_fds(3), sd_watchdog_enabled(3).
+/// The variables that assign sockets and a watchdog to a process, by its pid or by its pidfd's
+/// inode: sd_listen_fds(3), sd_watchdog_enabled(3).
 const RECIPIENTS: [Recipient; 3] = [
     (b"LISTEN_PID=", pid),
     (b"WATCHDOG_PID=", pid),
@@ -62,7 +62,7 @@ fn pidfd_inode() -> Option<u64> {
     fs::stat(pidfd.borrow()).ok().map(|stat| stat.inode())
 }
 
-/// The variable that names this process.
+/// Returns the variable with the value that names this process.
 #[inline(never)]
 fn naming_us((name, number): Recipient) -> Option<Short> {
     let mut variable = Short::new();
@@ -72,7 +72,7 @@ fn naming_us((name, number): Recipient) -> Option<Short> {
 }
 
 impl<'a> Command<'a> {
-    /// `words` are the command and its arguments; none is an empty command.
+    /// Makes a command from `words`, its name and arguments. Without words it is an empty command.
     pub(crate) fn new(words: &'a [Name], environment: &'a [Name]) -> Command<'a> {
         let name = words.first().map_or(c"", |name| name.as_c_str());
         let path = environment
@@ -90,8 +90,8 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// The same, which gets the sockets and the watchdog that this process was given: where the
-    /// environment, the same as for `new`, names us, it will name the command.
+    /// Passes on the sockets and the watchdog that were given to this process: variables that name
+    /// this process in the environment, which is the same as for `new`, will name the command.
     pub(crate) fn with_what_is_ours(mut self, environment: &[Name]) -> Command<'a> {
         for (index, recipient) in self.recipients.iter_mut().zip(RECIPIENTS) {
             *index = environment.iter().position(|variable| {
@@ -102,7 +102,7 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// The same, without those of these variables that name a path which is missing where it is
+    /// Leaves out those of these variables that name a path which does not exist where it is
     /// executed.
     pub(crate) fn without_missing(
         mut self,
@@ -113,7 +113,7 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// The same, which is told another name for itself.
+    /// Sets another name as its first argument.
     pub(crate) fn with_argv0(mut self, name: &'a Option<Name>) -> Command<'a> {
         if let Some(name) = name {
             self.arguments.replace(0, name.as_c_str());
@@ -125,11 +125,12 @@ impl<'a> Command<'a> {
         self.name.to_bytes()
     }
 
-    /// Becomes the command; returns only when that fails.
+    /// Executes the command; returns only on failure.
     ///
-    /// A name with a slash is the path. Any other is tried in each directory of PATH: what cannot
-    /// be there is passed over, what is there but forbidden is remembered in case nothing better
-    /// follows, any other failure ends the search.
+    /// A name with a slash is the path. Any other name is tried in each directory of PATH. If a
+    /// file does not exist, the search continues. If it may not be executed, the search continues
+    /// and this error counts unless a later directory has the command. Any other error ends the
+    /// search.
     pub(crate) fn execute(&mut self) -> Error {
         for (index, recipient) in self.recipients.into_iter().zip(RECIPIENTS) {
             let variable = index.and_then(|_| naming_us(recipient));
@@ -194,7 +195,8 @@ impl<'a> Command<'a> {
         Error::new(result.0, name, result.1)
     }
 
-    /// One path; a script without `#!` goes to the shell, as POSIX asks. Returns only on failure.
+    /// Executes one path. A script without `#!` goes to the shell, as POSIX demands. Returns only
+    /// on failure.
     fn try_path(&mut self, path: &CStr) -> Failed {
         let errno = execve(path, &self.arguments, &self.environment);
         if errno != Errno::ENOEXEC || is_program(path) {
@@ -208,7 +210,8 @@ impl<'a> Command<'a> {
     }
 }
 
-/// What failed: ENOENT may mean the interpreter, and ENOEXEC another architecture.
+/// Returns the step to name in the error: ENOENT may mean the interpreter, and ENOEXEC another
+/// architecture.
 fn step(path: &CStr, errno: Errno) -> Step {
     match errno {
         Errno::ENOENT if fs::openat(BorrowedFd::CWD, path, fs::O_PATH, 0).is_ok() => {
@@ -222,11 +225,11 @@ fn step(path: &CStr, errno: Errno) -> Step {
     }
 }
 
-/// Does the interpreter's name in its `#!` line end with a carriage return? The kernel reads 256 bytes,
-/// and the name up to a blank.
+/// Returns whether the interpreter's name in the `#!` line ends with a carriage return. The kernel
+/// reads 256 bytes, and the name up to a blank.
 fn names_with_carriage_return(path: &CStr) -> bool {
     let mut start = [0; 256];
-    // Whoever changes the root may have put a FIFO there since.
+    // O_NONBLOCK: somebody may have put a FIFO there meanwhile.
     let flags = fs::O_RDONLY | fs::O_NONBLOCK | fs::O_NOCTTY;
     let file = fs::openat(BorrowedFd::CWD, path, flags, 0);
     let length = file.and_then(|file| fs::read(file.borrow(), &mut start));
@@ -242,7 +245,7 @@ fn names_with_carriage_return(path: &CStr) -> bool {
         .is_some_and(|name| name.ends_with(b"\r"))
 }
 
-/// Is it a program of some machine, and not text that a shell could read?
+/// Returns whether the file is a binary of some architecture rather than text for a shell.
 fn is_program(path: &CStr) -> bool {
     let mut magic = [0; 4];
     let file = fs::openat(BorrowedFd::CWD, path, fs::O_RDONLY, 0);

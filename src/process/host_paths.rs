@@ -1,5 +1,7 @@
-//! Variables of the caller's that name a path of the host: left out where that path is not in the new
-//! root, since a program that finds nothing there fails, or complains each time it starts.
+//! Variables of the caller that name a path of the host.
+//!
+//! A variable is left out if its path does not exist in the new root: programs fail, or complain at
+//! each start, when they find nothing there.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -9,15 +11,15 @@ use crate::sys::{fs, split};
 use crate::text::name::Name;
 use crate::text::path::PathBuffer;
 
-/// Variables with one path; then those with several, separated by colons or spaces, none of which may be
-/// missing.
+/// Variables with one path; then variables with several paths, separated by colons or spaces, all
+/// of which must exist.
 const SINGLE: &[u8] =
     b"TMPDIR TMP TEMP TEMPDIR XDG_RUNTIME_DIR XAUTHORITY SHELL BASH_ENV SSL_CERT_FILE \
     SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO NIX_SSL_CERT_FILE PYTHONHOME";
 const LISTS: &[u8] = b"LD_PRELOAD LD_AUDIT";
 
-/// The variables of an environment that may have to be left out, with their place in it. One that a
-/// change has set stays, and so does the SHELL of a user that was set.
+/// Returns the variables of an environment that may have to be left out, with their index. A
+/// variable that a change has set stays, and so does SHELL if a user was set.
 pub(crate) fn find<'a>(
     environment: &'a [Name],
     changes: &[Change],
@@ -41,14 +43,15 @@ pub(crate) fn find<'a>(
     found
 }
 
-/// In the new root: is a path that this variable names missing? Allocates nothing.
+/// Returns whether a path in this variable does not exist. Called in the new root; allocates
+/// nothing.
 pub(crate) fn is_missing(variable: &CStr) -> bool {
     let variable = variable.to_bytes();
     let name = name_of(variable);
     let value = variable.get(name.len() + 1..).unwrap_or_default();
     let is_list = split(LISTS, b' ').any(|list| list == name);
     let mut paths = value.split(|byte| is_list && matches!(byte, b':' | b' '));
-    // What is no absolute path is looked for elsewhere, or means something else.
+    // A relative path is looked up elsewhere, or the value means something else.
     paths.any(|path| path.starts_with(b"/") && !is_there(path))
 }
 

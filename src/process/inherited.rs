@@ -1,24 +1,24 @@
-//! The caller's standard descriptors, which are the command's once it has them.
+//! The caller's standard descriptors, which belong to the command once it has them.
 
 use crate::process::stdio::STANDARD;
 use crate::sys::fs;
 
-/// What they are. What cannot be looked at may be a terminal.
+/// Their kinds. A descriptor that cannot be examined may be a terminal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inherited {
-    /// Which may be terminals: devices, but for `/dev/null` and its like.
+    /// Which may be terminals: devices, except `/dev/null` and its like.
     pub(crate) may_be_terminals: [bool; 3],
-    /// Which are to be closed once the command has them, since somebody may wait for that: the other
-    /// end of a pipe or a socket. Not devices: a terminal is needed for job control.
+    /// Which to close once the command has them, because the reader of a pipe or the peer of a
+    /// socket may wait for that. Devices are not closed: job control needs a terminal.
     pub(crate) to_close: [bool; 3],
     /// Standard error is a pipe.
     pub(crate) has_pipe_for_errors: bool,
-    /// It is that of standard output too, as with `2>&1 |`.
+    /// Standard output is the same pipe, as with `2>&1 |`.
     pub(crate) has_one_pipe: bool,
 }
 
 impl Inherited {
-    // Once, for both roles.
+    // Not inlined: both roles share one copy of the code.
     #[inline(never)]
     pub(crate) fn look() -> Inherited {
         let mut inherited = Inherited {
@@ -30,7 +30,7 @@ impl Inherited {
         let mut before = None;
         for (index, standard) in STANDARD.into_iter().enumerate() {
             let stat = fs::stat(standard).ok();
-            // The last is standard error, and the one before it standard output.
+            // After the last round this describes standard error, with standard output before it.
             let identity = stat.as_ref().map(|stat| stat.identity());
             inherited.has_pipe_for_errors = stat.as_ref().is_some_and(|stat| stat.is_pipe());
             inherited.has_one_pipe = inherited.has_pipe_for_errors && identity == before;

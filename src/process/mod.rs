@@ -1,5 +1,5 @@
-//! What a process is made of: namespaces, program, environment, descriptors, and the channel
-//! between ours.
+//! The parts of a process: namespaces, program, environment, descriptors, and the channel between
+//! our processes.
 
 pub(crate) mod channel;
 pub(crate) mod cwd;

@@ -1,4 +1,4 @@
-//! Which namespaces, and what is set up in them.
+//! Namespaces of a run, and their set-up.
 
 use core::ffi::CStr;
 
@@ -10,13 +10,13 @@ use crate::sys::process::{
 };
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, net};
 
-/// A type of namespace (`namespaces(7)`) that a run can have of its own or share with its caller.
-/// A mount namespace of its own it always has.
+/// A type of namespace (`namespaces(7)`) that a run can have for itself or share with its caller.
+/// It always has its own mount namespace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Namespace {
-    /// Network devices, addresses, ports (`network_namespaces(7)`). A new one has only the
-    /// loopback device, which is brought up.
+    /// Network devices, addresses, ports (`network_namespaces(7)`). A new one has only the loopback
+    /// device, which is brought up.
     Network,
     /// System V IPC and POSIX message queues (`ipc_namespaces(7)`).
     Ipc,
@@ -24,17 +24,17 @@ pub enum Namespace {
     Uts,
     /// Process numbers (`pid_namespaces(7)`).
     Pid,
-    /// The root of what `/proc/self/cgroup` shows (`cgroup_namespaces(7)`).
+    /// The root of the paths in `/proc/self/cgroup` (`cgroup_namespaces(7)`).
     Cgroup,
-    /// The clocks since the machine's start (`time_namespaces(7)`, Linux 5.6).
+    /// The clocks that count from boot (`time_namespaces(7)`, Linux 5.6).
     Time,
-    /// Users, groups and capabilities (`user_namespaces(7)`). Unless it is asked for or ruled out,
-    /// there is a new one where the others need it.
+    /// Users, groups and capabilities (`user_namespaces(7)`). By default there is a new one if the
+    /// others need it.
     User,
 }
 
 impl Namespace {
-    /// All of them.
+    /// All types.
     pub const ALL: [Namespace; 7] = [
         Namespace::Network,
         Namespace::Ipc,
@@ -45,7 +45,7 @@ impl Namespace {
         Namespace::User,
     ];
 
-    /// Its name in `/proc/self/ns`.
+    /// Returns the name of the type in `/proc/self/ns`.
     pub fn name(self) -> &'static str {
         match self {
             Namespace::Network => "net",
@@ -83,21 +83,21 @@ impl Namespace {
     }
 }
 
-/// Which namespaces a run has of its own, beside the mount namespace. That is made by the process
-/// inside, once it is in NEWROOT: of a directory that was entered before the kernel makes a copy in
-/// the new namespace, and of a descriptor it does not.
+/// The namespaces that a run has for itself, except the mount namespace. The process inside makes
+/// that one itself, once NEWROOT is its current directory: `unshare(2)` moves the current directory
+/// into the new mount namespace, but no descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Namespaces {
-    /// `CLONE_NEW*`, but for that of the user namespace.
+    /// `CLONE_NEW*`, except the user namespace.
     flags: u32,
-    /// Those of them that were asked for.
+    /// Those that were asked for explicitly.
     asked: u32,
-    /// Is there to be a new user namespace? `None`: where the others need it.
+    /// Whether there is a new user namespace. `None`: if the others need it.
     user: Option<bool>,
 }
 
 impl Namespaces {
-    /// Those of a run that asks for nothing else.
+    /// The namespaces of a run without options.
     pub(crate) const DEFAULT: Namespaces = Namespaces {
         flags: CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID,
         asked: 0,
@@ -115,7 +115,7 @@ impl Namespaces {
         }
     }
 
-    /// Shares the pid namespace, unless one was asked for; false where nothing changes.
+    /// Shares the pid namespace, unless a new one was asked for. Returns false if nothing changes.
     pub(crate) fn share_pid(&mut self) -> bool {
         let may_share = self.flags & !self.asked & CLONE_NEWPID != 0;
         if may_share {
@@ -131,7 +131,7 @@ impl Namespaces {
         }
     }
 
-    /// What is not as in a run that asks for nothing else: is it of its own?
+    /// Returns the types that differ from a run without options, each with whether it is new.
     pub(crate) fn changed(self) -> impl Iterator<Item = (Namespace, bool)> {
         let changed = move |namespace: &Namespace| match namespace {
             Namespace::User => self.user.is_some(),
@@ -141,13 +141,14 @@ impl Namespaces {
         namespaces.map(move |namespace| (namespace, self.has(namespace)))
     }
 
-    /// The flags, `CLONE_NEW*`, without that of the user namespace.
+    /// Returns the flags, `CLONE_NEW*`, except that of the user namespace.
     pub(crate) fn flags(self) -> u32 {
         self.flags
     }
 
-    /// Makes a process in them, by `make`, which takes the flags; but not in a new user namespace:
-    /// EPERM where there is to be one, or the caller, with these `rights`, needs one.
+    /// Makes a process in these namespaces with `make`, which takes the flags, but not in a new
+    /// user namespace. Fails with EPERM if there should be one, or if the caller needs one because
+    /// of its `rights`.
     pub(crate) fn make<T>(
         self,
         rights: Result<CapabilitySets, Errno>,
@@ -156,14 +157,15 @@ impl Namespaces {
         let has_right = rights.map(|sets| sets.has(CAP_SYS_ADMIN));
         match self.user {
             Some(true) => Err(Errno::EPERM),
-            // The mount namespace needs the right too, where no other asks for it.
+            // Without other namespaces the mount namespace still needs the right.
             _ if self.flags == 0 && has_right != Ok(true) => Err(Errno::EPERM),
             None if has_right == Ok(false) => Err(Errno::EPERM),
             _ => make(self.flags),
         }
     }
 
-    /// Is there going to be a new user namespace? A filter or a limit may have another answer.
+    /// Returns whether there is going to be a new user namespace. At run time a seccomp filter or a
+    /// limit may decide otherwise.
     pub(crate) fn need_user(self) -> bool {
         self.user.unwrap_or_else(|| {
             let has_right = capabilities().map(|sets| sets.has(CAP_SYS_ADMIN));
@@ -171,12 +173,13 @@ impl Namespaces {
         })
     }
 
-    /// May there be a new user namespace where the others are not permitted?
+    /// Returns whether a new user namespace may be made if the other namespaces are not permitted.
     pub(crate) fn may_have_user(self) -> bool {
         self.user != Some(false)
     }
 
-    /// The error for namespaces that could not be made: where the kernel lacks one, with its name.
+    /// Returns the error for namespaces that could not be made. If the kernel lacks one, it is
+    /// named.
     pub(crate) fn refused(self, errno: Errno) -> Error {
         if let Errno::EINVAL | Errno::ENOSYS = errno {
             let asked = Namespace::ALL
@@ -193,23 +196,23 @@ impl Namespaces {
     }
 }
 
-/// Brings up the loopback device, as every network namespace needs it.
+/// Brings up the loopback device, which every network namespace needs.
 pub(crate) fn bring_loopback_up() -> Result<(), Error> {
     net::devices()
         .and_then(|devices: OwnedFd| net::set_up(devices.borrow(), b"lo"))
         .map_err(|errno| Error::new(Step::Network, b"lo", errno))
 }
 
-/// Are we in a user namespace, and not in the one that the kernel has started with, whose number
-/// is fixed? Without proc it is taken for that.
+/// Returns whether we are in a user namespace other than the initial one, whose inode number is
+/// fixed. Without proc the answer is no.
 pub(crate) fn in_user_namespace() -> bool {
     let mut name = [0; 32];
     fs::readlink_at(BorrowedFd::CWD, c"/proc/self/ns/user", &mut name)
         .is_ok_and(|length| &name[..length] != b"user:[4026531837]")
 }
 
-/// Sets the host name; of one with dots the part before the first, and the rest as the domain
-/// name, as `hostname` and `dnsdomainname` show them.
+/// Sets the host name. If the name has dots, the part before the first is the host name and the
+/// rest the domain name, as `hostname` and `dnsdomainname` show them.
 pub(crate) fn set_names(name: &[u8]) -> Result<(), Error> {
     let dot = name.iter().position(|byte| *byte == b'.');
     let (host, domain) = match dot {

@@ -1,12 +1,15 @@
 //! Standard error of a process that must not hold a pipe open.
+//!
+//! While pid 1 or the supervisor holds the write end of a pipe, its reader waits for them too. Both
+//! therefore close it once the command has it, and open it again to report an error.
 
 use core::ffi::CStr;
 
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
-/// Keeps this pipe only by its place in proc (`O_PATH`), so that its reader sees the end when the
-/// command's processes have closed it; [`write_error`] opens it again. A pipe that cannot be opened
-/// again stays as it is: without proc, or where it belongs to another user.
+/// Replaces a pipe on standard error by an `O_PATH` descriptor, so that its reader sees the end
+/// when the command's processes have closed it. [`write_error`] opens it again. A pipe that cannot
+/// be reopened, because there is no proc or it belongs to another user, stays open.
 pub(crate) fn release() {
     if open(WRITE).is_ok() {
         let place = open(fs::O_PATH);
@@ -14,15 +17,15 @@ pub(crate) fn release() {
     }
 }
 
-/// Writes to standard error, also where it was released. There is nowhere to report that it cannot
-/// be written.
+/// Writes to standard error, even if it was released. Errors are ignored, because there is nowhere
+/// to report them.
 pub fn write_error(bytes: &[u8]) {
     if fs::write_all(BorrowedFd::STDERR, bytes) == Err(Errno::EBADF) {
         let _ = open(WRITE).and_then(|pipe| fs::write_all(pipe.borrow(), bytes));
     }
 }
 
-/// A pipe that nobody reads, or that is full, is no reason to wait.
+/// A pipe that has no reader, or that is full, is no reason to wait.
 const WRITE: u32 = fs::O_WRONLY | fs::O_NONBLOCK;
 
 fn open(flags: u32) -> Result<OwnedFd, Errno> {

@@ -6,22 +6,23 @@ use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, OwnedFd, fs};
 
-/// The three.
+/// The standard descriptors.
 pub(crate) const STANDARD: [BorrowedFd<'static>; 3] =
     [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
 
-/// The command's standard descriptors that are not the caller's, each above those, with the one
-/// whose place it takes.
+/// The command's standard descriptors that are not the caller's. Each has a number above those, and
+/// comes with the one that it replaces.
 pub(crate) type Standard = Vec<(OwnedFd, BorrowedFd<'static>)>;
 
 /// The caller's ends of the command's pipes.
 pub(crate) type Ends = [Option<OwnedFd>; 3];
 
-/// What one of the command's standard descriptors is, for [`Command::stdin`], `stdout` and `stderr`.
+/// The object behind one of the command's standard descriptors, for [`Command::stdin`], `stdout`
+/// and `stderr`.
 ///
-/// With the feature `std` it can be made from a `File`, an `OwnedFd`, the end of a pipe, or what
-/// another child writes. The command then has a copy (`fcntl(F_DUPFD_CLOEXEC)`); ours is closed with
-/// the [`Command`], so the reader of a pipe sees the end when both are gone.
+/// With the feature `std` it can be made from a `File`, an `OwnedFd`, the end of a pipe, or the
+/// output of another child. The command then has a copy (`fcntl(F_DUPFD_CLOEXEC)`). Ours is closed
+/// with the [`Command`], so the reader of a pipe sees the end when both are gone.
 ///
 /// ```
 /// use rootlet::{Chroot, Stdio};
@@ -40,34 +41,34 @@ enum Kind {
     Null,
     Piped,
     Given(OwnedFd),
-    /// Another of the caller's standard ones.
+    /// Another standard descriptor of the caller.
     #[cfg_attr(not(feature = "std"), allow(dead_code))]
     Ours(BorrowedFd<'static>),
 }
 
 impl Stdio {
-    /// The caller's.
+    /// Uses the caller's.
     pub fn inherit() -> Stdio {
         Stdio(Kind::Inherit)
     }
 
-    /// The host's `/dev/null`: nothing to read, and what is written is gone.
+    /// Uses the host's `/dev/null`: reads return nothing, and written data is discarded.
     pub fn null() -> Stdio {
         Stdio(Kind::Null)
     }
 
-    /// A pipe, whose other end [`Child`](crate::Child) has. It is not for
-    /// [`Foreground::run`](crate::Foreground::run), which gives no `Child`.
+    /// Makes a pipe, whose other end belongs to the [`Child`](crate::Child). It is an error for
+    /// [`Foreground::run`](crate::Foreground::run), which returns no `Child`.
     pub fn piped() -> Stdio {
         Stdio(Kind::Piped)
     }
 
-    /// This descriptor, which is closed with the [`Command`]. With the feature `std` there is
+    /// Uses this descriptor, which is closed with the [`Command`]. With the feature `std` there is
     /// `From<OwnedFd>`, which is safe.
     ///
     /// # Safety
     ///
-    /// It is open, and nobody else closes it: as for `FromRawFd` of std.
+    /// The descriptor is open, and nobody else closes it: as for `FromRawFd` of std.
     pub unsafe fn from_raw_fd(number: i32) -> Stdio {
         // SAFETY: the caller's promise.
         Stdio::given(unsafe { OwnedFd::from_raw(number) })
@@ -88,8 +89,8 @@ impl Stdio {
 }
 
 impl Command {
-    /// What the command is to have in the place of the caller's standard descriptors, and the caller's
-    /// ends of its pipes. What was not set is as these are.
+    /// Opens the command's standard descriptors and the caller's ends of its pipes. `unset` is used
+    /// for each one that was not set.
     pub(crate) fn open_standard(&self, unset: [Stdio; 3]) -> Result<(Standard, Ends), Error> {
         let mut standard = Standard::with_capacity(3);
         let mut ends = Ends::default();
