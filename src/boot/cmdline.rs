@@ -1,16 +1,15 @@
-//! The kernel command line, read by the kernel's own rules.
+//! The kernel command line, parsed by the kernel's own rules (`next_arg` in its `lib/cmdline.c`).
 
 use alloc::vec::Vec;
 
-/// The parameters, and what stands after `--`.
+/// The parameters, and the words after `--`.
 ///
-/// A parameter ends at white space outside of double quotes; quotes around a value, or around all
-/// of a parameter, are not part of it (`next_arg` of the kernel's `lib/cmdline.c`). In names `-`
-/// and `_` are the same.
+/// A parameter ends at white space outside of double quotes. Quotes around a value, or around a whole
+/// parameter, are not part of it. In names `-` and `_` are the same.
 #[derive(Debug)]
 pub(crate) struct CommandLine {
     parameters: Vec<Parameter>,
-    /// The words for init.
+    /// The words after `--`, which are for init.
     pub(crate) for_init: Vec<Vec<u8>>,
 }
 
@@ -41,25 +40,25 @@ impl CommandLine {
         line
     }
 
-    /// Is there a parameter of this name, with a value or without?
+    /// Returns whether a parameter has this name, with or without a value.
     pub(crate) fn has(&self, name: &[u8]) -> bool {
         self.last(&[name]).is_some()
     }
 
-    /// The value of the last parameter of this name; empty if that has none.
+    /// Returns the value of the last parameter of this name; empty if that one has none.
     pub(crate) fn value(&self, name: &[u8]) -> Option<&[u8]> {
         let parameter = self.last(&[name])?;
         Some(parameter.value.as_deref().unwrap_or_default())
     }
 
-    /// Which of these names came last.
+    /// Returns the one of these names that came last.
     pub(crate) fn last_of<'n>(&self, names: &[&'n [u8]]) -> Option<&'n [u8]> {
         let last = self.last(names)?;
         names.iter().find(|name| is_same(&last.name, name)).copied()
     }
 
-    /// Appends the parameters of a module: `MODULE.NAME=VALUE` here is `NAME=VALUE` for the module,
-    /// with quotes again around a value that has blanks.
+    /// Appends the parameters of a module: `MODULE.NAME=VALUE` becomes `NAME=VALUE`, with quotes around
+    /// a value that has blanks.
     pub(crate) fn push_module_parameters(&self, module: &[u8], text: &mut Vec<u8>) {
         for Parameter { name, value } in &self.parameters {
             let Some(dot) = name.iter().position(|byte| *byte == b'.') else {
@@ -69,7 +68,7 @@ impl CommandLine {
                 text.push(b' ');
                 text.extend_from_slice(&name[dot + 1..]);
                 if let Some(value) = value {
-                    // Quotes that are not around all of it are still in it.
+                    // Only quotes around the whole value were removed; others are still in it.
                     let was_quoted = value.iter().any(is_space) && !value.contains(&b'"');
                     let quote: &[u8] = if was_quoted { b"\"" } else { b"" };
                     for part in [b"=", quote, value, quote] {
@@ -104,12 +103,12 @@ fn is_same(name: &[u8], other: &[u8]) -> bool {
     name.iter().map(plain).eq(other.iter().map(plain))
 }
 
-/// The kernel's isspace(), for which a no-break space is one too.
+/// The kernel's isspace(), which includes the no-break space of Latin-1.
 fn is_space(byte: &u8) -> bool {
     matches!(byte, b'\t'..=b'\r' | b' ' | 0xa0)
 }
 
-/// The first parameter of the text, and what follows it.
+/// Returns the first parameter of the text, and the rest.
 fn next(text: &[u8]) -> Option<(Parameter, &[u8])> {
     let start = text.iter().position(|byte| !is_space(byte))?;
     let mut text = &text[start..];
@@ -124,7 +123,7 @@ fn next(text: &[u8]) -> Option<(Parameter, &[u8])> {
         is_space(byte) && !in_quotes
     });
     let (word, rest) = text.split_at(end.unwrap_or(text.len()));
-    // At the very start it is part of the name.
+    // An equals sign at the very start is part of the name.
     let equals = word
         .iter()
         .skip(1)
@@ -188,7 +187,7 @@ mod tests {
         let line = read(r#"a="b c" "d=e f" g=h"i j"k l="" "m" n"o p"#);
         assert_eq!(line.value(b"a"), Some(&b"b c"[..]));
         assert_eq!(line.value(b"d"), Some(&b"e f"[..]));
-        // Inside a value they only keep it together.
+        // Quotes inside a value stay in it, and keep blanks in it.
         assert_eq!(line.value(b"g"), Some(&b"h\"i j\"k"[..]));
         assert_eq!(line.value(b"l"), Some(&b""[..]));
         assert!(line.has(b"m"));

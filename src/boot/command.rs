@@ -1,4 +1,7 @@
-//! The command of a guest: what the initramfs says of it, and running it.
+//! The command of a guest: reading it from the initramfs, and running it.
+//!
+//! The command runs under the same `Init` as `rootlet init`. Its standard descriptors are the console,
+//! a terminal, or pipes to virtio ports. Nothing of it is left when the host reads its status.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -22,16 +25,16 @@ use crate::text::number::number;
 /// How long the terminal may take to appear, in nanoseconds.
 const PATIENCE: u64 = 10 * NANOSECONDS;
 
-/// Read while the initramfs is still there.
+/// A command and its mounts, read before the initramfs is freed.
 pub(super) struct GuestCommand {
     init: Init,
-    /// For the root that it runs in.
+    /// More mounts for the root that the command runs in.
     pub(super) mounts: Vec<Mount>,
 }
 
 impl GuestCommand {
-    /// The words in `/rootlet/command`, or, where there is no `root=`, those for init on the kernel
-    /// command line; `None` when there are none.
+    /// Reads the words in `/rootlet/command`, or without `root=` those after `--` on the kernel command
+    /// line. `None` if there are none.
     pub(super) fn read(
         line: &CommandLine,
         environment: &[&[u8]],
@@ -69,7 +72,7 @@ impl GuestCommand {
         Ok(Some(GuestCommand { init, mounts }))
     }
 
-    /// Runs it in the root that is ours now.
+    /// Runs the command in the current root.
     pub(super) fn run(
         self,
         line: &CommandLine,
@@ -90,7 +93,7 @@ impl GuestCommand {
                 .transpose()?;
         }
         let [stdout, stderr] = outputs.each_ref().map(Option::as_ref);
-        // The console, for what comes after the command.
+        // The console stays open, for messages after the command.
         let mut kept = Vec::from([0, 1]);
         if let Some(record) = record {
             kept.push(record.port().number() as u32);
@@ -120,7 +123,7 @@ impl GuestCommand {
     }
 }
 
-/// How the command ended, with signals told from statuses.
+/// How the command ended. Unlike an exit status, this distinguishes a signal from an exit with 128+N.
 struct Ended(Cell<Option<ExitStatus>>);
 
 impl Habits for Ended {
@@ -131,7 +134,7 @@ impl Habits for Ended {
     }
 }
 
-/// What is between NULs.
+/// Splits a text at NULs; the last one may be missing.
 pub(crate) fn strings(text: &[u8]) -> Vec<Vec<u8>> {
     let text = text.strip_suffix(b"\0").unwrap_or(text);
     match text {
@@ -140,7 +143,7 @@ pub(crate) fn strings(text: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
-/// The terminal that `rootlet.terminal=` names, of the size in `rootlet.size=`.
+/// Opens the terminal that `rootlet.terminal=` names, and gives it the size in `rootlet.size=`.
 fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>, Error> {
     let Some(name) = line.value(b"rootlet.terminal") else {
         return Ok(None);
@@ -165,7 +168,7 @@ fn open_terminal(line: &CommandLine, events: &Events) -> Result<Option<OwnedFd>,
     Ok(Some(terminal))
 }
 
-/// What a command expects to find besides the file systems that everyone needs.
+/// Mounts and links what a command expects besides the file systems of [`boot`](super::boot).
 pub(super) fn mount_more() -> Result<(), Error> {
     for (target, path) in [
         (c"/proc/self/fd", c"/dev/fd"),

@@ -1,4 +1,5 @@
-//! The console, which the kernel opens for the first process where it can.
+//! The console. The kernel opens it as descriptors 0, 1 and 2 of the first process if the initramfs has
+//! a `/dev/console`.
 
 use crate::boot::sysfs::read_attribute;
 use crate::sys::{BorrowedFd, OwnedFd, fs, tty};
@@ -7,7 +8,7 @@ use crate::text::name::Name;
 const STANDARD: [BorrowedFd<'static>; 3] =
     [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
 
-/// Opens it where the kernel could not: an initramfs need not hold a `/dev/console`.
+/// Opens the console if the kernel could not, because the initramfs has no `/dev/console`.
 pub(super) fn open() {
     if STANDARD.iter().any(|standard| fs::stat(*standard).is_err()) {
         open_again();
@@ -15,7 +16,7 @@ pub(super) fn open() {
     let _ = fs::open_standard_descriptors();
 }
 
-/// Opens the one of the root that is ours now, since the old one keeps its file system busy.
+/// Opens the console of the current root: a descriptor of the old root keeps its file system busy.
 pub(super) fn open_again() {
     if let Some(console) = open_console() {
         let number = console.number();
@@ -25,7 +26,7 @@ pub(super) fn open_again() {
             }
         }
         if number <= 2 {
-            // It is one of the three now, and stays.
+            // It is itself one of the three standard descriptors and stays open.
             core::mem::forget(console);
         }
     }
@@ -36,7 +37,7 @@ fn open_console() -> Option<OwnedFd> {
     fs::openat(BorrowedFd::CWD, c"/dev/console", flags, 0).ok()
 }
 
-/// The terminal behind the console: that can be a session's, the console itself cannot.
+/// Opens the terminal behind the console: `/dev/console` itself cannot be a controlling terminal.
 pub(super) fn open_terminal() -> Option<OwnedFd> {
     let active = read_attribute(&[b"/sys/class/tty/console/active"]);
     let last = active.split(|byte| *byte == b' ').next_back()?;
@@ -45,7 +46,7 @@ pub(super) fn open_terminal() -> Option<OwnedFd> {
     fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0).ok()
 }
 
-/// Waits until what was said on it is out.
+/// Waits until all output to the console has been transmitted.
 pub(super) fn drain() {
     if let Some(console) = open_console() {
         let _ = tty::drain(console.borrow());

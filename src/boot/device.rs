@@ -1,4 +1,8 @@
-//! The block device that `root=` names.
+//! Finds the block device that `root=` or a line of fstab names, and waits for it.
+//!
+//! Devices appear at any time during boot, so every look reads sysfs anew. The contents of a device are
+//! known by its superblock ([`disk`](super::disk)). Members of RAID, LVM and the like are refused: a
+//! file system that seems to be on one must not be mounted.
 
 use alloc::vec::Vec;
 
@@ -19,28 +23,28 @@ use crate::text::name::Name;
 use crate::text::number::number;
 use crate::text::path::split_last;
 
-/// A device that is there.
+/// A device that was found.
 pub(super) struct Device {
-    /// With the others of its file system, where mount(2) wants them, and colons between.
+    /// Its path in /dev. For bcachefs all devices of the file system, separated by colons.
     pub(super) path: Name,
     pub(super) superblock: Option<Superblock>,
-    /// So are the others of its file system.
+    /// Whether all devices of its file system were found.
     is_complete: bool,
 }
 
-/// How long is waited, in seconds, where the command line does not say.
+/// How long to wait for a device, in seconds, without `rootwait`.
 const PATIENCE: u64 = 10;
 
-/// Finds the device, waiting for it: ten seconds, or as `rootwait` says. What is on it is a file
-/// system, if it is anything that is known.
+/// Finds the device, and waits for it as long as `rootwait` says, or ten seconds. Fails if it is a
+/// member of a RAID or the like.
 pub(super) fn find(line: &CommandLine, name: &[u8], events: &Events) -> Result<Device, Error> {
     let device = search(line, name, events)?;
     device.refuse_member(name)?;
     Ok(device)
 }
 
-/// Puts the device in place of what a line of fstab names it by, and what is on it in place of `auto`.
-/// A mount that is optional is not waited for.
+/// Replaces the name of the device in a mount of fstab by its path, and the type `auto` by the type
+/// found on it. An optional mount is not waited for.
 pub(super) fn find_for(
     mount: &mut Mount,
     line: &CommandLine,
@@ -85,7 +89,7 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
     let is_terminal = settings(BorrowedFd::STDERR).is_ok();
     let start = clock();
     loop {
-        // How long it takes is shown in place, by who can.
+        // On a terminal the seconds are shown, on one line that is overwritten.
         let next = is_terminal.then(|| clock() + NANOSECONDS);
         let next = [until, next].into_iter().flatten().min();
         if let Some(device) = events.wait(next, look)? {
@@ -99,7 +103,7 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
     let mut why = "it did not appear in time";
     if let Some(device) = wanted.look() {
         let flags = line.value(b"rootflags").unwrap_or_default();
-        // Those of btrfs and bcachefs.
+        // btrfs and bcachefs have the option `degraded`, and bcachefs also `very_degraded`.
         if split(flags, b',').any(|flag| flag.ends_with(b"degraded")) {
             return Ok(device);
         }
@@ -124,7 +128,7 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
     Err(Error::because(Step::FindDevice, root, why))
 }
 
-/// The names of all block devices.
+/// Returns the names of all block devices.
 fn devices() -> Vec<Vec<u8>> {
     names_in(c"/sys/class/block")
 }
@@ -167,7 +171,7 @@ impl Wanted {
 }
 
 impl Tag {
-    /// Does it name the device by this value?
+    /// Returns whether the tag with this value names the device.
     fn is(self, value: &[u8], name: &[u8], names: &[Vec<u8>]) -> bool {
         let (uuid, label) = match self {
             Tag::Uuid | Tag::Label => match superblock_of(name, names) {
@@ -187,7 +191,7 @@ impl Tag {
 }
 
 impl Device {
-    /// Is it one that can be mounted, as far as is known?
+    /// Fails if the device is known to hold something other than a file system.
     fn refuse_member(&self, name: &[u8]) -> Result<(), Error> {
         match &self.superblock {
             Some(on) if !on.is_file_system => {
@@ -200,8 +204,8 @@ impl Device {
         }
     }
 
-    /// Are all devices of the file system there? btrfs mounts what it was told of: so it is told.
-    /// bcachefs is told at the mount.
+    /// Looks for the other devices of the file system. btrfs mounts only devices that were registered
+    /// with it, so this registers them. bcachefs takes the list of its devices at the mount.
     fn find_others(&mut self, names: &[Vec<u8>]) {
         let Some(superblock) = self.superblock.as_ref().filter(|on| on.devices > 1) else {
             return;
@@ -225,7 +229,7 @@ impl Device {
     }
 }
 
-/// In `/dev`; a slash in a device's name is `!` in sysfs.
+/// Returns the device's path in `/dev`; sysfs writes a slash in a name as `!`.
 fn path_of(name: &[u8]) -> Name {
     let mut path = Vec::from(b"/dev/");
     path.extend(name.iter().map(|byte| match byte {
@@ -236,14 +240,16 @@ fn path_of(name: &[u8]) -> Name {
 }
 
 fn open(path: &Name) -> Option<OwnedFd> {
-    // So that a drive without a disk in it does not keep us.
+    // Without O_NONBLOCK, opening a drive without a disk can block.
     let flags = fs::O_RDONLY | fs::O_NONBLOCK;
     fs::openat(BorrowedFd::CWD, path.as_c_str(), flags, 0).ok()
 }
 
-/// What is on a device. A partition of a disk that is part of a mirror is a part of it too: the mark
-/// is behind all partitions then, and not in the last one, which would be the part itself. In front of
-/// them is that of one kind of firmware; md's there is what was on the disk before the partitions.
+/// Reads what is on a device.
+///
+/// If the whole disk is a member of a mirror, so is each of its partitions. The disk's own mark is then
+/// behind all partitions: a mark inside the last partition belongs to that partition alone. Only hpt37x
+/// firmware has its mark before the partitions. A mark of md there is older than the partition table.
 fn superblock_of(name: &[u8], names: &[Vec<u8>]) -> Option<Superblock> {
     let found = read_superblock(name);
     if partition_number(name).is_some() {
@@ -270,7 +276,7 @@ fn read_superblock(name: &[u8]) -> Option<Superblock> {
     Superblock::read(&mut reader(&open(&path_of(name))?), size)
 }
 
-/// The entry for it in the partition table of its disk.
+/// Reads the device's entry in the partition table of its disk.
 fn partition_of(name: &[u8]) -> Option<Partition> {
     let number = partition_number(name)?;
     let disk = disk_of(name);
@@ -292,7 +298,7 @@ fn partition_number(name: &[u8]) -> Option<u32> {
     number(&attribute(name, b"partition"))
 }
 
-/// The directory of a partition is in that of its disk.
+/// Returns the disk of a partition: the directory above the partition's own in sysfs.
 fn disk_of(name: &[u8]) -> Vec<u8> {
     let link = Name::joined(&[b"/sys/class/block/", name]);
     let mut buffer = [0; 1024];
@@ -305,10 +311,10 @@ fn attribute(name: &[u8], attribute: &[u8]) -> Vec<u8> {
     read_attribute(&[b"/sys/class/block/", name, b"/", attribute])
 }
 
-/// What sizes in sysfs are in, whatever the device's own sectors are.
+/// The unit of sizes in sysfs, whatever the device's own sector size.
 const SECTOR: u64 = 512;
 
-/// A loop device without a file, a drive without a disk.
+/// Returns whether the device has no medium: a loop device without a file, a drive without a disk.
 fn is_empty(name: &[u8]) -> bool {
     sectors(name, b"size") == 0
 }
@@ -322,7 +328,7 @@ fn sectors(name: &[u8], attribute: &[u8]) -> u64 {
     })
 }
 
-/// A line on the console: the device, and everything that `root=` could name it by.
+/// Prints a line with the device and everything that `root=` could name it by.
 fn describe(name: &[u8], names: &[Vec<u8>]) {
     let path = path_of(name);
     let mut words: Vec<&[u8]> = Vec::from([b"  ", path.bytes()]);
@@ -343,7 +349,7 @@ fn describe(name: &[u8], names: &[Vec<u8>]) {
     say(&words);
 }
 
-/// Nothing for an empty value.
+/// Appends a name and its value, unless the value is empty.
 fn push_pair<'a>(words: &mut Vec<&'a [u8]>, name: &'a [u8], value: &'a [u8]) {
     if !value.is_empty() {
         words.push(name);
@@ -351,7 +357,7 @@ fn push_pair<'a>(words: &mut Vec<&'a [u8]>, name: &'a [u8], value: &'a [u8]) {
     }
 }
 
-/// A line of the terminal that the next one takes the place of.
+/// Shows the seconds on a line of the terminal that the next line overwrites.
 fn show_seconds(seconds: u64) {
     let mut line = crate::text::line::Line::new();
     line.push(b"rootlet: ");
@@ -360,7 +366,7 @@ fn show_seconds(seconds: u64) {
     let _ = write_all(BorrowedFd::STDERR, line.bytes());
 }
 
-/// A line on the console.
+/// Prints a line on the console.
 pub(super) fn say(words: &[&[u8]]) {
     let mut line = crate::text::line::Line::new();
     line.push(b"rootlet: ");
@@ -368,6 +374,6 @@ pub(super) fn say(words: &[&[u8]]) {
         line.push_name(word);
     }
     line.push(b"\n");
-    // There is nowhere else to say it.
+    // A failure cannot be reported anywhere else.
     let _ = write_all(BorrowedFd::STDERR, line.bytes());
 }

@@ -1,5 +1,6 @@
-//! The end: everything written, told, and the machine ended. The first process must not end
-//! itself, or the kernel panics.
+//! The end of the machine: everything is written to disk and reported, then the machine ends.
+//!
+//! The first process must not exit, since the kernel would panic.
 
 use core::cell::Cell;
 
@@ -17,6 +18,7 @@ use crate::sys::process::ExitStatus;
 use crate::sys::signal::{SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
 use crate::sys::system::{Ending, reboot};
 
+/// Reports the outcome and ends the machine as `rootlet.end=` says.
 pub(super) fn end(
     line: &CommandLine,
     record: Option<&Record>,
@@ -39,7 +41,7 @@ pub(super) fn end(
         _ if asked_for.is_some() => asked_for,
         Some(b"reboot") => Some(Ending::Restart),
         Some(b"halt") => Some(Ending::Halt),
-        // Where nothing could be told, nobody knows that the end is to come.
+        // Without a status port the host does not learn that it has to end the machine.
         Some(b"wait") if record.is_some() => None,
         _ => Some(Ending::PowerOff),
     };
@@ -51,8 +53,8 @@ pub(super) fn end(
     }
 }
 
-/// A shell of the initramfs on the console's terminal, to look around in. Gives how the machine is to
-/// end, if that was asked for there.
+/// Runs a shell of the initramfs on the console's terminal. Returns how the machine should end, if
+/// somebody asked for it there.
 fn rescue(record: Option<&Record>) -> Option<Ending> {
     let asked = Asked(Cell::new(None));
     let terminal = console::open_terminal();
@@ -75,8 +77,8 @@ fn rescue(record: Option<&Record>) -> Option<Ending> {
     asked.0.get()
 }
 
-/// What reboot(8), halt(8) and poweroff(8) of a busybox tell process 1 by: TERM, USR1, USR2; and INT,
-/// which is Ctrl-Alt-Del.
+/// The signals that busybox sends to process 1: TERM from reboot(8), USR1 from halt(8), USR2 from
+/// poweroff(8). The kernel sends INT for Ctrl-Alt-Del.
 const ENDINGS: [(i32, Ending); 4] = [
     (SIGTERM as i32, Ending::Restart),
     (SIGINT as i32, Ending::Restart),
@@ -84,7 +86,7 @@ const ENDINGS: [(i32, Ending); 4] = [
     (SIGUSR2 as i32, Ending::PowerOff),
 ];
 
-/// What was last asked for.
+/// The ending that was asked for last.
 struct Asked(Cell<Option<Ending>>);
 
 impl Habits for Asked {

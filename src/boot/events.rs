@@ -1,4 +1,5 @@
-//! Waiting for devices: the kernel tells of each that comes.
+//! Waits for devices without polling: the kernel sends a message for each device that appears
+//! (NETLINK_KOBJECT_UEVENT, netlink(7)).
 
 use crate::error::{Error, Step};
 use crate::sys::memory::Marked;
@@ -6,21 +7,22 @@ use crate::sys::net::{device_events, receive};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::{Errno, OwnedFd};
 
+/// The socket that the kernel's messages about devices arrive on.
 pub(super) struct Events<'a> {
     socket: OwnedFd,
     allocator: &'a dyn Marked,
 }
 
 impl Events<'_> {
-    /// From now on none is missed.
+    /// Opens the socket. No later event is missed.
     pub(super) fn open(allocator: &dyn Marked) -> Result<Events<'_>, Error> {
         let socket = device_events();
         let socket = socket.map_err(|errno| Error::new(Step::AwaitDevices, b"", errno))?;
         Ok(Events { socket, allocator })
     }
 
-    /// Looks, and again each time that something has come, until it is found, or [`clock`] has
-    /// reached the time. A look that finds nothing leaves no memory in use.
+    /// Calls `look` now and after each event, until it finds something or [`clock`] reaches the time.
+    /// A look that finds nothing leaves no memory in use.
     ///
     /// [`clock`]: crate::sys::poll::clock
     pub(super) fn wait<T>(
@@ -46,13 +48,14 @@ impl Events<'_> {
             if is_found() {
                 return Ok(());
             }
-            // SAFETY: what the look has found is nothing, and it can keep nothing else.
+            // SAFETY: the look returned nothing, and it has nowhere else to keep what it allocated.
             unsafe { self.allocator.give_back(mark) };
             let failed = |errno| Error::new(Step::AwaitDevices, b"", errno);
             if !poll(&mut [Poll::new(self.socket.borrow())], until).map_err(failed)? {
                 return Ok(());
             }
-            // What they say does not matter, nor that there were too many for the socket.
+            // The content of the messages does not matter. ENOBUFS means that some were dropped, which
+            // does not matter either.
             let mut message = [0; 2048];
             while let Ok(_) | Err(Errno::ENOBUFS) = receive(self.socket.borrow(), &mut message) {}
         }

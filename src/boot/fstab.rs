@@ -1,4 +1,4 @@
-//! `/rootlet/fstab`: more mounts of the root that a command runs in, as `fstab(5)` has them.
+//! `/rootlet/fstab`: more mounts for the root that a command runs in, in the format of fstab(5).
 
 use alloc::vec::Vec;
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Step};
 use crate::mount::Mount;
 use crate::sys::split;
 
-/// Reads device, mount point, type and options of each line.
+/// Parses the device, mount point, type and options of each line.
 pub(crate) fn read(text: &[u8]) -> Result<Vec<Mount>, Error> {
     let mut mounts = Vec::new();
     for line in split(text, b'\n') {
@@ -22,7 +22,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Vec<Mount>, Error> {
             return Err(Error::because(Step::ReadMount, line, why));
         };
         let options = fields.next().unwrap_or_default();
-        // As mount -a has it; swap has no mount point.
+        // `mount -a` skips both; swap has no mount point.
         let is_left = split(&options, b',').any(|option| option == b"noauto");
         if is_left || kind == b"swap" {
             continue;
@@ -33,7 +33,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Vec<Mount>, Error> {
     Ok(mounts)
 }
 
-/// A byte may be given as `\` and three octal digits.
+/// Replaces each `\` with three octal digits by its byte.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut rest = field;

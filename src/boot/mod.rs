@@ -1,4 +1,9 @@
-//! `rootlet boot`: from the kernel to the real root, or to one command, as `/init` of an initramfs.
+//! `rootlet boot`: the `/init` of an initramfs. It takes the machine from the kernel to the real root,
+//! or runs one command and ends the machine.
+//!
+//! Process 1 must never end: the kernel would panic. Every failure is therefore printed on the console
+//! and ends the machine in [`end`](fn@end::end), which never returns. The kernel command line is the only
+//! configuration besides the files in `/rootlet`.
 
 pub(crate) mod cmdline;
 pub(crate) mod command;
@@ -35,21 +40,22 @@ use crate::sys::{BorrowedFd, Errno, fs, split};
 use crate::text::name::Name;
 use crate::text::path::split_last;
 
-/// Does what the first process of an initramfs is for: mounts `/dev`, `/proc`, `/sys` and `/run`,
-/// loads the modules that `/rootlet/modules` lists, mounts the file system that `root=` names, and
-/// becomes its init; or runs the command that `/rootlet/command` holds, or that stands after `--`
-/// on the kernel command line, and ends the machine with it. `rootlet help boot` lists the
-/// parameters and files.
+/// Boots the machine as the first process of an initramfs.
 ///
-/// `arguments` (without the program's name) and `environment` are for the init of the real root.
+/// Mounts `/dev`, `/proc`, `/sys` and `/run`, loads the modules in `/rootlet/modules`, mounts the file
+/// system that `root=` names, and becomes its init. With a command, in `/rootlet/command` or after `--`
+/// on the kernel command line, it runs that command instead and then ends the machine.
+/// `rootlet help boot` lists the parameters and files.
+///
+/// `arguments` (without the program's name) and `environment` are passed to the init of the real root.
 ///
 /// Uses `mount(2)`, `move_mount(2)` (Linux 5.2), `pivot_root(2)`, `finit_module(2)`, `reboot(2)`
 /// and the events of `netlink(7)`'s NETLINK_KOBJECT_UEVENT.
 ///
 /// # Errors
 ///
-/// Returns only where it does nothing: not as process 1, or with a root that is no initramfs. All
-/// other failures are told on the console, and end the machine.
+/// Returns only if it did nothing, because the caller is not process 1 or the root is not an initramfs.
+/// Every other failure is printed on the console and ends the machine.
 ///
 /// ```
 /// let refused = rootlet::boot(&[], &[]);
@@ -59,7 +65,7 @@ pub fn boot(arguments: &[&[u8]], environment: &[&[u8]]) -> Error {
     boot_with(arguments, environment, &())
 }
 
-/// As [`boot`], in a program with an allocator that does not free what is dropped.
+/// Like [`boot`], for a program whose allocator does not free single blocks.
 #[doc(hidden)]
 pub fn boot_with(arguments: &[&[u8]], environment: &[&[u8]], allocator: &dyn Marked) -> Error {
     let entered = clock();
@@ -73,7 +79,7 @@ pub fn boot_with(arguments: &[&[u8]], environment: &[&[u8]], allocator: &dyn Mar
     let read = text.map_err(|errno| Error::new(Step::ReadFile, b"/proc/cmdline", errno));
     let mut record = None;
     let outcome = Events::open(allocator).and_then(|events| {
-        // That a mount or the list of modules fails is for the record too, where it can be had.
+        // Failures of the mounts and of the module list go to the status port too, so it opens first.
         let loaded = load_modules(&line);
         let opened = Record::open(&line, &events).map(|port| record = port);
         if let Some(record) = &record {
@@ -85,8 +91,8 @@ pub fn boot_with(arguments: &[&[u8]], environment: &[&[u8]], allocator: &dyn Mar
     end::end(&line, record.as_ref(), outcome)
 }
 
-/// Is this process 1, and the root what an initramfs is unpacked to? A root that cannot be looked at
-/// is taken for that: [`boot`] says why it cannot.
+/// Returns whether this is process 1 and the root is an initramfs. True also if the root cannot be
+/// examined, since [`boot`] then reports why.
 #[doc(hidden)]
 #[allow(dead_code, reason = "the binary uses it")]
 pub fn is_first_of_initramfs() -> bool {
@@ -96,9 +102,9 @@ pub fn is_first_of_initramfs() -> bool {
     }
 }
 
-/// What is done here would ruin a system that is up.
+/// Checks that this is the first process of an initramfs: booting would ruin a running system.
 fn check_place() -> Result<(), Error> {
-    /// Of `<linux/magic.h>`; what an initramfs is depends on the kernel.
+    /// From `<linux/magic.h>`: the kernel unpacks an initramfs to one of the two.
     const RAMFS_MAGIC: u64 = 0x8584_58f6;
     const TMPFS_MAGIC: u64 = 0x0102_1994;
     let refused = |why| Err(Error::because(Step::Boot, b"", why));
@@ -114,7 +120,7 @@ fn check_place() -> Result<(), Error> {
 }
 
 fn mount_file_systems() -> Result<(), Error> {
-    // The kernel may have mounted /dev already, and with the flags that it likes.
+    // The kernel may have mounted /dev already, with flags of its own.
     const FSTAB: &[u8] = b"\
 proc /proc proc nosuid,nodev,noexec
 sysfs /sys sysfs nosuid,nodev,noexec
@@ -123,9 +129,9 @@ tmpfs /run tmpfs nosuid,nodev,mode=755";
     mount_all(b"/", &fstab::read(FSTAB)?)
 }
 
-/// Loads what `/rootlet/modules` lists: in each line a path, and parameters after a space; those on
-/// the kernel command line, as modprobe(8) reads it, come last. One that cannot be loaded is told;
-/// what it was needed for will say if it is missed.
+/// Loads the modules in `/rootlet/modules`. Each line is a path, and after a space the parameters.
+/// Parameters from the kernel command line are appended, as by modprobe(8). A module that cannot be
+/// loaded is reported and skipped: the boot fails later if something needs it.
 fn load_modules(line: &CommandLine) -> Result<(), Error> {
     let list = read_optional(c"/rootlet/modules")?.unwrap_or_default();
     for (path, parameters) in modules(&list) {
@@ -143,7 +149,7 @@ fn load_modules(line: &CommandLine) -> Result<(), Error> {
         let parameters = Name::new(&parameters);
         let compressed = !path.ends_with(b".ko");
         match load_module(file.borrow(), parameters.as_c_str(), compressed) {
-            // It is there already, or its device is not: the module is for others.
+            // Loaded already, or no device for it in this machine.
             Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => {}
             Err(Errno::ENOENT) => failed(Step::LinkModule, Errno::ENOENT),
             Err(errno) => failed(Step::LoadModule, errno),
@@ -152,7 +158,7 @@ fn load_modules(line: &CommandLine) -> Result<(), Error> {
     Ok(())
 }
 
-/// Each module's path and parameters.
+/// Returns each module's path and parameters.
 pub(crate) fn modules(list: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     split(list, b'\n').filter_map(|line| {
         let mut words = line.splitn(2, |byte| *byte == b' ');
@@ -162,13 +168,13 @@ pub(crate) fn modules(list: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// What the kernel calls a module, but for dashes: its file's name up to the first dot.
+/// Returns the module's name in the kernel, except that dashes stay: the file name up to the first dot.
 fn module_name(path: &[u8]) -> &[u8] {
     let file = split_last(path).1;
     split(file, b'.').next().unwrap_or_default()
 }
 
-/// What stands between separators.
+/// Splits a text at a separator, into owned parts.
 fn parts(text: &[u8], separator: u8) -> Vec<Vec<u8>> {
     let mut parts = Vec::new();
     for part in split(text, separator) {
@@ -187,7 +193,7 @@ fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error> {
         planned.push(Planned::new(Cow::Borrowed(mount)));
     }
     let result = mount_in(directory.borrow(), &planned);
-    // Mounting goes to the mount points.
+    // Mounting changes the working directory to the mount points.
     let _ = fs::chdir(c"/");
     result
 }
@@ -235,9 +241,9 @@ fn go_on(
     }
 }
 
-/// Returns only when there is no init that can be run.
+/// Executes the init of the real root. Returns only if none can be executed.
 fn become_init(line: &CommandLine, arguments: &[&[u8]], environment: &[&[u8]]) -> Error {
-    // As the kernel does where it mounts the root itself.
+    // The kernel's own list, for a root that it mounts itself.
     const USUAL: &[&[u8]] = &[b"/sbin/init", b"/etc/init", b"/bin/init", b"/bin/sh"];
     let wanted = line.value(b"init").map(|path| [path]);
     let candidates = wanted.as_ref().map_or(USUAL, |path| &path[..]);
@@ -246,7 +252,7 @@ fn become_init(line: &CommandLine, arguments: &[&[u8]], environment: &[&[u8]]) -
     for candidate in candidates {
         let words = names(&[candidate], arguments);
         let error = Command::new(&words, &environment).execute();
-        // One that is there and cannot be run says more than those that are not there.
+        // The error of an init that exists tells more than ENOENT for one that does not.
         if result.is_none() || error.errno() != Some(Errno::ENOENT.number()) {
             result = Some(error);
         }

@@ -1,4 +1,6 @@
-//! The network of a guest: `ip=`, as the kernel documents it for a root on NFS.
+//! The network of a guest: `ip=`, in the form that the kernel documents for a root on NFS.
+//!
+//! Only static addresses are supported, set by the ioctls of netdevice(7).
 
 use crate::boot::cmdline::CommandLine;
 use crate::boot::events::Events;
@@ -13,9 +15,9 @@ use crate::text::number::number;
 /// How long the device may take to appear, in nanoseconds.
 const PATIENCE: u64 = 10 * NANOSECONDS;
 
-/// Sets up the loopback device, and the one of
-/// `ip=ADDRESS:SERVER:GATEWAY:MASK:HOSTNAME:DEVICE:AUTOCONF:DNS`. Gives the mount that shows the
-/// name server to the command.
+/// Sets up the loopback device and the device of
+/// `ip=ADDRESS:SERVER:GATEWAY:MASK:HOSTNAME:DEVICE:AUTOCONF:DNS`. Returns the mount that shows the name
+/// server to the command.
 pub(super) fn set_up_network(line: &CommandLine, events: &Events) -> Result<Option<Mount>, Error> {
     let parameter = line.value(b"ip").unwrap_or_default();
     let failed = |errno| Error::new(Step::Network, parameter, errno);
@@ -61,7 +63,7 @@ pub(super) fn set_up_network(line: &CommandLine, events: &Events) -> Result<Opti
     }
 }
 
-/// In `/run`, from where it can be shown in any root.
+/// Writes the file to `/run`, which is moved into any root, and returns the bind that shows it there.
 fn write_resolv_conf(server: &[u8]) -> Result<Mount, Errno> {
     let path = c"/run/rootlet-resolv.conf";
     let flags = fs::O_WRONLY | fs::O_CREAT;
@@ -73,6 +75,7 @@ fn write_resolv_conf(server: &[u8]) -> Result<Mount, Errno> {
         .optional())
 }
 
+/// Parses an IPv4 address of four decimal numbers.
 pub(crate) fn address(text: &[u8]) -> Option<Address> {
     let mut address = [0; 4];
     let mut numbers = split(text, b'.').map(number);

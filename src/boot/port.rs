@@ -1,5 +1,6 @@
-//! Virtio serial ports, by which a guest talks with its host, and the record of how the command
-//! ended.
+//! Virtio serial ports, which connect a guest with its host, and the record of how the command ended.
+//!
+//! The kernel lets only one process open a port at a time.
 
 use alloc::vec::Vec;
 
@@ -16,11 +17,10 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::line::Line;
 use crate::text::name::Name;
 
-/// How long a port may take to appear, in nanoseconds: the host tells of them one by one.
+/// How long a port may take to appear, in nanoseconds: the host announces ports one after the other.
 const PATIENCE: u64 = 10 * NANOSECONDS;
 
-/// Opens the port whose name the parameter gives. A port can be open once: the command cannot
-/// open it as well.
+/// Opens the port that the parameter names. The command cannot open it as well.
 pub(super) fn open(
     line: &CommandLine,
     parameter: &[u8],
@@ -46,12 +46,12 @@ fn path_of(name: &[u8]) -> Option<Name> {
     Some(Name::joined(&[b"/dev/", &port[..]]))
 }
 
-/// What the host is told, a line each: `entered MICROSECONDS`, `started MICROSECONDS`, by the
-/// clock of the guest; at last `exit N`, `signal N` or `failed MESSAGE`.
+/// The report to the host, in lines: `entered MICROSECONDS` and `started MICROSECONDS` by the guest's
+/// clock, and at the end `exit N`, `signal N` or `failed MESSAGE`.
 pub(super) struct Record(OwnedFd);
 
 impl Record {
-    /// On the port that `rootlet.status=` names.
+    /// Opens the port that `rootlet.status=` names.
     pub(super) fn open(line: &CommandLine, events: &Events) -> Result<Option<Record>, Error> {
         Ok(open(line, b"rootlet.status", fs::O_WRONLY, events)?.map(Record))
     }
@@ -79,7 +79,7 @@ impl Record {
         }
     }
 
-    /// That nobody listens can be told to nobody.
+    /// Writes one line. There is nobody to report a failure to.
     fn tell(&self, what: &[u8], number: u32) {
         let mut text = Line::new();
         text.push(what);
@@ -93,7 +93,7 @@ impl Record {
 // A port can be open only once, but a command, or the shell in it, may open `/dev/stderr` again. The
 // command therefore gets pipes, and relay processes copy between the pipes and the ports.
 
-/// What the command writes goes to a port.
+/// A pipe for the command's output, and the port that a relay process copies it to.
 pub(super) struct Output {
     writer: OwnedFd,
     reader: OwnedFd,
@@ -110,7 +110,7 @@ impl Output {
         };
         let (reader, port) = (output.reader.borrow(), output.port.borrow());
         start([reader, port], &|| {
-            // Where a pipe is empty this does not wait, as it would for other files.
+            // To a virtio port splice(2) does not wait for an empty pipe, as it does to other files.
             while poll(&mut [Poll::new(reader)], None).is_ok() && pass_on(reader, port) {}
         })?;
         Ok(output)
@@ -121,25 +121,25 @@ impl Output {
         self.writer.borrow()
     }
 
-    /// These stay open in the init.
+    /// Returns the descriptors that stay open in the init.
     pub(super) fn kept(&self) -> [BorrowedFd<'_>; 2] {
         [self.reader.borrow(), self.port.borrow()]
     }
 
-    /// Passes on what is left when the command and all others have been killed, the process that
-    /// did it until then among them: what that had taken from the pipe, the host has.
+    /// Copies the rest of the output, after the command and the relay process were killed. The relay
+    /// loses nothing: what it took from the pipe is in the port.
     pub(super) fn finish(self) {
         drop(self.writer);
         while pass_on(self.reader.borrow(), self.port.borrow()) {}
     }
 }
 
-/// Moves what is in the pipe, inside the kernel; false when there is nothing.
+/// Moves the pipe's content to the port, inside the kernel; false if the pipe is empty.
 fn pass_on(reader: BorrowedFd, port: BorrowedFd) -> bool {
     matches!(fs::splice(reader, port, 1 << 16), Ok(1..))
 }
 
-/// What a port says is for the command: its end of the pipe.
+/// Starts a relay that copies the port's input to a pipe. Returns the command's end of the pipe.
 pub(super) fn input(port: OwnedFd) -> Result<OwnedFd, Error> {
     let (reader, writer) = pipe()?;
     start([port.borrow(), writer.borrow()], &|| {
@@ -157,7 +157,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
     fs::pipe(fs::O_CLOEXEC).map_err(|errno| Error::new(Step::Prepare, b"", errno))
 }
 
-/// Starts a process that does this and ends.
+/// Starts a relay process that calls `does` and exits.
 fn start(uses: [BorrowedFd; 2], does: &dyn Fn()) -> Result<(), Error> {
     let mut relay = || {
         // Signals are meant for the command. With SIGPIPE blocked, write(2) fails with EPIPE.

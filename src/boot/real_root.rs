@@ -1,4 +1,7 @@
-//! The file system that `root=` names, mounted.
+//! Mounts the file system that `root=` names on [`NEW_ROOT`].
+//!
+//! With `rootlet.overlay` nothing is written to the device, not even by a replay of its journal: the
+//! kernel replays a journal on a read-only mount too, so the block device itself is made read-only.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -15,14 +18,14 @@ use crate::sys::{self, BorrowedFd, Errno, fs, split};
 use crate::text::name::Name;
 use crate::text::number::number;
 
-/// Where it is mounted in the initramfs.
+/// The mount point in the initramfs.
 pub(super) const NEW_ROOT: &CStr = c"/new_root";
 
-/// What is below, and what is above, where writes are not to reach it.
+/// The layers of `rootlet.overlay`: the file system itself, and the tmpfs that takes the writes.
 const LOWER: &CStr = c"/lower";
 const UPPER: &CStr = c"/upper";
 
-/// Mounts it on [`NEW_ROOT`], as `rootfstype=`, `rootflags=`, `ro`, `rw` and `rootlet.overlay` say.
+/// Mounts `root`, following `rootfstype=`, `rootflags=`, `ro`, `rw` and `rootlet.overlay`.
 pub(super) fn mount(line: &CommandLine, root: &[u8], events: &Events) -> Result<(), Error> {
     if let Some(seconds) = line.value(b"rootdelay").and_then(number) {
         device::say(&[b"rootdelay: waiting before the root is mounted"]);
@@ -36,8 +39,7 @@ pub(super) fn mount(line: &CommandLine, root: &[u8], events: &Events) -> Result<
     };
     make_directory(place)?;
     let root = Root::find(line, root, events)?;
-    // A file system that is mounted to be read may still be repaired first, by its journal: not
-    // here, where the device takes nothing.
+    // Mounting a file system read-only may still replay its journal. A read-only device prevents that.
     let device = fs::openat(BorrowedFd::CWD, root.source.as_c_str(), fs::O_RDONLY, 0);
     let device = device
         .ok()
@@ -50,7 +52,7 @@ pub(super) fn mount(line: &CommandLine, root: &[u8], events: &Events) -> Result<
     overlay.map_or(Ok(()), cover)
 }
 
-/// What is mounted, and the types to try, with commas between them.
+/// The source of the mount, and the types to try, separated by commas.
 struct Root {
     source: Name,
     types: Vec<u8>,
@@ -133,13 +135,13 @@ impl Root {
                 )
             };
             let result = match once(options.flags) {
-                // As the kernel does: what cannot be written is mounted to be read.
+                // The kernel also mounts a root read-only if it cannot be written.
                 Err(Errno::EACCES | Errno::EROFS) => once(options.flags | MS_RDONLY),
                 result => result,
             };
             match result {
                 Ok(()) => return Ok(()),
-                // The first is told that is more than what a file system says of another's.
+                // EINVAL is how a file system refuses another's device: report the first other error.
                 Err(errno) if why == Errno::EINVAL => why = errno,
                 Err(_) => {}
             }
@@ -149,7 +151,7 @@ impl Root {
     }
 }
 
-/// The option that leaves the journal alone, as it has to be where nothing can be written.
+/// Returns the mount option that skips the journal, which a read-only device requires.
 fn without_journal(kind: &[u8]) -> &'static [u8] {
     const OPTIONS: &str = "ext3 noload\next4 noload\nxfs norecovery\nf2fs norecovery\n\
         nilfs2 norecovery\nbtrfs rescue=nologreplay\nreiserfs nolog\nbcachefs nochanges\n";
@@ -158,13 +160,13 @@ fn without_journal(kind: &[u8]) -> &'static [u8] {
     line.unwrap_or_default().1.as_bytes()
 }
 
-/// Is there `name=` among the options?
+/// Returns whether `name=` is among the options.
 fn has_option(options: &[u8], name: &[u8]) -> bool {
     let mut options = split(options, b',');
     options.any(|option| split(option, b'=').next() == Some(name))
 }
 
-/// Covers what is on [`LOWER`] with a tmpfs of a size, on [`NEW_ROOT`].
+/// Mounts an overlay on [`NEW_ROOT`]: a tmpfs of this size over [`LOWER`].
 fn cover(size: &[u8]) -> Result<(), Error> {
     make_directory(UPPER)?;
     make_directory(NEW_ROOT)?;
@@ -187,7 +189,7 @@ fn cover(size: &[u8]) -> Result<(), Error> {
     )
     .map_err(failed)?;
     fs::chdir(c"/").map_err(failed)?;
-    // The overlay has mounts of its own of both.
+    // The overlay keeps its own references to both.
     for path in [UPPER, LOWER] {
         umount(path, MNT_DETACH).map_err(failed)?;
     }

@@ -1,4 +1,7 @@
-//! From the initramfs into the real root.
+//! Enters the real root from the initramfs, and frees the memory of the initramfs.
+//!
+//! Before Linux 7.0 the initramfs is the root of the mount namespace, which `pivot_root(2)` cannot
+//! replace (EINVAL). Its files are then deleted, and the new root is moved over it.
 
 use core::ffi::CStr;
 
@@ -18,7 +21,7 @@ pub(super) fn switch_root(new_root: &CStr) -> Result<(), Error> {
         move_into(root.borrow(), path)?;
     }
     fs::fchdir(root.borrow()).map_err(failed)?;
-    // Possible with an initramfs since Linux 7.0, where its root is not the namespace's.
+    // From Linux 7.0 the initramfs is mounted on top of the namespace's root, so this works.
     match pivot_root(c".", c".") {
         Ok(()) => umount(c".", MNT_DETACH),
         Err(Errno::EINVAL) => {
@@ -35,7 +38,7 @@ fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
     fs::openat(BorrowedFd::CWD, path, fs::O_RDONLY | fs::O_DIRECTORY, 0)
 }
 
-/// Where the new root has no directory for it, it goes with the initramfs.
+/// Moves a mount into the new root, or unmounts it if the new root has no directory for it.
 fn move_into(root: BorrowedFd, path: &CStr) -> Result<(), Error> {
     let moved = match resolve(root, path) {
         Ok(target) => match move_mount_at(path, target.borrow()) {
@@ -50,15 +53,15 @@ fn move_into(root: BorrowedFd, path: &CStr) -> Result<(), Error> {
     moved.map_err(|errno| Error::new(Step::MoveMount, path.to_bytes(), errno))
 }
 
-/// Deletes what is in the initramfs's root, to give its memory back; other file systems, such as
-/// the new root, are not entered.
+/// Deletes all files of the initramfs, to free their memory. Other file systems, such as the new root,
+/// are not entered.
 fn delete_all(initramfs: BorrowedFd) -> Result<(), Errno> {
     let top = fs::stat(initramfs)?;
     delete_below(initramfs, &top)
 }
 
 fn delete_below(directory: BorrowedFd, top: &Stat) -> Result<(), Errno> {
-    // What is left is only memory, so nothing ends this.
+    // A file that cannot be deleted only costs memory, so no error stops this.
     fs::visit_names(directory, &mut |name| {
         let mut path = crate::text::path::PathBuffer::new();
         if path.push(name).is_err() {
@@ -68,7 +71,7 @@ fn delete_below(directory: BorrowedFd, top: &Stat) -> Result<(), Errno> {
         if fs::unlinkat(directory, name, false) == Err(Errno::EISDIR) {
             let flags = fs::O_RDONLY | fs::O_DIRECTORY | fs::O_NOFOLLOW;
             if let Ok(below) = fs::openat(directory, name, flags, 0) {
-                // What is mounted on the directory shows here.
+                // Another device means that something is mounted on the directory.
                 if fs::stat(below.borrow()).is_ok_and(|stat| stat.is_on_same_device(top)) {
                     let _ = delete_below(below.borrow(), top);
                     let _ = fs::unlinkat(directory, name, true);

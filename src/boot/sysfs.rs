@@ -1,4 +1,4 @@
-//! Files of the initramfs, and of proc and sysfs.
+//! Reads files of the initramfs, of proc and of sysfs.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -7,7 +7,7 @@ use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, Errno, fs};
 use crate::text::name::Name;
 
-/// All of a file that need not be there.
+/// Reads a whole file; `None` if it does not exist.
 pub(super) fn read_optional(path: &CStr) -> Result<Option<Vec<u8>>, Error> {
     match fs::read_all(path) {
         Ok(text) => Ok(Some(text)),
@@ -16,8 +16,7 @@ pub(super) fn read_optional(path: &CStr) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// All of a file in a directory of sysfs, without the newline at its end; empty where there is
-/// none.
+/// Reads a whole file of sysfs, without the newline at its end; empty if it cannot be read.
 pub(super) fn read_attribute(path: &[&[u8]]) -> Vec<u8> {
     let mut text = fs::read_all(Name::joined(path).as_c_str()).unwrap_or_default();
     if text.last() == Some(&b'\n') {
@@ -26,7 +25,7 @@ pub(super) fn read_attribute(path: &[&[u8]]) -> Vec<u8> {
     text
 }
 
-/// The names in a directory, in their order; none where there is no such directory.
+/// Returns the names in a directory, sorted; none if there is no such directory.
 pub(super) fn names_in(directory: &CStr) -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     let flags = fs::O_RDONLY | fs::O_DIRECTORY;

@@ -1,4 +1,4 @@
-//! What `root=` names a device by, and the first field of fstab(5).
+//! The forms in which `root=` and the first field of fstab(5) name a device.
 
 use alloc::vec::Vec;
 
@@ -7,19 +7,19 @@ use crate::sys::split;
 use crate::text::name::Name;
 use crate::text::number::number;
 
-/// It is in the kernel's words, and in those of other initramfs programs.
+/// A name of a device, in the forms of the kernel and of other initramfs programs.
 pub(super) enum Wanted {
     Path(Name),
     Number((u32, u32)),
     Tag {
         tag: Tag,
         value: Vec<u8>,
-        /// How much further in the table the partition is.
+        /// Added to the number of the partition that `value` names.
         offset: i32,
     },
 }
 
-/// What a device is named by.
+/// The property that names a device.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
     Uuid,
@@ -35,7 +35,7 @@ const TAGS: [(Tag, &[u8]); 4] = [
     (Tag::PartLabel, b"partlabel"),
 ];
 
-/// `\xHH` is a byte: so udev writes what cannot stand in its links' names.
+/// Replaces each `\xHH` by its byte: udev escapes characters in the names of its links in this way.
 fn unescape(mut text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     while let [byte, rest @ ..] = text {
@@ -56,8 +56,8 @@ fn digit(byte: u8) -> Option<u32> {
     char::from(byte).to_digit(16)
 }
 
-/// A device's number as the kernel reads it: MAJOR:MINOR, or both in hexadecimal digits, as in
-/// `fe01`.
+/// Parses a device number in one of the kernel's forms: MAJOR:MINOR, or both in hexadecimal digits, as
+/// in `fe01`.
 pub(crate) fn device_number(text: &[u8]) -> Option<(u32, u32)> {
     let mut parts = split(text, b':').map(number);
     match (parts.next().flatten(), parts.next()) {
@@ -92,7 +92,7 @@ impl Wanted {
             if let (Tag::PartUuid, Some(parts)) = (tag, partuuid_and_offset(value)) {
                 (value, offset) = parts;
             }
-            // As in fstab(5).
+            // fstab(5) allows quotes.
             if let [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] = value {
                 value = inner;
             }
@@ -104,7 +104,7 @@ impl Wanted {
         }
         match device_number(root) {
             Some(number) => Wanted::Number(number),
-            // The first of several, as bcachefs's own programs name them: the others are found.
+            // bcachefs's programs name all devices, separated by colons. The first is enough.
             None => Wanted::Path(Name::new(split(root, b':').next().unwrap_or_default())),
         }
     }

@@ -1,18 +1,20 @@
-//! How what is on a block device is known: the table of what is where.
+//! The table of superblock formats: where each is, its magic number, and where its UUID and label are.
+//!
+//! The order matters; the comment at the table says why.
 
 use core::ops::Range;
 
-/// How a superblock is known, and where in it things are.
+/// How to recognise a superblock, and where its fields are.
 pub(super) struct Format {
     pub(super) place: Place,
     pub(super) magic_at: u16,
-    /// With zeros behind it, which are not compared.
+    /// The magic number, padded with zeros that are not compared.
     pub(super) magic: [u8; 8],
     pub(super) magic_length: u8,
     pub(super) check: Check,
     pub(super) uuid: Uuid,
     pub(super) uuid_at: u16,
-    /// Two bytes for each character.
+    /// Whether the label has two bytes for each character.
     pub(super) wide_label: bool,
     pub(super) label_at: u16,
     /// In units of four bytes.
@@ -24,7 +26,7 @@ pub(super) struct Format {
 pub(super) struct Place {
     /// In units of 512 bytes, from the start of the device, or, below zero, from its end.
     sectors: i16,
-    /// There it is aligned to this power of two, in bytes.
+    /// The offset is rounded down to a multiple of this power of two, in bytes.
     aligned: u8,
 }
 
@@ -46,7 +48,7 @@ impl Place {
         }
     }
 
-    /// The offset in bytes on a device of this size; none where it is too small for it.
+    /// Returns the offset in bytes on a device of this size; `None` if the device is too small.
     pub(super) fn offset(self, size: u64) -> Option<u64> {
         let bytes = i64::from(self.sectors) * 512;
         if bytes >= 0 {
@@ -57,11 +59,11 @@ impl Place {
     }
 }
 
-/// What else is to be true, where the magic is short or is not alone.
+/// A further check, where the magic number is short or several formats share it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
     Nothing,
-    /// A journal alone.
+    /// An external journal of ext3 or ext4.
     Jbd,
     Ext2,
     Ext3,
@@ -81,16 +83,16 @@ pub(super) enum Check {
     Promise,
 }
 
-/// How a UUID is written.
+/// The form of a UUID.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Uuid {
     None,
     Plain,
-    /// A number of four bytes.
+    /// A serial number of four bytes.
     Serial,
-    /// The same, where FAT16 or FAT32 have it.
+    /// A serial number of four bytes, at the offset of FAT16 or of FAT32.
     Fat,
-    /// A number of eight bytes.
+    /// A serial number of eight bytes.
     LongSerial,
     /// A time, in digits.
     Date,
@@ -98,7 +100,7 @@ pub(super) enum Uuid {
     Text,
 }
 
-/// All that is read of a superblock, wherever it is.
+/// The part of a superblock that is read: one kilobyte.
 pub(super) type Block = [u8; 1024];
 
 const PLAIN: Format = Format {
@@ -164,13 +166,12 @@ macro_rules! formats {
         file_systems { $($file_system:literal $format:expr;)* }
         others { $($other:literal $other_format:expr;)* }
     ) => {
-        // One text, since a table of references would be larger than it. A name that is empty is the
-        // one before it.
+        // One text, since a table of references would be larger. An empty name repeats the one before.
         pub(super) const NAMES: &str = concat!($($part, "\n",)* $($file_system, "\n",)* $($other, "\n"),*);
         pub(super) const FORMATS: &[Format] = &[$($part_format,)* $($format,)* $($other_format),*];
-        /// The names of file systems.
+        /// The names of the file systems, each after a space.
         pub(crate) const KNOWN: &str = concat!($(" ", $file_system),*);
-        /// Those of file systems.
+        /// The formats of file systems in [`FORMATS`].
         pub(super) const FILE_SYSTEMS: Range<usize> = {
             let first = [$($part),*].len();
             first..first + [$($file_system),*].len()
@@ -184,7 +185,7 @@ const fn md(place: Place) -> Format {
         .label(32, 32)
 }
 
-/// One of the places that the firmware may choose, so many sectors before the end.
+/// The format of Promise firmware, which may be this many sectors before the end of the disk.
 const fn promise(sectors: u32) -> Format {
     Format::new(Place::end(sectors * 512, 9), 0, b"Promise ").check(Check::Promise)
 }
@@ -196,14 +197,13 @@ const fn ext(check: Check) -> Format {
         .label(120, 16)
 }
 
-// What a device is a part of comes first: a file system in a mirror is also on each of its disks,
-// with the mirror's mark behind it, and mounting it there would make the disks differ. So come
-// what is older and what is newer on the same device: ext and erofs leave the first kilobyte to
-// boot loaders, which may have filled it in as FAT's; ext also may not have written yet where
-// btrfs's is, nor where swap's is.
+// Members of a RAID and the like come first: the file system of a mirror is also visible on each of its
+// disks, and mounting it there would make the disks differ. Then come the file systems whose superblock
+// may be next to a stale one of another format. ext and erofs leave the first kilobyte to boot loaders,
+// which may have filled it like FAT. ext may not have overwritten old superblocks of btrfs and swap yet.
 formats! {
     parts {
-        // md(4): metadata 0.90, also of a big-endian machine, 1.0, 1.1 and 1.2.
+        // md(4): metadata 0.90 in both byte orders, 1.0, 1.1 and 1.2.
         "linux_raid_member" Format::new(Place::end(65536, 16), 0, b"\xfc\x4e\x2b\xa9\0\0\0\0");
         "" Format::new(Place::end(65536, 16), 0, b"\xa9\x2b\x4e\xfc\0\0\0\0");
         "" md(Place::end(8192, 12));
@@ -221,7 +221,7 @@ formats! {
         "drbd" Format::new(Place::end(4096, 12), 60, b"\x83\x74\x02\x6b");
         "" Format::new(Place::end(4096, 12), 60, b"\x83\x74\x02\x6c");
         "" Format::new(Place::end(4096, 12), 60, b"\x83\x74\x02\x6d");
-        // The metadata of RAID in a PC's firmware, which md(4) knows, or dmraid(8).
+        // The metadata of RAID in PC firmware, which md(4) or dmraid(8) can read.
         "isw_raid_member" Format::new(Place::LAST, 0, b"Intel Ra");
         "nvidia_raid_member" Format::new(Place::LAST, 0, b"NVIDIA  ");
         "ddf_raid_member" Format::new(Place::LAST, 512, b"\xde\x11\xde\x11");
@@ -260,7 +260,7 @@ formats! {
         "ntfs" Format::new(Place::FIRST, 3, b"NTFS    ").check(Check::Ntfs).uuid(Uuid::LongSerial, 72);
         "romfs" Format::new(Place::FIRST, 0, b"-rom1fs-").label(16, 256);
         "cramfs" Format::new(Place::FIRST, 0, b"\x45\x3d\xcd\x28").label(48, 16);
-        // The first half of the magic, which it has had in common with bcache in its first years.
+        // Only the first half of the magic: in its first years bcachefs had all of bcache's magic.
         "bcachefs" Format::new(Place::start(4096), 24, b"\xc6\x85\x73\xf6").check(Check::Bcachefs).uuid(Uuid::Plain, 56).label(72, 32);
         "jfs" Format::new(Place::start(32768), 0, b"JFS1").uuid(Uuid::Plain, 136).label(152, 16);
         "iso9660" Format::new(Place::start(32768), 1, b"CD001").uuid(Uuid::Date, 813).label(40, 32);

@@ -1,10 +1,10 @@
-//! Labels that are not in the superblock, but in a file system's own directory or file for them.
+//! The labels of FAT, exFAT and NTFS, which are not in the superblock but in the file system itself.
 
 use crate::boot::disk::format::Block;
 use crate::boot::disk::superblock::is_fat16;
 use crate::boot::disk::{Read, Text, number};
 
-/// FAT's label is an entry of the root directory; the one in the boot sector may be stale.
+/// Reads FAT's label, an entry of the root directory. The copy in the boot sector may be stale.
 pub(super) fn of_fat(read: &mut Read, boot: &Block) -> Option<Text> {
     const VOLUME: u8 = 0x08;
     const DIRECTORY: u8 = 0x10;
@@ -31,7 +31,7 @@ pub(super) fn of_fat(read: &mut Read, boot: &Block) -> Option<Text> {
     directory.find(read, &|entry| {
         let (name, attributes) = (entry.first_chunk::<11>()?, entry[11]);
         let no_cluster = number(entry, 20, 2) == 0 && number(entry, 26, 2) == 0;
-        // 0xe5 is a deleted one; for a name that begins like this there is 5.
+        // 0xe5 marks a deleted entry; a name that begins with this byte is stored with 5 instead.
         let is_label = name[0] != 0xe5
             && attributes & (VOLUME | DIRECTORY) == VOLUME
             && attributes & LONG_NAME != LONG_NAME
@@ -42,7 +42,7 @@ pub(super) fn of_fat(read: &mut Read, boot: &Block) -> Option<Text> {
     })
 }
 
-/// So is exFAT's.
+/// Reads exFAT's label, also an entry of the root directory.
 pub(super) fn of_exfat(read: &mut Read, boot: &Block) -> Option<Text> {
     const LABEL: u8 = 0x83;
     let [sector, cluster] = [boot[108], boot[109]];
@@ -58,18 +58,19 @@ pub(super) fn of_exfat(read: &mut Read, boot: &Block) -> Option<Text> {
     })
 }
 
-/// In bytes, and numbers of clusters, which begin with 2.
+/// A root directory. Offsets and sizes are in bytes; the first cluster has number 2.
 struct Directory {
-    /// Where the clusters are.
+    /// The offset of the first cluster.
     heap: u64,
     size: u64,
-    /// Where the next cluster of each stands, in four bytes; none for a directory that cannot grow.
+    /// The offset of the FAT, which has the next cluster of each in four bytes. `None` for a directory
+    /// of fixed size.
     fat: Option<u64>,
     cluster: u64,
 }
 
 impl Directory {
-    /// The first that is found in the entries, of which 64 KiB are read.
+    /// Returns the first label in the first 64 KiB of the directory's entries.
     fn find(mut self, read: &mut Read, label: &dyn Fn(&[u8]) -> Option<Text>) -> Option<Text> {
         let mut offset = 0;
         for _ in 0..128 {
@@ -78,7 +79,8 @@ impl Directory {
                 if !read(self.fat? + self.cluster * 4, &mut next) {
                     return None;
                 }
-                // What is above the number's 28 bits may be anything; the last has none that there is.
+                // The upper 4 bits are reserved. The last cluster's number is past the device's end, so
+                // the next read fails.
                 self.cluster = number(&next, 0, 4) & 0x0fff_ffff;
                 offset = 0;
             }
@@ -101,16 +103,16 @@ impl Directory {
     }
 }
 
-/// NTFS's is an attribute of the fourth file, in the first kilobyte of its record.
+/// Reads NTFS's label, an attribute of the fourth file, in the first kilobyte of its record.
 pub(super) fn of_ntfs(read: &mut Read, boot: &Block) -> Option<Text> {
     const NAME: u64 = 0x60;
-    // A byte is a number, or, where it is below zero, a power of two.
+    // A positive byte is a number of units, a negative one the exponent of a power of two.
     let size = |byte: u8, unit: u64| match byte as i8 {
         power @ ..0 => 1 << (-i32::from(power)).min(31),
         number => number as u64 * unit,
     };
     let cluster = match boot[13] {
-        // Sectors: more than 128 are such a power too.
+        // A number of sectors; a byte above 128 is such an exponent too.
         sectors @ ..=128 => u64::from(sectors),
         sectors => size(sectors, 1),
     } * number(boot, 11, 2);

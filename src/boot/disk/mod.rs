@@ -1,4 +1,7 @@
-//! What file systems and partition tables have in common on a disk: numbers, labels, identifiers.
+//! The formats on a disk: superblocks of file systems, and partition tables.
+//!
+//! Any bytes may be on a disk. Each parser makes a limited number of short reads, never panics, and
+//! answers like blkid(8). This file has what they share: numbers, labels and identifiers.
 
 pub(crate) mod format;
 mod label;
@@ -9,34 +12,34 @@ use alloc::vec::Vec;
 
 use crate::sys::split;
 
-/// Reads a block device at an offset: all that is asked for, or nothing (false).
+/// Fills the buffer from an offset of a block device; false if it cannot be filled.
 pub(crate) type Read<'a> = dyn FnMut(u64, &mut [u8]) -> bool + 'a;
 
-/// The little-endian number of `length` bytes, eight at most, at an offset.
+/// Reads the little-endian number of `length` bytes, at most eight, at an offset. Missing bytes are 0.
 #[inline(never)]
 pub(crate) fn number(block: &[u8], offset: usize, length: usize) -> u64 {
     let bytes = block.iter().skip(offset).take(length);
     bytes.rfold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// What names a file system or a partition, as blkid(8) shows it; empty for none.
+/// A UUID or a label, in the form of blkid(8); empty for none.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Text(Vec<u8>);
 
 impl Text {
-    /// Ends before the first NUL, and without white space at its end.
+    /// Takes a label: the bytes before the first NUL, without white space at the end.
     #[inline(never)]
     pub(crate) fn label(bytes: &[u8]) -> Text {
         let text = split(bytes, 0).next().unwrap_or_default();
         Text(Vec::from(text.trim_ascii_end()))
     }
 
-    /// Sixteen bytes, with the dashes of every UUID.
+    /// Formats sixteen bytes as a UUID.
     pub(crate) fn uuid(bytes: &[u8]) -> Text {
         Text::hexadecimal(bytes, &[4, 6, 8, 10], b"0123456789abcdef")
     }
 
-    /// A little-endian number; one of four bytes has a dash in it.
+    /// Formats a little-endian serial number; one of four bytes gets a dash in the middle.
     pub(crate) fn serial(bytes: &[u8]) -> Text {
         let mut reversed = Vec::from(bytes);
         reversed.reverse();
@@ -44,8 +47,8 @@ impl Text {
         Text::hexadecimal(&reversed, dashes, b"0123456789ABCDEF")
     }
 
-    /// Two digits for each byte, and a dash before those whose index is in `dashes`. What is only
-    /// zeros is none.
+    /// Formats bytes as two digits each, with a dash before each index in `dashes`. Empty if all bytes
+    /// are zero.
     pub(crate) fn hexadecimal(bytes: &[u8], dashes: &[usize], digits: &[u8; 16]) -> Text {
         let mut text = Text::default();
         if bytes.iter().any(|byte| *byte != 0) {
@@ -60,7 +63,7 @@ impl Text {
         text
     }
 
-    /// The sixteen digits of a time, in parts with dashes between; none where all are zero.
+    /// Formats the sixteen digits of a time, in parts separated by dashes. Empty if all are zero.
     pub(crate) fn date(digits: &[u8]) -> Text {
         let mut text = Text::default();
         if digits.iter().any(|digit| (b'1'..=b'9').contains(digit)) {
@@ -73,7 +76,7 @@ impl Text {
         text
     }
 
-    /// UTF-16LE up to the first zero.
+    /// Takes a label in UTF-16LE, up to the first zero.
     pub(crate) fn utf_16(bytes: &[u8]) -> Text {
         let units = bytes.chunks_exact(2).map(|unit| number(unit, 0, 2) as u16);
         let mut text = Text::default();
@@ -93,12 +96,12 @@ impl Text {
         &self.0
     }
 
-    /// Is it this label?
+    /// Returns whether this is the label.
     pub(crate) fn is(&self, label: &[u8]) -> bool {
         !self.0.is_empty() && self.bytes() == label.trim_ascii_end()
     }
 
-    /// Is it this UUID, in either case?
+    /// Returns whether this is the UUID, ignoring case.
     pub(crate) fn is_uuid(&self, uuid: &[u8]) -> bool {
         !self.0.is_empty() && self.bytes().eq_ignore_ascii_case(uuid)
     }
@@ -113,11 +116,11 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Runs a command line of words without blanks, then `rest`, and gives what it prints.
+    /// Runs a command line of words without blanks, followed by `rest`. Returns its output.
     pub(crate) fn output(command: &str, rest: &[&str], file: &Path) -> Vec<u8> {
         let mut words = command.split(' ');
         let program = words.next().unwrap();
-        // What makes file systems is in sbin, which an ordinary user's PATH lacks.
+        // The mkfs programs are in sbin, which an ordinary user's PATH lacks.
         let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
         let output = Command::new(program)
             .args(words)
@@ -127,7 +130,7 @@ pub(crate) mod tests {
             .env("LC_ALL", "C.UTF-8")
             .output()
             .unwrap_or_else(|error| std::panic!("{program}: {error}"));
-        // blkid exits with 2 when there is nothing to say.
+        // blkid exits with 2 if it finds nothing.
         assert!(
             output.status.success() || program == "blkid",
             "{command}: {output:?}"
@@ -135,7 +138,7 @@ pub(crate) mod tests {
         output.stdout
     }
 
-    /// A file in a directory, of a size, nothing written.
+    /// Creates a sparse file of this size in a directory.
     pub(crate) fn sparse(directory: &Path, mebibytes: u64) -> PathBuf {
         let path = directory.join("image");
         let file = fs::File::create(&path).unwrap();
@@ -143,7 +146,7 @@ pub(crate) mod tests {
         path
     }
 
-    /// Gives a test a [`Read`] of an image, and holds what it tests to few and short reads.
+    /// Calls a test with a [`Read`] of an image, and fails on too many or too long reads.
     pub(crate) fn reading<T>(image: &[u8], reads_max: usize, test: impl Fn(&mut Read) -> T) -> T {
         let mut reads = 0;
         test(&mut |offset, buffer| {

@@ -1,21 +1,24 @@
-//! What a partition is called in its disk's partition table: what `root=PARTUUID=…` and
-//! `root=PARTLABEL=…` are looked up by, as the kernel does without an initramfs.
+//! The UUID and the label of a partition in its disk's partition table, GPT or MBR, for
+//! `root=PARTUUID=…` and `root=PARTLABEL=…`.
+//!
+//! sysfs does not show them, so the table is read again. The entry counts only if it starts where the
+//! kernel says that the partition starts.
 
 use crate::boot::disk::{Read, Text, number};
 
-/// What the partition table says of a partition.
+/// The names of a partition in the partition table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Partition {
     pub(crate) uuid: Text,
     pub(crate) label: Text,
 }
 
-/// What the kernel knows of a partition and its disk.
+/// The kernel's data about a partition and its disk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
-    /// `partition` in sysfs.
+    /// The partition's number: `partition` in sysfs.
     pub(crate) number: u32,
-    /// In bytes.
+    /// The partition's offset on the disk, in bytes, like the sizes below.
     pub(crate) start: u64,
     pub(crate) disk_size: u64,
     /// `queue/logical_block_size` of the disk.
@@ -23,14 +26,14 @@ pub(crate) struct Known {
 }
 
 impl Partition {
-    /// Reads about a partition, from its disk. At most five reads: 512 bytes at 0, of a header of a
-    /// GPT and of the partition's entry, and of the header at the disk's end and its entry.
+    /// Reads the partition's entry from its disk, in at most five reads: the MBR, a header of a GPT and
+    /// the entry, and the backup header at the disk's end and its entry.
     pub(crate) fn read(read: &mut Read, known: Known) -> Option<Partition> {
         let mut mbr = [0; 512];
         if !read(0, &mut mbr) {
             return None;
         }
-        // The kernel's parameter `gpt` makes it pass over the MBR.
+        // With its parameter `gpt` the kernel reads a GPT without an MBR.
         if is_protective(&mbr) || !mbr.ends_with(b"\x55\xaa") {
             let last = known.disk_size.checked_sub(known.block_size)?;
             let mut headers = [known.block_size, last].into_iter();
@@ -41,8 +44,8 @@ impl Partition {
     }
 }
 
-/// The UUID and the offset in `UUID/PARTNROFF=OFFSET`: the partition that many numbers after the one
-/// with the UUID, on the same disk.
+/// Splits `UUID/PARTNROFF=OFFSET`, which names the partition OFFSET numbers after the one with the UUID,
+/// on the same disk.
 pub(crate) fn partuuid_and_offset(text: &[u8]) -> Option<(&[u8], i32)> {
     let Some(slash) = text.iter().position(|byte| *byte == b'/') else {
         return Some((text, 0));
@@ -58,15 +61,15 @@ pub(crate) fn partuuid_and_offset(text: &[u8]) -> Option<(&[u8], i32)> {
     ))
 }
 
-/// A disk with a GPT has one partition of type 0xee in its MBR, from block 1.
+/// Returns whether this is the MBR of a disk with a GPT: it has a partition of type 0xee from block 1.
 fn is_protective(mbr: &[u8]) -> bool {
     (446..510)
         .step_by(16)
         .any(|entry| number(mbr, entry + 4, 1) == 0xee && number(mbr, entry + 8, 4) == 1)
 }
 
-/// The disk's signature and the partition's number. Logical partitions count from 5: how they are
-/// chained does not matter.
+/// Builds the UUID from the disk's signature and the partition's number. Logical partitions have the
+/// kernel's numbers from 5 on, so their chain need not be read.
 fn mbr_partition(mbr: &[u8], number: u32) -> Option<Partition> {
     let number = u8::try_from(number).ok().filter(|number| *number != 0)?;
     let [a, b, c, d] = *mbr.get(440..444)?.first_chunk()?;
@@ -76,8 +79,8 @@ fn mbr_partition(mbr: &[u8], number: u32) -> Option<Partition> {
     })
 }
 
-/// None where the entry is not of the partition that the kernel found: a broken table, or one that
-/// is older.
+/// Reads the entry from a GPT. `None` if it is not the partition that the kernel found: the table is
+/// broken or stale.
 fn gpt(read: &mut Read, header_at: u64, known: Known) -> Option<Partition> {
     let mut header = [0; 512];
     if !read(header_at, &mut header) || !header.starts_with(b"EFI PART") {
@@ -103,7 +106,7 @@ fn gpt(read: &mut Read, header_at: u64, known: Known) -> Option<Partition> {
     if *kind == [0; 16] {
         return None;
     }
-    // The first three fields are numbers, little-endian.
+    // The first three fields of a GUID are little-endian numbers.
     let mut uuid = *uuid;
     for field in [0..4, 4..6, 6..8] {
         uuid.get_mut(field)?.reverse();
@@ -131,7 +134,7 @@ mod tests {
     use crate::boot::disk::tests::{output, reading, sparse};
     use crate::fuzzing::agrees_with_itself;
 
-    /// Where the kernel would say that it starts: what the first table says.
+    /// Reads a partition that starts where the first table says, like the kernel's data.
     fn partition(image: &[u8], block_size: u32, number: u32) -> Option<Partition> {
         let block_size = u64::from(block_size);
         let index = u64::from(number.wrapping_sub(1));
@@ -152,7 +155,7 @@ mod tests {
         reading(image, 5, |read| Partition::read(read, known))
     }
 
-    /// A disk of 64 MiB, partitioned by a program that is told on its standard input how.
+    /// Returns a disk of 64 MiB, partitioned by a program that reads a script from standard input.
     fn partitioned(directory: &Path, command: &[&str], script: &str) -> Vec<u8> {
         let path = sparse(directory, 64);
         let mut child = Command::new(command[0])
@@ -177,7 +180,7 @@ mod tests {
         fs::read(path).unwrap()
     }
 
-    /// What partx, which has it from libblkid, says of each partition: number and UUID.
+    /// Returns the number and UUID of each partition from partx, which uses libblkid.
     fn partx(image: &Path, block_size: u32) -> Vec<(u32, String)> {
         let command = format!("partx --sector-size {block_size} --raw --noheadings -o NR,UUID");
         let lines = String::from_utf8(output(&command, &[], image)).unwrap();
@@ -187,7 +190,7 @@ mod tests {
             .collect()
     }
 
-    /// The longest name there can be, 36 units of UTF-16.
+    /// Returns a name of the greatest length: 36 units of UTF-16.
     fn long() -> String {
         "\u{20ac}".repeat(36)
     }
@@ -260,20 +263,20 @@ mod tests {
         assert_eq!(partition(&image, 512, 256), None);
     }
 
-    /// What the kernel can do too, by the table at the disk's end, if it is told to by `gpt`.
+    /// The kernel also falls back to the backup table at the disk's end, with its parameter `gpt`.
     #[test]
     fn a_broken_first_gpt_is_passed_over() {
         let directory = tempfile::tempdir().unwrap();
         let good = gpt_of(directory.path());
         let expected = partition(&good, 512, 2).unwrap();
         let start = 2 << 20;
-        // The header, where it says that the table is, the entry, the whole start of the disk.
+        // The header, its field with the table's position, the entries, the whole start of the disk.
         for broken in [512..520, 584..592, 1024..2048, 0..2048] {
             let mut image = good.clone();
             image[broken.clone()].fill(0);
             let found = partition_at(&image, 512, 2, start);
             assert_eq!(found.as_ref(), Some(&expected), "{broken:?}");
-            // Another table than the one that the kernel has read.
+            // The partition starts elsewhere: the kernel has read another table.
             assert_eq!(partition_at(&image, 512, 2, start + 512), None);
             let at_end = image.len() - 512;
             image[at_end..].fill(0);
@@ -281,7 +284,7 @@ mod tests {
         }
     }
 
-    /// As to the kernel: a GPT without its protective MBR is what was there before.
+    /// A GPT without its protective MBR is stale, for the kernel too.
     #[test]
     fn a_stale_gpt_is_none() {
         let directory = tempfile::tempdir().unwrap();
@@ -310,7 +313,7 @@ mod tests {
         assert!(
             Text::utf_16(&utf16(&"\u{1f980}".repeat(18))).is("\u{1f980}".repeat(18).as_bytes())
         );
-        // Half a pair.
+        // Half of a surrogate pair.
         assert!(Text::utf_16(&[0x3e, 0xd8, b'x', 0]).is("\u{fffd}x".as_bytes()));
     }
 
@@ -334,7 +337,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// Whatever is in the first blocks of a disk.
+        /// Any bytes in the first blocks of a disk can be read.
         #[test]
         fn any_bytes_are_read(
             mut image in prop::collection::vec(any::<u8>(), 2048),

@@ -1,21 +1,21 @@
-//! What a block device holds, its UUID and its label: what `root=UUID=…` and `root=LABEL=…` are
-//! looked up by. blkid(8) says the same of the same device.
+//! Finds the superblock on a block device: the type, UUID and label of a file system or RAID member, for
+//! `root=UUID=…` and `root=LABEL=…`. The answers are those of blkid(8) for the same device.
 
 use crate::boot::disk::format::{Block, Check, FILE_SYSTEMS, FORMATS, Format, NAMES, Uuid};
 use crate::boot::disk::{Read, Text, label, number};
 use crate::sys;
 
-/// What a superblock says.
+/// The fields of a superblock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Superblock {
-    /// blkid's name for it, which is that of a file system for mount(2) and `rootfstype=`.
+    /// The type in blkid's words; for a file system also the name for mount(2) and `rootfstype=`.
     pub(crate) kind: &'static str,
     pub(crate) is_file_system: bool,
     pub(crate) uuid: Text,
     pub(crate) label: Text,
-    /// Where on the device it is.
+    /// The superblock's offset on the device, in bytes.
     pub(crate) offset: u64,
-    /// How many devices the file system is on.
+    /// The number of devices of the file system.
     pub(crate) devices: u64,
 }
 
@@ -24,41 +24,42 @@ impl Check {
         match self {
             Check::Nothing => true,
             Check::Jbd | Check::Ext2 | Check::Ext3 | Check::Ext4 => ext(block) == Some(self),
-            // The size of a block.
+            // The exponent of the block size.
             Check::Erofs => (9..=16).contains(&block[12]),
-            // The version, and the size of a block.
+            // The version, and the exponent of the block size.
             Check::Xfs => matches!(block[101] & 15, 4 | 5) && (9..=16).contains(&block[120]),
-            // The version, the only one that the kernel has.
+            // The version; the kernel supports only this one.
             Check::Squashfs => number(block, 28, 4) == 4,
-            // The length of a FAT, which FAT32 has elsewhere.
+            // The length of a FAT, which is in another field in FAT32.
             Check::Fat => is_fat(block) && (is_fat16(block) || number(block, 36, 4) != 0),
-            // How long sectors and clusters are, as powers of two.
+            // The exponents of the sector size and of the sectors in a cluster.
             Check::Exfat => {
                 let [sector, cluster] = [block[108], block[109]];
                 (9..=12).contains(&sector) && cluster <= 25 - sector
             }
             Check::Ntfs => true,
-            // The version, of eight bytes, where bcachefs has two of two bytes, and no small ones.
+            // bcache's version has eight bytes. bcachefs has two versions of two bytes there, which make
+            // a larger number.
             Check::Bcache => number(block, 16, 8) <= 6,
             Check::Bcachefs => number(block, 16, 8) > 6,
-            // Checksums, since little else tells these from anything else.
+            // Checksums, since these magic numbers are short.
             Check::Jmicron => sum(block, 128, 2) as u16 <= 1 && block[512 + 48] <= 5,
             Check::Silicon => sum(block, 320, 2) as u16 == 0 && block[512 + 278] < 8,
             Check::Via => sum(block, 50, 1) as u8 == block[512 + 50] && block[512 + 2] <= 2,
             Check::Promise => part(block, 8, 16) == b"Technology, Inc.",
-            // Its own offset.
+            // The superblock's own offset.
             Check::Btrfs => number(block, 48, 8) == 65536,
         }
     }
 }
 
-/// The sum of the numbers of this width in so many bytes of the last sector.
+/// Returns the sum of the numbers of `width` bytes in the first `bytes` bytes of the last sector.
 fn sum(block: &Block, bytes: usize, width: usize) -> u64 {
     let places = (512..512 + bytes).step_by(width);
     places.map(|at| number(block, at, width)).sum()
 }
 
-/// ext4 is what has a feature that ext3 does not know, ext3 what has a journal.
+/// Tells ext2, ext3 and ext4 apart: ext4 has a feature that ext3 lacks, and ext3 has a journal.
 fn ext(block: &Block) -> Option<Check> {
     const HAS_JOURNAL: u64 = 0x4;
     const JOURNAL_DEV: u64 = 0x8;
@@ -86,7 +87,7 @@ fn ext(block: &Block) -> Option<Check> {
     })
 }
 
-/// The kernel's own test of a boot sector: FAT's magic is in everything that a PC boots.
+/// Checks a boot sector like the kernel: FAT's magic is in every boot sector of a PC.
 fn is_fat(block: &Block) -> bool {
     let sector = number(block, 11, 2);
     let (cluster, reserved, fats) = (block[13], number(block, 14, 2), block[16]);
@@ -103,15 +104,15 @@ pub(super) fn is_fat16(block: &Block) -> bool {
     number(block, 22, 2) != 0
 }
 
-/// How many are in use: one that was removed leaves its place. The list of them is a field behind the
-/// superblock, as long as there is no older one instead.
+/// Counts the devices in use: a removed device leaves an empty place. The list of members is a field
+/// behind the superblock. Without that list, as in older versions, all places count.
 fn devices_of_bcachefs(read: &mut Read, block: &Block, start: u64) -> u64 {
     const FIELDS: u64 = 752;
     const MEMBERS: u64 = 11;
     let places = u64::from(block[123]);
     let end = FIELDS + number(block, 124, 4) * 8;
     let mut at = FIELDS;
-    // There are fewer kinds of fields.
+    // There are fewer than 64 kinds of fields.
     for _ in 0..64 {
         let mut field = [0; 16];
         if at >= end || !read(start + at, &mut field) {
@@ -131,7 +132,7 @@ fn devices_of_bcachefs(read: &mut Read, block: &Block, start: u64) -> u64 {
     places
 }
 
-/// Nothing where the block ends before it.
+/// Returns a part of the block; empty if the block is too short.
 #[inline(never)]
 fn part(block: &Block, at: u16, length: u16) -> &[u8] {
     let start = usize::from(at);
@@ -157,7 +158,7 @@ impl Format {
             Uuid::Serial => Text::serial(part(4)),
             Uuid::LongSerial => Text::serial(part(8)),
             Uuid::Text => Text::label(part(40)),
-            // When it was changed, else when it was made, which stands before it.
+            // The time of the last change, else the time of creation, which comes before it.
             Uuid::Date => match Text::date(part_at(17, 16)) {
                 changed if changed.bytes().is_empty() => Text::date(part_at(0, 16)),
                 changed => changed,
@@ -178,9 +179,10 @@ impl Format {
 }
 
 impl Superblock {
-    /// Finds what is on a block device of this size. A kilobyte is read in each of two dozen
-    /// places, of FAT and exFAT the root directory, 64 KiB of it at most, in steps of 512 bytes, and of
-    /// bcachefs a few bytes for each of its devices.
+    /// Finds the superblock on a block device of this size.
+    ///
+    /// Reads one kilobyte in each of about two dozen places. For FAT and exFAT it also reads up to 64 KiB
+    /// of the root directory in steps of 512 bytes, and for bcachefs a few bytes for each device.
     pub(crate) fn read(read: &mut Read, size: u64) -> Option<Superblock> {
         let mut block: Block = [0; 1024];
         let mut block_at = None;

@@ -1,4 +1,5 @@
-//! The images that util-linux tests blkid(8) with, of everything that it knows.
+//! Compares the parser with blkid(8) on the images that util-linux tests it with, one or more for each
+//! format that it knows.
 
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::{env, format, fs, println};
 use super::tests::blkid;
 use super::*;
 
-/// What is not read of what blkid reads: the names of kinds that `root=` cannot name by them.
+/// Types whose UUID, or label below, is not read, since `root=` cannot name them by it.
 const WITHOUT_UUID: [&str; 7] = [
     "LVM2_member",
     "ddf_raid_member",
@@ -21,7 +22,7 @@ const WITHOUT_UUID: [&str; 7] = [
 ];
 const WITHOUT_LABEL: [&str; 3] = ["swap", "udf", "zfs_member"];
 
-/// The package that holds the images is fetched from where this machine has its packages from.
+/// Downloads the source package with the images from this machine's own package sources.
 fn images_of_blkid(directory: &Path) -> Vec<PathBuf> {
     let script = r#"
         set -eu
@@ -54,7 +55,6 @@ fn images_of_blkid(directory: &Path) -> Vec<PathBuf> {
     images
 }
 
-/// The images that util-linux tests blkid with, of everything that it knows.
 #[test]
 fn the_images_of_blkid_are_what_blkid_says() {
     if env::var("ROOTLET_TEST_WITHOUT").is_ok_and(|without| without.contains("network")) {
@@ -101,7 +101,7 @@ fn the_images_of_blkid_are_what_blkid_says() {
     assert_eq!(differences, DIFFERENCES);
 }
 
-/// What no Linux has its root on.
+/// Types that blkid knows and the parser does not: Linux has no root on them.
 const UNKNOWN: [&str; 21] = [
     "VMFS",
     "VMFS_volume_member",
@@ -126,16 +126,17 @@ const UNKNOWN: [&str; 21] = [
     "zonefs",
 ];
 
-/// What is told otherwise, and why.
+/// Differences from blkid, and the reasons.
 const DIFFERENCES: [&str; 12] = [
-    // No block device has 1,474,561 bytes: DRBD's mark is where it would be on one.
+    // These images have 1,474,561 bytes, which no block device has, and DRBD's mark is at the place for
+    // that size.
     "drbd-v08: drbd",
     "drbd-v09: drbd",
-    // The label is the one that every CD has, not the one for other systems.
+    // The label is the one that every CD has, not the one of the Joliet extension.
     "iso-different-iso-joliet-label: ISO_LABEL Joliet Label",
     "iso-unicode-long-label: NA_VE_AND_VERY_LOOOOOOOONG_LABEL Na\u{ef}ve and very lOOOOOOOONG_LABEL",
     "tuxonice: swap swsuspend",
-    // What can be mounted as both is mounted as what is older.
+    // A disc with both is mounted as the older format.
     "udf-cd-nero-6: iso9660 udf",
     "udf-cd-nero-6: 2017-05-01-12-39-00-00 4aa16678b55e9987",
     "udf-cd-nero-6: ISO_LABEL UDF Label",

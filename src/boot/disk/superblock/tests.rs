@@ -1,4 +1,4 @@
-//! Superblocks that programs have made, beside what blkid(8) says of them.
+//! Compares the parser with blkid(8) on superblocks that the mkfs programs write.
 
 use std::path::Path;
 use std::prelude::rust_2024::*;
@@ -12,12 +12,12 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::boot::disk::tests::{output, reading, sparse};
 
-/// Everything that is read of the images made here lies in the first mebibyte.
+/// Every read of these images is in the first mebibyte.
 const READ_OF_IMAGE: usize = 1 << 20;
-/// The superblocks, and a root directory or the devices of a bcachefs.
+/// The reads of the superblocks, and of a root directory or the devices of a bcachefs.
 const READS_MAX: usize = FORMATS.len() + 320;
 
-/// Options of mkfs.vfat, and sizes that suit them.
+/// Options of mkfs.vfat, and sizes in MiB that suit them.
 const FATS: [(&str, u64); 5] = [
     ("-F 12 -i 0000beef", 4),
     ("-F 12 -S 4096 -s 8", 40),
@@ -38,7 +38,7 @@ pub(super) fn blkid(tag: &str, image: &Path) -> Vec<u8> {
     value
 }
 
-/// Says of an image what blkid does; gives what can be read of it.
+/// Compares the answers for an image with blkid's. Returns the part of it that is read.
 fn like_blkid(path: &Path) -> Vec<u8> {
     let image = fs::read(path).unwrap();
     let found = superblock(&image);
@@ -72,7 +72,7 @@ fn agrees_with_itself(found: &Superblock) {
     assert!(!found.uuid.is_uuid(&uuid[..uuid.len().saturating_sub(1)]));
 }
 
-/// Makes an image of each kind, looks at it as blkid does, and keeps it for other tests.
+/// Makes an image of each kind once, and compares it with blkid.
 fn images() -> &'static [Vec<u8>] {
     static IMAGES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     IMAGES.get_or_init(|| {
@@ -133,7 +133,7 @@ fn images() -> &'static [Vec<u8>] {
         fs::remove_file(&path).unwrap();
         output("mkfs.erofs -Enosbcrc", &[path.to_str().unwrap()], &tree);
         let mut image = like_blkid(&path);
-        // Not every mkfs.erofs can write a label.
+        // Some versions of mkfs.erofs cannot write a label.
         for label in [b"0123456789abcdef", "\u{fc} \u{1f980} \0 ab   ".as_bytes()] {
             image[1024 + 64..][..label.len()].copy_from_slice(label);
             fs::write(&path, &image).unwrap();
@@ -155,7 +155,7 @@ fn a_label_of_fat_is_the_one_of_the_root_directory() {
         let path = sparse(directory.path(), mebibytes);
         output(&format!("mkfs.vfat {options} -n"), &["LABEL"], &path);
         let fresh = fs::read(&path).unwrap();
-        // The boot sector has it too, and the copy of that.
+        // The boot sector and its copy have the label too, so take the last.
         let entry = fresh
             .windows(5)
             .rposition(|bytes| bytes == b"LABEL")
@@ -187,7 +187,7 @@ fn a_label_of_fat_is_the_one_of_the_root_directory() {
             );
         }
         if options.starts_with("-F 32") {
-            // The root directory need not be the first cluster, which is number 2.
+            // The root directory may start at another cluster than the first, number 2.
             let cluster = usize::from(fresh[13]) * 512;
             let mut image = fresh.clone();
             image.copy_within(entry..entry + 32, entry + cluster);
@@ -200,7 +200,7 @@ fn a_label_of_fat_is_the_one_of_the_root_directory() {
     }
 }
 
-/// Of the devices that its list has places for, those count that are still in use.
+/// Only the places of devices that are still in use count.
 #[test]
 fn a_bcachefs_says_how_many_devices_it_is_on() {
     const UNUSED: [u64; 2] = [0, u64::MAX];
@@ -228,11 +228,11 @@ fn a_bcachefs_says_how_many_devices_it_is_on() {
     assert_eq!(devices(&image(&[5], 20, 11)), 1);
     assert_eq!(devices(&image(&[5, 6, 7], 20, 11)), 3);
     assert_eq!(devices(&image(&[5, UNUSED[0], 7, UNUSED[1]], 400, 11)), 2);
-    // Without the list, which older ones lack, all places count, and so where a field has no end.
+    // All places count without the list, which older versions lack, and if a field has no length.
     assert_eq!(devices(&image(&[5, 0, 7], 20, 2)), 3);
     assert_eq!(devices(&image(&[5, 0, 7], 0, 2)), 3);
     assert_eq!(devices(&image(&[5, 0, 7], u32::MAX >> 16, 11)[..8192]), 3);
-    // Made by its first programs it has the magic of bcache, which has small versions.
+    // The first versions have the magic of bcache, but a larger version number.
     let mut first = image(&[5, 6], 20, 2);
     first[4096 + 24..][..8].copy_from_slice(b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca");
     assert_eq!(superblock(&first).unwrap().kind, "bcachefs");
@@ -244,7 +244,7 @@ fn a_bcachefs_says_how_many_devices_it_is_on() {
 fn what_is_no_file_system_is_none() {
     assert_eq!(superblock(&[]), None);
     assert_eq!(superblock(&[0; 70_000]), None);
-    // What boots, but is not FAT.
+    // A boot sector that is not FAT.
     let mut boot = vec![0; 4096];
     boot[510..512].copy_from_slice(b"\x55\xaa");
     assert_eq!(superblock(&boot), None);
@@ -253,7 +253,7 @@ fn what_is_no_file_system_is_none() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Whatever is on a device, reading it ends, after a few reads.
+    /// Any bytes on a device can be read, with few reads.
     #[test]
     fn any_bytes_are_read(
         mut bytes in prop::collection::vec(any::<u8>(), 1024),
@@ -269,10 +269,10 @@ proptest! {
     }
 }
 
-/// The same for what nearly is a file system, or ends early.
+/// The same for an image that is nearly a file system, or ends early.
 #[test]
 fn broken_images_are_read() {
-    // Not within a case: if an image cannot be made, that is one failure, not thousands.
+    // Outside of the cases: an image that cannot be made is one failure, not thousands.
     let images = images();
     let place = prop_oneof![
         0_usize..64,
