@@ -301,7 +301,7 @@ fn the_file_system_is_noexec_or_nodev() {
             // The devices are the host's.
             0 => assert_eq!(ended.stdout, "done\n", "{ended:?}"),
             _ => {
-                let hint = "hint: it is not executable (chmod +x), or on a file system mounted noexec \
+                let hint = "hint: it is not executable (chmod +x), or its file system is mounted noexec \
                             (mount -o remount,exec)\n";
                 assert!(ended.stderr.ends_with(hint), "{ended:?}");
             }

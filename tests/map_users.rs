@@ -262,7 +262,7 @@ fn a_missing_range_is_told_with_the_line_to_add() {
         let ended = end(&mut with_ranges(&place, lines, "", &run(&root, &["true"])));
         let expected = format!(
             "rootlet: cannot find in /etc/subuid a line such as {line}: No such file or directory \
-             (ENOENT)\nhint: that line gives this user a range of ids"
+             (ENOENT)\nhint: such a line gives this user a range of ids"
         );
         assert_eq!(ended.status, 125);
         assert!(ended.stderr.starts_with(&expected), "{ended:?}");

@@ -163,7 +163,7 @@ fn a_type_that_the_kernel_lacks_is_named() {
         let ended = end(&mut traced);
         let line = format!(
             "rootlet: cannot make a new namespace of the type {lacking}: Invalid argument (EINVAL)\n\
-             hint: the kernel, or the engine that stands for one (gVisor), has none, or /proc is not mounted\n"
+             hint: the kernel, or a sandbox in its place (gVisor), lacks this type, or /proc is not mounted\n"
         );
         assert_eq!((ended.status, ended.stderr), (125, line));
     }

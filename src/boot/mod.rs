@@ -2,8 +2,8 @@
 //! or runs one command and ends the machine.
 //!
 //! Process 1 must never end: the kernel would panic. Every failure is therefore printed on the console
-//! and ends the machine in [`end`](fn@end::end), which never returns. The kernel command line is the only
-//! configuration besides the files in `/rootlet`.
+//! and ends the machine in `end`, which never returns. All configuration comes from the kernel command
+//! line and from the files in `/rootlet`.
 
 pub(crate) mod cmdline;
 pub(crate) mod command;

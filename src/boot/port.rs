@@ -166,7 +166,8 @@ fn start(uses: [BorrowedFd; 2], does: &dyn Fn()) -> Result<(), Error> {
         does();
         0u8
     };
-    // SAFETY: this process has one thread; the child has a copy of the memory and drops nothing of its parent's.
+    // SAFETY: this process has one thread; the child has a copy of the memory and drops nothing of its
+    // parent's.
     match unsafe { start_command(true, false, &mut (&mut relay as Body)) } {
         Ok(_) => Ok(()),
         Err(errno) => Err(Error::new(Step::Fork, b"a stream", errno)),

@@ -1,9 +1,10 @@
-//! What to do about an error, where the cause is known.
+//! Hints: what to do about an error. A hint must be true for every cause that the step and the errno
+//! can have.
 
 use crate::error::Step;
 use crate::sys::{self, Errno};
 
-/// Where the help is, for a role of this binary, or for all of them.
+/// Returns where the help for a role is, or for all roles.
 pub(super) fn of_usage(role: &[u8]) -> Option<&'static str> {
     Some(match role {
         b"run" if cfg!(feature = "run") => {
@@ -13,8 +14,8 @@ pub(super) fn of_usage(role: &[u8]) -> Option<&'static str> {
         b"help" if cfg!(feature = "run") => {
             "'rootlet help' lists the roles; a command in a root is: rootlet run NEWROOT [COMMAND]"
         }
-        b"help" => "'rootlet help' lists what there is",
-        // By another name there may be no program called rootlet.
+        b"help" => "'rootlet help' lists the roles",
+        // Under another name there may be no program called rootlet.
         b"--help" => "--help lists the options; those of COMMAND come after it",
         _ => return None,
     })
@@ -24,7 +25,7 @@ macro_rules! hints {
     ($($($step:ident $errno:tt),+ => $text:literal;)*) => {
         Hints {
             cases: &[$($(Some((Step::$step, hints!(@$errno))),)* None,)*],
-            // One text, since a table of references would be larger than it.
+            // One text, since a table of references would be larger.
             texts: concat!($($text, "\n"),*),
         }
     };
@@ -32,7 +33,7 @@ macro_rules! hints {
     (@$errno:ident) => { Some(Errno::$errno) };
 }
 
-/// What to do where a step fails with an errno, or with any.
+/// A table of hints: for a step that fails with one errno, or with any.
 pub(super) struct Hints {
     /// The cases of the first text, `None`, those of the second, and so on.
     cases: &'static [Option<(Step, Option<Errno>)>],
@@ -40,32 +41,33 @@ pub(super) struct Hints {
 }
 
 impl Hints {
+    /// The hints for every role.
     pub(super) const OF_ALL: Hints = hints! {
         Namespaces EAGAIN, Fork EAGAIN =>
             "the limit on processes is reached (ulimit -u)";
         Execute E2BIG, ExecuteInPlace E2BIG =>
-            "the kernel's limit on arguments and environment together is a quarter of that on \
-                 the stack (ulimit -s), and 128 KiB for each";
+            "the kernel limits arguments and environment to a quarter of the stack's limit \
+                 (ulimit -s), and each of them to 128 KiB";
         ExecuteInPlace ENOENT =>
             "there is no such command (PATH is searched)";
         ExecuteWithoutInterpreter _ =>
             "the file is there: its '#!' interpreter, its dynamic loader or, for another \
-                 architecture, its emulator is not, in the root that it is to run in (an emulator \
-                 registered with flag F of binfmt_misc need not be)";
+                 architecture, its emulator is missing in the root that it runs in (not needed for \
+                 an emulator registered with flag F of binfmt_misc)";
         ExecuteWithCarriageReturn _ =>
             "its '#!' line ends with a carriage return, which is part of the interpreter's name: \
                  remove it from all lines, as dos2unix or sed -i 's/\\r$//' do";
         Execute EACCES, ExecuteInPlace EACCES =>
-            "it is not executable (chmod +x), or on a file system mounted noexec (mount -o \
+            "it is not executable (chmod +x), or its file system is mounted noexec (mount -o \
                  remount,exec)";
         ExecuteForeign _ =>
-            "it is not a program for this machine: for another architecture, on the host, \
+            "it is not a program for this machine: to run another architecture's, on the host: \
                  apt-get install qemu-user-static binfmt-support";
         ChangeDirectory ENOENT =>
             "the directory is looked up inside the new root";
     };
 
-    /// What a seccomp filter may be the cause of, where one is in force.
+    /// The hints for a process with a seccomp filter, which may be the cause.
     pub(super) const OF_FILTERS: Hints = hints! {
         Namespaces EPERM, Propagation EPERM, CloneRoot EPERM, OpenSource EPERM, OpenTarget EPERM, Mount EPERM, MountProc EPERM, MountOptions EPERM, ReadOnlyRoot EPERM, Overlay EPERM, Mask EPERM, LockMounts EPERM, PivotRoot EPERM, DetachOldRoot EPERM =>
             "a seccomp filter is in force and may forbid this: a container needs --cap-add \
@@ -73,14 +75,14 @@ impl Hints {
                  systemd unit RestrictNamespaces=no";
     };
 
-    /// What an init alone does not meet.
+    /// The hints for `run` and `boot`.
     pub(super) const OF_RUN: Hints = hints! {
         Execute ENOENT =>
-            "there is no such command in the root that it is to run in (PATH is searched there)";
+            "there is no such command in the new root (PATH is searched there)";
         ReadWords ENOENT, ReadWords ENOTDIR =>
             "@FILE stands for the words in FILE: a NEWROOT that begins with @ is written ./@NEWROOT";
         ReadWords EFBIG =>
-            "8 MiB are read at most";
+            "at most 8 MiB of words are read";
         OpenRoot ENOENT, OpenRoot ENOTDIR =>
             "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
                  --variant=minbase stable NEWROOT' makes";
@@ -92,12 +94,12 @@ impl Hints {
                  neighbours in /proc/sys/user; where it is 0, run as root, or: sysctl \
                  user.max_user_namespaces=10000";
         FindRange _ =>
-            "that line gives this user a range of ids (see subuid(5)): root adds it, to \
+            "such a line gives this user a range of ids (see subuid(5)): ask root to add one to \
                  /etc/subuid and to /etc/subgid";
         MapUsers ENOENT =>
             "the program is in the package uidmap of Debian, else in shadow or shadow-utils";
         Namespace _ =>
-            "the kernel, or the engine that stands for one (gVisor), has none, or /proc is not \
+            "the kernel, or a sandbox in its place (gVisor), lacks this type, or /proc is not \
                  mounted";
         Namespaces EINVAL =>
             "this kernel lacks one of the mount, UTS, IPC, pid and user namespaces, as emulators \
@@ -115,20 +117,20 @@ impl Hints {
             "this file system has no id-mapped mounts: with the option 'noidmap' its files belong \
                  to nobody inside";
         MapOwners EPERM, MapOwnersBelow EPERM, MapOwnersOfBind EPERM =>
-            "the file system is that of another user namespace: run as root of the host";
+            "the file system belongs to another user namespace: run as root of the host";
         MapIds ENOENT =>
             "/proc must be mounted to map users";
         MountProc EPERM =>
-            "the kernel allows no new /proc where parts of the caller's are covered, or there is none: \
-                 leave out '--unshare pid', or have them uncovered (docker run --security-opt \
+            "the kernel allows no new /proc if the caller has none, or one with parts covered: \
+                 leave out '--unshare pid', or uncover them (docker run --security-opt \
                  systempaths=unconfined, podman run --security-opt unmask=ALL)";
         Overlay ENODEV =>
             "the kernel has no overlay file system";
         OpenSource ENOENT =>
             "SRC is a path of the host; the option 'optional' leaves the mount out instead";
         MakeMountPoint EROFS, MakeMountPoint EACCES, MakeMountPoint ENOSPC, MakeMountPoint EDQUOT =>
-            "make it beforehand, have it made in memory (--overlay), or leave the mount out \
-                 with the option 'optional' (of a default: --no-mounts)";
+            "make it beforehand, write to memory instead (--overlay), or leave the mount out with \
+                 the option 'optional' (a default mount: --no-mounts)";
         CloneRoot ENOSPC, OpenSource ENOSPC, Mount ENOSPC =>
             "the limit on mounts is reached: see sysctl fs.mount-max";
         OpenTarget EBUSY =>
@@ -136,36 +138,37 @@ impl Hints {
         LockMountPoint EAGAIN =>
             "another process holds a lock on it: see it with lslocks(8)";
         LockMountPoint ENOSYS, LockMountPoint ENOLCK, LockMountPoint EOPNOTSUPP, LockMountPoint EBADF, LockMountPoint EINVAL =>
-            "another run may be using it, and this file system has no locks to tell: wait for its \
-                 end, or make the mount point an ordinary one (chmod 755)";
+            "another run may be using it, and this file system has no locks to show that: wait \
+                 for its end, or make the mount point an ordinary one (chmod 755)";
         MakeOutside _ =>
-            "it lies below a directory bound from the host, where nothing is created: make it \
+            "it is below a directory bound from the host, where rootlet creates nothing: make it \
                  beforehand";
         Mount ENOTDIR =>
-            "a directory goes on a directory, a file on a file";
+            "mount a directory on a directory, and a file on a file";
         Mount EINVAL =>
             "the file system may not know one of these options";
         Mount ENODEV =>
             "the kernel has no such file system";
         MountAs EROFS =>
             "its journal cannot be replayed on a read-only device: rootflags=noload (ext4) or \
-                 norecovery (xfs) mount it as it is";
+                 norecovery (xfs) skips that";
         MountAs ENODEV =>
             "the kernel has no such file system: list its module in /rootlet/modules";
         LinkModule ENOENT =>
             "the file is there: list the module that it uses before it";
         DropCapabilities EPERM =>
-            "the caller needs CAP_SETPCAP for that, as root has it and every user in a user \
+            "the caller needs CAP_SETPCAP: root has it, and so has every user in a new user \
                  namespace";
         Subreaper _ =>
             "what the command leaves running may outlive the run (with --share pid)";
         Keyring EDQUOT =>
-            "the limit on keys is reached: each run of a user takes one as long as it lives; root \
-                 can raise it (sysctl kernel.keys.maxkeys and maxbytes)";
+            "the limit on keys is reached: each run uses one of its user's until it ends; root can \
+                 raise the limit (sysctl kernel.keys.maxkeys and maxbytes)";
         ReadOfRoot EINVAL =>
-            "it is no plain file; a user and a group by their numbers need no file";
+            "it is not a plain file; users and groups given as numbers need no file";
     };
 
+    /// Returns the first hint for the step and the errno.
     #[inline(never)]
     pub(super) fn find(&self, step: Step, errno: Errno) -> Option<&'static str> {
         let mut number = 0;

@@ -1,16 +1,16 @@
-//! What kind of thing failed, for programs that decide by it.
+//! The kinds of errors, for programs that react to them.
 
 use crate::error::{Error, Step, Why};
 use crate::sys::Errno;
 
-/// Why a closure was ended.
+/// The reason of a closure that had no more time.
 pub(crate) const TIMED_OUT: &str = "its time is over";
-/// As above.
+/// The reason of a closure that a signal canceled.
 pub(crate) const CANCELED: &str = "a signal was to end it";
 
-/// What failed, to be matched: [`Error::kind`].
+/// The kind of thing that failed: see [`Error::kind`].
 ///
-/// The reason is another matter, told by [`Error::errno`]: a mount fails with EPERM or with ENOENT.
+/// The kernel's reason is separate: see [`Error::errno`]. A mount can fail with EPERM or with ENOENT.
 ///
 /// ```
 /// use rootlet::{Chroot, ErrorKind};
@@ -25,43 +25,43 @@ pub(crate) const CANCELED: &str = "a signal was to end it";
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A value that was given cannot be meant: a name with a NUL byte, a variable without a name, a
-    /// mount that is not understood, two calls that do not go together.
+    /// A value is invalid: a name with a NUL byte, a variable without a name, a mount that cannot be
+    /// parsed, two calls that exclude each other.
     InvalidInput,
-    /// The new root cannot be opened, taken or entered.
+    /// The new root cannot be opened, its mounts cannot be copied, or it cannot be entered.
     NewRoot,
-    /// The namespaces cannot be made or set up, often for want of a right.
+    /// The namespaces cannot be made or set up, often because the caller lacks a right.
     Namespace,
     /// A mount, its source or its mount point.
     Mount,
     /// The user, the groups, the capabilities or the keys of the command.
     User,
-    /// The command is not there, or what it needs to be run is not: status 127 or 126.
+    /// The command, or the interpreter that it needs, does not exist: status 127 or 126.
     CommandNotFound,
-    /// The command is there, but cannot be run: status 126.
+    /// The command exists, but cannot be executed: status 126.
     CommandNotExecutable,
-    /// The directory that the command is to start in.
+    /// The working directory of the command.
     WorkingDirectory,
     /// A descriptor of the command, a pipe from it, or its terminal.
     Descriptor,
-    /// A process cannot be started, waited for, signaled or let go.
+    /// A process cannot be started, waited for, signaled or detached.
     Process,
-    /// A closure did not return: it panicked, a signal killed it, it ended its process.
+    /// A closure did not return: it panicked, a signal killed it, or it ended its process.
     Closure,
-    /// A closure had no more time: `call_timeout`.
+    /// A closure exceeded its time limit: `call_timeout`.
     TimedOut,
-    /// A signal that was to end a closure came first.
+    /// A signal canceled a closure.
     Interrupted,
     /// A file of the new root cannot be used.
     File,
-    /// A mount point that was made for a run stays.
+    /// A mount point that was made for a run could not be removed.
     Removal,
     /// Something else.
     Other,
 }
 
 impl Error {
-    /// What failed.
+    /// Returns the kind of thing that failed.
     pub fn kind(&self) -> ErrorKind {
         match self.step() {
             Step::Usage | Step::ReadWords | Step::ReadMount | Step::TakeName => {

@@ -1,4 +1,8 @@
-//! What was being done, to what, and why it failed; and the one place where it becomes words.
+//! Errors: what was being done, to what, and why it failed. This is the one place that turns an error
+//! into words.
+//!
+//! An error may arise in a forked child of a program with threads, where the allocator's lock may be
+//! held. Nothing here allocates.
 
 mod hint;
 pub(crate) mod kind;
@@ -17,12 +21,11 @@ use crate::text::line::Line;
 pub(crate) use step::Step;
 pub(crate) use verbose::Verbose;
 
-/// What went wrong: the step, the objects it was about, and the reason.
+/// An error: the step that failed, the objects it was about, and the reason.
 ///
-/// Shown, it is one line without a program's name in front and without a newline at the end:
-/// `cannot mount proc on /proc: Operation not permitted (EPERM)`. Control characters (C0 and
-/// C1), overrides of the text direction and bytes that are not UTF-8 are escaped in paths, such as
-/// `\x1b`.
+/// Its text is one line, without a program's name in front and without a newline at the end:
+/// `cannot mount proc on /proc: Operation not permitted (EPERM)`. In paths, control characters (C0
+/// and C1), overrides of the text direction and bytes that are not UTF-8 are escaped, as in `\x1b`.
 ///
 /// ```
 /// use rootlet::Chroot;
@@ -37,17 +40,17 @@ pub(crate) use verbose::Verbose;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Page<Noted<Failure>>);
 
-/// What an error tells, beside its object and its place. It is behind a pointer, so that a result is
-/// returned in registers, and not in the allocator's memory, since there are errors after a fork too.
+/// The parts of an error besides its object and its place. They are behind a pointer, so that a result
+/// is returned in registers. The memory is a mapping, since there are errors after a fork too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Failure {
     step: Step,
     why: Why,
-    /// What to do about the cause that was found.
+    /// The hint for the cause that was found.
     hint: Option<&'static str>,
 }
 
-/// The reason: the kernel's, or ours.
+/// The reason: the kernel's, or rootlet's own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Why {
     Errno(Errno),
@@ -57,32 +60,32 @@ enum Why {
 }
 
 impl Error {
-    /// The kernel refused a step.
-    // Once, not wherever something fails.
+    /// Returns the error of a step that the kernel refused.
+    // Not inlined, since it is called wherever a step fails.
     #[inline(never)]
     pub(crate) fn new(step: Step, object: &[u8], errno: Errno) -> Error {
         Error::between(step, object, b"", errno)
     }
 
-    /// The kernel refused a step that has an object and a place.
+    /// Returns the error of a step with an object and a place that the kernel refused.
     #[inline(never)]
     pub(crate) fn between(step: Step, object: &[u8], place: &[u8], errno: Errno) -> Error {
         Error::made(step, object, place, Why::Errno(errno))
     }
 
-    /// We refused, for a reason of our own.
+    /// Returns the error of a step that rootlet itself refused.
     pub(crate) fn because(step: Step, object: &[u8], why: &'static str) -> Error {
         Error::made(step, object, b"", Why::Because(why))
     }
 
-    /// What is wrong with the command line: `what` and `why` are the line. `role` is what the help is
-    /// asked for by, if it is known.
+    /// Returns the error for a wrong command line: `what` and `why` make the line. `role` selects the
+    /// help that the hint names.
     #[inline(never)]
     pub(crate) fn usage(role: &'static [u8], what: &[&[u8]], why: &'static str) -> Error {
         Error::made(Step::Usage, &what.concat(), role, Why::Because(why))
     }
 
-    /// The same error, if it is one of usage, as that of an option: its name stands in front.
+    /// Puts the name of the option in front, if this is an error of usage.
     #[allow(dead_code, reason = "the binary uses it")]
     pub(crate) fn of_option(self, role: &'static [u8], option: &[u8]) -> Error {
         match (self.step(), self.why()) {
@@ -93,12 +96,12 @@ impl Error {
         }
     }
 
-    /// No error, but a warning: the words of the step are all that there is to tell.
+    /// Returns a warning: its text is the words of the step alone.
     pub(crate) fn instead(step: Step) -> Error {
         Error::new(step, b"", Errno::EPERM)
     }
 
-    /// A signal ended what was being done.
+    /// Returns the error of a step that a signal ended.
     #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub(crate) fn signal(step: Step, signal: u8) -> Error {
         Error::made(step, b"", b"", Why::Signal(signal))
@@ -130,7 +133,7 @@ impl Error {
         self.0.texts()[1]
     }
 
-    /// The same error of an `init`, which has no new root that a hint could speak of.
+    /// Marks the error as one of `init`, which has no new root, so that no hint mentions one.
     pub(crate) fn in_place(mut self) -> Error {
         if self.step() == Step::Execute {
             self.0.value.step = Step::ExecuteInPlace;
@@ -138,7 +141,7 @@ impl Error {
         self
     }
 
-    /// The kernel's reason, if it was the kernel that refused.
+    /// Returns the errno, if the kernel refused the step.
     pub fn errno(&self) -> Option<i32> {
         match self.why() {
             Why::Errno(errno) => Some(errno.number()),
@@ -146,7 +149,8 @@ impl Error {
         }
     }
 
-    /// The reason alone, in words: `No such file or directory`; a rare one by its name, such as `EPROTO`.
+    /// Returns the reason alone, such as `No such file or directory`. A rare errno is only its name,
+    /// such as `EPROTO`.
     pub fn reason(&self) -> &'static str {
         match self.why() {
             Why::Errno(errno) => match errno.describe() {
@@ -158,12 +162,12 @@ impl Error {
         }
     }
 
-    /// What was done in words, and to what.
+    /// Returns the words of the step, and its object.
     pub(crate) fn step_and_object(&self) -> (&'static str, &[u8]) {
         (self.step().words().0, self.object())
     }
 
-    /// What failed, of what, and the kernel's reason, to look for the cause.
+    /// Returns the step, its object and the errno, for the search for the cause.
     pub(crate) fn failed(&self) -> (Step, &[u8], Option<Errno>) {
         let errno = match self.why() {
             Why::Errno(errno) => Some(errno),
@@ -172,29 +176,29 @@ impl Error {
         (self.step(), self.object(), errno)
     }
 
-    /// The same error, with what to do about the cause that was found.
+    /// Adds the hint for the cause that was found.
     pub(crate) fn with_hint(mut self, hint: &'static str) -> Error {
         self.0.value.hint = Some(hint);
         self
     }
 
-    /// Is it that what should be mounted is not there?
+    /// Returns whether the source of a mount does not exist.
     pub(crate) fn is_missing_source(&self) -> bool {
         (self.step(), self.why()) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
-    /// Is it that a mount point is missing, and cannot be made?
+    /// Returns whether a mount point is missing and could not be created.
     pub(crate) fn is_missing_mount_point(&self) -> bool {
         matches!(self.step(), Step::MakeOutside | Step::MakeMountPoint)
     }
 
-    /// Is it that a pid namespace of the run's own could have no proc?
+    /// Returns whether no new proc could be mounted for the run's own pid namespace.
     pub(crate) fn is_of_own_proc(&self) -> bool {
         self.step() == Step::MountProc
     }
 
-    /// The exit status that says it: 127 for a command that is not there, 126 for one that cannot
-    /// be run, 125 for any other error.
+    /// Returns the exit status for this error: 127 for a command that does not exist, 126 for one that
+    /// cannot be executed, 125 for any other error.
     pub fn status(&self) -> u8 {
         match (self.step(), self.why()) {
             (
@@ -216,7 +220,7 @@ impl Error {
         }
     }
 
-    /// What to do about it, where the cause is known.
+    /// Returns advice on what to do, if the cause is known.
     pub fn hint(&self) -> Option<&'static str> {
         if self.0.value.hint.is_some() {
             return self.0.value.hint;
@@ -264,14 +268,14 @@ impl Error {
         Hints::OF_RUN.find(self.step(), errno)
     }
 
-    /// The line alone.
+    /// Returns the line, without the hint.
     pub(crate) fn line(&self) -> Line {
         let mut line = Line::new();
         self.write(&mut line);
         line
     }
 
-    /// The line, and the `hint:` line where there is one, on standard error in one write.
+    /// Prints the line, and the `hint:` line if there is one, on standard error in one write.
     pub(crate) fn print(&self) {
         let mut line = Line::new();
         line.push(b"rootlet: ");
@@ -322,7 +326,7 @@ impl Error {
         }
     }
 
-    /// The parts of an error of the kernel's, as they are sent to our other process.
+    /// Returns the parts of an error of the kernel's, to send them to the supervisor.
     pub(crate) fn parts(&self) -> Option<(Step, &[u8], &[u8], Errno)> {
         match self.why() {
             Why::Errno(errno) => Some((self.step(), self.object(), self.place(), errno)),
@@ -348,7 +352,7 @@ impl fmt::Debug for Error {
 }
 
 impl core::error::Error for Error {
-    /// The kernel's reason, an [`Errno`], if it was the kernel that refused.
+    /// Returns the [`Errno`], if the kernel refused the step.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match &self.0.value.why {
             Why::Errno(errno) => Some(errno),
@@ -357,7 +361,7 @@ impl core::error::Error for Error {
     }
 }
 
-/// Says on standard error what has happened.
+/// Prints the words of a step on standard error.
 pub(crate) fn say(step: Step) {
     let mut line = Line::new();
     line.push(b"rootlet: ");
@@ -366,7 +370,7 @@ pub(crate) fn say(step: Step) {
     line.print();
 }
 
-/// Says on standard error that an optional mount is left out, and why.
+/// Prints on standard error that an optional mount is left out, and why.
 pub(crate) fn say_left_out(error: &Error) {
     let mut line = Line::new();
     line.push(b"rootlet: left out: ");

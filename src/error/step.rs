@@ -1,10 +1,10 @@
-//! What was being done: the steps of a run, in words.
+//! The steps of a run, in words. Error lines, `--verbose` and `--dry-run` use the same words.
 
 use crate::text::line::Line;
 
 macro_rules! steps {
     ($($(#[doc = $doc:literal])* $name:ident: $verb:literal $(, $preposition:literal)?;)*) => {
-        /// The steps of a run, in the words that `--verbose` and error lines share.
+        /// A step of a run. The words complete the phrase `cannot …`.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u8)]
         pub(crate) enum Step {
@@ -13,15 +13,15 @@ macro_rules! steps {
 
         impl Step {
             const ALL: &[Step] = &[$(Step::$name),*];
-            // One text, since a table of references would be larger than it.
+            // One text, since a table of references would be larger.
             const WORDS: &str = concat!($($verb, "|", $($preposition,)? "\n"),*);
 
-            /// The step of a number, as it travels between our own processes.
+            /// Returns the step with this number, which is how steps travel between rootlet's processes.
             pub(crate) fn from_number(number: u8) -> Option<Step> {
                 Step::ALL.get(usize::from(number)).copied()
             }
 
-            /// What is done to the object, and the word between the object and the place.
+            /// Returns the words before the object, and those between the object and the place.
             pub(super) fn words(self) -> (&'static str, &'static str) {
                 crate::sys::line(Step::WORDS, self as usize, b'|')
             }
@@ -30,180 +30,180 @@ macro_rules! steps {
 }
 
 steps! {
-    /// Reading the command line. The line of such an error begins with the option.
+    /// Parsing the command line. The error line begins with the option instead of the step.
     Usage: "read the command line";
-    /// Words of the command line that are kept in a file or behind a descriptor.
+    /// Reading words of the command line from a file or a descriptor.
     ReadWords: "read the words in";
-    /// Help, a version or a plan.
+    /// Printing help, a version or a plan.
     Print: "write to";
-    /// A mount's text form.
+    /// Parsing a mount's text form.
     ReadMount: "understand the mount";
-    /// A name or path given to the library.
+    /// Checking a name or path given to the library.
     TakeName: "take";
-    /// The directory that becomes the root.
+    /// Opening the directory that becomes the root.
     OpenRoot: "open the new root";
-    /// The working directory, where a relative path needs it.
+    /// Finding the working directory, which a relative path needs.
     WorkingDirectory: "find the current directory";
-    /// A terminal of the command's own.
+    /// Making the pseudo-terminal of `--pty`.
     Pty: "give the command a terminal of its own";
-    /// Descriptors for signals and for talking between our processes.
+    /// Making descriptors for signals and for messages between rootlet's processes.
     Prepare: "prepare the run";
-    /// A standard descriptor of the command.
+    /// Setting up a standard descriptor of the command.
     StandardDescriptor: "give the command";
-    /// How it goes, for whoever asked to be told.
+    /// Writing to the descriptor of `--status-fd`.
     TellStatus: "tell the status on";
-    /// The process in its new namespaces.
+    /// Making a process in new namespaces.
     Namespaces: "make new namespaces";
-    /// Ranges of ids in a user namespace.
+    /// Mapping the caller's ranges of ids with newuidmap(1).
     MapUsers: "map the caller's range of ids:";
-    /// The caller's range of ids.
+    /// Finding the caller's range of ids in /etc/subuid or /etc/subgid.
     FindRange: "find in", "a line such as";
-    /// Ids for a run of root's.
+    /// Choosing the ids of `--private-users`.
     PrivateUsers: "give the run private users";
-    /// A range of ids.
+    /// Locking a range of ids of `--private-users`.
     LockIds: "lock a range of ids by";
-    /// An id-mapped mount.
+    /// Making an id-mapped mount of the new root.
     MapOwners: "map the file owners of", "on";
-    /// The same, of a mount below the new root or below a recursive bind.
+    /// Making an id-mapped mount of what is mounted below the new root or below a recursive bind.
     MapOwnersBelow: "map the file owners of", "on";
-    /// The same, of a bind.
+    /// Making an id-mapped mount of a bind.
     MapOwnersOfBind: "map the file owners of", "on";
-    /// A type of namespace that the kernel lacks.
+    /// Making a namespace of a type that the kernel lacks.
     Namespace: "make a new namespace of the type";
-    /// The maps of a user namespace.
+    /// Writing the id maps of a user namespace.
     MapIds: "write";
-    /// A second user namespace, in which the kernel locks mounts.
+    /// Entering a second user namespace, in which the kernel locks the mounts.
     LockMounts: "lock the mounts of the command";
-    /// A session keyring of the run's own.
+    /// Making a session keyring for the command.
     Keyring: "make a session keyring";
-    /// What reaps for a run without a pid namespace of its own.
+    /// Becoming a child subreaper, for a run that shares the caller's pid namespace.
     Subreaper: "adopt orphans";
-    /// Inherited descriptors.
+    /// Closing inherited descriptors.
     CloseFiles: "close inherited files";
-    /// The propagation of the new mount namespace.
+    /// Setting the propagation of the new mount namespace.
     Propagation: "make the new mount namespace a slave of the host's";
-    /// The host and domain name.
+    /// Setting the host name.
     Hostname: "set the host name";
-    /// As above.
+    /// Setting the domain name.
     Domainname: "set the domain name";
-    /// A copy of the new root's mounts.
+    /// Copying the new root's mounts.
     CloneRoot: "take the mounts of";
-    /// The new root, for reading alone.
+    /// Making the new root read-only.
     ReadOnlyRoot: "make read-only the new root";
-    /// Memory over the new root, for writes.
+    /// Mounting an overlay over the new root.
     Overlay: "put an overlay on";
-    /// What a bind mount shows.
+    /// Opening the source of a bind.
     OpenSource: "open";
-    /// Where a mount goes.
+    /// Finding a mount point.
     OpenTarget: "find the mount point";
-    /// A directory or file made to be mounted on.
+    /// Creating a mount point.
     MakeMountPoint: "make the mount point";
-    /// The same, below something that is bound from the host.
+    /// Creating a mount point below a directory bound from the host.
     MakeOutside: "make the mount point";
-    /// A mount point shared with another run.
+    /// Locking a mount point that another run may share.
     LockMountPoint: "lock the mount point";
-    /// A mount.
+    /// Mounting.
     Mount: "mount", "on";
-    /// A bind of the host's file system because a new one is not allowed.
+    /// Binding the host's file system because a new one is not allowed.
     BindInstead: "mount the host's", "on";
-    /// A proc of the run's own pid namespace.
+    /// Mounting a proc for the run's own pid namespace.
     MountProc: "mount", "on";
-    /// A run whose own pid namespace could have no proc.
+    /// Warning: the run shares the caller's pid namespace, since its own could have no proc.
     SharePid: "a new /proc is not allowed here: the command shares the caller's pid namespace and /proc, as with --share pid";
-    /// A sysfs that is bound where no other can be had.
+    /// Warning: the caller's sysfs is bound, since a new one is not allowed.
     OthersSys: "a new /sys is not allowed here: the caller's is shown, with the caller's network devices";
-    /// A proc that is bound where no other can be had.
+    /// Warning: the caller's proc is bound, since a new one is not allowed.
     OthersProc: "a new /proc is not allowed here: the caller's is shown, whose process numbers are not those of this pid namespace";
-    /// A mount's options.
+    /// Setting a mount's options.
     MountOptions: "set the mount options of";
-    /// A minimal /dev.
+    /// Making the devices of a minimal /dev.
     MakeDevices: "make the devices in";
-    /// What is dangerous in proc.
+    /// Masking the dangerous parts of proc.
     Mask: "mask";
-    /// The new root in place of the old one.
+    /// Making the new root the root directory.
     PivotRoot: "enter the new root";
-    /// The old root.
+    /// Detaching the old root.
     DetachOldRoot: "detach the old root";
-    /// The command's process.
+    /// Forking the command's process.
     Fork: "start a process for";
-    /// The command's working directory.
+    /// Changing to the command's working directory.
     ChangeDirectory: "change to the directory";
-    /// Users and groups of the new root.
+    /// Reading the users and groups of the new root.
     ReadOfRoot: "read the new root's";
-    /// Who the command is to be.
+    /// Looking up the command's user.
     FindUser: "find the user";
-    /// As above.
+    /// Looking up the command's group.
     FindGroup: "find the group";
-    /// The supplementary groups.
+    /// Setting the supplementary groups.
     SetGroups: "set the supplementary groups";
-    /// The main group.
+    /// Setting the main group.
     SetGroup: "take the group of";
-    /// The user.
+    /// Setting the user.
     SetUser: "become the user";
-    /// What the command may not do.
+    /// Dropping capabilities.
     DropCapabilities: "drop capabilities";
-    /// A path of the host that the new root lacks.
+    /// Leaving out a variable with a path of the host that the new root lacks.
     LeaveOutVariable: "leave out the variable, since NEWROOT has no such path:";
-    /// What the program wants done before the command is executed.
+    /// Calling the program's hook before the command is executed.
     Hook: "call the hook of";
-    /// The command itself.
+    /// Executing the command.
     Execute: "run";
-    /// The same, by `init`, which enters no new root.
+    /// Executing the command of `init`, which enters no new root.
     ExecuteInPlace: "run";
-    /// The command, which is there, but not what it needs to be run.
+    /// Executing a command whose interpreter, loader or emulator does not exist.
     ExecuteWithoutInterpreter: "run";
-    /// The command, whose `#!` line names no interpreter, since it ends with a carriage return.
+    /// Executing a command whose `#!` line ends with a carriage return.
     ExecuteWithCarriageReturn: "run";
-    /// The command, a program for another kind of machine.
+    /// Executing a program for another architecture.
     ExecuteForeign: "run";
-    /// A file of the new root, for the program.
+    /// Opening a file of the new root for the program.
     OpenInRoot: "open in the new root";
-    /// As above.
+    /// Reading a file of the new root for the program.
     ReadInRoot: "read in the new root";
-    /// As above.
+    /// Writing a file of the new root for the program.
     WriteInRoot: "write in the new root";
-    /// What the command writes.
+    /// Reading the command's output.
     ReadOutput: "read the command's output";
-    /// The end of a process.
+    /// Waiting for the end of a process.
     Wait: "wait for";
-    /// A signal for a command that was spawned.
+    /// Sending a signal to a spawned command.
     Signal: "send a signal to";
-    /// A command that was spawned, and is to live on.
+    /// Detaching a spawned command, so that it outlives the program.
     Detach: "detach";
-    /// What the command asked for with reboot(2).
+    /// Warning: the command called reboot(2) to restart.
     Restart: "the command asked for a restart, and ended its root with that";
-    /// As above.
+    /// Warning: the command called reboot(2) to power off.
     PowerOff: "the command asked for a power off, and ended its root with that";
-    /// The role of `/init`.
+    /// Booting as `/init` of an initramfs.
     Boot: "boot here";
-    /// A file of the initramfs.
+    /// Reading a file of the initramfs.
     ReadFile: "read";
-    /// What the kernel tells of devices.
-    AwaitDevices: "hear of devices";
-    /// A kernel module.
+    /// Waiting for the kernel's messages about devices.
+    AwaitDevices: "wait for devices";
+    /// Loading a kernel module.
     LoadModule: "load the module";
-    /// The same, which is there, but not what it uses.
+    /// Loading a kernel module that uses one that is not loaded.
     LinkModule: "load the module";
-    /// A virtio serial port.
+    /// Opening a virtio serial port.
     OpenPort: "open the port";
-    /// The terminal for a guest's command.
+    /// Opening the terminal for a guest's command.
     OpenTerminal: "open the terminal";
-    /// What `root=` names.
+    /// Finding the device that `root=` names.
     FindDevice: "find the device";
-    /// A file system of a device.
+    /// Mounting the file system of a device.
     MountAs: "mount", "as";
-    /// One of /dev, /proc, /sys and /run.
+    /// Moving /dev, /proc, /sys or /run into the real root.
     MoveMount: "move the mount", "into the new root";
-    /// A network device.
+    /// Setting up a network device.
     Network: "set up the network device";
-    /// A closure in the new root.
+    /// Calling a closure in the new root.
     Call: "finish the closure";
-    /// The mount points that rootlet made.
+    /// Removing a mount point that rootlet made.
     RemoveMountPoint: "remove the mount point";
 }
 
 impl Step {
-    /// Are its words a sentence, and not what cannot be done?
+    /// Returns whether the words are a whole sentence, which needs no `cannot` in front.
     pub(super) fn is_whole(self) -> bool {
         matches!(self, Step::SharePid | Step::OthersSys | Step::OthersProc)
     }

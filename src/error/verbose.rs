@@ -1,4 +1,4 @@
-//! The log of steps, for `--verbose`, and what is no error but has to be told.
+//! The log of steps, for `--verbose`, and warnings.
 
 use crate::error::{Error, Step, say_left_out};
 use crate::process::channel;
@@ -6,12 +6,12 @@ use crate::sys::poll::{NANOSECONDS, clock};
 use crate::sys::{BorrowedFd, OwnedFd};
 use crate::text::line::Line;
 
-/// What is said of a run, and where.
+/// Where the log and the warnings of a run go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verbose {
-    /// Since when steps are said on standard error, for `--verbose`.
+    /// With `--verbose` the time of the run's start, by [`clock`]: steps are logged to standard error.
     start: Option<u64>,
-    /// The socket on which warnings go to the supervisor; without it they are printed.
+    /// The socket on which warnings are sent to the supervisor. Without it they are printed.
     supervisor: Option<BorrowedFd<'static>>,
 }
 
@@ -32,7 +32,7 @@ impl Verbose {
         self.start.is_some()
     }
 
-    /// With warnings sent on this socket, for whoever prints nothing on the standard error of a program.
+    /// Sends warnings on this socket: the library prints nothing on its program's standard error.
     pub(crate) fn warning_on(self, supervisor: &OwnedFd) -> Verbose {
         Verbose {
             supervisor: Some(supervisor.lend_for_good()),
@@ -40,7 +40,7 @@ impl Verbose {
         }
     }
 
-    /// Tells what was left out of the run, and why.
+    /// Reports what was left out of the run, and why.
     pub(crate) fn left_out(self, error: &Error) {
         match self.supervisor {
             Some(supervisor) => channel::send_warning(supervisor, error),
@@ -48,7 +48,7 @@ impl Verbose {
         }
     }
 
-    /// Tells what was not as asked for.
+    /// Reports a warning.
     pub(crate) fn warn(self, error: &Error) {
         match self.supervisor {
             Some(supervisor) => channel::send_warning(supervisor, error),
@@ -56,19 +56,19 @@ impl Verbose {
         }
     }
 
-    /// Tells what is shown, or shared, instead of something of the run's own.
+    /// Reports that something of the caller's is shown or shared instead of something new.
     pub(crate) fn instead(self, step: Step) {
         self.warn(&Error::instead(step));
     }
 
-    /// Says what is being done, and how many seconds after the start.
+    /// Logs a step, with the seconds since the start, if `--verbose` was given.
     pub(crate) fn say(self, step: Step, object: &[u8], place: &[u8]) {
         let Some(start) = self.start else { return };
         let time = clock() - start;
         let mut line = Line::new();
         line.push(b"rootlet: [");
         line.push_number((time / NANOSECONDS) as u32);
-        // Seven digits, of which the first is no more than a place for the dot.
+        // Adding a million keeps the leading zeros of six digits; the first digit is cut off below.
         let mut fraction = Line::new();
         fraction.push_number((time % NANOSECONDS / 1000 + 1_000_000) as u32);
         line.push(b".");

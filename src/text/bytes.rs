@@ -1,4 +1,4 @@
-//! What a path, a name or an argument may be given as.
+//! The types that the library accepts for a path, a name or an argument.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
@@ -7,10 +7,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// A path, a name or an argument: any bytes but NUL.
+/// A path, a name or an argument: any bytes except NUL.
 ///
-/// Text and bytes are, and with the feature `std` also `OsStr`, `Path` and their owned kinds. Other
-/// crates cannot implement it, so more types may be added.
+/// Text and bytes implement it, and with the feature `std` also `OsStr`, `Path` and their owned types.
+/// Other crates cannot implement it, so more types may be added.
 ///
 /// ```
 /// use rootlet::Mount;
@@ -21,12 +21,12 @@ use core::ffi::CStr;
 /// assert_eq!(Mount::bind(c"/srv/data"), text);
 /// ```
 pub trait AsBytes: sealed::Sealed {
-    /// The bytes.
+    /// Returns the bytes.
     fn as_bytes(&self) -> &[u8];
 }
 
 pub(crate) mod sealed {
-    /// Implemented here and in the conversions of std alone.
+    /// Implemented only here and in the conversions of std.
     pub trait Sealed {}
 }
 

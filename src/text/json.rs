@@ -1,16 +1,17 @@
-//! Strings of JSON, which are Unicode, of bytes that need not be.
+//! JSON strings from bytes. JSON is Unicode, and the bytes of a path may be anything.
 
 use alloc::vec::Vec;
 
-/// What becomes of bytes that are not UTF-8.
+/// How to write bytes that are not UTF-8.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Invalid {
-    /// U+FFFD.
+    /// As U+FFFD.
     Replaced,
-    /// Lone surrogates, from which the bytes can be had back.
+    /// As lone surrogates U+DC80 to U+DCFF, from which the bytes can be restored.
     Kept,
 }
 
+/// Appends a JSON string in quotes.
 pub(crate) fn push_string(text: &mut Vec<u8>, string: &[u8], invalid: Invalid) {
     text.push(b'"');
     for chunk in string.utf8_chunks() {
@@ -40,7 +41,7 @@ fn push_escape(text: &mut Vec<u8>, high: &[u8; 2], low: u8) {
     );
 }
 
-/// Once, not everywhere where something is added.
+/// Appends bytes; not inlined, which saves code at each call.
 #[inline(never)]
 pub(crate) fn push(text: &mut Vec<u8>, bytes: &[u8]) {
     text.extend_from_slice(bytes);

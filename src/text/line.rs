@@ -1,16 +1,16 @@
-//! One line of output, without allocation.
+//! One line of output, without allocation: a forked child of a program with threads must not allocate,
+//! since another thread may have held the allocator's lock.
 
 use crate::process::stderr::write_error;
 use crate::sys::memory::Page;
 use crate::text::short::Short;
 
-/// Text without allocation, since a forked child of a program with threads must not allocate.
-/// What does not fit is cut off: two paths of the greatest length do fit.
+/// A line in a mapping of its own. It has room for two paths of the greatest length; the rest is cut off.
 pub(crate) struct Line {
-    /// None where there is no memory, and nothing can be told then.
+    /// `None` if no memory could be mapped; the line stays empty then.
     page: Option<Page<[u8; Line::LENGTH_MAX]>>,
     length: usize,
-    /// Names are as they are.
+    /// Names are appended unescaped.
     is_verbatim: bool,
 }
 
@@ -25,7 +25,7 @@ impl Line {
         }
     }
 
-    /// One for whoever writes control characters in a way of its own.
+    /// Returns a line in which names are not escaped, for a caller that escapes them in another way.
     pub(crate) fn verbatim() -> Line {
         Line {
             is_verbatim: true,
@@ -41,10 +41,12 @@ impl Line {
         }
     }
 
-    /// Appends a path or name, so that it stays on one line, no file name talks to a terminal, and
-    /// none rearranges the line it stands in. The bytes of control characters (C0, DEL, and C1,
-    /// which is U+0080 to U+009F), of characters that reorder text, and of what is not UTF-8 are
-    /// written as `\x1b`; a terminal that does not read UTF-8 takes a lone 0x9b for `ESC [`.
+    /// Appends a path or name, escaped so that it stays on one line, cannot control the terminal, and
+    /// cannot reorder the text around it.
+    ///
+    /// Escaped as in `\x1b` are the bytes of control characters (C0, DEL, and C1, which is U+0080 to
+    /// U+009F), of characters that reorder text, and bytes that are not UTF-8. A terminal that does not
+    /// use UTF-8 takes a lone 0x9b for `ESC [`.
     pub(crate) fn push_name(&mut self, name: &[u8]) {
         if self.is_verbatim {
             return self.push(name);
@@ -86,10 +88,11 @@ impl Line {
     }
 }
 
-/// How many bytes the first character has, and whether it may be printed: neither a control
-/// character, nor one that ends a line (U+2028, U+2029) or sets in which direction text runs (the
-/// explicit formatting characters of Unicode Standard Annex 9). A byte that begins no character
-/// (Unicode Standard, table 3-7) is alone, and may not. `None` at the end.
+/// Returns the length of the first character in bytes, and whether it may be printed. `None` at the end.
+///
+/// These may not be printed: control characters, characters that end a line (U+2028, U+2029), the
+/// explicit directional formatting characters of Unicode Standard Annex 9, and each byte that begins no
+/// character (Unicode Standard, table 3-7).
 fn first_character(name: &[u8]) -> Option<(usize, bool)> {
     Some(match name {
         [] => return None,
@@ -133,14 +136,14 @@ mod tests {
                 b"\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0",
                 "\\xc2\\x80\\xc2\\x9b\\xc2\\x9f\u{a0}",
             ),
-            // Overlong, cut off, a surrogate, beyond the last.
+            // Overlong, cut off, a surrogate, beyond the last character.
             (b"\xc0\x8a\xe0\x82\x9b", "\\xc0\\x8a\\xe0\\x82\\x9b"),
             (b"\xe2\x80", "\\xe2\\x80"),
             (
                 b"\xed\xa0\x80\xf4\x90\x80\x80",
                 "\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80",
             ),
-            // Letters whose bytes hold some of C1.
+            // Letters with bytes in the range of C1.
             (
                 "\u{c4}\u{11b}\u{20ac}\u{1f600}".as_bytes(),
                 "\u{c4}\u{11b}\u{20ac}\u{1f600}",
@@ -155,7 +158,7 @@ mod tests {
     }
 
     proptest! {
-        /// Bytes that are UTF-8 more often than by chance.
+        /// The bytes are valid UTF-8 more often than random ones.
         #[test]
         fn a_name_is_escaped_as_the_standard_library_reads_it(
             parts in prop::collection::vec(prop_oneof![

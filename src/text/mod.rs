@@ -1,4 +1,4 @@
-//! Text: lines, names, paths, numbers and JSON.
+//! Text: lines, names, paths, numbers and JSON. Paths and names are bytes; only output escapes them.
 
 pub(crate) mod bytes;
 pub(crate) mod json;

@@ -1,4 +1,4 @@
-//! A path or name as the kernel takes it: any bytes but NUL.
+//! A path or name as the kernel takes it: any bytes except NUL, with a NUL at the end.
 
 use alloc::ffi::CString;
 use alloc::string::String;
@@ -6,8 +6,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt;
 
-/// A C string that remembers whether what it was made from held a NUL, so that builders need not
-/// fail: the run does.
+/// A C string that remembers whether its source held a NUL. Builders never fail; the run reports it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Name {
     text: CString,
@@ -24,7 +23,7 @@ impl Name {
     #[inline(never)]
     pub(crate) fn joined(parts: &[&[u8]]) -> Name {
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        // And for the NUL at the end.
+        // One more for the NUL, so that `CString::new` does not allocate again.
         let mut text = Vec::with_capacity(length + 1);
         for part in parts {
             text.extend_from_slice(part);
@@ -55,7 +54,7 @@ impl Name {
 }
 
 impl fmt::Debug for Name {
-    /// As text.
+    /// Writes the name as text.
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         String::from_utf8_lossy(self.bytes()).fmt(formatter)
     }

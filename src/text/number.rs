@@ -1,6 +1,6 @@
-//! The one parser of decimal numbers.
+//! The only parser of decimal numbers.
 
-/// Parses digits alone: no sign, no space; `None` for anything else, or above `u32::MAX`.
+/// Parses digits without sign or space; `None` for anything else, or above `u32::MAX`.
 pub fn number(text: &[u8]) -> Option<u32> {
     let mut number: u32 = 0;
     for byte in text {

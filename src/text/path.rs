@@ -1,15 +1,15 @@
-//! A path in memory of its own, since a forked child of a program with threads must not allocate.
+//! A path in a mapping of its own, since a forked child of a program with threads must not allocate.
 
 use core::ffi::CStr;
 
 use crate::sys::Errno;
 use crate::sys::memory::Page;
 
-/// The greatest length of a path with its NUL, as the kernel takes it.
+/// The kernel's limit on the length of a path, with its NUL.
 pub(crate) const PATH_MAX: usize = 4096;
 
-/// A path of at most [`PATH_MAX`] bytes. Its memory is mapped when there is something to hold: on
-/// the stack each would take a page that is hardly ever needed.
+/// A path of at most [`PATH_MAX`] bytes. Its memory is mapped only when something is stored, since most
+/// buffers stay empty and each would take a page of the stack.
 pub(crate) struct PathBuffer {
     page: Option<Page<[u8; PATH_MAX]>>,
     length: usize,
@@ -23,7 +23,7 @@ impl PathBuffer {
         }
     }
 
-    /// As much as there is room for, as zeros, for a call that fills it.
+    /// Returns the whole buffer, for a system call that fills it.
     pub(crate) fn room(&mut self) -> Result<&mut [u8; PATH_MAX], Errno> {
         let page = match self.page.take() {
             Some(page) => page,
@@ -39,7 +39,7 @@ impl PathBuffer {
         }
     }
 
-    /// The path with its NUL. Bytes after a NUL that was put in are not part of it.
+    /// Returns the path up to the first NUL.
     pub(crate) fn as_c_str(&self) -> &CStr {
         // The buffer always ends in a NUL: `push` leaves room for one and `truncate` writes one.
         let page = self.page.as_ref().map(|page| &page[..]);
@@ -72,7 +72,7 @@ impl PathBuffer {
     }
 }
 
-/// Everything before the last `/`, and what follows it.
+/// Splits a path at the last `/`.
 pub(crate) fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),

@@ -1,10 +1,10 @@
-//! A short text on the stack: a number, or a path in proc.
+//! A short text on the stack, such as a number or a path in proc.
 
 use core::ffi::CStr;
 
 use crate::sys::BorrowedFd;
 
-/// At most 63 bytes, which are more than any of these need; the rest is cut off.
+/// A text of at most 63 bytes, more than its uses need; the rest is cut off.
 pub(crate) struct Short {
     bytes: [u8; 64],
     length: usize,
@@ -18,12 +18,12 @@ impl Short {
         }
     }
 
-    /// The path of what a descriptor refers to.
+    /// Returns the path in proc of a descriptor.
     pub(crate) fn in_proc(descriptor: BorrowedFd) -> Short {
         Short::in_number(descriptor.number())
     }
 
-    /// The same by the descriptor's number.
+    /// Returns the path in proc of a descriptor, by its number.
     pub(crate) fn in_number(descriptor: i32) -> Short {
         let mut path = Short::new();
         path.push(b"/proc/self/fd/");

@@ -54,8 +54,8 @@ fn a_megabyte_of_words_arrives() {
     }
 }
 
-const HINT: &str = "the kernel's limit on arguments and environment together is a quarter of that \
-                    on the stack (ulimit -s), and 128 KiB for each";
+const HINT: &str = "the kernel limits arguments and environment to a quarter of the stack's limit \
+                    (ulimit -s), and each of them to 128 KiB";
 
 /// Only a program can ask for that: no shell could have passed it on to rootlet.
 #[test]
