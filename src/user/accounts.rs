@@ -1,7 +1,7 @@
 //! Users and groups of a root, from its own `/etc/passwd` and `/etc/group`.
 //!
-//! These are a stranger's files: whatever they are and hold, looking into them ends soon, touches
-//! nothing outside the root, and finds what is there or nothing.
+//! The owner of the root may have put anything there. Reading the files always ends soon, touches
+//! nothing outside the root, and returns their contents or nothing.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -15,10 +15,10 @@ use crate::text::number::number;
 pub(crate) const PASSWD: &CStr = c"/etc/passwd";
 pub(crate) const GROUP: &CStr = c"/etc/group";
 
-/// Nobody has a longer one.
+/// A limit that no real file reaches.
 const LONGEST: usize = 16 << 20;
 
-/// What the file holds; nothing when there is none.
+/// Returns the contents of the file, empty if it does not exist.
 pub(crate) fn read(root: BorrowedFd, path: &'static CStr) -> Result<Vec<u8>, Error> {
     match open(root, path).and_then(|file| read_all(&file)) {
         Err(Errno::ENOENT) => Ok(Vec::new()),
@@ -31,8 +31,8 @@ fn open(root: BorrowedFd, path: &CStr) -> Result<OwnedFd, Errno> {
     open_plain(&walk, root, fs::O_RDONLY)
 }
 
-/// Opens the plain file that a walk has come to. Opening a FIFO could block indefinitely, and opening
-/// a device could act on it.
+/// Opens the plain file that a walk has reached. Opening a FIFO could block indefinitely, and
+/// opening a device could act on it.
 pub(crate) fn open_plain(walk: &Walk, root: BorrowedFd, access: u32) -> Result<OwnedFd, Errno> {
     let found = fs::stat(walk.here(root))?;
     if !found.is_file() {
@@ -40,7 +40,7 @@ pub(crate) fn open_plain(walk: &Walk, root: BorrowedFd, access: u32) -> Result<O
     }
     let flags = access | fs::O_NOFOLLOW | fs::O_NONBLOCK | fs::O_NOCTTY;
     let file = fs::openat(walk.above(root), walk.name(), flags, 0)?;
-    // Someone may have put something else in its place just now.
+    // Another file may have taken its place just now.
     match fs::stat(file.borrow())?.is_same_file(&found) {
         true => Ok(file),
         false => Err(Errno::ESTALE),
@@ -53,7 +53,7 @@ fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
         .ok()
         .filter(|size| *size < LONGEST)
         .ok_or(Errno::EFBIG)?;
-    // With one byte more, to meet the end.
+    // One byte more, to see the end of the file.
     let mut contents = vec![0; size + 1];
     let mut length = 0;
     loop {
@@ -80,7 +80,7 @@ pub(crate) struct User<'a> {
     pub(crate) shell: &'a [u8],
 }
 
-/// The users, without lines that are none.
+/// Returns the users, without invalid lines.
 pub(crate) fn users(passwd: &[u8]) -> impl Iterator<Item = User<'_>> {
     lines(passwd).filter_map(|line| {
         let mut fields = split(line, b':');
@@ -97,8 +97,8 @@ pub(crate) fn users(passwd: &[u8]) -> impl Iterator<Item = User<'_>> {
     })
 }
 
-/// The groups of a file as in `group(5)`: each one's name, number and members, with commas between
-/// them.
+/// Returns the groups in a file of the form `group(5)`: name, number, and members separated by
+/// commas.
 pub(crate) fn groups(group: &[u8]) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
     lines(group).filter_map(|line| {
         let mut fields = split(line, b':');
@@ -112,18 +112,18 @@ fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.filter(|line| !line.contains(&0))
 }
 
-/// Comments are no names, nor what refers to a name service.
+/// Returns a name, but not a comment or a reference to a name service.
 fn name(field: &[u8]) -> Option<&[u8]> {
     let none = matches!(field.first(), None | Some(b'#' | b'+' | b'-'));
     (!none).then_some(field)
 }
 
-/// A number of a user or group. The greatest one means "leave as it is" to the kernel.
+/// Reads the number of a user or group. The largest number means "leave unchanged" to the kernel.
 pub(crate) fn id(text: &[u8]) -> Option<u32> {
     number(text).filter(|id| *id != u32::MAX)
 }
 
-/// Only digits, and so no name, whatever the file says.
+/// Returns whether the text has only digits. It is then a number, even if the file has such a name.
 pub(crate) fn is_number(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }

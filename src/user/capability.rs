@@ -1,4 +1,4 @@
-//! `Capabilities`: which rights of root's are taken from the command.
+//! `Capabilities`: the rights of root that are taken from the command.
 
 use crate::error::Error;
 use crate::sys::credentials::{
@@ -7,8 +7,8 @@ use crate::sys::credentials::{
 use crate::sys::{Errno, split};
 use crate::text::line::Line;
 
-/// As `capabilities(7)` names them, without `CAP_`, each at the place of its number: one
-/// text, since a table of references would be larger than it.
+/// The names from `capabilities(7)` without `CAP_`, in the order of their numbers. This is one
+/// text, because a table of references would be larger.
 const NAMES: &str = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap \
     linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner \
     sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice \
@@ -34,16 +34,16 @@ fn names() -> impl Iterator<Item = &'static [u8]> {
 pub struct Capabilities(u64);
 
 impl Capabilities {
-    /// All that the kernel knows, also where we do not.
+    /// All capabilities of the kernel, including those that rootlet has no name for.
     pub const ALL: Capabilities = Capabilities(!0);
     pub(crate) const NONE: Capabilities = Capabilities(0);
 
-    /// Names with commas between them, as in `capabilities(7)`, in large or small letters, with
-    /// `CAP_` or without; `all` is all of them.
+    /// Reads names separated by commas, as in `capabilities(7)`. Upper and lower case are the same,
+    /// and `CAP_` may be left out. `all` is all of them.
     ///
     /// # Errors
     ///
-    /// The name that there is not.
+    /// A name that does not exist.
     pub fn parse(list: &[u8]) -> Result<Capabilities, Error> {
         split(list, b',').try_fold(Capabilities::NONE, |set, word| {
             if word.eq_ignore_ascii_case(b"all") {
@@ -68,7 +68,7 @@ impl Capabilities {
         Capabilities(self.0 | others.0)
     }
 
-    /// The names, with commas between them.
+    /// Appends the names, separated by commas.
     pub(crate) fn describe(self, line: &mut Line) {
         if self == Capabilities::ALL {
             return line.push(b"all");
@@ -83,12 +83,12 @@ impl Capabilities {
         }
     }
 
-    /// Keeps them from ever being had again: takes them from the bounding set. It needs
-    /// CAP_SETPCAP, unless they are gone already.
+    /// Removes them from the bounding set, so that the command can never get them again. This needs
+    /// CAP_SETPCAP, unless they are already gone.
     pub(crate) fn leave_bounding(self) -> Result<(), Errno> {
         for number in (0..64).filter(|number| self.0 & 1 << number != 0) {
             match drop_from_bounding(number) {
-                // The kernel knows no more.
+                // The kernel knows no higher number.
                 Err(Errno::EINVAL) if self == Capabilities::ALL => break,
                 Err(Errno::EPERM) if !is_bounding(number) => {}
                 result => result?,
@@ -97,7 +97,7 @@ impl Capabilities {
         Ok(())
     }
 
-    /// Takes them from the effective and the permitted set.
+    /// Removes them from the effective and the permitted set.
     pub(crate) fn leave(self) -> Result<(), Errno> {
         let before = capabilities()?;
         set_capabilities(CapabilitySets {
@@ -108,8 +108,8 @@ impl Capabilities {
     }
 }
 
-/// Empties the inheritable set, and with it the ambient one, where they are not: a command would
-/// pass on what is in there to every program, the bounding set notwithstanding (capabilities(7)).
+/// Empties the inheritable set, and with it the ambient one, unless it is empty. A command would
+/// pass these capabilities on to every program, regardless of the bounding set (capabilities(7)).
 pub(crate) fn clear_inheritable(before: CapabilitySets) -> Result<(), Errno> {
     if before.inheritable == 0 {
         return Ok(());

@@ -1,4 +1,7 @@
-//! Who of the host is who in a new user namespace.
+//! Id maps of a new user namespace: which ids of the host appear as which ids inside.
+//!
+//! A process in the namespace may map only its own id. A map with more ids must be written by a
+//! process of the namespace above, so the process inside waits for it.
 
 use crate::error::{Error, Step};
 use crate::process::channel::{self, Order, Report};
@@ -17,39 +20,41 @@ use crate::user::maps::{Caller, MAPS, directory_of, map_one, map_others, same, w
 use crate::user::private::PrivateUsers;
 use crate::user::ranges::map_ranges;
 
-/// How users are mapped in a new user namespace. Users outside the map appear as nobody.
+/// The mapping of users in a new user namespace. Users outside the map appear as nobody.
 ///
-/// A caller with CAP_SETUID, such as root in a container, has all other users mapped as well: each has
-/// the number inside that it has outside, and the one whose number the caller takes gets the caller's.
-/// User 0 is among them with CAP_SETFCAP; groups are treated the same with CAP_SETGID.
+/// A caller with CAP_SETUID, such as root in a container, also maps all other users. Each keeps its
+/// number, except for one: if the caller takes the number of another user, that user gets the
+/// caller's number. User 0 is mapped only with CAP_SETFCAP. Groups are treated the same, with
+/// CAP_SETGID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum MapUsers {
-    /// The caller, as user and group 0.
+    /// The caller becomes user and group 0.
     Root,
-    /// The caller, with its own numbers. The command has no capabilities, unless that is user 0.
+    /// The caller keeps its own numbers. The command has no capabilities, unless the caller is user
+    /// 0.
     Current,
-    /// The caller's ranges in `/etc/subuid` and `/etc/subgid` (`subuid(5)`), from 0 on, by
-    /// `newuidmap(1)` and `newgidmap(1)`: for a root whose files belong to many users of those
-    /// ranges. Where the files have no name or no range for the caller, or `/etc/nsswitch.conf`
-    /// another source, `id(1)` and `getsubids(1)` are asked. The command runs as the range's first,
-    /// who is 0 inside; the caller is nobody. The caller's supplementary groups stay, under the
-    /// number of nobody, until the command sets others.
+    /// The caller's ranges in `/etc/subuid` and `/etc/subgid` (`subuid(5)`), from 0 on, mapped by
+    /// `newuidmap(1)` and `newgidmap(1)`. This is for a root whose files belong to many users of
+    /// those ranges. `id(1)` and `getsubids(1)` are asked if the files have no name or no range for
+    /// the caller, or if `/etc/nsswitch.conf` names another source. The command runs as the first
+    /// id of the range, which is 0 inside; the caller is nobody. The caller's supplementary groups
+    /// stay, with the number of nobody, until the command sets others.
     Auto,
-    /// Ids that nobody else has: see [`Chroot::private_users`](crate::Chroot::private_users), which
-    /// shows the files with their owners too.
+    /// Ids that no other run has: see [`Chroot::private_users`](crate::Chroot::private_users),
+    /// which also maps the owners of files.
     #[doc(hidden)]
     Private(PrivateUsers),
 }
 
 impl MapUsers {
-    /// Does the process in the new user namespace wait for its maps? Only one of the namespace above
-    /// may map more than one id.
+    /// Returns whether the process in the new user namespace waits for its maps. Only a process of
+    /// the namespace above may map more than one id.
     pub(crate) fn is_made_outside(self, caller: Caller) -> bool {
         matches!(self, MapUsers::Auto | MapUsers::Private(_)) || caller.may_map_others()
     }
 
-    /// The numbers that the caller has inside.
+    /// Returns the caller's ids inside.
     fn inner(self, caller: Caller) -> (u32, u32) {
         match self {
             MapUsers::Current => (caller.user, caller.group),
@@ -57,7 +62,7 @@ impl MapUsers {
         }
     }
 
-    /// In the new user namespace. Allocates nothing.
+    /// Sets up the ids, in the new user namespace. Allocates nothing.
     pub(crate) fn map(self, caller: Caller, supervisor: BorrowedFd) -> Result<(), Error> {
         if !self.is_made_outside(caller) {
             return map_one(None, (caller.user, caller.group), self.inner(caller));
@@ -68,20 +73,21 @@ impl MapUsers {
                 await_map(supervisor);
                 Ok(())
             }
-            // The caller's other groups stay: they may give a right to what a bind shows.
+            // The caller's other groups stay: a bind may be accessible only through them.
             MapUsers::Auto => {
                 await_map(supervisor);
                 become_user_0().map_err(failed)
             }
-            // The map came with the mounts. No group of root's stays.
+            // The map was written before the mounts arrived. None of root's groups stays.
             MapUsers::Private(_) => set_groups(&[])
                 .and_then(|()| become_user_0())
                 .map_err(failed),
         }
     }
 
-    /// Outside, once there is the process `inside` in a new user namespace, which waits for its maps
-    /// at the other end of this socket. Gives the namespace where the caller is nobody in it.
+    /// Maps the ids from outside, once the process in the new user namespace waits for them.
+    /// `inside` is our end of the socket to it. Returns the namespace if the caller is nobody in
+    /// it.
     pub(crate) fn map_from_outside(
         self,
         process: &Process,
@@ -97,7 +103,7 @@ impl MapUsers {
         let mut namespace = None;
         match self {
             MapUsers::Auto => {
-                // Before the maps: afterwards the process is not ours to look at.
+                // This comes before the maps: afterwards we may not inspect the process.
                 let made = UserNamespace::of(pid);
                 namespace = Some(made.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?);
                 map_ranges(pid, caller.user, caller_mask)?;
@@ -109,12 +115,12 @@ impl MapUsers {
         Ok(namespace)
     }
 
-    /// In the process that becomes the command: moves it into a user and mount namespace below ours,
-    /// with the same ids, so that the kernel locks the mounts that it inherits
-    /// (mount_namespaces(7), *Restrictions on mount namespaces*). What else the run has of its own it
-    /// gets anew, since only what belongs to its user namespace is its to change.
+    /// Moves the process that becomes the command into a user and mount namespace below ours, with
+    /// the same ids. The kernel then locks the mounts that it inherits (mount_namespaces(7),
+    /// *Restrictions on mount namespaces*). Other namespaces of the run are made anew, because the
+    /// command may only change those that belong to its user namespace.
     ///
-    /// `proc` is the host's, by which maps are written. This process has a memory of its own.
+    /// `proc` is the host's, where maps are written. This process has its own memory.
     pub(crate) fn lock_mounts(
         self,
         proc: BorrowedFd,
@@ -124,7 +130,7 @@ impl MapUsers {
         const ANEW: u32 = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
         let failed = |errno| Error::new(Step::LockMounts, b"", errno);
         let flags = CLONE_NEWUSER | CLONE_NEWNS | namespaces.flags() & ANEW;
-        // The maps of a process that is not dumpable are root's to write.
+        // Only root may write the id maps of a process that is not dumpable.
         set_dumpable(1).map_err(failed)?;
         match self.is_made_outside(caller) {
             true => unshare_with_all(proc, flags)?,
@@ -145,8 +151,8 @@ fn become_user_0() -> Result<(), Errno> {
     set_ids(Kind::Group, 0).and_then(|()| set_ids(Kind::User, 0))
 }
 
-/// Unshares with the ids that we have. Only a process of the namespace above may write a map of more
-/// than one, so a copy of this one does.
+/// Unshares, and keeps the present ids. Only a process of the namespace above may write a map of
+/// more than one id, so a copy of this process does it.
 fn unshare_with_all(proc: BorrowedFd, flags: u32) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::LockMounts, b"", errno);
     let directory = fs::O_PATH | fs::O_DIRECTORY;
@@ -175,13 +181,13 @@ fn unshare_with_all(proc: BorrowedFd, flags: u32) -> Result<(), Error> {
     }
 }
 
-/// The user namespace of a run whose files are not the caller's: from outside they are removed as its
-/// user 0.
+/// The user namespace of a run whose files do not belong to the caller. From outside they are
+/// removed as its user 0.
 #[derive(Debug)]
 pub(crate) struct UserNamespace(OwnedFd);
 
 impl UserNamespace {
-    /// By the process's pidfd (Linux 5.8), else by proc.
+    /// Enters the user namespace of a process, by its pidfd (Linux 5.8) or by proc.
     #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub(crate) fn enter_that_of(process: &Process) -> Result<(), Errno> {
         match process.pidfd().map(|pidfd| setns(pidfd, CLONE_NEWUSER)) {
@@ -230,7 +236,7 @@ impl UserNamespace {
     }
 }
 
-/// The process may have failed before it waits.
+/// Waits until the process inside is ready for its maps, or has failed before that.
 pub(crate) fn await_readiness(inside: BorrowedFd) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::MapUsers, b"", errno);
     let mut message = channel::Buffer::zeros().map_err(failed)?;
@@ -243,8 +249,8 @@ pub(crate) fn await_readiness(inside: BorrowedFd) -> Result<(), Error> {
     }
 }
 
-/// Says that this process can be looked at, and waits for its maps. A supervisor that cannot map says
-/// why itself.
+/// Reports that this process is ready, and waits for its maps. A supervisor that cannot map reports
+/// the reason itself.
 fn await_map(supervisor: BorrowedFd) {
     Report::Took.send(supervisor);
     let _ = poll(&mut [Poll::new(supervisor)], None);

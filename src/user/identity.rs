@@ -1,4 +1,4 @@
-//! Who the command is, and what it may.
+//! The user and groups of the command, and its loss of rights.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -15,19 +15,19 @@ use crate::text::name::Name;
 use crate::user::accounts::{self, GROUP, PASSWD, User, id, is_number};
 use crate::user::capability::Capabilities;
 
-/// Who the command is to be, in numbers.
+/// The ids that the command gets.
 #[derive(Default)]
 pub(crate) struct Identity {
     /// User and group.
     ids: Option<(u32, u32)>,
-    /// The group of terminals, where the user has a name and the root such a group.
+    /// The group of terminals, if the user is named and the root has such a group.
     tty: Option<u32>,
-    /// The supplementary groups, sorted, and room to see whether it worked.
+    /// The supplementary groups, sorted, and room to check whether setting them worked.
     groups: Option<(Vec<u32>, RefCell<Vec<u32>>)>,
 }
 
 impl Command {
-    /// Looks up who the command is to be, in this root, and makes its environment.
+    /// Looks up the command's ids in this root, and makes its environment.
     pub(crate) fn identify(
         &self,
         root: BorrowedFd,
@@ -58,7 +58,7 @@ impl Command {
                 let why = "is not USER or USER:GROUP, by names or numbers";
                 return Err(Error::usage(b"run", &what, why));
             }
-            // A number takes nothing from the root's files.
+            // A number needs no file of the root.
             let passwd = match is_number(user) {
                 true => Vec::new(),
                 false => accounts::read(root, PASSWD)?,
@@ -107,7 +107,7 @@ impl Command {
         identity.groups = groups.map(|mut groups: Vec<u32>| {
             sort(&mut groups);
             groups.dedup();
-            // With room for the main group, and to see that there are more.
+            // Two more: one for the main group, and one to see that there are more.
             let found = alloc::vec![0; groups.len() + 2];
             (groups, RefCell::new(found))
         });
@@ -122,14 +122,14 @@ fn no_such_number(step: Step, text: &[u8]) -> Error {
     Error::because(step, text, "numbers go from 0 to 4294967294")
 }
 
-/// The groups that have this member.
+/// Returns the groups that have this member.
 fn groups_of<'a>(member: &'a [u8], file: &'a [u8]) -> impl Iterator<Item = u32> + 'a {
     accounts::groups(file)
         .filter(move |(_, _, members)| split(members, b',').any(|name| name == member))
         .map(|(_, id, _)| id)
 }
 
-/// The variables that `su(1)` sets.
+/// Sets the variables that `su(1)` sets.
 fn set_variables(environment: &mut Vec<Name>, account: Option<&User>) {
     let (name, home, shell) = account.map_or((&b""[..], &b""[..], &b""[..]), |account| {
         (account.name, account.home, account.shell)
@@ -149,11 +149,11 @@ fn set_variables(environment: &mut Vec<Name>, account: Option<&User>) {
 }
 
 impl Identity {
-    /// In the process that becomes the command: becomes the user, and gives up what the command is
-    /// not to have.
+    /// Takes the command's user, groups and rights, in the process that becomes the command.
     ///
-    /// First what takes a right that goes with the user: the bounding set and the groups; then the
-    /// group, since only root may; then the user.
+    /// The order follows from the rights that each step needs. The bounding set and the groups come
+    /// first, because the right to change them goes with the user. Then comes the group, which only
+    /// root may set, and then the user.
     pub(crate) fn assume(&self, chroot: &Chroot) -> Result<(), Error> {
         let dropped = chroot.dropped_capabilities;
         let not_dropped = |errno| Error::new(Step::DropCapabilities, b"", errno);
@@ -186,7 +186,7 @@ impl Identity {
         Ok(())
     }
 
-    /// Says it, for `--dry-run`: user and group.
+    /// Describes user and group, for `--dry-run`.
     pub(crate) fn describe_ids(&self, line: &mut Line) {
         if let Some((user, group)) = self.ids {
             line.push_number(user);
@@ -195,7 +195,7 @@ impl Identity {
         }
     }
 
-    /// The supplementary groups.
+    /// Describes the supplementary groups.
     pub(crate) fn describe_groups(&self, line: &mut Line) {
         let groups = self.groups.iter().flat_map(|(groups, _)| groups);
         for group in groups {
@@ -207,14 +207,14 @@ impl Identity {
         }
     }
 
-    /// Who a terminal in a devpts of the run's own belongs to: the user, and the group tty of a root
-    /// that has one, or the main group.
+    /// Returns the owner of a terminal in the run's own devpts: the user, and the root's group
+    /// `tty` or the user's main group.
     pub(crate) fn terminal_owner(&self) -> Option<(u32, Option<u32>)> {
         self.ids
             .map(|(user, group)| (user, Some(self.tty.unwrap_or(group))))
     }
 
-    /// The same for one in the host's devpts, which has a rule for the group.
+    /// Returns the owner of a terminal in the host's devpts, which sets the group itself.
     pub(crate) fn host_terminal_owner(&self) -> Option<(u32, Option<u32>)> {
         self.ids.map(|(user, _)| (user, self.tty))
     }
@@ -228,7 +228,7 @@ impl Identity {
     }
 }
 
-/// Sets the supplementary groups to `wanted`. Where that is denied they may be right already, but
+/// Sets the supplementary groups to `wanted`. If that is denied, they may still be right, except
 /// for the main group, of which the command is a member in any case.
 fn become_member(wanted: &[u32], found: &mut [u32], main: Option<u32>) -> Result<(), Errno> {
     let set = set_groups(wanted);
@@ -250,7 +250,7 @@ fn become_member(wanted: &[u32], found: &mut [u32], main: Option<u32>) -> Result
     }
 }
 
-/// By heapsort: a file may list very many groups, and the library's sort is 3 kB of code.
+/// Sorts with heapsort: a file may list very many groups, and the library's sort is 3 kB of code.
 fn sort(numbers: &mut [u32]) {
     for start in (0..numbers.len() / 2).rev() {
         sift(numbers, start);
@@ -263,7 +263,7 @@ fn sort(numbers: &mut [u32]) {
     }
 }
 
-/// Moves a number down to where no child is greater.
+/// Moves a number down until no child is greater.
 fn sift(heap: &mut [u32], mut parent: usize) {
     loop {
         let children = [2 * parent + 1, 2 * parent + 2].map(|child| (heap.get(child), child));

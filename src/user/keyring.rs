@@ -1,4 +1,5 @@
-//! The session keyring, `session-keyring(7)`: who has it may use its keys, whoever that is.
+//! The session keyring, `session-keyring(7)`. A process that has it may use its keys, whatever its
+//! user.
 
 use crate::chroot::Chroot;
 use crate::error::{Error, Step, Verbose};
@@ -7,12 +8,12 @@ use crate::sys::credentials::join_session_keyring;
 use crate::user::capability::Capabilities;
 
 impl Chroot {
-    /// In pid 1, still as the caller: leaves the caller's session keyring for a new one where the
-    /// command is to have fewer rights than the caller.
+    /// Replaces the caller's session keyring by a new one, if the command has fewer rights than the
+    /// caller. This runs in pid 1, still as the caller.
     ///
-    /// It counts for the caller, since root may have far more keys than another user, who has 200
-    /// for all runs that are alive. Where these are used up, the run goes on and says so if nothing
-    /// but its user namespace called for a keyring.
+    /// The new keyring counts for the caller: root may have far more keys than another user, who
+    /// has 200 for all live runs together. If they are used up and only the user namespace called
+    /// for a keyring, the run goes on with a warning.
     pub(crate) fn leave_session_keyring(
         &self,
         new_user_namespace: bool,
@@ -26,7 +27,7 @@ impl Chroot {
             return Ok(());
         }
         match join_session_keyring() {
-            // A kernel without keys, or a filter that keeps the command from them as well.
+            // The kernel has no keys, or a filter forbids them to the command as well.
             Ok(()) | Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
             Err(errno) => {
                 let error = Error::new(Step::Keyring, b"", errno);

@@ -1,4 +1,6 @@
-//! The maps of a user namespace, `user_namespaces(7)`: `uid_map` and `gid_map` of a process.
+//! The files `uid_map` and `gid_map` of a user namespace, `user_namespaces(7)`.
+//!
+//! The kernel accepts each file once, in one `write(2)`, with at most 340 lines.
 
 use core::ffi::CStr;
 
@@ -14,22 +16,22 @@ use crate::text::short::Short;
 /// The two maps.
 pub(crate) const MAPS: [&CStr; 2] = [c"uid_map", c"gid_map"];
 const OWN_MAPS: [&CStr; 2] = [c"/proc/self/uid_map", c"/proc/self/gid_map"];
-/// Must hold "deny" before one who may not map groups maps its own.
+/// Must hold "deny" before a process without the right to map groups maps its own.
 const SETGROUPS: &CStr = c"/proc/self/setgroups";
 
-/// Who makes a user namespace, and whom it may map beside itself.
+/// The process that makes a user namespace, and which ids it may map besides its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Caller {
     pub(crate) user: u32,
     pub(crate) group: u32,
-    /// All users, by CAP_SETUID, and all groups, by CAP_SETGID.
+    /// All users, with CAP_SETUID, and all groups, with CAP_SETGID.
     may_map: [bool; 2],
-    /// User 0 among them, by CAP_SETFCAP (needed since Linux 5.12).
+    /// User 0 too, with CAP_SETFCAP (needed since Linux 5.12).
     may_map_user_0: bool,
 }
 
 impl Caller {
-    /// This process, with these rights.
+    /// Returns this process as the caller, with these rights.
     pub(crate) fn with(rights: Result<CapabilitySets, Errno>) -> Caller {
         let (user, group) = effective_ids();
         let has = |capability| rights.is_ok_and(|sets| sets.has(capability));
@@ -46,9 +48,9 @@ impl Caller {
     }
 }
 
-/// Maps the caller to `inner`, and every other id that it may map to itself, in the user namespace of the
-/// process `pid`. The id `inner` out here becomes the caller's number inside. This process is in the
-/// namespace above.
+/// Maps the caller to `inner`, and every other id that it may map to itself, in the user namespace
+/// of the process `pid`. The outer id `inner` gets the caller's number inside. This process is in
+/// the namespace above.
 pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<(), Error> {
     let open = |path: &CStr| fs::openat(BorrowedFd::CWD, path, fs::O_PATH | fs::O_DIRECTORY, 0);
     let [above, process] = [c"/proc/self", directory_of(pid).as_c_str()].map(open);
@@ -69,7 +71,8 @@ pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<
             let written = read.and_then(|()| write(process, file, map.bytes()));
             match written {
                 Ok(()) => continue,
-                // A security module may forbid it, and a map of very many lines may become too long.
+                // A security module may forbid it, and a map of very many lines may become too
+                // long.
                 Err(Errno::EPERM | Errno::EINVAL) => {}
                 Err(errno) => return Err(refused(shown, errno)),
             }
@@ -85,7 +88,7 @@ pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<
     Ok(())
 }
 
-/// The directory of a process in `/proc`.
+/// Returns the directory of a process in `/proc`.
 pub(crate) fn directory_of(pid: i32) -> Short {
     let mut path = Short::new();
     path.push(b"/proc/");
@@ -93,8 +96,8 @@ pub(crate) fn directory_of(pid: i32) -> Short {
     path
 }
 
-/// The lines that map the ids of this extent to themselves, but for the two that are exchanged, and for
-/// 0, where that may not be mapped unless it is the caller.
+/// Appends the lines that map the ids of this extent to themselves, except for the two that are
+/// exchanged. 0 is left out if it may not be mapped, unless it is the caller.
 fn push_exchanged(
     map: &mut Line,
     (first, count): (u32, u32),
@@ -119,7 +122,7 @@ fn push_exchanged(
     push(map, next, next, end - next);
 }
 
-/// A line: the first number inside, the first outside, and how many.
+/// Appends a line: the first number inside, the first outside, and the count.
 pub(crate) fn push(map: &mut Line, inside: u32, outside: u32, count: u32) {
     if count == 0 {
         return;
@@ -131,10 +134,10 @@ pub(crate) fn push(map: &mut Line, inside: u32, outside: u32, count: u32) {
     map.push(b"\n");
 }
 
-/// Calls `visit` with the first id and the count of each line of the map of the user namespace that
-/// this process is in. Allocates nothing.
+/// Calls `visit` with the first id and the count of each line of our user namespace's map.
+/// Allocates nothing.
 fn extents(process: BorrowedFd, file: &CStr, visit: &mut dyn FnMut(u32, u32)) -> Result<(), Errno> {
-    // The kernel takes 340 lines, and shows each with 33 bytes.
+    // The kernel takes 340 lines, and prints each with 33 bytes.
     let mut text = Page::<[u8; 3 * 4096]>::zeros()?;
     let file = fs::openat(process, file, fs::O_RDONLY, 0)?;
     let mut length = 0;
@@ -154,7 +157,7 @@ fn extents(process: BorrowedFd, file: &CStr, visit: &mut dyn FnMut(u32, u32)) ->
     Ok(())
 }
 
-/// The map that gives all ids of the user namespace of a process to one below it.
+/// Returns the map that passes all ids of the user namespace of a process on to one below it.
 pub(crate) fn same(process: BorrowedFd, file: &CStr) -> Result<Line, Errno> {
     let mut map = Line::new();
     extents(process, file, &mut |first, count| {
@@ -169,9 +172,9 @@ pub(crate) fn write(process: BorrowedFd, file: &CStr, map: &[u8]) -> Result<(), 
     fs::write_all(file.borrow(), map)
 }
 
-/// In a new user namespace, gives the caller's user and group these numbers. Setting groups has to
-/// be denied for that (user_namespaces(7)): dropping a group could give a right that the group is
-/// denied.
+/// Maps the caller's user and group to these numbers, in a new user namespace. The kernel demands
+/// that setgroups(2) is denied first (user_namespaces(7)): giving up a group could give a right
+/// that members of the group are denied.
 pub(crate) fn map_one(
     proc: Option<BorrowedFd>,
     (user, group): (u32, u32),
@@ -192,7 +195,7 @@ pub(crate) fn map_one(
     Ok(())
 }
 
-/// Writes to a file below `/proc`, where no other proc is given.
+/// Writes to a file below the given proc, or below `/proc`.
 fn write_own(proc: Option<BorrowedFd>, path: &'static CStr, text: &[u8]) -> Result<(), Error> {
     let below_proc = || CStr::from_bytes_until_nul(path.to_bytes_with_nul().get(6..)?).ok();
     let (directory, name) = match proc {
@@ -202,13 +205,13 @@ fn write_own(proc: Option<BorrowedFd>, path: &'static CStr, text: &[u8]) -> Resu
     write(directory, name, text).map_err(|errno| refused(path, errno))
 }
 
-/// Opens the host's proc, by which maps are written.
+/// Opens the host's proc, through which maps are written.
 pub(crate) fn open_proc() -> Result<OwnedFd, Error> {
     fs::openat(BorrowedFd::CWD, c"/proc", fs::O_PATH | fs::O_DIRECTORY, 0)
         .map_err(|errno| refused(OWN_MAPS[0], errno))
 }
 
-/// The error for a file of the process inside.
+/// Returns the error for a file of the process inside.
 fn refused(path: &'static CStr, errno: Errno) -> Error {
     Error::new(Step::MapIds, path.to_bytes(), errno)
 }
@@ -253,7 +256,7 @@ mod tests {
                 false,
                 "1 1 999\n1000 1000 1\n1001 1001 4294966294\n",
             ),
-            // Of a container: the caller may be in the second line.
+            // In a container the caller may be in the second line.
             (
                 &[(0, 1), (1, 65536)],
                 (33, 0),

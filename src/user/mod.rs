@@ -1,4 +1,4 @@
-//! Who the command is and what it may do.
+//! The user, groups and rights of the command.
 
 pub(crate) mod accounts;
 pub(crate) mod capability;

@@ -1,9 +1,9 @@
-//! A range of ids that nobody else has, for a user namespace of root's.
+//! Private ranges of ids, for the user namespaces of root's runs.
 //!
-//! Each run takes a range of its own and holds a lock on it until its pid 1 has ended, so that what
-//! escapes from one run is nobody in another too. The locks are the empty files
-//! `/run/rootlet/users-START`; `systemd-nspawn(1)`, which picks from the same numbers, is asked by
-//! its own.
+//! Each run takes its own range and holds a lock on it until its pid 1 has ended. A process that
+//! escapes from one run therefore has no rights in another one. The locks are empty files
+//! `/run/rootlet/users-START`. `systemd-nspawn(1)` picks from the same numbers, so its locks are
+//! checked too.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -19,24 +19,25 @@ use crate::text::short::Short;
 use crate::user::accounts;
 use crate::user::maps::{self, MAPS, directory_of};
 
-/// Which ids of the host the users of a run are, with
+/// The ids of the host that a run uses, with
 /// [`Chroot::private_users`](crate::Chroot::private_users).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum PrivateUsers {
-    /// A range of up to 65,536 that no other run has: from root's lines in `/etc/subuid` and
-    /// `/etc/subgid` (`subuid(5)`), else one that no line of these and no account has, from 524,288 on.
+    /// A range of up to 65,536 ids that no other run has. It comes from root's lines in
+    /// `/etc/subuid` and `/etc/subgid` (`subuid(5)`). Otherwise it is one from 524,288 on that no
+    /// line of these files and no account uses.
     Auto,
-    /// These, which it is the caller's to keep from others.
+    /// This range. The caller must keep it from other runs.
     Range {
-        /// Who is user and group 0 inside: not the host's 0.
+        /// The host's id of user and group 0 inside. It is not 0.
         start: u32,
-        /// How many ids there are inside. Debian's `nobody` needs 65,536.
+        /// The number of ids inside. Debian's `nobody` needs 65,536.
         count: u32,
     },
 }
 
-/// A range that a run has.
+/// A range that a run has taken.
 #[derive(Debug)]
 pub(crate) struct Range {
     users: u32,
@@ -44,21 +45,22 @@ pub(crate) struct Range {
     count: u32,
     /// Held by pid 1.
     pub(crate) lock: Option<OwnedFd>,
-    /// Dropped after the lock: where there is no run, the lock's file goes with the range.
+    /// Dropped after the lock: if there is no run, the lock's file goes with the range.
     name: Option<LockName>,
 }
 
-/// How many ids a run takes: those of 16 bits, of which 65534 is nobody.
+/// The number of ids that a run takes: all of 16 bits, of which 65534 is nobody.
 const COUNT: u32 = 0x1_0000;
 
-/// The numbers that systemd keeps for containers (*Users, Groups, UIDs and GIDs on systemd systems*).
+/// The numbers that systemd reserves for containers (*Users, Groups, UIDs and GIDs on systemd
+/// systems*).
 const FIRST: u32 = 0x0008_0000;
 const LAST: u32 = 0x6fff_0000;
 
-/// Where the locks are.
+/// The directory of the locks.
 const LOCKS: &CStr = c"/run/rootlet";
 
-/// Where `systemd-nspawn` has its own.
+/// The directory of the locks of `systemd-nspawn`.
 const NSPAWN_LOCKS: &[u8] = b"/run/systemd/nspawn-uid/";
 
 impl Range {
@@ -73,7 +75,7 @@ impl Range {
         match wanted {
             PrivateUsers::Auto => take_free(),
             PrivateUsers::Range { start, count } => {
-                // The last number is no id: it means `unchanged`.
+                // The last number is no id: it means "unchanged".
                 let end = u64::from(start) + u64::from(count);
                 let why = match (start, count) {
                     (0, _) => "0 is the host's root",
@@ -98,7 +100,7 @@ impl Range {
         }
     }
 
-    /// The name of the lock, for the process that waits for pid 1.
+    /// Takes the name of the lock, for the process that waits for pid 1.
     pub(crate) fn take_name(&mut self) -> Option<LockName> {
         self.name.take()
     }
@@ -118,7 +120,7 @@ impl Range {
     }
 }
 
-/// Takes the first range that nobody has.
+/// Takes the first free range.
 fn take_free() -> Result<Range, Error> {
     let read = |path| fs::read_all(path).unwrap_or_default();
     let [users, groups] = [c"/etc/subuid", c"/etc/subgid"].map(|path| lines(&read(path)));
@@ -166,26 +168,26 @@ fn take_free() -> Result<Range, Error> {
     Err(Error::because(Step::PrivateUsers, b"auto", why))
 }
 
-/// The lines `NAME:START:COUNT`, and whether each is root's.
+/// Returns the lines `NAME:START:COUNT`, each with whether it is root's.
 fn lines(text: &[u8]) -> Vec<(bool, u32, u32)> {
     let parse = |line| {
         let mut fields = split(line, b':');
         let is_roots = matches!(fields.next()?, b"root" | b"0");
         let (start, count) = (number(fields.next()?)?, number(fields.next()?)?);
-        // One that begins with 0 would give the host's root away.
+        // A range that begins with 0 would give away the host's root.
         (start > 0 && count > 0).then_some((is_roots, start, count))
     };
     split(text, b'\n').filter_map(parse).collect()
 }
 
-/// Pieces of a range, one for each run.
+/// Splits a range into pieces, one for each run.
 fn pieces((start, count): (u32, u32)) -> impl Iterator<Item = (u32, u32)> {
     let end = start.saturating_add(count);
     let starts = (start..end).step_by(COUNT as usize);
     starts.map(move |start| (start, COUNT.min(end - start)))
 }
 
-/// Locks a range by its first id; `None` where another has it.
+/// Locks a range by its first id. Returns `None` if another process has it.
 fn lock(start: u32) -> Result<Option<OwnedFd>, Error> {
     let mut name = Short::new();
     name.push(NSPAWN_LOCKS);
@@ -228,7 +230,7 @@ fn lock_name(start: u32) -> Short {
 fn open_lock(name: &CStr) -> Result<OwnedFd, Errno> {
     match fs::mkdirat(BorrowedFd::CWD, LOCKS, 0o700) {
         Ok(()) | Err(Errno::EEXIST) => {}
-        // A lock that is gone is tried again.
+        // ENOENT stands for a lock that has vanished and is tried again.
         Err(Errno::ENOENT) => return Err(Errno::ENOTDIR),
         Err(errno) => return Err(errno),
     }
@@ -236,7 +238,7 @@ fn open_lock(name: &CStr) -> Result<OwnedFd, Errno> {
     fs::openat(BorrowedFd::CWD, name, flags, 0o600)
 }
 
-/// The name of a lock that pid 1 holds. Dropped when that has ended, it is removed.
+/// The name of a lock that pid 1 holds. It is dropped after the end of pid 1, and removes the file.
 #[derive(Debug)]
 pub(crate) struct LockName(u32);
 

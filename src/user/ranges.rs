@@ -1,4 +1,7 @@
 //! The caller's ranges of ids, `subuid(5)`, and the host's programs that know and map them.
+//!
+//! An ordinary user has no right to map a range. `newuidmap(1)` and `newgidmap(1)` have it, and
+//! check the ranges themselves.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -14,12 +17,12 @@ use crate::text::name::Name;
 use crate::text::number::number;
 use crate::text::short::Short;
 
-/// Where the ranges of users, or of groups, are from.
+/// The source of the ranges of users, or of groups.
 struct Source {
     file: &'static CStr,
     /// The program that maps them.
     mapper: &'static [u8],
-    /// What asks for those of a user whom the file does not have, before the user's name.
+    /// The command that prints the ranges of a user; the user's name follows.
     question: &'static [&'static [u8]],
 }
 
@@ -36,13 +39,13 @@ const SOURCES: [Source; 2] = [
     },
 ];
 
-/// Where systems have the programs.
+/// The usual directories of these programs.
 const PATH: &[u8] = b"PATH=/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin";
 
-/// As much of an answer as is read.
+/// The maximum length of an answer.
 const ANSWER_MAX: usize = 1 << 16;
 
-/// Has the ranges of the caller mapped, from 0 on.
+/// Maps the ranges of the caller, from 0 on.
 pub(crate) fn map_ranges(pid: i32, caller: u32, caller_mask: SignalSet) -> Result<(), Error> {
     let name = name_of(caller, caller_mask);
     for source in &SOURCES {
@@ -65,7 +68,8 @@ fn number_name(number: u32) -> Name {
     Name::new(digits.bytes())
 }
 
-/// The user's name, by `/etc/passwd`, else by a name service; a user without one is its number.
+/// Returns the user's name, from `/etc/passwd` or a name service. A user without a name gets its
+/// number.
 fn name_of(user: u32, caller_mask: SignalSet) -> Name {
     let passwd = fs::read_all(c"/etc/passwd").unwrap_or_default();
     let known = split(&passwd, b'\n').find_map(|line| {
@@ -83,7 +87,8 @@ fn name_of(user: u32, caller_mask: SignalSet) -> Name {
     }
 }
 
-/// The user's ranges, by the file, unless the host has another source, else by asking.
+/// Returns the user's ranges. The file is used, unless it has none or the host has another source;
+/// then the program is asked.
 fn ranges(
     Source { file, question, .. }: &Source,
     user: u32,
@@ -123,8 +128,8 @@ fn ranges(
     Err(error)
 }
 
-/// The user's ranges in lines `NAME:START:COUNT`, where the name may be a number, and the first number
-/// from which on nobody has one.
+/// Returns the user's ranges in lines `NAME:START:COUNT`, where the name may be a number, and the
+/// first number above all ranges.
 fn ranges_in(text: &[u8], name: &[u8], digits: &[u8]) -> (Vec<(u32, u32)>, u32) {
     let mut free = 100_000;
     let mut ranges = Vec::new();
@@ -144,7 +149,7 @@ fn ranges_in(text: &[u8], name: &[u8], digits: &[u8]) -> (Vec<(u32, u32)>, u32) 
     (ranges, free)
 }
 
-/// The ranges in lines `INDEX: NAME START COUNT`, as getsubids(1) writes them.
+/// Returns the ranges in lines `INDEX: NAME START COUNT`, as getsubids(1) prints them.
 fn ranges_told(answer: &[u8]) -> Vec<(u32, u32)> {
     let mut ranges = Vec::new();
     for line in split(answer, b'\n') {
@@ -157,8 +162,8 @@ fn ranges_told(answer: &[u8]) -> Vec<(u32, u32)> {
     ranges
 }
 
-/// Does `/etc/nsswitch.conf` name another source of ranges than the files? Then `newuidmap(1)` asks
-/// only that source.
+/// Returns whether `/etc/nsswitch.conf` names another source of ranges than the files.
+/// `newuidmap(1)` then asks only that source.
 fn has_other_source() -> bool {
     let switch = fs::read_all(c"/etc/nsswitch.conf").unwrap_or_default();
     split(&switch, b'\n').any(|line| {
@@ -167,7 +172,7 @@ fn has_other_source() -> bool {
     })
 }
 
-/// What a program of the host's answers; nothing where it fails, or is not there.
+/// Returns the answer of a program of the host, empty if it fails or does not exist.
 fn ask(words: &[Name], caller_mask: SignalSet) -> Vec<u8> {
     let mut answer = Vec::new();
     let asked = fs::pipe(fs::O_CLOEXEC).and_then(|(reader, writer)| {
@@ -175,7 +180,7 @@ fn ask(words: &[Name], caller_mask: SignalSet) -> Vec<u8> {
         let null = fs::openat(BorrowedFd::CWD, c"/dev/null", fs::O_WRONLY, 0)?.above_standard()?;
         let program = start(words, Some([&writer, &null]), caller_mask)?;
         drop(writer);
-        // The name service may be far away and not answer.
+        // The name service may be remote and not answer.
         interruptibly(caller_mask, || {
             let read = read_answer(&reader, &mut answer);
             program.wait().and_then(|status| match status.success() {
@@ -195,14 +200,14 @@ fn read_answer(reader: &OwnedFd, answer: &mut Vec<u8>) -> Result<(), Errno> {
     loop {
         match fs::read(reader.borrow(), &mut buffer)? {
             0 => return Ok(()),
-            // Nobody has so many.
+            // No user has so many ranges.
             length if answer.len() + length > ANSWER_MAX => return Err(Errno::EFBIG),
             length => answer.extend(&buffer[..length]),
         }
     }
 }
 
-/// Runs a program of the host's and waits for it.
+/// Runs a program of the host and waits for it.
 fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error> {
     let program = words.first().map_or(&b""[..], Name::bytes);
     let failed = |errno| Error::new(Step::MapUsers, program, errno);
@@ -219,7 +224,7 @@ fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error> {
     }
 }
 
-/// Starts a program of the host's, with other outputs or ours. It ends with us.
+/// Starts a program of the host, with these outputs or ours. It ends with us.
 fn start(
     words: &[Name],
     outputs: Option<[&OwnedFd; 2]>,
@@ -242,8 +247,8 @@ fn start(
     }
 }
 
-/// Waits by `wait` as the caller does, whom signals may end. All are blocked around it, to be read
-/// once there is a command to pass them on to.
+/// Calls `wait` with the caller's signal mask, so that signals can end this process. Otherwise all
+/// are blocked, to be read once there is a command that gets them.
 fn interruptibly<T>(
     caller_mask: SignalSet,
     wait: impl FnOnce() -> Result<T, Errno>,
