@@ -1,4 +1,7 @@
-//! Job control: what the terminal, and the shell that started us, see of the command.
+//! Job control: the command as a job of the shell that started us.
+//!
+//! A terminal has one foreground process group. The kernel sends the signals of its keys to that
+//! group, and stops a background group that reads from the terminal.
 
 use crate::sys::process::{ExitStatus, group, id, session, setpgid};
 use crate::sys::signal::{
@@ -10,34 +13,33 @@ use crate::tty::terminal::Terminal;
 const STANDARD: [BorrowedFd<'static>; 3] =
     [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
 
-/// In which process group the command runs.
+/// The process group of the command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Job {
-    /// In ours, which has the foreground, since we are a part of something larger there: a
-    /// pipeline, a script whose output goes elsewhere. Keys reach all of it at once, and whoever
-    /// else reads the terminal still may. So, too, where ours is outside of our pid namespace and
-    /// cannot be named: nothing tells then whether it has the foreground, and it could not be
-    /// given that back.
+    /// Our group, which has the foreground, because we are part of a larger job: a pipeline, or a
+    /// script whose output goes elsewhere. Keys reach the whole job at once, and other members can
+    /// still read the terminal. The same holds if our group is outside our pid namespace and has no
+    /// number here. It is then unknown whether it has the foreground, and it could not get it back.
     Shared,
-    /// In one of its own. A person's keys reach the command and not us, a signal sent to our
-    /// group reaches us and, once, the command.
+    /// Its own group. Keys reach the command and not us. A signal to our group reaches us, and the
+    /// command once.
     Own {
-        /// It gets the foreground, because we have it and are alone with the terminal.
+        /// It gets the foreground, because we have it and nobody shares the terminal with us.
         foreground: bool,
     },
 }
 
-/// What is kept up for them.
+/// The job control for a command.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JobControl {
-    /// Says of the foreground whether the command has it now.
+    /// `foreground` says whether the command has it now.
     pub(crate) job: Job,
     pub(crate) terminal: Option<Terminal>,
 }
 
 impl JobControl {
-    /// How a command is to be run, as things stand. Only those of the standard descriptors that
-    /// `may_be_terminals` are asked.
+    /// Returns the job control for a command in the present situation. Only those standard
+    /// descriptors that `may_be_terminals` are examined.
     pub(crate) fn look(may_be_terminals: [bool; 3]) -> JobControl {
         let mut foregrounds = STANDARD.map(|descriptor| (descriptor, Err(Errno::ENOTTY)));
         for ((descriptor, foreground), may_be) in foregrounds.iter_mut().zip(may_be_terminals) {
@@ -75,7 +77,7 @@ impl JobControl {
         JobControl { job, terminal }
     }
 
-    /// For a command with a session of its own.
+    /// Returns the job control for a command with its own session.
     pub(crate) fn without_terminal() -> JobControl {
         JobControl {
             job: Job::Own { foreground: false },
@@ -83,8 +85,8 @@ impl JobControl {
         }
     }
 
-    /// In the process that becomes the command: puts it into its group, with the foreground if it
-    /// is to have that. SIGTTOU has to be blocked still, so that it works from the background.
+    /// Puts the process that becomes the command into its group, and gives it the foreground if
+    /// required. SIGTTOU must still be blocked, so that this works from the background.
     pub(crate) fn lead_command(&self) {
         if let Job::Own { foreground } = self.job {
             let _ = setpgid();
@@ -94,32 +96,34 @@ impl JobControl {
         }
     }
 
-    /// Not what we sent ourselves with our whole group, and not what the terminal has sent to the
-    /// command as well because both are in one group.
+    /// Returns whether a signal must be passed on to the command. Two kinds are not: signals that
+    /// we sent to our own group, and those that the terminal sent to the command as well, because
+    /// both are in one group.
     pub(crate) fn is_for_command(&self, signal: &Signal) -> bool {
         match signal.number {
             SIGCHLD => false,
             SIGINT | SIGQUIT | SIGTSTP | SIGTTIN | SIGTTOU | SIGWINCH if signal.from_kernel => {
                 self.job != Job::Shared
             }
-            // A hang-up of the terminal is told to the leader of the session alone.
+            // The kernel sends a hang-up of the terminal only to the leader of the session.
             SIGHUP if signal.from_kernel => self.job != Job::Shared || session(0) == Ok(id()),
             _ => signal.sender != id(),
         }
     }
 
-    /// Has our group the foreground, for the command to have it instead?
+    /// Returns whether our group has the foreground and can give it to the command.
     pub(crate) fn may_give_foreground(&self) -> bool {
         self.job != Job::Shared && self.terminal.is_some_and(|terminal| terminal.is_ours())
     }
 
-    /// The command has the foreground from now on.
+    /// Notes that the command has the foreground from now on.
     pub(crate) fn gave_foreground(&mut self) {
         self.job = Job::Own { foreground: true };
     }
 
-    /// The command was stopped. On a terminal the shell that started us has to see a stopped job:
-    /// all of our group, as the key would have stopped it, had the command not had the foreground.
+    /// Stops this process after the command was stopped, so that the shell which started us sees a
+    /// stopped job. The whole group stops, as it would have by the key if the command had not had
+    /// the foreground.
     pub(crate) fn stop(&mut self) {
         let Some(terminal) = &self.terminal else {
             return;
@@ -135,14 +139,15 @@ impl JobControl {
         let _ = kill(id(), SIGSTOP);
     }
 
-    /// Takes the terminal back from the command, and interrupts our group, us too, if that is how
-    /// the command ended and there are others: the key was meant for all. Says whether it did.
+    /// Takes the terminal back from the command. If a key ended the command and our group has other
+    /// members, sends the same signal to our group, us included, because the key was meant for all.
+    /// Returns whether it did.
     pub(crate) fn regain_terminal(&self, status: ExitStatus) -> bool {
         let Some(terminal) = &self.terminal else {
             return false;
         };
         terminal.take_from_the_dead();
-        // A command that exits with 130 has dealt with the key, as an interactive shell does.
+        // A command that exits with 130 has handled the key itself, as an interactive shell does.
         let Some(signal) = status.signal().map(|signal| signal as u32) else {
             return false;
         };

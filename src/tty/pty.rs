@@ -1,5 +1,7 @@
-//! A terminal of the command's own, between it and the caller's: what a command pushes into its
-//! terminal's input, or makes of its settings, reaches nobody else.
+//! A terminal of the command's own, between the command and the caller's terminal.
+//!
+//! A command can push input into its terminal (`ioctl(TIOCSTI)`) and change its settings. With its
+//! own terminal, neither reaches the caller's shell.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -18,14 +20,14 @@ use crate::tty::terminal::Terminal;
 const STANDARD: [BorrowedFd<'static>; 3] =
     [BorrowedFd::STDIN, BorrowedFd::STDOUT, BorrowedFd::STDERR];
 
-/// The caller's terminal, whose place the command's takes.
+/// The caller's terminal, which the command's replaces.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Callers {
-    /// Which of the standard descriptors are it.
+    /// Which of the standard descriptors refer to it.
     replaced: [bool; 3],
 }
 
-/// The command's terminal, both ends.
+/// Both ends of the command's terminal.
 #[derive(Debug)]
 pub(crate) struct Pty {
     callers: Callers,
@@ -34,7 +36,7 @@ pub(crate) struct Pty {
 }
 
 impl Callers {
-    /// Where no standard descriptor is a terminal, there is nothing to keep from the command.
+    /// Returns `None` if no standard descriptor is a terminal: there is nothing to protect then.
     pub(crate) fn look() -> Option<Callers> {
         let replaced = STANDARD.map(|standard| settings(standard).is_ok());
         replaced.contains(&true).then_some(Callers { replaced })
@@ -46,12 +48,13 @@ impl Callers {
         callers.map_or(BorrowedFd::STDIN, |(standard, _)| standard)
     }
 
-    /// Opens a terminal like the caller's, in the host's devpts, before the fork.
+    /// Opens a terminal like the caller's in the host's devpts, before the fork.
     pub(crate) fn open_on_host(self) -> Result<Pty, Error> {
         self.open(BorrowedFd::CWD, c"/dev/ptmx")
     }
 
-    /// Opens one in a devpts of the run's own, in pid 1: only there has it a name in the new root.
+    /// Opens one in the run's own devpts, in pid 1. Only such a terminal has a name in the new
+    /// root.
     pub(crate) fn open_in(self, devpts: BorrowedFd) -> Result<Pty, Error> {
         self.open(devpts, c"ptmx")
     }
@@ -65,14 +68,14 @@ impl Callers {
                 slave: slave.above_standard()?,
             };
             set_settings(pty.slave.borrow(), &settings(self.descriptor())?)?;
-            // It may have none.
+            // The caller's terminal may have no size.
             let _ = set_size_of(self.descriptor(), pty.master.borrow());
             Ok(pty)
         };
         open().map_err(|errno| Error::new(Step::Pty, b"", errno))
     }
 
-    /// In the supervisor: passes on between the two.
+    /// Returns the relay between the two, in the supervisor.
     pub(crate) fn relay(self, master: OwnedFd) -> Relay {
         Relay {
             caller: self.descriptor(),
@@ -89,13 +92,14 @@ impl Callers {
 }
 
 impl Pty {
-    /// In pid 1: makes it the terminal of the session that we lead, in the place of the caller's, and
-    /// gives it to the command's user, as login(1) does. Without a group it keeps that of its devpts.
+    /// Makes it the controlling terminal of our session, in pid 1, in the place of the caller's.
+    /// Gives it to the command's user, as login(1) does. Without a group it keeps that of its
+    /// devpts.
     pub(crate) fn enter(&self, owner: Option<(u32, Option<u32>)>) -> Result<JobControl, Error> {
         let failed = |errno| Error::new(Step::Pty, b"", errno);
         if let Some((user, group)) = owner {
-            // In a user namespace it may be nobody's of that. Then the command can use it by its
-            // standard descriptors, and not by its name.
+            // Its owner may have no id in a user namespace. The command can then use it by its
+            // standard descriptors, but not by its name.
             let _ = fs::fchown(self.slave.borrow(), user, group.unwrap_or(u32::MAX));
             let _ = fs::fchmod(self.slave.borrow(), 0o620);
         }
@@ -114,34 +118,34 @@ impl Pty {
         })
     }
 
-    /// In the supervisor, where it was opened there.
+    /// Returns the relay for a terminal that the supervisor has opened.
     pub(crate) fn relay(self) -> Relay {
         self.callers.relay(self.master)
     }
 }
 
-/// Between the caller's terminal and the command's.
+/// The relay between the caller's terminal and the command's.
 pub(crate) struct Relay {
     caller: BorrowedFd<'static>,
     input: Option<BorrowedFd<'static>>,
     master: OwnedFd,
-    /// The caller's settings, while the keys are the command's.
+    /// The caller's settings, as long as keys go to the command.
     before: Option<Settings>,
-    /// What was typed, and the command's terminal had no room for yet.
+    /// Typed input for which the command's terminal had no room yet.
     pending: Vec<u8>,
-    /// Room for what the command writes.
+    /// A buffer for the command's output.
     written: Vec<u8>,
     from: usize,
     to: usize,
-    /// The command's side has not been closed by all.
+    /// Some process still has the command's side open.
     open: bool,
 }
 
 impl Relay {
-    /// Hands every key on as it is, if we have the foreground.
+    /// Passes on every key unchanged, if we have the foreground.
     pub(crate) fn take_keys(&mut self) {
         self.resize();
-        // One that is nobody's controlling terminal has no foreground.
+        // A terminal that is not the controlling terminal of a session has no foreground.
         let is_ours = foreground(self.caller).map_or(true, |foreground| foreground == group());
         if self.before.is_none() && is_ours {
             if let Ok(before) = settings(self.caller) {
@@ -152,19 +156,19 @@ impl Relay {
         }
     }
 
-    /// Gives the terminal back as it was.
+    /// Restores the settings of the terminal.
     pub(crate) fn give_keys_back(&mut self) {
         if let Some(before) = self.before.take() {
             let _ = set_settings(self.caller, &before);
         }
     }
 
-    /// The window has another size.
+    /// Copies the size of the window.
     pub(crate) fn resize(&self) {
         let _ = set_size_of(self.caller, self.master.borrow());
     }
 
-    /// What to wait for: the caller's keys, and the command's terminal.
+    /// Returns the descriptors to wait for: the caller's keys, and the command's terminal.
     pub(crate) fn polls(&self) -> [Poll; 2] {
         let keys = match (self.input, &self.before) {
             (Some(input), Some(_)) if self.from == self.to => Poll::new(input),
@@ -179,12 +183,13 @@ impl Relay {
         [keys, command]
     }
 
-    /// Passes on what there is; does not wait, but for the caller's terminal to take it.
+    /// Passes on available input and output. Waits only until the caller's terminal takes the
+    /// output.
     pub(crate) fn pass_on(&mut self, keys: bool) {
         if let (true, Some(input)) = (keys, self.input) {
             match fs::read(input, &mut self.pending) {
                 Ok(length @ 1..) => (self.from, self.to) = (0, length),
-                // It is gone, or ours no more.
+                // It is gone, or no longer ours.
                 _ => self.input = None,
             }
         }
@@ -202,7 +207,7 @@ impl Relay {
         }
     }
 
-    /// The rest, when all that ran inside has ended.
+    /// Passes on the remaining output, after everything inside has ended.
     pub(crate) fn finish(&mut self) {
         while self.open {
             match fs::read(self.master.borrow(), &mut self.written) {
