@@ -1,4 +1,4 @@
-//! What can be said against a description before its plan is made.
+//! Checks of a description before its plan is made.
 
 use crate::chroot::Chroot;
 use crate::chroot::command::Command;
@@ -45,7 +45,7 @@ impl Chroot {
         check(self.groups.as_ref())
     }
 
-    /// The path of the terminal that is to be /dev/console.
+    /// Returns the path of the terminal for `/dev/console`.
     pub(crate) fn console_path(&self) -> Option<Name> {
         self.console.then(terminal_path).flatten()
     }
@@ -68,8 +68,8 @@ impl Command {
         check(self.argv0.as_ref())
     }
 
-    /// Checks that the descriptors of `--keep-fd` are open. Call it before opening anything else, which
-    /// could get one of the numbers.
+    /// Checks that the descriptors of `--keep-fd` are open. Call it before opening anything else,
+    /// which could get one of the numbers.
     pub(crate) fn check_kept_descriptors(&self) -> Result<(), Error> {
         for number in &self.kept_descriptors {
             fs::is_open(*number).map_err(|errno| {
@@ -93,7 +93,7 @@ fn check(name: Option<&Name>) -> Result<(), Error> {
     }
 }
 
-/// The path of the terminal that the caller runs in.
+/// Returns the path of the terminal that the caller runs in.
 fn terminal_path() -> Option<Name> {
     let standard = [
         (BorrowedFd::STDIN, c"/proc/self/fd/0"),

@@ -1,4 +1,4 @@
-//! `Command`: what is run in a new root, with its words, its environment and its descriptors.
+//! `Command`: a command for a new root, with its arguments, environment and descriptors.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,12 +12,13 @@ use crate::sys::{Errno, OwnedFd};
 use crate::text::bytes::AsBytes;
 use crate::text::name::Name;
 
-/// A command in a new root, described as `std::process::Command` has it; [`Chroot::command`] makes
-/// one. It can be started any number of times.
+/// A command in a new root, used like `std::process::Command`; [`Chroot::command`] makes one. It
+/// can be started any number of times.
 ///
 /// Its environment is empty, unlike that of a command of std, which inherits the program's: a new
-/// root rarely has the program's paths. What [`Command::env`] and [`Command::envs`] add is all that
-/// it has, beside what [`Chroot::user`] sets. To inherit, write `.envs(std::env::vars_os())`.
+/// root rarely has the program's paths. It has only the variables from [`Command::env`] and
+/// [`Command::envs`], and those that [`Chroot::user`] sets. To inherit, write
+/// `.envs(std::env::vars_os())`.
 ///
 /// It has its standard descriptors and no others, unless they are given with `keep_fd`.
 ///
@@ -37,16 +38,16 @@ pub struct Command {
     pub(crate) chroot: Chroot,
     /// The command and its arguments.
     pub(crate) words: Vec<Name>,
-    /// What is run where the command is not in the new root.
+    /// The command to run if the new root does not have the first one.
     pub(crate) fallback: Vec<Name>,
     pub(crate) environment: Vec<Name>,
     pub(crate) changes: Vec<Change>,
-    /// Variables of the environment that name paths of the host alone are left out.
+    /// Leave out variables of the environment that name paths which only the host has.
     pub(crate) leaves_out_host_paths: bool,
     pub(crate) argv0: Option<Name>,
-    /// The numbers of the caller's descriptors that the command has as well.
+    /// The numbers of the caller's descriptors that the command gets as well.
     pub(crate) kept_descriptors: Vec<u32>,
-    /// Those of them that are ours to close.
+    /// Those of them that we must close.
     owned: Vec<OwnedFd>,
     pub(crate) status_descriptor: Option<u32>,
     pub(crate) own_group: bool,
@@ -54,15 +55,15 @@ pub struct Command {
     /// The command's standard descriptors, where they were set.
     pub(crate) standard: [Option<Stdio>; 3],
     pub(crate) hooks: Vec<Hook>,
-    /// The first of what was given that cannot be meant.
+    /// The first invalid argument of a method.
     pub(crate) wrong: Option<Error>,
 }
 
-/// What the command's process does before it is the command.
+/// A function that the command's process calls before it executes the command.
 pub(crate) type Hook = Box<dyn Fn() -> Result<(), Errno> + Send + Sync>;
 
 impl Command {
-    /// Without a command yet.
+    /// Makes a description without a command.
     pub(crate) fn in_root(chroot: Chroot) -> Command {
         Command {
             chroot,
@@ -83,7 +84,7 @@ impl Command {
         }
     }
 
-    /// The root that it runs in, to change it for this command alone.
+    /// Returns the root that the command runs in. Changes to it count for this command alone.
     ///
     /// ```
     /// let mut command = rootlet::Chroot::new("/").command("hostname");
@@ -109,13 +110,14 @@ impl Command {
         self
     }
 
-    /// Tells the command this name for itself, its `argv[0]`, instead of the one it is run by.
+    /// Sets the command's `argv[0]`, instead of the name it is run by.
     pub fn arg0(&mut self, name: impl AsBytes) -> &mut Command {
         self.argv0 = Some(Name::new(name.as_bytes()));
         self
     }
 
-    /// Sets what is run instead, with its arguments, where the command is not in the new root.
+    /// Sets a command, with its arguments, to run instead if the new root does not have the first
+    /// one.
     pub fn or_command(&mut self, words: impl IntoIterator<Item = impl AsBytes>) -> &mut Command {
         self.fallback.clear();
         for word in words {
@@ -124,12 +126,12 @@ impl Command {
         self
     }
 
-    /// Sets a variable of the command's environment. That is empty at first.
+    /// Sets a variable in the command's environment, which is empty at first.
     ///
-    /// A command without a slash is looked for in the PATH that is set here, inside the new root;
-    /// without one in the usual directories.
+    /// A command without a slash is looked up in the PATH that is set here, inside the new root;
+    /// without a PATH, in the usual directories.
     ///
-    /// A name that is empty or has a `=` is an error when the command is started:
+    /// An empty name, or one with a `=`, is an error when the command is started:
     ///
     /// ```
     /// use rootlet::{Chroot, ErrorKind};
@@ -149,7 +151,7 @@ impl Command {
         self
     }
 
-    /// Sets variables of the command's environment, beside those that it has already.
+    /// Sets several variables in the command's environment, in addition to those it has.
     ///
     /// ```
     /// let mut command = rootlet::Chroot::new("/").command("env");
@@ -167,7 +169,7 @@ impl Command {
         self
     }
 
-    /// Leaves a variable out of the command's environment.
+    /// Removes a variable from the command's environment.
     pub fn env_remove(&mut self, name: impl AsBytes) -> &mut Command {
         let why = "Command::env_remove: a variable's name is not empty and has no '='";
         self.check_variable(name.as_bytes(), why);
@@ -175,7 +177,7 @@ impl Command {
         self
     }
 
-    /// Leaves out all variables that were set before, and those that [`Chroot::user`] sets.
+    /// Removes all variables that were set before, and those that [`Chroot::user`] sets.
     pub fn env_clear(&mut self) -> &mut Command {
         self.changes.push(Change::Clear);
         self
@@ -189,8 +191,8 @@ impl Command {
         }
     }
 
-    /// Leaves out variables of the environment that name a path which is not in the new root, such as
-    /// TMPDIR or LD_PRELOAD.
+    /// Leaves out variables that name a path which the new root does not have, such as TMPDIR or
+    /// LD_PRELOAD.
     #[allow(dead_code, reason = "the binary uses it")]
     pub(crate) fn leave_out_host_paths(&mut self) {
         self.leaves_out_host_paths = true;
@@ -202,30 +204,30 @@ impl Command {
         self
     }
 
-    /// Sets the command's standard input: the caller's by default, but [null](Stdio::null) for
+    /// Sets the command's standard input. The default is the caller's, or [null](Stdio::null) for
     /// [`Command::output`].
     pub fn stdin(&mut self, stdio: impl Into<Stdio>) -> &mut Command {
         self.standard[0] = Some(stdio.into());
         self
     }
 
-    /// Sets the command's standard output: the caller's by default, but [`Command::output`] collects
-    /// it.
+    /// Sets the command's standard output. The default is the caller's, or a pipe for
+    /// [`Command::output`].
     pub fn stdout(&mut self, stdio: impl Into<Stdio>) -> &mut Command {
         self.standard[1] = Some(stdio.into());
         self
     }
 
-    /// Sets the command's standard error: the caller's by default, but [`Command::output`] collects
-    /// it.
+    /// Sets the command's standard error. The default is the caller's, or a pipe for
+    /// [`Command::output`].
     pub fn stderr(&mut self, stdio: impl Into<Stdio>) -> &mut Command {
         self.standard[2] = Some(stdio.into());
         self
     }
 
-    /// Runs the command in a process group of its own (`setpgid(2)`), which no key and no signal to
-    /// the caller's group reaches. To join another group is not possible: none of the caller's is
-    /// seen in a new pid namespace.
+    /// Runs the command in its own process group (`setpgid(2)`), which keys and signals to the
+    /// caller's group do not reach. It cannot join another group, because the caller's groups have
+    /// no number in a new pid namespace.
     pub fn new_process_group(&mut self) -> &mut Command {
         self.own_group = true;
         self
@@ -233,34 +235,35 @@ impl Command {
 
     /// Gives the command the caller's descriptor of this number, under the same number.
     ///
-    /// A directory is a way out of the new root. With the feature `std` there is `Command::keep_fd`,
-    /// which is safe.
+    /// A directory is a way out of the new root. With the feature `std` there is
+    /// `Command::keep_fd`, which is safe.
     ///
     /// # Safety
     ///
-    /// The descriptor is open, and stays so, whenever the command is started: a number that was
-    /// closed and given to another file would be that file's.
+    /// The descriptor is open whenever the command is started. If it is closed and another file
+    /// gets its number, the command gets that file.
     ///
     /// # Errors
     ///
-    /// A number that is not open is EBADF when the command is started.
+    /// EBADF, when the command is started, for a number that is not open.
     pub unsafe fn keep_raw_fd(&mut self, number: i32) -> &mut Command {
-        // None has so great a number.
+        // No descriptor has such a large number.
         self.kept_descriptors
             .push(u32::try_from(number).unwrap_or(u32::MAX));
         self
     }
 
-    /// As [`Command::keep_raw_fd`], for one that is ours from now on.
+    /// Gives the command this descriptor, as [`Command::keep_raw_fd`] does, and owns it from now
+    /// on.
     #[allow(dead_code, reason = "it needs a type of std")]
     pub(crate) fn keep_owned(&mut self, descriptor: OwnedFd) {
         self.kept_descriptors.push(descriptor.number() as u32);
         self.owned.push(descriptor);
     }
 
-    /// Has the command's process call this before it becomes the command: when it has its
-    /// descriptors, its root, its user and its rights. What it returns as an error keeps the command
-    /// from being executed. Called again, it adds another.
+    /// Calls a function in the command's process before the command is executed, when it has its
+    /// descriptors, its root, its user and its rights. If the function returns an error, the
+    /// command is not executed. Another call adds another function.
     ///
     /// ```
     /// use rootlet::{Chroot, Errno};
@@ -277,10 +280,11 @@ impl Command {
     ///
     /// # Safety
     ///
-    /// As for `pre_exec` of std: the process is a copy of a program that may have had other threads, any
-    /// of which may have held a lock, the allocator's too. So the closure allocates nothing, takes no
-    /// lock, and does only what is async-signal-safe (`signal-safety(7)`). It shares its memory with
-    /// pid 1, which looks after the command, and starts nothing that goes on in it.
+    /// As for `pre_exec` of std. The process is a copy of a program that may have had other
+    /// threads, any of which may have held a lock, even the allocator's. The function must
+    /// therefore not allocate, must take no lock, and may do only what is async-signal-safe
+    /// (`signal-safety(7)`). It shares its memory with pid 1, which looks after the command, so it
+    /// must not start anything that goes on in this memory.
     pub unsafe fn pre_exec(
         &mut self,
         hook: impl Fn() -> Result<(), Errno> + Send + Sync + 'static,
@@ -291,7 +295,7 @@ impl Command {
 }
 
 impl fmt::Debug for Command {
-    /// The command and its arguments, as a shell might have them.
+    /// Writes the command and its arguments in the style of a shell.
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         for (index, word) in self.words.iter().enumerate() {
             let space = if index == 0 { "" } else { " " };

@@ -1,4 +1,7 @@
-//! Files of the new root, without a process: what most code that enters a chroot is for.
+//! Access to files of the new root without starting a process.
+//!
+//! Every path is resolved inside the root, so that a symbolic link cannot lead to a file of the
+//! host.
 
 use alloc::vec::Vec;
 
@@ -10,12 +13,12 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::bytes::AsBytes;
 use crate::user::accounts::open_plain;
 
-/// A file of a new root, opened by [`Chroot::open`] or [`Chroot::create`]. With the feature `std` it
-/// becomes a `File` or an `OwnedFd`.
+/// A file of a new root, opened by [`Chroot::open`] or [`Chroot::create`]. With the feature `std`
+/// it converts to a `File` or an `OwnedFd`.
 #[derive(Debug)]
 pub struct RootFile(pub(crate) OwnedFd);
 
-/// What kind of file a [`Metadata`] or a [`DirEntry`] is of.
+/// The type of the file that a [`Metadata`] or a [`DirEntry`] describes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -29,36 +32,36 @@ pub enum FileKind {
     Other,
 }
 
-/// What `fstatat(2)` tells of a file.
+/// Facts about a file, from `fstatat(2)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Metadata {
-    /// What kind of file it is.
+    /// The type of the file.
     pub kind: FileKind,
-    /// Its permissions, with the set-user-ID, set-group-ID and sticky bits.
+    /// The permissions, with the set-user-ID, set-group-ID and sticky bits.
     pub mode: u32,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub len: u64,
-    /// Its owner.
+    /// The owner.
     pub uid: u32,
-    /// Its group.
+    /// The group.
     pub gid: u32,
 }
 
-/// A name in a directory, of [`Chroot::read_dir`].
+/// An entry of a directory, from [`Chroot::read_dir`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct DirEntry {
-    /// The name, which may be any bytes but NUL and `/`.
+    /// The name: any bytes except NUL and `/`.
     pub name: Vec<u8>,
-    /// What kind of file it is; a symbolic link is not followed.
+    /// The type of the file. A symbolic link is not followed.
     pub kind: FileKind,
 }
 
-/// Files of the new root as it is on the host: without the mounts of this `Chroot`, and without a
-/// process. Each path is walked by descriptor inside the root, so that no symbolic link, no `..` and
-/// nobody who renames something meanwhile leads out of it. Only plain files are opened: a FIFO could
-/// keep the program waiting, and a device act.
+/// Files of the new root as it is on the host, without the mounts of this `Chroot` and without a
+/// process. Each path is walked by descriptor inside the root: no symbolic link, no `..` and no
+/// rename in the meantime leads out of it. Only plain files are opened, because a FIFO could block
+/// the program and opening a device could act on it.
 ///
 /// ```
 /// # let directory = std::env::temp_dir().join(format!("rootlet-files-{}", std::process::id()));
@@ -78,12 +81,12 @@ pub struct DirEntry {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 impl Chroot {
-    /// Opens a plain file to be read.
+    /// Opens a plain file for reading.
     ///
     /// # Errors
     ///
-    /// EINVAL for what is no plain file, ELOOP for a link of proc's, ESTALE where somebody else put
-    /// another file in its place meanwhile; else the kernel's.
+    /// EINVAL for a file that is not plain, ELOOP for a magic link of proc, ESTALE if another
+    /// process put another file in its place meanwhile, and otherwise the kernel's.
     pub fn open(&self, path: impl AsBytes) -> Result<RootFile, Error> {
         self.at(path.as_bytes(), Step::OpenInRoot, |walk, root| {
             walk_on(walk, root)?;
@@ -91,17 +94,17 @@ impl Chroot {
         })
     }
 
-    /// Opens a plain file to be read and written, empty; makes it, with mode 666 less the umask, where
-    /// it is missing.
+    /// Opens a plain file for reading and writing, and empties it. A missing file is created with
+    /// mode 666 less the umask.
     ///
     /// # Errors
     ///
-    /// As for [`Chroot::open`]. The directories on the way have to be there.
+    /// As for [`Chroot::open`]. The directories on the way must exist.
     pub fn create(&self, path: impl AsBytes) -> Result<RootFile, Error> {
         self.at(path.as_bytes(), Step::OpenInRoot, create)
     }
 
-    /// All of a plain file.
+    /// Returns the contents of a plain file.
     ///
     /// # Errors
     ///
@@ -121,7 +124,8 @@ impl Chroot {
         })
     }
 
-    /// Makes these bytes all of a plain file, as [`Chroot::create`] opens it.
+    /// Writes these bytes as the whole contents of a plain file, which is opened as by
+    /// [`Chroot::create`].
     ///
     /// # Errors
     ///
@@ -133,11 +137,11 @@ impl Chroot {
         })
     }
 
-    /// What there is to know of a file. Symbolic links are followed, inside the root.
+    /// Returns the facts about a file. Symbolic links are followed inside the root.
     ///
     /// # Errors
     ///
-    /// The kernel's, and ELOOP for a link of proc's.
+    /// The kernel's, and ELOOP for a magic link of proc.
     pub fn metadata(&self, path: impl AsBytes) -> Result<Metadata, Error> {
         self.at(path.as_bytes(), Step::OpenInRoot, |walk, root| {
             walk_on(walk, root)?;
@@ -152,7 +156,7 @@ impl Chroot {
         })
     }
 
-    /// The names in a directory but for `.` and `..`, in no order.
+    /// Returns the entries of a directory without `.` and `..`, in no particular order.
     ///
     /// # Errors
     ///
@@ -172,7 +176,7 @@ impl Chroot {
                         name: name.to_vec(),
                         kind: kind(&stat),
                     }),
-                    // Somebody else has removed it just now.
+                    // Another process has just removed it.
                     Err(Errno::ENOENT) => {}
                     Err(errno) => failed = Err(errno),
                 }
@@ -201,7 +205,7 @@ impl Chroot {
     }
 }
 
-/// Walks to the end of a path that is there.
+/// Walks to the end of a path that must exist.
 fn walk_on(walk: &mut Walk, root: BorrowedFd) -> Result<(), Errno> {
     loop {
         match walk.next(root)? {

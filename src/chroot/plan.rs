@@ -1,8 +1,8 @@
-//! The plan of a run: what a `Chroot` compiles to before anything is done.
+//! The plan of a run: the steps that a `Chroot` and a `Command` compile to before anything is done.
 //!
-//! It is a list of steps, each with its object. Running is executing them in order: the supervisor,
-//! pid 1 and the process that becomes the command each take their own. `--dry-run` and its JSON are
-//! views of the same list (`src/chroot/view.rs`).
+//! Each step has an object. Running is executing the steps in order: the supervisor, pid 1 and the
+//! process that becomes the command each execute their own. `--dry-run` and its JSON are views of
+//! the same list (`src/chroot/view.rs`).
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -25,7 +25,7 @@ use crate::user::identity::Identity;
 /// One step. Mounts are named by their index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Action {
-    // Of pid 1.
+    // Steps of pid 1.
     LoopbackUp,
     Propagation,
     NewRoot,
@@ -37,21 +37,21 @@ pub(crate) enum Action {
     Attach(usize),
     /// In the devpts that is this mount.
     OpenTerminal(usize),
-    /// The caller's, where it has no other name.
+    /// The caller's terminal, where it has no other name.
     ShowTerminal,
     Mask,
     ReadOnlyTop,
     HostName,
     PivotRoot,
     DetachOldRoot,
-    // Of the command.
+    // Steps of the process that becomes the command.
     Change(usize),
     LockMounts,
     SetIds,
     SetGroups,
     DropCapabilities,
     NoNewPrivileges,
-    // Of the supervisor, and of what it makes.
+    // Steps of the supervisor, and of the process that it makes.
     Namespace(Namespace, bool),
     Descriptor(u32),
     StatusDescriptor(u32),
@@ -62,22 +62,23 @@ pub(crate) enum Action {
     Execute,
 }
 
-/// What a run does.
+/// The plan of a run.
 pub(crate) struct Plan<'a> {
     pub(crate) chroot: &'a Chroot,
     pub(crate) command: &'a Command,
-    /// NEWROOT, opened once: users are looked up in it, and it is what is entered.
+    /// NEWROOT, opened once: users are looked up in it, and it is entered.
     pub(crate) new_root: OwnedFd,
     pub(crate) mounts: Vec<Planned<'a>>,
     pub(crate) identity: Identity,
     pub(crate) environment: Cow<'a, [Name]>,
-    /// Those of the `Chroot`, but for a pid namespace in which there can be no proc.
+    /// The namespaces of the `Chroot`. A second attempt may do without a pid namespace, if it can
+    /// have no proc.
     pub(crate) namespaces: Namespaces,
     pub(crate) actions: Vec<Action>,
 }
 
 impl Plan<'_> {
-    /// Moves NEWROOT's descriptor above the standard ones; says whether it was one of those.
+    /// Moves NEWROOT's descriptor above the standard ones. Returns whether it was one of those.
     pub(crate) fn move_above_standard(&mut self) -> Result<bool, Errno> {
         let was_standard = self.new_root.number() <= 2;
         if was_standard {
@@ -86,19 +87,20 @@ impl Plan<'_> {
         Ok(was_standard)
     }
 
-    /// Is the command's terminal opened in a devpts of the run's own?
+    /// Returns whether the command's terminal is opened in the run's own devpts.
     pub(crate) fn opens_terminal(&self) -> bool {
         let opens = |action: &Action| matches!(action, Action::OpenTerminal(_));
         self.actions.iter().any(opens)
     }
 
-    /// Is a file of the host needed when NEWROOT has been entered? An overlay is made of both roots, and
-    /// masks are the host's `/dev/null`.
+    /// Returns whether files of the host are needed after NEWROOT has been entered. An overlay uses
+    /// both roots, and masks use the host's `/dev/null`.
     pub(crate) fn needs_host_to_the_end(&self) -> bool {
         self.chroot.overlay.is_some() || self.chroot.mask_proc
     }
 
-    /// Where the mounts go, for who has to look for what was made for them; none in an overlay.
+    /// Returns the targets of the mounts, in order to look for mount points that were made for
+    /// them. In an overlay there are none.
     pub(crate) fn targets(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         let count = match self.chroot.overlay {
             Some(_) => 0,
@@ -110,12 +112,12 @@ impl Plan<'_> {
 }
 
 impl Command {
-    /// Compiles the plan. Files of the host and of NEWROOT are read for it; nothing is changed.
+    /// Compiles the plan. This reads files of the host and of NEWROOT, and changes nothing.
     pub(crate) fn compile(&self) -> Result<Plan<'_>, Error> {
         self.compile_in(&self.chroot)
     }
 
-    /// As in the place of its own root, for who knows more of the mounts.
+    /// Compiles the plan with another `Chroot`, whose mounts are known in more detail.
     pub(crate) fn compile_in<'a>(&'a self, chroot: &'a Chroot) -> Result<Plan<'a>, Error> {
         self.check_names()?;
         let new_root = chroot.open_new_root()?;
@@ -135,8 +137,8 @@ impl Command {
         })
     }
 
-    /// The mounts with relative sources made absolute, since a run changes the current directory.
-    /// Where such a mount has no target of its own, it follows.
+    /// Returns the mounts, with relative sources made absolute, because a run changes the current
+    /// directory. A target that follows from such a source changes with it.
     fn planned_mounts<'a>(&self, chroot: &'a Chroot) -> Result<Vec<Planned<'a>>, Error> {
         let mut mounts: Vec<Planned> = Vec::new();
         let namespaces = chroot.namespaces;
@@ -146,7 +148,8 @@ impl Command {
                 continue;
             }
             let mut sys = mount.clone();
-            // One that shows the run's own devices is a new one.
+            // In a new network namespace it is a new sysfs, which shows the devices of that
+            // namespace.
             sys.host_first = !namespaces.has(Namespace::Network);
             mounts.push(Planned::new(Cow::Owned(sys)));
             for addition in sysfs::additions(namespaces) {
@@ -173,7 +176,7 @@ impl Command {
                 planned.mount = Cow::Owned(mount);
             }
             if let Source::Copy(path) = &planned.mount.source {
-                // One that is missing is told of, or left out, when it is to be mounted.
+                // A missing file is reported, or left out, when it is mounted.
                 planned.contents = fs::read_all(path.as_c_str());
             }
             if let Some(name) = &chroot.hostname {
@@ -214,8 +217,8 @@ impl Command {
             Action::LoopbackUp,
         );
         add(true, Action::Propagation);
-        // Before the new root lies on top of the old one, where `/..` and a recursive bind of `/` would
-        // meet it.
+        // This comes before the new root lies on top of the old one, where `/..` and a recursive
+        // bind of `/` would find it.
         for mount in 0..mounts {
             add(true, Action::TakeSource(mount));
         }
@@ -279,13 +282,13 @@ impl Command {
         actions
     }
 
-    /// Is the command to have a terminal of its own, in the place of the caller's?
+    /// Returns whether the command gets its own terminal in the place of the caller's.
     fn has_own_terminal(&self) -> bool {
         self.pty && Callers::look().is_some()
     }
 
-    /// What is shown as the console of a minimal /dev: the command's own terminal where it is to have
-    /// one, else that of the caller.
+    /// Returns the mount for the console of a minimal /dev: the command's own terminal if it gets
+    /// one, and otherwise the caller's.
     fn console_mount(&self, chroot: &Chroot) -> Option<Mount> {
         match self.pty {
             true if chroot.console && self.has_own_terminal() => {
@@ -301,7 +304,7 @@ impl Command {
         }
     }
 
-    /// The change to the environment of an [`Action::Change`].
+    /// Returns the change to the environment of an [`Action::Change`].
     pub(crate) fn change(&self, index: usize) -> Option<&Change> {
         self.changes.get(index)
     }
@@ -314,13 +317,13 @@ impl Chroot {
             .map_err(|errno| Error::new(Step::OpenRoot, path.to_bytes(), errno))
     }
 
-    /// Has the run a devpts of its own?
+    /// Returns whether the run has its own devpts.
     fn has_devpts(&self) -> bool {
         let devpts = self.mounts.iter().find(|mount| mount.is_devpts());
         devpts.is_some_and(|devpts| !devpts.is_for_user_namespace || self.namespaces.need_user())
     }
 
-    /// Was it asked for that something stays read-only or masked?
+    /// Returns whether the caller asked for a read-only mount or for masks.
     pub(crate) fn has_protected_mounts(&self) -> bool {
         let is_protected = |mount: &Mount| mount.is_read_only() && !mount.by_default;
         self.read_only || self.mask_proc || self.mounts.iter().any(is_protected)

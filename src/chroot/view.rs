@@ -20,10 +20,10 @@ use crate::text::json::{self, Invalid, push};
 use crate::text::line::Line;
 
 impl Command {
-    /// Describes what [`Foreground::run`](crate::Foreground::run) would do, and does nothing: no namespace is made, nothing is
-    /// mounted, nothing is written. Below the new root stands the tree of its mounts, each with what
-    /// is shown there; then a line for each other step. Symbolic links of the new root are followed,
-    /// so each mount shows where it will really land.
+    /// Describes the steps of [`Foreground::run`](crate::Foreground::run) without executing them:
+    /// no namespace is made, nothing is mounted, nothing is written. The new root comes first, with
+    /// the tree of its mounts and the source of each; then a line for each other step. Symbolic
+    /// links of the new root are followed, so each mount is shown where it will really be.
     ///
     /// ```
     /// use rootlet::{Chroot, Mount};
@@ -38,27 +38,28 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// A new root that cannot be opened, a source that is missing, a target that leads nowhere.
+    /// A new root that cannot be opened, a missing source, a target that leads nowhere.
     pub fn plan(&self) -> Result<Vec<u8>, Error> {
         self.check_kept_descriptors()?;
         Ok(View::of(&self.compile_in(&self.chroot.as_it_will_be())?)?.text())
     }
 
-    /// The same for programs, as one object of JSON:
+    /// Describes the same steps for programs, as one JSON object:
     ///
     /// - `"mounts"`: an object for each, in the order of mounting: `"target"`, `"source"`, `"type"`
-    ///   (`"bind"`, `"copy"`, `"terminal"`, or that of a new file system), `"options"`, `"recursive"`, `"in"` (the
-    ///   target of the mount that it lands in, or `null`), `"created"` (the mount point is made for
-    ///   the run), `"left-out"` (it is optional, and its source is missing).
-    /// - Each other step by its name in [`Command::plan`], such as `"new root"`, `"env"` or `"run"`,
-    ///   with an array of strings.
+    ///   (`"bind"`, `"copy"`, `"terminal"`, or the type of a new file system), `"options"`,
+    ///   `"recursive"`, `"in"` (the target of the mount that it lies in, or `null`), `"created"`
+    ///   (the mount point is made for the run), `"left-out"` (the mount is optional, and its source
+    ///   is missing).
+    /// - Each other step by its name in [`Command::plan`], such as `"new root"`, `"env"` or
+    ///   `"run"`, with an array of strings.
     ///
-    /// A byte that is not UTF-8, which a path or a variable may have, becomes the lone surrogate
-    /// U+DC00 and that byte, as `os.fsdecode` of Python has it: 0xff is `\udcff`.
+    /// A byte that is not UTF-8, as in some paths and variables, becomes the lone surrogate U+DC00
+    /// plus that byte, as in Python's `os.fsdecode`: 0xff is `\udcff`.
     ///
     /// # Errors
     ///
-    /// As of [`Command::plan`].
+    /// As for [`Command::plan`].
     pub fn plan_json(&self) -> Result<Vec<u8>, Error> {
         self.check_kept_descriptors()?;
         Ok(View::of(&self.compile_in(&self.chroot.as_it_will_be())?)?.json())
@@ -66,8 +67,8 @@ impl Command {
 }
 
 impl Chroot {
-    /// With what is known of the mounts only when it is done: whether the host's are bound, and without
-    /// what only a user namespace has, if there is to be none.
+    /// Returns the description with details that are otherwise decided during the run: whether the
+    /// host's `/sys` is bound, and without the mounts for a user namespace if there will be none.
     fn as_it_will_be(&self) -> Chroot {
         let mut chroot = self.clone();
         if !self.namespaces.need_user() {
@@ -86,17 +87,17 @@ impl Chroot {
 
 const RUN: &str = "run";
 
-/// What is shown of a plan. Names are raw bytes; the printer escapes them.
+/// The visible parts of a plan. Names are raw bytes; the printer escapes them.
 struct View<'a> {
     mounts: Vec<Landing<'a>>,
     steps: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// A mount, and where it lands.
+/// A mount and its landing.
 struct Landing<'a> {
     planned: &'a Planned<'a>,
     path: Vec<u8>,
-    /// The mount that it lands in, by its number, and how many it is below.
+    /// The index of the mount that it lies in, and its depth.
     inside: Option<usize>,
     depth: usize,
     is_created: bool,
@@ -183,7 +184,7 @@ impl<'a> View<'a> {
                         view.step("called", name.bytes());
                     }
                 }
-                // They are the same in each run.
+                // These are the same in each run.
                 Action::LoopbackUp
                 | Action::Propagation
                 | Action::TakeSource(_)
@@ -271,7 +272,8 @@ impl<'a> View<'a> {
         text
     }
 
-    /// What is mounted in this mount, or in the new root itself, and what in that.
+    /// Appends the mounts inside this mount, or in the new root itself, each followed by those
+    /// inside it.
     fn tree(&self, inside: Option<usize>, text: &mut Vec<u8>) {
         let width = |landing: &Landing| 2 * landing.depth + landing.path.len() + 2;
         let column = self
@@ -365,7 +367,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// A string of JSON, from which the bytes can be had back.
+/// Appends a JSON string that preserves all bytes.
 fn push_string(text: &mut Vec<u8>, string: &[u8]) {
     json::push_string(text, string, Invalid::Kept);
 }
@@ -394,7 +396,8 @@ fn describe(planned: &Planned, line: &mut Line) {
     }
 }
 
-/// The options with commas, and something before the first; false where there are none.
+/// Appends the options, separated by commas, with a separator before the first. Returns false if
+/// there are none.
 fn push_options(mount: &Mount, mut separator: &[u8], line: &mut Line) -> bool {
     let flags = [
         (MOUNT_ATTR_RDONLY, "ro"),
