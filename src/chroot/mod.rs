@@ -171,7 +171,8 @@ impl Chroot {
     /// # Errors
     ///
     /// A run fails with EINVAL if a file system of the new root, or of a bind, does not support
-    /// id-mapped mounts, with ENOSYS if the kernel does not, and if the caller is not root.
+    /// id-mapped mounts, with ENOSYS if the kernel does not. It also fails if the caller is not
+    /// root.
     ///
     /// ```no_run
     /// use rootlet::{Chroot, PrivateUsers};
@@ -328,7 +329,8 @@ impl Chroot {
     /// Takes capabilities (`capabilities(7)`) from the command permanently: from its bounding,
     /// effective, permitted, inheritable and ambient set. Another call takes more.
     ///
-    /// The inheritable and the ambient set are empty in every command, whatever the caller's are.
+    /// The inheritable and the ambient set are empty in every command, even if the caller's are
+    /// not.
     pub fn drop_capabilities(&mut self, capabilities: Capabilities) -> &mut Chroot {
         self.dropped_capabilities = self.dropped_capabilities.and(capabilities);
         self

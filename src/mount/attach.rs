@@ -245,7 +245,7 @@ impl Mounts {
         };
         let planned = &mounts[index];
         if let (None, Source::Terminal(_)) = (&bind, &planned.mount.source) {
-            // The run has no terminal of its own.
+            // The command has no terminal of its own.
             self.states[index] = State::LeftOut;
             return Ok(());
         }

@@ -86,7 +86,7 @@ impl Mounts {
 }
 
 /// Binds the host's mount at that path, with all mounts below it, because a user namespace may not
-/// uncover what they hide either. A sysfs becomes read-only.
+/// uncover the directories that they hide. A sysfs becomes read-only.
 fn bind_hosts(new: &Planned, point: BorrowedFd) -> Result<OwnedFd, Errno> {
     let read_only = match new.source().bytes() {
         b"sysfs" => MOUNT_ATTR_RDONLY,

@@ -16,7 +16,7 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 /// How often a mount point may vanish: each time, another run has just removed it.
 const ATTEMPTS: usize = 1000;
 
-/// What to do where a mount point is missing.
+/// The treatment of a missing mount point.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
     /// Only find where it would be.
@@ -147,7 +147,7 @@ impl Points {
                     return self.make_stubs(root, mount, wanted);
                 }
                 Next::Missing => {
-                    // There is no telling what is above a missing directory.
+                    // A missing directory has no `..` yet.
                     if has_dot_dot(self.walk.rest()) {
                         return Err(Some((Step::MakeMountPoint, Errno::ENOENT)));
                     }

@@ -95,9 +95,9 @@ fn keeps_modes(file: BorrowedFd) -> bool {
 /// A second name beside a temporary mount point. The mount point is made under it before it gets
 /// its own name. Where a mode cannot be the mark, an empty file with this name is the mark.
 ///
-/// Whoever makes a mount point holds a shared lock on its companion. Whoever removes a companion
-/// holds the exclusive lock, and does so only when the mount point is gone or when it holds that
-/// one's exclusive lock as well.
+/// The process that makes a mount point holds a shared lock on its companion. The process that
+/// removes a companion holds the exclusive lock, and does so only when the mount point is gone or
+/// when it holds that one's exclusive lock as well.
 pub(crate) struct Companion([u8; 1 + LONGEST + 9]);
 
 /// A longer name is cut, because ecryptfs allows only 143 bytes.

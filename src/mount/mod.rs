@@ -81,7 +81,7 @@ pub struct Mount {
     pub(crate) is_for_user_namespace: bool,
 }
 
-/// A mount of a plan, with what was found out about its source before the run.
+/// A mount of a plan, with facts about its source from before the run.
 pub(crate) struct Planned<'a> {
     pub(crate) mount: Cow<'a, Mount>,
     /// The source as an absolute path, and the target where it follows from the source.

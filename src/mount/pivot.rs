@@ -34,9 +34,9 @@ pub(crate) struct Found {
 /// The id that the kernel shows for an owner without an id here (`kernel.overflowuid`).
 const NOBODY: u32 = 65534;
 
-/// Finds out whether the caller's root is the root of its mount namespace, and who owns it.
-/// `setns(2)` into our own mount namespace (by pidfd: Linux 5.8) changes our root to that of the
-/// namespace. The current directory is lost.
+/// Returns whether the caller's root is the root of its mount namespace, and its owner. `setns(2)`
+/// into our own mount namespace (by pidfd: Linux 5.8) changes our root to that of the namespace.
+/// The current directory is lost.
 pub(crate) fn find_outside(pid: i32) -> Result<Found, Error> {
     let failed = |errno| Error::new(Step::Propagation, b"", errno);
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0);

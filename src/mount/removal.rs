@@ -72,7 +72,7 @@ fn await_release(parent: BorrowedFd, name: &CStr, file: BorrowedFd) {
 }
 
 /// Removes the unused temporary mount points on the way to a target and at its end, the last one
-/// first. This serves a run whose pid 1 was killed before it could report what it had made.
+/// first. This serves a run whose pid 1 was killed before it could report its mount points.
 pub(crate) fn sweep(root: BorrowedFd, target: &[u8]) -> Result<(), Errno> {
     let (mut walk, mut marks) = (Walk::new(), Marks::default());
     let mut landings: Vec<(Vec<u8>, Stat)> = Vec::new();
@@ -199,7 +199,7 @@ fn hold(companion: &Companion, parent: BorrowedFd, has_locks: bool) -> Result<He
 }
 
 /// Returns whether a directory holds only temporary mount points. A name with something mounted on
-/// it counts as one, because the mount hides what is below.
+/// it counts as one, because the mount hides the directory below it.
 fn holds_only_stubs(directory: BorrowedFd) -> Result<bool, Errno> {
     // A separate open file description: it lists from the first name each time.
     let listed = fs::openat(directory, c".", fs::O_RDONLY | fs::O_DIRECTORY, 0)?;

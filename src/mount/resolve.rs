@@ -1,8 +1,9 @@
 //! Resolving a path inside a root, by file descriptor.
 //!
-//! The result always lies inside the root, whatever symbolic links the root holds and whoever
-//! changes them meanwhile. `openat2(2)` guarantees this in the kernel (Linux 5.6). A walk with one
-//! `openat(2)` for each name guarantees the same elsewhere, and also tells which name is missing.
+//! The result always lies inside the root. Symbolic links in the root and changes by other
+//! processes cannot prevent that. `openat2(2)` guarantees this in the kernel (Linux 5.6). A walk
+//! with one `openat(2)` for each name guarantees the same elsewhere, and also tells which name is
+//! missing.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -286,7 +287,7 @@ impl Walk {
     }
 
     /// Appends the landing of a missing target: the landing so far, and the remaining names without
-    /// `.`. `..` fails with ENOENT, because there is no telling what is above a missing directory.
+    /// `.`. `..` fails with ENOENT, because a missing directory has none yet.
     pub(crate) fn push_missing(&self, landing: &mut Vec<u8>) -> Result<(), Errno> {
         landing.extend_from_slice(&self.landing);
         landing.push(b'/');

@@ -2,16 +2,16 @@
 //! them.
 //!
 //! Two runs in one root must never take a mount from each other. The kernel makes that easy to get
-//! wrong: removing a directory silently detaches whatever another mount namespace has mounted
-//! there. A temporary mount point therefore carries a mark ([`crate::mount::mark`]), and its users
-//! hold a lock ([`crate::mount::lock`]). There is no other state:
+//! wrong: removing a directory silently detaches all mounts that other mount namespaces have there.
+//! A temporary mount point therefore carries a mark ([`crate::mount::mark`]), and its users hold a
+//! lock ([`crate::mount::lock`]). There is no other state:
 //!
 //! - A temporary mount point has its mark from the moment it has its name. mkdir(2) and open(2) do
 //!   that where the directory gets exactly the mode that they ask for. A default ACL, the umask or
 //!   the file system may clear bits, so the first one in a directory is made under another name
 //!   ([`Companion`]). Its mode is read back, corrected if necessary, and then it is renamed.
-//! - Everyone who mounts on one holds a shared `flock(2)` on it, whether they made it or found it.
-//! - Whoever gets the exclusive lock is its only user and may remove it
+//! - Every run that mounts on one holds a shared `flock(2)` on it, whether it made or found it.
+//! - A run that gets the exclusive lock is its only user and may remove it
 //!   ([`crate::mount::removal`]). A run that arrives at that moment finds it gone and starts its
 //!   lookup again.
 //! - Where the file system has no locks, the run that made the mount point removes it, and a second
@@ -217,7 +217,7 @@ impl Stubs {
         fs::duplicate(directory.number()).map(Parent::Descriptor)
     }
 
-    /// Returns what the supervisor needs to remove them if this process is killed.
+    /// Returns the records that the supervisor needs to remove them if this process is killed.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record<'_>> {
         self.stubs.iter().map(|stub| self.record(stub))
     }

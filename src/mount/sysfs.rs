@@ -53,7 +53,7 @@ pub(super) fn take(host: Host, in_user_namespace: bool) -> Result<Option<Bind>, 
     Ok(Some(bind))
 }
 
-/// Attaches it. Where one of the newer calls was missing, this makes it read-only.
+/// Attaches it, and makes it read-only if a missing call has prevented that so far.
 pub(super) fn attach(
     bind: Bind,
     path: Option<&CStr>,

@@ -185,7 +185,7 @@ impl Pid1<'_> {
                     if Some(pid) == self.command {
                         ended = Some(status);
                         self.orders.habits.event(Event::Ended(pid, status));
-                        // Orphans that end now need no reaping, unless each one is to be reported.
+                        // Orphans that end now are left to the kernel, unless each one is reported.
                         if !self.orders.habits.wants_orphans() {
                             return Ok(ended);
                         }

@@ -1,7 +1,7 @@
 //! Inherited descriptors: the command gets those it was given, and all others are closed.
 //!
-//! `close_range(2)` (Linux 5.9) closes them in a few calls. Whatever error it returns, closing them
-//! one by one does the same, at more cost.
+//! `close_range(2)` (Linux 5.9) closes them in a few calls. After any error they are closed one by
+//! one, which costs more and has the same result.
 
 use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, process};

@@ -1,8 +1,8 @@
 //! `Chroot::call`: a closure in a new root that shares the caller's memory.
 //!
-//! pid 1 and the closure run in processes made with `CLONE_VM`, each on a stack of its own, while
-//! the calling thread waits. Both have ended when the call returns: no process may keep the
-//! caller's memory.
+//! pid 1 and the closure run in processes made with `CLONE_VM`, each on its own stack, while the
+//! calling thread waits. Both have ended when the call returns: no process may keep the caller's
+//! memory.
 
 use core::cell::Cell;
 use core::mem::forget;
@@ -61,7 +61,7 @@ impl Chroot {
     /// use rootlet::Chroot;
     ///
     /// let mut names = Vec::new();
-    /// // SAFETY: the closure does none of what is listed below.
+    /// // SAFETY: the closure keeps the rules below.
     /// let count = unsafe {
     ///     Chroot::new("/").call(|| {
     ///         names.extend(std::fs::read_dir("/proc/1/task").unwrap().map(|entry| entry.unwrap().file_name()));
@@ -155,8 +155,7 @@ impl Chroot {
             let why = "a closure needs a pid namespace of its own";
             return Err(Error::because(Step::Call, b"", why));
         }
-        // A process that can write to the caller's memory has the caller's rights, whatever its own
-        // are.
+        // A process that can write to the caller's memory has, in effect, the caller's rights.
         let less = self.dropped_capabilities != Capabilities::NONE || self.no_new_privileges;
         if less || self.user.is_some() || self.groups.is_some() {
             let why = "a closure keeps the caller's user and rights";

@@ -2,8 +2,8 @@
 //!
 //! The supervisor forks pid 1 into the new namespaces, passes signals on to it, and reports its
 //! end. pid 1 sets up the root, starts the command and reaps. The two talk through one socket
-//! ([`crate::process::channel`]). When the supervisor ends, in whatever way, pid 1 ends too, and
-//! with it everything in its pid namespace.
+//! ([`crate::process::channel`]). When the supervisor ends or is killed, pid 1 ends too, and with
+//! it everything in its pid namespace.
 
 #[cfg(feature = "call")]
 pub(crate) mod call;
@@ -171,7 +171,7 @@ impl Command {
         inside.jobs = jobs;
         inside.pty = pty;
         inside.callers = callers;
-        // SAFETY: this process has one thread, or only this one uses what `inside` holds.
+        // SAFETY: this process has one thread, or no other uses the memory that `inside` refers to.
         let mut launched = unsafe { inside.launch(to_inside.borrow()) }?;
         if inside.new_user_namespace {
             // We stayed dumpable until now for the sake of the process inside, which inherits this

@@ -43,7 +43,7 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) closed: Option<&'a [u32]>,
     /// The last signal that asked for the end.
     pub(crate) asked_to_end: Option<u32>,
-    /// Standard error is to be closed once the command has it.
+    /// We close standard error once the command has it.
     pub(crate) releases_errors: bool,
     /// Warnings are printed rather than kept.
     pub(crate) prints: bool,

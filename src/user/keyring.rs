@@ -1,5 +1,5 @@
-//! The session keyring, `session-keyring(7)`. A process that has it may use its keys, whatever its
-//! user.
+//! The session keyring, `session-keyring(7)`. Every process that has it may use its keys, even
+//! after a change of user.
 
 use crate::chroot::Chroot;
 use crate::error::{Error, Step, Verbose};

@@ -144,7 +144,7 @@ fn what_is_missing_is_told_from_what_is_there() {
     let root = open(directory.path());
     let landing = landing_of(root.borrow(), b"link/er//x/.").unwrap();
     assert_eq!(landing, (Vec::from(b"/a/missing/deep/er/x"), false));
-    // There is no telling what is above a missing directory.
+    // A missing directory has no `..` yet.
     assert_eq!(landing_of(root.borrow(), b"link/../x"), Err(Errno::ENOENT));
 }
 
