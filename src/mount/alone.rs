@@ -39,7 +39,7 @@ impl Alone {
     pub(crate) fn root(&self) -> Result<OwnedFd, Errno> {
         let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH | fs::O_DIRECTORY, 0)?;
         // mount_setattr(2) rather than mount(2): if this call is missing we must know now, because
-        // its replacement needs the host's /proc.
+        // the fallback needs the host's /proc.
         let slave = Attributes {
             propagation: MS_SLAVE,
             ..Attributes::default()
@@ -59,7 +59,7 @@ impl Alone {
 /// Returns whether a mount that failed in NEWROOT's own mount namespace may work in a copy of the
 /// host's:
 ///
-/// - The kernel may lack a call whose replacement needs the host's paths.
+/// - The kernel may lack a call whose fallback needs the host's paths.
 /// - The kernel does not attach a tree that pins a mount namespace older than ours (`unshare
 ///   --mount=FILE`, snapd). A copy of the host's mount namespace leaves that mount out.
 /// - In the copy, device nodes that we may not make and a proc that we may not mount can be bound

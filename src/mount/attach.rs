@@ -98,7 +98,7 @@ impl Mounts {
         }
     }
 
-    /// Takes the source of a mount. No file of NEWROOT matters yet.
+    /// Takes the source of a mount. This comes before any lookup in NEWROOT.
     pub(crate) fn take_source(
         &mut self,
         index: usize,

@@ -60,8 +60,8 @@ pub(crate) fn attach(
 }
 
 impl Mounts {
-    /// Puts a copy into an overlay while nothing is mounted there yet, unless it belongs into a
-    /// mount.
+    /// Puts a copy into an overlay while nothing is mounted there yet, unless it belongs in a mount
+    /// of the plan.
     pub(super) fn put_copy(
         &mut self,
         root: BorrowedFd,

@@ -3,7 +3,7 @@
 //! One is mounted by `mount(2)` with its mount point as the current directory. That is one call
 //! where the newer way needs five, it names no path that could lead elsewhere, and every kernel has
 //! it. Where the mount's own descriptor is needed, because another mount or a mask goes into it, it
-//! is mounted on top of our root, opened there, and moved.
+//! is mounted on top of our root, opened there, and moved to its mount point.
 
 use crate::error::{Error, Step, Verbose};
 use crate::mount::Planned;

@@ -1,9 +1,8 @@
 //! The mark of a temporary mount point, by which another run recognises it.
 //!
 //! The mark is the mode: nobody else makes an empty directory with mode 1715 or an empty file with
-//! mode
-//! 1404. Where a file system does not keep modes (vfat, some FUSE servers), the mark is a
-//!       *companion*: an empty file `.dev.rootlet` beside `dev`.
+//! mode 1404. Where a file system does not keep modes (vfat, some FUSE servers), the mark is a
+//! *companion*: an empty file `.dev.rootlet` beside `dev`.
 
 use core::ffi::CStr;
 

@@ -64,8 +64,8 @@ impl Mounts {
     }
 
     /// Returns whether the walk may make a missing name where it stands: in the memory file system
-    /// of this run, but not in another mount inside it. In an initramfs it
-    /// may everywhere.
+    /// of this run, but not in another mount inside it. In an initramfs it may
+    /// everywhere.
     fn may_make(&self, top: BorrowedFd, is_memory: bool) -> Result<bool, Errno> {
         if self.root == Root::Initial {
             return Ok(true);

@@ -7,8 +7,8 @@
 //! lock ([`crate::mount::lock`]). There is no other state:
 //!
 //! - A temporary mount point has its mark from the moment it has its name. mkdir(2) and open(2) do
-//!   that where the directory gets exactly the mode that they ask for. A default ACL, the umask or
-//!   the file system may clear bits, so the first one in a directory is made under another name
+//!   that where a new file gets exactly the mode that they ask for. A default ACL, the umask or the
+//!   file system may clear bits, so the first one in a directory is made under another name
 //!   ([`Companion`]). Its mode is read back, corrected if necessary, and then it is renamed.
 //! - Every run that mounts on one holds a shared `flock(2)` on it, whether it made or found it.
 //! - A run that gets the exclusive lock is its only user and may remove it
@@ -167,7 +167,7 @@ impl Stubs {
 
     fn remember(&mut self, parent: Parent, place: &Place, file: Shared) -> usize {
         let (above, name) = (place.above, place.name.to_bytes());
-        // The stub before this one often has the same parent.
+        // The previous one often has the same parent.
         let start = match self.stubs.last() {
             Some(last) if self.text.get(last.above.start..) == Some(above) => last.above.start,
             _ => {
