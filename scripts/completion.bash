@@ -1,9 +1,9 @@
 # bash completion for rootlet
 
-# What can be the value of an option: $1 is the option, $2 the value so far.
+# Completes the value of an option: $1 is the option, $2 the value so far.
 _rootlet_values() {
     local value=$2 before=
-    # Of a list the last name is completed.
+    # In a list only the last name is completed.
     [[ $value == *,* ]] && before=${value%,*},
     case $1 in
 @values@

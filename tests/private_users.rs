@@ -370,9 +370,12 @@ fn a_range_can_be_given() {
     for (more, line) in [
         (
             &["--map-users", "root"][..],
-            "--private-users: maps users itself",
+            "--private-users: cannot be combined with --map-users",
         ),
-        (&["--dev", "host"], "--private-users: has a minimal /dev"),
+        (
+            &["--dev", "host"],
+            "--private-users: cannot be combined with --dev host",
+        ),
         (
             &["--share", "user"],
             "cannot give the run private users: they need a user namespace",

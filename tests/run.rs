@@ -498,7 +498,7 @@ fn a_wrong_command_line_says_what_to_type() {
         ),
         (
             &["run", "-bind", "/srv", "/"],
-            "rootlet: -bind: a long name has two hyphens: --bind\n",
+            "rootlet: -bind: no such option; write --bind\n",
         ),
         (
             &["run", "-vE", "=", "/"],
@@ -514,11 +514,11 @@ fn a_wrong_command_line_says_what_to_type() {
         ),
         (
             &["--version", "run"],
-            "rootlet: --version: stands alone, but 'run' follows\n",
+            "rootlet: --version: must be the only word, but 'run' follows\n",
         ),
         (
             &["boot", "now"],
-            "rootlet: 'now' is not for boot: it reads the kernel command line alone\n",
+            "rootlet: 'now' is not an option of boot, which takes its parameters from the kernel command line\n",
         ),
         (
             &["run", "-B", "tmpfs", "/"],

@@ -141,11 +141,11 @@ fn a_file_that_cannot_be_used_is_named() {
         ),
         (
             &["@self", "/"],
-            "@self: is one file too deep: 16 may name each other",
+            "@self: is nested too deeply: at most 16 files may name each other",
         ),
         (
             &["@nul", "/"],
-            "@nul: holds a NUL byte: words that end with one are read by --args-fd",
+            "@nul: holds a NUL byte: use --args-fd for words that end with NUL",
         ),
         (&["@half"], "--hostname: needs a value"),
         (

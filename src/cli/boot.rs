@@ -1,4 +1,4 @@
-//! `rootlet boot`: nearly all that it is told stands on the kernel command line.
+//! `rootlet boot`: hands over to the role. Nearly all configuration is on the kernel command line.
 
 use crate::boot::{boot_with, is_first_of_initramfs};
 use crate::error::Error;
@@ -10,9 +10,11 @@ use crate::cli::{VERSION, print};
 
 include!(concat!(env!("OUT_DIR"), "/boot.rs"));
 
-/// Has the kernel started us as the first process of an initramfs, or was that meant? The name says
-/// it where it is `init`, and `rdinit=` names any program. Words of a role, which come first then,
-/// are for that role, except for an `/init` of a machine: there they are for the command.
+/// Returns whether the kernel started this process, or a caller meant to, as the first of an initramfs.
+///
+/// The name `init` selects this role. `rdinit=` can name any program, so other names are checked against
+/// the machine. If the first word names a role or is an option, it counts as such, except for the
+/// `/init` of a machine, where all words are for the init of the real root.
 pub(crate) fn is_place(name: &[u8], words: &[&[u8]]) -> bool {
     const ROLES: [&[u8]; 4] = [b"run", b"init", b"boot", b"help"];
     let has_role = words
@@ -25,8 +27,8 @@ pub(crate) fn is_place(name: &[u8], words: &[&[u8]]) -> bool {
     }
 }
 
-/// Takes the words after the role or the name. The first process of an initramfs gets there what
-/// the kernel did not know, for the init of the real root.
+/// Runs the role with the words after the role or the name. For the first process of an initramfs
+/// these are words that the kernel did not know, which are passed to the init of the real root.
 pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     crate::rt::end_the_machine_on_panic();
     let refused = boot_with(words, environment, &crate::rt::ALLOCATOR);
@@ -42,7 +44,7 @@ pub(crate) fn boot(words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> 
         [word, ..] => Err(Error::usage(
             b"boot",
             &[b"'", word, b"'"],
-            "is not for boot: it reads the kernel command line alone",
+            "is not an option of boot, which takes its parameters from the kernel command line",
         )),
     }
 }

@@ -1,4 +1,5 @@
-//! What an init says, in the words of the program whose place it takes.
+//! The output of an init, in the words of the program that it replaces: tini, dumb-init or catatonit.
+//! Scripts and people search logs for these words.
 
 use alloc::vec::Vec;
 
@@ -8,7 +9,7 @@ use crate::process::stderr::write_error;
 use crate::sys::Errno;
 use crate::sys::process::{exit, id};
 
-/// Whose place is taken.
+/// The program that is replaced.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
     Rootlet,
@@ -17,7 +18,7 @@ pub(crate) enum Program {
     Catatonit,
 }
 
-/// What is said, in the words of the program whose place is taken.
+/// Prints what happens to an init, in the words of the program that it replaces.
 pub(crate) struct Says<'a> {
     pub(crate) program: Program,
     pub(crate) verbose: u32,
@@ -26,7 +27,7 @@ pub(crate) struct Says<'a> {
 }
 
 impl Says<'_> {
-    /// Writes a line in which each `%` is the next number, and each `$` the next text.
+    /// Prints a template, with each `%` replaced by the next number and each `$` by the next text.
     fn line(&self, template: &str, mut numbers: &[u32], mut texts: &[&[u8]]) {
         let mut line: Vec<u8> = Vec::new();
         for byte in template.bytes() {
@@ -46,7 +47,7 @@ impl Says<'_> {
         write_error(&line);
     }
 
-    /// A line of dumb-init, if it is verbose.
+    /// Prints a line of dumb-init, if it is verbose.
     pub(crate) fn debug(&self, template: &str, number: u32) {
         if self.verbose > 0 {
             self.line(template, &[number], &[]);
@@ -92,7 +93,7 @@ impl Habits for Says<'_> {
     }
 }
 
-/// A template, and its numbers.
+/// A template for [`Says::line`], and its numbers.
 type Said = Option<(&'static str, [u32; 2])>;
 
 impl Says<'_> {
@@ -109,7 +110,7 @@ impl Says<'_> {
         };
         self.line(template, &[number], &[reason.as_bytes()]);
         if self.program == Program::Tini {
-            // As tini does: the command of a container ends with that.
+            // tini exits here too, which ends the container.
             exit(1)
         }
     }

@@ -1,4 +1,4 @@
-//! `rootlet init`, and the programs whose place it takes: options into an `Init`.
+//! `rootlet init`, and the programs that it replaces: turns options into an `Init`.
 
 use crate::error::Error;
 use crate::pid1::init::Init;
@@ -15,7 +15,7 @@ include!(concat!(env!("OUT_DIR"), "/init.rs"));
 const LICENCE: &str = "rootlet is free software, under the MIT licence or the Apache licence 2.0, \
                        as you like\n";
 
-/// Takes the words after the role or the name, and gives the exit status.
+/// Runs the role with the words after the role or the name. Returns the exit status.
 pub(crate) fn init(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     match take(program, words, environment) {
         Err(error) if program != Program::Rootlet => {
@@ -33,11 +33,11 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
             .find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))
     };
     let mut init = Init::new();
-    // How often `-v` was given.
+    // The number of times that `-v` was given.
     let mut verbose = 0;
     let (mut group, mut session, mut single_child) = (false, program == Program::DumbInit, false);
     let (mut subreaper, mut warn_on_reap, mut pause) = (false, false, false);
-    // Where the program prints it.
+    // The stream on which each program prints it.
     let (for_version, for_help) = match program {
         Program::DumbInit => (BorrowedFd::STDERR, BorrowedFd::STDERR),
         Program::Catatonit => (BorrowedFd::STDOUT, BorrowedFd::STDERR),
@@ -106,7 +106,7 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
             init.rewrite(signal(stop.as_bytes()).unwrap_or_default(), 0);
         }
     }
-    // These two leave orphans to others where they are not pid 1, unless told otherwise.
+    // If they are not pid 1, these two adopt orphans only on request.
     if matches!(program, Program::Tini | Program::DumbInit) && !subreaper {
         init.no_subreaper();
     }
@@ -130,7 +130,7 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
             };
             return Err(Error::usage(b"--help", &[], why));
         }
-        // tini's usage is `PROGRAM -- ARGS`, and catatonit reads it so too.
+        // tini and catatonit accept `PROGRAM -- ARGS`.
         [command, b"--", arguments @ ..]
             if matches!(program, Program::Tini | Program::Catatonit) && !ended_options =>
         {
@@ -154,7 +154,7 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
     let status = init.run(&says)?;
     if program == Program::DumbInit {
         if !session {
-            // It sends this to the command, which has ended, and says so.
+            // dumb-init sends TERM to the command, which has ended, and prints that.
             says.debug("[dumb-init] Forwarded signal % to children.", 15);
         }
         says.debug(
@@ -179,7 +179,7 @@ fn with_command(init: &mut Init, command: &[u8], arguments: &[&[u8]]) {
 fn version(program: Program) -> &'static str {
     match program {
         Program::Rootlet => VERSION,
-        // The number that scripts look for is the one whose options are taken.
+        // The version whose options are accepted, which scripts look for.
         Program::Tini => concat!(
             "tini version 0.19.0 - rootlet ",
             env!("CARGO_PKG_VERSION"),
@@ -200,7 +200,7 @@ fn version(program: Program) -> &'static str {
     }
 }
 
-/// `OLD:NEW`; dumb-init knows no real-time signals.
+/// Parses `OLD:NEW`; dumb-init does not accept real-time signals.
 fn rewritten(text: &[u8], program: Program) -> Option<(i32, i32)> {
     let colon = text.iter().position(|byte| *byte == b':')?;
     let old = signal(&text[..colon])?;
@@ -212,8 +212,8 @@ fn rewritten(text: &[u8], program: Program) -> Option<(i32, i32)> {
     (old <= greatest && new <= greatest).then_some((old, new))
 }
 
-/// A signal by its number, 1 to 64, or its name, with or without `SIG`; real-time signals as
-/// kill(1) and systemd count them, from libc's first, `RTMIN` to `RTMAX`.
+/// Parses a signal: a number from 1 to 64, or a name with or without `SIG`. Real-time signals are counted
+/// from libc's first one, `RTMIN`, to `RTMAX`, like in kill(1) and systemd.
 fn signal(text: &[u8]) -> Option<i32> {
     const NAMES: [&str; 31] = [
         "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",

@@ -1,4 +1,6 @@
-//! make's jobserver: how one make and all those that it starts count their jobs together.
+//! make's jobserver, with which a make and all makes below it share one limit on jobs.
+//!
+//! The jobserver is a pipe or a FIFO that MAKEFLAGS names. GNU make 4.4 and newer uses a FIFO by default.
 
 use alloc::vec::Vec;
 
@@ -9,9 +11,8 @@ use crate::text::number::number;
 
 use crate::cli::words::{duplicate, open};
 
-/// Shows the command the FIFO (GNU make 4.4 and newer), or keeps the pipe's descriptors (older, or
-/// `--jobserver-style=pipe`) that MAKEFLAGS names. Where neither is there, as in a line without `+`,
-/// a make inside says so itself and does one job at a time.
+/// Binds the FIFO into the root, or keeps the pipe's descriptors for the command. If neither exists, as
+/// in a line of a Makefile without `+`, a make inside warns and runs one job at a time.
 pub(crate) fn pass(command: &mut Command, makeflags: &[u8]) {
     let Some(named) = named(makeflags) else {
         return;
@@ -25,7 +26,7 @@ pub(crate) fn pass(command: &mut Command, makeflags: &[u8]) {
     }
     let mut ends = split(&named, b',').map(number);
     match (ends.next(), ends.next(), ends.next()) {
-        // A closed number is now perhaps another file's.
+        // If make closed its descriptors, the numbers may belong to other files by now.
         (Some(Some(reader)), Some(Some(writer)), None)
             if is_pipe(duplicate(reader)) && is_pipe(duplicate(writer)) =>
         {
@@ -35,8 +36,8 @@ pub(crate) fn pass(command: &mut Command, makeflags: &[u8]) {
     }
 }
 
-/// What the last `--jobserver-auth=` says, or `--jobserver-fds=`, as before make 4.2. Make writes a
-/// backslash before blanks and backslashes, and `$` twice.
+/// Returns the value of the last `--jobserver-auth=`, or `--jobserver-fds=` before make 4.2. make escapes
+/// blanks and backslashes by a backslash, and doubles `$`.
 fn named(makeflags: &[u8]) -> Option<Vec<u8>> {
     let (mut last, mut word) = (None, Vec::new());
     let mut rest = makeflags;
@@ -50,7 +51,7 @@ fn named(makeflags: &[u8]) -> Option<Vec<u8>> {
                     }
                 }
                 match rest {
-                    // After `--` come variables.
+                    // Words after `--` are variables.
                     [_, after @ ..] if word != b"--" => rest = after,
                     _ => return last,
                 }

@@ -1,4 +1,7 @@
-//! The command line: options into the library's structs, and help.
+//! The command line: turns options into the library's structs, and prints help.
+//!
+//! There is one table of options, in [`options`](../../src/cli/options/mod.rs). `build.rs` generates the
+//! parser's tables and the help from it.
 
 #[cfg(feature = "boot")]
 pub(crate) mod boot;
@@ -30,7 +33,7 @@ impl From<Wrong> for Error {
 
 const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// What rootlet does without a role.
+/// Runs rootlet without a role: prints help or the version, or fails with the roles.
 pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error> {
     let wrong = |what: &[&[u8]], why| Err(Error::usage(b"help", what, why));
     match arguments {
@@ -45,12 +48,18 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error> {
         #[cfg(feature = "boot")]
         [b"--help" | b"-h" | b"help", b"boot", ..] => boot::help(),
         [b"--version" | b"-V"] => print(VERSION.as_bytes()),
-        [option @ (b"--version" | b"-V"), word, ..] => {
-            wrong(&[option, b": stands alone, but '", word, b"' follows"], "")
-        }
+        [option @ (b"--version" | b"-V"), word, ..] => wrong(
+            &[
+                option,
+                b": must be the only word, but '",
+                word,
+                b"' follows",
+            ],
+            "",
+        ),
         #[cfg(feature = "init")]
         [b"--", ..] => {
-            let why = "as pid 1 it is for init; else write: rootlet init -- COMMAND, or call it podman-init";
+            let why = "only pid 1 may omit the role: write rootlet init -- COMMAND, or call it podman-init";
             wrong(&[b"--:"], why)
         }
         [b"--help" | b"-h" | b"help", word, ..] | [word @ (b"run" | b"init" | b"boot"), ..] => {
@@ -63,7 +72,7 @@ pub(crate) fn overview(arguments: &[&[u8]]) -> Result<u8, Error> {
     }
 }
 
-/// Standard output that is closed or full is an error, or a script would take nothing for help.
+/// Prints a text on standard output. Failure is an error, so that no script mistakes silence for help.
 fn print(text: &[u8]) -> Result<u8, Error> {
     print_to(BorrowedFd::STDOUT, text)
 }

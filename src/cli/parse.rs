@@ -1,11 +1,11 @@
-//! The parser of options, for the names of a role that `build.rs` made from its table.
+//! The parser of options, for the names of a role that `build.rs` generates from the table.
 
 use alloc::vec::Vec;
 
 use crate::sys::split;
 
-/// What is wrong with the command line: `what` and `why` are the line, `role` is what the help is asked
-/// for by.
+/// An error of the command line: `what` and `why` make the line, and `role` selects the help that the
+/// hint names.
 pub(crate) struct Wrong {
     pub(crate) role: &'static [u8],
     pub(crate) what: Vec<u8>,
@@ -14,19 +14,19 @@ pub(crate) struct Wrong {
 
 /// The options of a command line, up to the first operand or `--`.
 pub(crate) struct Options<'a, 'w> {
-    /// By what the help is asked for.
+    /// Selects the help that a hint names.
     role: &'static [u8],
-    /// A line for each option: `-` where it has no value, `?` where it may have one, else how many
-    /// words its value has, as a digit; its short names; and after a space each its long names.
+    /// A line for each option: `-` if it takes no value, `?` if it may take one, else the number of
+    /// words in its value; then its short names; then its long names, each after a space.
     names: &'a [u8],
-    /// What follows: at the end the operands.
+    /// The words that are not parsed yet; at the end, the operands.
     pub(crate) words: &'w [&'a [u8]],
-    /// The word that is read, and what follows in it after a short option.
+    /// The current word, and in it the letters after the current short option.
     word: &'a [u8],
     letters: &'a [u8],
-    /// The letter of a short option.
+    /// The letter of the current option, if it is a short one.
     letter: Option<u8>,
-    /// What its value has after the first word.
+    /// The words of the option's value after the first.
     pub(crate) further: &'w [&'a [u8]],
 }
 
@@ -47,8 +47,7 @@ impl<'a, 'w> Options<'a, 'w> {
         }
     }
 
-    /// The number of the next option in the role's table, and its value, which is empty where it has
-    /// none.
+    /// Returns the number of the next option in the role's table, and its value; empty if it has none.
     #[inline(never)]
     pub(crate) fn next(&mut self) -> Result<Option<(usize, &'a [u8])>, Wrong> {
         let mut attached: Option<&[u8]> = None;
@@ -85,7 +84,7 @@ impl<'a, 'w> Options<'a, 'w> {
                         .is_some() =>
                 {
                     let two = [b"-", self.word].concat();
-                    Err(self.error(&[self.word, b": a long name has two hyphens: ", &two], ""))
+                    Err(self.error(&[self.word, b": no such option; write ", &two], ""))
                 }
                 _ => self.wrong("no such option"),
             };
@@ -119,7 +118,7 @@ impl<'a, 'w> Options<'a, 'w> {
         Ok(Some((number, value)))
     }
 
-    /// The option that is read: its number in the table, and what it takes.
+    /// Returns the current option's number in the table, and the character for its value.
     fn known(&self) -> Option<(usize, u8)> {
         self.find(self.letter, self.word.get(2..).unwrap_or_default())
     }
@@ -140,7 +139,7 @@ impl<'a, 'w> Options<'a, 'w> {
         })
     }
 
-    /// The name of the option that was read last, as it was given.
+    /// Returns the current option's name in the form that was given.
     pub(crate) fn name(&self) -> Vec<u8> {
         match self.letter {
             Some(letter) => Vec::from([b'-', letter]),
@@ -148,7 +147,7 @@ impl<'a, 'w> Options<'a, 'w> {
         }
     }
 
-    /// Which of the words between `|` the value is; `why` says that it is none.
+    /// Returns the index of the value among the words separated by `|`; otherwise fails with `why`.
     pub(crate) fn one_of(
         &self,
         words: &[u8],
@@ -159,7 +158,7 @@ impl<'a, 'w> Options<'a, 'w> {
         known.ok_or_else(|| self.refuse(value, why))
     }
 
-    /// The error for a value of the option that was read last.
+    /// Returns the error for a value of the current option.
     pub(crate) fn refuse(&self, value: &[u8], why: &'static str) -> Wrong {
         self.error(&[&self.name(), b": '", value, b"'"], why)
     }

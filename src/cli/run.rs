@@ -1,4 +1,6 @@
-//! `rootlet run`: options into a `Chroot`.
+//! `rootlet run`: turns options into a `Command` in a `Chroot`.
+//!
+//! The options are parsed twice: first those whose position does not matter, then the others in order.
 
 use alloc::vec::Vec;
 
@@ -26,7 +28,7 @@ const FILE: &str = "is not bind, copy or off";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 
-/// Takes the words after the role, and gives the exit status.
+/// Runs the role with the words after it. Returns the exit status.
 pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, Error> {
     let args_fd = IDS.iter().position(|id| *id == Id::ArgsFd);
     let words = &words::spliced(NAMES, args_fd, words)?[..];
@@ -35,7 +37,7 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             .iter()
             .find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))
     };
-    // First the options of which it does not matter where they stand among the others.
+    // First the options whose position among the others does not matter.
     let (mut no_mounts, mut minimal_dev) = (false, None);
     let (mut resolv_conf, mut hosts) = (0, 0);
     let (mut overlay, mut skip_chdir, mut clear_env) = (false, false, false);
@@ -77,7 +79,8 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
         let why = "is not the path of a directory";
         return Err(Error::usage(b"run", &[b"NEWROOT: ''"], why));
     }
-    // What the command is not to see has no copy in pid 1 either, where real root could read it.
+    // Variables that the command must not see are not copied to pid 1 either, where real root inside
+    // could read them.
     let kept = |variable: &&&[u8]| {
         let name = split(variable, b'=').next().unwrap_or_default();
         !clear_env && !changed.contains(&name)
@@ -95,8 +98,10 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
     }
     if let Some(users) = private_users {
         let why = match (maps_users, minimal_dev) {
-            (true, _) => "maps users itself: leave out --map-users",
-            (_, Some(0)) => "has a minimal /dev: bind what is missing, as -B /dev/kvm::noidmap",
+            (true, _) => "cannot be combined with --map-users",
+            (_, Some(0)) => {
+                "cannot be combined with --dev host: bind devices, as in -B /dev/kvm::noidmap"
+            }
             _ => "",
         };
         if !why.is_empty() {
@@ -227,11 +232,11 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             | Id::Version => {}
         }
     }
-    // After all other mounts, one of which may be a new /tmp.
+    // After all other mounts: the FIFO may be in /tmp, which may be a new mount.
     if let Some(makeflags) = makeflags {
         jobserver::pass(&mut command, makeflags);
     }
-    // After NEWROOT, where no option is read any more, `--` can only be meant as a separator.
+    // Options end at NEWROOT, so a `--` after it can only be a separator.
     let mut words = |words: &[&[u8]]| {
         command.args(words);
     };
@@ -259,7 +264,7 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
     }
 }
 
-/// `auto` or `START:COUNT`.
+/// Parses `auto` or `START:COUNT`.
 fn parse_private_users(value: &[u8]) -> Option<PrivateUsers> {
     if let b"" | b"auto" = value {
         return Some(PrivateUsers::Auto);

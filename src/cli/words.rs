@@ -1,4 +1,4 @@
-//! Words of the command line that are kept elsewhere: in a file (`@FILE`), or behind a descriptor.
+//! Words of the command line that come from a file (`@FILE`) or from a descriptor (`--args-fd`).
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -9,13 +9,13 @@ use crate::text::number::number;
 
 use crate::cli::parse::Options;
 
-/// As many bytes are read from one place. The kernel takes 6 MiB of arguments and environment.
+/// The most bytes read from one file. The kernel accepts 6 MiB of arguments and environment.
 const MOST: usize = 8 << 20;
 
-/// A file may name others. One that names itself is found out by this depth.
+/// The greatest depth of files that name others. It ends the recursion of a file that names itself.
 const DEEPEST: usize = 16;
 
-/// The words after which those of a file end, for each file that is being read: as many words follow.
+/// The files that enclose the current word. For each it has the number of words that follow the file's.
 struct Nesting(Vec<usize>);
 
 impl Nesting {
@@ -23,13 +23,13 @@ impl Nesting {
         Nesting(Vec::new())
     }
 
-    /// Goes one deeper, into words that `following` others follow.
+    /// Enters a file whose words `following` others follow; fails if it is nested too deeply.
     fn enter(&mut self, file: &[u8], following: usize) -> Result<(), Error> {
         while self.0.last().is_some_and(|end| *end > following) {
             self.0.pop();
         }
         if self.0.len() == DEEPEST {
-            let why = "is one file too deep: 16 may name each other";
+            let why = "is nested too deeply: at most 16 files may name each other";
             return Err(Error::usage(b"run", &[file, b":"], why));
         }
         self.0.push(following);
@@ -37,7 +37,7 @@ impl Nesting {
     }
 }
 
-/// Words that begin with one or more `@FILE`, each replaced by what it holds.
+/// Replaces each `@FILE` at the start of the words by the words in the file.
 pub(crate) fn in_front(words: &[&'static [u8]]) -> Result<Vec<&'static [u8]>, Error> {
     let mut words = words.to_vec();
     let mut nesting = Nesting::new();
@@ -48,8 +48,8 @@ pub(crate) fn in_front(words: &[&'static [u8]]) -> Result<Vec<&'static [u8]>, Er
     Ok(words)
 }
 
-/// The words of a role, in which each `@FILE` among the options, and each option with the number
-/// `args_fd`, is replaced by what it names.
+/// Replaces each `@FILE` among the options, and each option with the number `args_fd`, by the words in the
+/// file or behind the descriptor.
 pub(crate) fn spliced(
     names: &'static [u8],
     args_fd: Option<usize>,
@@ -75,7 +75,7 @@ pub(crate) fn spliced(
                 let descriptor = number(value).ok_or_else(|| options.refuse(value, why))?;
                 (of_descriptor(value, descriptor)?, rest)
             }
-            // Not after `--`, which has been read then.
+            // After `--` one word more has been read, and `@FILE` is an operand.
             (None, [file @ [b'@', ..], rest @ ..]) if rest.len() + 1 == before => {
                 nesting.enter(file, rest.len())?;
                 (of_file(file)?, rest)
@@ -87,8 +87,8 @@ pub(crate) fn spliced(
     }
 }
 
-/// The words of a file, named with its `@`: one a line. Leading blanks, empty lines, lines that begin
-/// with `#` and a carriage return at the end of a line are no part of them.
+/// Reads the words of a file, one a line; the name includes its `@`. Skips leading blanks, empty lines,
+/// lines that begin with `#`, and a carriage return at the end of a line.
 fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error> {
     let path = named.get(1..).unwrap_or_default();
     if path.is_empty() {
@@ -104,7 +104,7 @@ fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error> {
         match start.and_then(|start| line.get(start..)) {
             None | Some([] | [b'#', ..]) => {}
             Some(word) if word.contains(&0) => {
-                let why = "holds a NUL byte: words that end with one are read by --args-fd";
+                let why = "holds a NUL byte: use --args-fd for words that end with NUL";
                 return Err(Error::usage(b"run", &[named, b":"], why));
             }
             Some(word) => words.push(word),
@@ -113,7 +113,7 @@ fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error> {
     Ok(words)
 }
 
-/// The words behind a descriptor of the caller's: each ends with NUL, but the last need not.
+/// Reads the words behind a descriptor of the caller's. Each ends with NUL, which the last may omit.
 fn of_descriptor(value: &[u8], descriptor: u32) -> Result<Vec<&'static [u8]>, Error> {
     let text = duplicate(descriptor)
         .and_then(|file| fs::read_to_end(file.borrow(), MOST))
@@ -127,7 +127,7 @@ fn of_descriptor(value: &[u8], descriptor: u32) -> Result<Vec<&'static [u8]>, Er
     })
 }
 
-/// Opens a path, which holds no NUL.
+/// Opens a path up to its first NUL.
 #[inline(never)]
 pub(crate) fn open(path: &[u8], flags: u32) -> Result<OwnedFd, Errno> {
     let path = [path, b"\0"].concat();
@@ -135,7 +135,7 @@ pub(crate) fn open(path: &[u8], flags: u32) -> Result<OwnedFd, Errno> {
     fs::openat(BorrowedFd::CWD, path, flags, 0)
 }
 
-/// Another descriptor for what the caller's of this number refers to.
+/// Duplicates the caller's descriptor with this number.
 #[inline(never)]
 pub(crate) fn duplicate(number: u32) -> Result<OwnedFd, Errno> {
     fs::duplicate(i32::try_from(number).unwrap_or(-1))

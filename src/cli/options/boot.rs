@@ -1,4 +1,4 @@
-//! The options of `rootlet boot`: what it reads from the kernel command line and the initramfs.
+//! The options of `rootlet boot`, and its parameters on the kernel command line and files in the initramfs.
 
 use super::{Entry, HELP, Kind, OPTION, Role, Section, VERSION};
 
@@ -6,10 +6,10 @@ pub const ROLE: Role = Role {
     name: "boot",
     usage: "rootlet boot",
     line: "as /init of an initramfs, enter the file system that root= names, or run one command and \
-           end the machine; 'init' as a name does the same",
-    about: "For /init of an initramfs, of which it may be the only file: mounts /dev, /proc, /sys and \
-            /run, loads modules, mounts the real root and becomes its init; or runs a command and \
-            ends the machine. The kernel command line says what to do.",
+           end the machine; the name 'init' does the same",
+    about: "The /init of an initramfs, which needs no other file: mounts /dev, /proc, /sys and /run, \
+            loads modules, mounts the real root and becomes its init; or runs a command and ends the \
+            machine. It is configured by the kernel command line.",
     sections: &[
         Section {
             heading: "The real root, as the kernel documents it",
@@ -17,10 +17,10 @@ pub const ROLE: Role = Role {
             entries: &[
                 Entry {
                     name: "root=",
-                    value: "WHAT",
-                    line: "a block device: its path, UUID=, LABEL=, PARTUUID=, PARTLABEL=, \
-                           MAJOR:MINOR; virtiofs:TAG, 9p:TAG; or what a type in rootfstype= takes \
-                           that needs no device",
+                    value: "SOURCE",
+                    line: "the file system to enter: a block device by its path, UUID=, LABEL=, \
+                           PARTUUID=, PARTLABEL= or MAJOR:MINOR; virtiofs:TAG; 9p:TAG; or the source \
+                           of a type in rootfstype= that needs no device",
                     paragraph: "UUID= and LABEL= are read from ext2, ext3, ext4, erofs, f2fs, \
                                 nilfs2, xfs, vfat, exfat, ntfs, bcachefs, jfs, iso9660, btrfs and \
                                 reiserfs, LABEL= from romfs and cramfs. Members of RAID (md and \
@@ -30,20 +30,20 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "rootfstype=",
                     value: "TYPE,...",
-                    default: "what is found there",
-                    line: "tried in this order; auto: what is found there",
+                    default: "auto",
+                    line: "types to try in this order; auto is the type found on the device",
                     ..OPTION
                 },
                 Entry {
                     name: "rootflags=",
                     value: "OPT,...",
-                    line: "options of the mount, as mount(8) has them",
+                    line: "options of the mount, as for mount(8)",
                     ..OPTION
                 },
                 Entry {
                     name: "ro, rw",
                     default: "ro",
-                    line: "read-only, or not",
+                    line: "mount the root read-only, or writable",
                     ..OPTION
                 },
                 Entry {
@@ -51,30 +51,30 @@ pub const ROLE: Role = Role {
                     value: "[=SECONDS]",
                     default: "10 seconds",
                     line: "wait for the device indefinitely",
-                    paragraph: "It waits for the kernel's events, and for all devices of a btrfs \
-                                or bcachefs. When the time is over, all block devices that did come are told, with \
-                                their names.",
+                    paragraph: "It waits for the kernel's events, and for all devices of a btrfs or \
+                                bcachefs. When the time is over, it lists all block devices that \
+                                appeared, with every name that root= takes for them.",
                     ..OPTION
                 },
                 Entry {
                     name: "rootdelay=",
                     value: "SECONDS",
                     default: "0",
-                    line: "wait before it is looked for",
+                    line: "wait before looking for the device",
                     ..OPTION
                 },
                 Entry {
                     name: "ip=",
                     value: "ADDRESS::GATEWAY:MASK::DEVICE:off:DNS",
                     default: "only lo",
-                    line: "the network, for a command",
+                    line: "set up the network, for a command",
                     ..OPTION
                 },
                 Entry {
                     name: "init=",
                     value: "PATH",
                     default: "/sbin/init, /etc/init, /bin/init, /bin/sh, the first that can be run",
-                    line: "what it becomes",
+                    line: "the init of the real root",
                     ..OPTION
                 },
             ],
@@ -87,14 +87,14 @@ pub const ROLE: Role = Role {
                 Entry {
                     name: "rootlet.overlay",
                     value: "[=SIZE]",
-                    line: "writes go to memory, of at most SIZE, and are lost",
-                    paragraph: "For a squashfs, or to try something out. No journal is replayed.",
+                    line: "keep writes in memory, at most SIZE, and lose them at the end",
+                    paragraph: "Useful for a squashfs, or to try something out. No journal is replayed.",
                     ..OPTION
                 },
                 Entry {
                     name: "rootlet.shell",
                     default: "the machine ends",
-                    line: "when something fails, /bin/sh of the initramfs on the console; reboot, \
+                    line: "when something fails, run /bin/sh of the initramfs on the console; reboot, \
                            halt and poweroff work there",
                     ..OPTION
                 },
@@ -102,27 +102,27 @@ pub const ROLE: Role = Role {
                     name: "rootlet.end=",
                     value: "HOW",
                     default: "poweroff",
-                    line: "poweroff, reboot, halt, or wait, for whoever runs the machine to end it",
+                    line: "poweroff, reboot, halt, or wait for the host to end the machine",
                     ..OPTION
                 },
                 Entry {
                     name: "rootlet.stdin=NAME, rootlet.stdout=NAME, rootlet.stderr=",
                     value: "NAME",
                     default: "the console",
-                    line: "virtio ports for the command",
+                    line: "connect the command to virtio ports",
                     ..OPTION
                 },
                 Entry {
                     name: "rootlet.terminal=NAME, rootlet.size=",
                     value: "ROWSxCOLUMNS",
-                    line: "a terminal in /dev for the command, such as hvc0",
+                    line: "run the command on a terminal in /dev, such as hvc0",
                     ..OPTION
                 },
                 Entry {
                     name: "rootlet.status=",
                     value: "NAME",
-                    line: "the virtio port that is told how it goes, in lines: entered MICROSECONDS, \
-                           started MICROSECONDS, and at the end exit N, signal N, or failed MESSAGE",
+                    line: "report to a virtio port, in lines: entered MICROSECONDS, started \
+                           MICROSECONDS, and at the end exit N, signal N, or failed MESSAGE",
                     ..OPTION
                 },
             ],
@@ -134,31 +134,31 @@ pub const ROLE: Role = Role {
             entries: &[
                 Entry {
                     name: "/rootlet/modules",
-                    line: "modules to load, in order: a path in each line, and parameters after a \
-                           space; compressed ones as they are. MODULE.NAME=VALUE on the kernel \
-                           command line is for them too",
+                    line: "modules to load, in order: on each line a path, and after a space the \
+                           parameters; modules may be compressed. Parameters MODULE.NAME=VALUE on \
+                           the kernel command line are added",
                     ..OPTION
                 },
                 Entry {
                     name: "/rootlet/command",
-                    line: "the command and its arguments, each ended by NUL; it runs in the real \
-                           root, without root= in the initramfs, and there can stand after -- as \
-                           well",
+                    line: "the command and its arguments, each with a NUL at the end; it runs in the \
+                           real root, or without root= in the initramfs, where the words after -- \
+                           on the kernel command line are the default",
                     ..OPTION
                 },
                 Entry {
                     name: "/rootlet/environment",
-                    line: "its variables, NAME=VALUE, each ended by NUL",
+                    line: "the command's variables, NAME=VALUE, each with a NUL at the end",
                     ..OPTION
                 },
                 Entry {
                     name: "/rootlet/directory",
-                    line: "its working directory",
+                    line: "the command's working directory",
                     ..OPTION
                 },
                 Entry {
                     name: "/rootlet/fstab",
-                    line: "more mounts for it, as in fstab(5); UUID= and the like are as in root=",
+                    line: "more mounts for the command, as in fstab(5), with device names as in root=",
                     ..OPTION
                 },
             ],
@@ -172,6 +172,6 @@ pub const ROLE: Role = Role {
         },
     ],
     end: &[],
-    paragraph: "Nothing that fails ends process 1, for which the kernel would panic: it is told on \
-                the console, and the machine powers off.",
+    paragraph: "If process 1 ended, the kernel would panic. Therefore a failure is reported on the \
+                console, and the machine powers off.",
 };

@@ -1,4 +1,4 @@
-//! The names of capabilities, which shells complete.
+//! The names of capabilities, for the completions of shells.
 
 use super::Complete;
 

@@ -1,13 +1,13 @@
-//! The help, as it is printed: made from the table when rootlet is built.
+//! Formats the help from the table, when rootlet is built.
 
 use super::{ABOUT, Entry, Kind, OTHER_USAGES, Role, Section};
 
-/// No line is longer.
+/// The length of the longest line.
 const WIDTH: usize = 79;
-/// Where what is said of an option begins, when its name leaves room before that.
+/// The column of the description of an option. It starts on the next line if the name is too long.
 const COLUMN: usize = 24;
 
-/// The help of a binary with these roles.
+/// Returns the overview of a binary with these roles.
 pub fn overview(roles: &[&Role]) -> String {
     let usages = roles.iter().map(|role| role.usage).chain(OTHER_USAGES);
     let usages: Vec<&str> = usages.collect();
@@ -31,7 +31,7 @@ pub fn overview(roles: &[&Role]) -> String {
     text + &filled(super::EXIT_STATUS)
 }
 
-/// `a, b and c`.
+/// Joins words as in `a, b and c`.
 pub fn listed(words: &[impl AsRef<str>], before_last: &str) -> String {
     let mut text = String::new();
     for (index, word) in words.iter().enumerate() {
@@ -94,7 +94,7 @@ fn said(entry: &Entry) -> String {
     }
 }
 
-/// The words to the right of a column, and the head to its left, or above.
+/// Sets the words to the right of a column, and the head to its left, or above if it is too long.
 fn beside(head: &str, column: usize, words: &str) -> String {
     let lines = lines(words, WIDTH - column);
     let mut text = String::from(head);

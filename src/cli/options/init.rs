@@ -7,8 +7,8 @@ pub const ROLE: Role = Role {
     usage: "rootlet init [OPTION]... [--] COMMAND [ARG]...",
     line: "run COMMAND as pid 1 of a container should: pass on signals, reap orphans, end with \
            COMMAND's status; a link to rootlet called 'tini', 'docker-init', 'dumb-init', \
-           'catatonit' or 'podman-init' takes that program's place",
-    about: "Runs COMMAND, passes on the signals that come, reaps what is orphaned, and ends with \
+           'catatonit' or 'podman-init' replaces that program",
+    about: "Runs COMMAND, passes on the signals that it receives, reaps orphans, and ends with \
             COMMAND's status: the entry point of a container. It needs no other file.",
     sections: &[
         Section {
@@ -25,7 +25,7 @@ pub const ROLE: Role = Role {
                 Entry {
                     short: "c",
                     name: "single-child",
-                    line: "send signals to COMMAND alone, and make no session, as dumb-init would",
+                    line: "send signals to COMMAND alone, and do not make the new session of dumb-init",
                     paragraph: "",
                     ..OPTION
                 },
@@ -43,8 +43,8 @@ pub const ROLE: Role = Role {
                     short: "p",
                     name: "parent-death",
                     value: "SIGNAL",
-                    line: "get this signal when the parent of rootlet ends",
-                    paragraph: "It is passed on as others are.",
+                    line: "receive this signal when the parent of rootlet ends",
+                    paragraph: "The signal is passed on like any other.",
                     complete: Complete::Signal,
                     ..OPTION
                 },
@@ -61,9 +61,9 @@ pub const ROLE: Role = Role {
                     default: "0: end with COMMAND",
                     line: "when COMMAND ends, send TERM to the processes it left, and KILL after SECONDS; give COMMAND itself as long after HUP, INT, QUIT or TERM",
                     paragraph: "As pid 1 rootlet waits for all processes of its pid namespace, also \
-                                for those that were brought in from outside (docker exec, \
-                                nsenter). Elsewhere it finds its descendants in /proc, or takes \
-                                COMMAND's process group.",
+                                for those that entered from outside (docker exec, nsenter). \
+                                Elsewhere it finds its descendants in /proc, or else uses COMMAND's \
+                                process group.",
                     ..OPTION
                 },
                 Entry {
@@ -71,7 +71,7 @@ pub const ROLE: Role = Role {
                     name: "expect",
                     value: "CODE",
                     line: "exit with 0 when COMMAND exits with CODE; can be given more than once",
-                    paragraph: "Such as 143 for a program that ends by the TERM that stops it.",
+                    paragraph: "For example 143, for a program that TERM kills when it is stopped.",
                     ..OPTION
                 },
                 Entry {
@@ -97,9 +97,10 @@ pub const ROLE: Role = Role {
                 Entry {
                     short: "s",
                     name: "subreaper",
-                    line: "become a child subreaper; without it, only where rootlet is not pid 1",
-                    paragraph: "As tini and dumb-init it does so only when this, or TINI_SUBREAPER in \
-                                the environment, asks for it. See prctl(2), PR_SET_CHILD_SUBREAPER.",
+                    line: "become a child subreaper; the default if rootlet is not pid 1",
+                    paragraph: "Under the names of tini and dumb-init rootlet does so only with this \
+                                option, or as tini with TINI_SUBREAPER in the environment. See \
+                                prctl(2), PR_SET_CHILD_SUBREAPER.",
                     ..OPTION
                 },
                 Entry {
@@ -113,7 +114,7 @@ pub const ROLE: Role = Role {
                     short: "v",
                     name: "verbose",
                     line: "report each signal and each end",
-                    paragraph: "tini has more to say each time that it is given; TINI_VERBOSITY and \
+                    paragraph: "Under the name of tini each further -v reports more. TINI_VERBOSITY and \
                                 DUMB_INIT_DEBUG in the environment do the same.",
                     ..OPTION
                 },
@@ -131,12 +132,13 @@ pub const ROLE: Role = Role {
         },
     ],
     end: &[
-        "Called as rootlet-init it has this role without being told. Called as tini, tini-static, docker-init, dumb-init, catatonit or podman-init it takes that \
-         program's options and environment variables, and has its habits.",
+        "Called as rootlet-init, rootlet has this role without a word for it. Called as tini, \
+         tini-static, docker-init, dumb-init, catatonit or podman-init, it takes that program's \
+         options and environment variables, and behaves like it.",
         EXIT_STATUS,
     ],
-    paragraph: "Every signal that can be passed on reaches COMMAND, once, real-time signals too. On a \
-                terminal COMMAND gets the foreground if rootlet had it. COMMAND inherits \
-                descriptors; a LISTEN_PID, WATCHDOG_PID or LISTEN_PIDFDID that is rootlet's becomes \
-                COMMAND's.",
+    paragraph: "Every signal that can be passed on reaches COMMAND exactly once, including real-time \
+                signals. On a terminal COMMAND gets the foreground if rootlet had it. COMMAND inherits \
+                all descriptors. If LISTEN_PID, WATCHDOG_PID or LISTEN_PIDFDID names rootlet, it names \
+                COMMAND afterwards.",
 };

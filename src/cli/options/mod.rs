@@ -1,5 +1,5 @@
-//! The one table of options. `build.rs` makes the parser's tables and the help from it, and
-//! `scripts/man` the manual page and the completions of shells: none is written twice.
+//! The only table of options. `build.rs` generates the parser's tables and the help from it, and
+//! `scripts/man` the manual page and the shell completions.
 
 mod boot;
 mod capabilities;
@@ -10,14 +10,14 @@ pub mod pack;
 mod root;
 mod run;
 
-/// How rootlet is called without a role.
+/// The usages of rootlet without a role.
 pub const OTHER_USAGES: [&str; 2] = ["rootlet help [ROLE]", "rootlet --version"];
 
-/// What rootlet is, with the role `run`.
+/// One sentence about rootlet, for a binary with the role `run`.
 pub const ABOUT: &str =
     "rootlet puts a command into a new root directory and looks after it there.";
 
-/// What its status says, in every role with a COMMAND.
+/// The exit status of every role with a COMMAND.
 pub const EXIT_STATUS: &str = "\
 Exit status: COMMAND's own; 128+N when signal N killed it; 127 COMMAND not found, 126 found but not \
 executable; 125 rootlet failed, and said why.";
@@ -28,20 +28,20 @@ pub const ROLES: [&Role; 3] = [&run::ROLE, &init::ROLE, &boot::ROLE];
 /// A role.
 pub struct Role {
     pub name: &'static str,
-    /// How it is called.
+    /// The line after `Usage:`.
     pub usage: &'static str,
-    /// What it does, for the overview.
+    /// The description in the overview.
     pub line: &'static str,
-    /// What it does, for its own help.
+    /// The description at the top of the role's help.
     pub about: &'static str,
     pub sections: &'static [Section],
-    /// The last words of its help.
+    /// The paragraphs at the end of its help.
     pub end: &'static [&'static str],
-    /// What only the manual page says.
+    /// A paragraph for the manual page only.
     pub paragraph: &'static str,
 }
 
-/// A heading, its entries, and what is to be said below them.
+/// A heading, its entries, and a paragraph below them.
 pub struct Section {
     pub heading: &'static str,
     pub kind: Kind,
@@ -49,7 +49,7 @@ pub struct Section {
     pub below: &'static str,
 }
 
-/// What the entries of a section are.
+/// The kind of entries in a section.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Options,
@@ -57,25 +57,25 @@ pub enum Kind {
     Words,
 }
 
-/// An option, or a word that is told of in the same way.
+/// An option, or a parameter or file that is described in the same way.
 pub struct Entry {
-    /// The first is shown, others are taken too.
+    /// The short names.
     pub short: &'static str,
     pub name: &'static str,
-    /// Another long name.
+    /// A second long name.
     pub alias: &'static str,
-    /// `VALUE`, or `[=VALUE]` for one that may be left out: it follows `=` then, and no short name;
-    /// `FIRST SECOND` for several words.
+    /// `VALUE`, `FIRST SECOND` for a value of several words, or `[=VALUE]` for an optional value, which
+    /// must follow `=` and a long name.
     pub value: &'static str,
     pub default: &'static str,
-    /// What the help says.
+    /// The description in the help.
     pub line: &'static str,
-    /// What only the manual page says.
+    /// More text for the manual page only.
     pub paragraph: &'static str,
     pub complete: Complete,
 }
 
-/// What a shell offers in the place of the value.
+/// The completions that a shell offers for the value.
 pub enum Complete {
     Nothing,
     /// A path of the host.
@@ -83,13 +83,13 @@ pub enum Complete {
     Directory,
     User,
     Signal,
-    /// One of these.
+    /// One of these words.
     Word(&'static [&'static str]),
-    /// Some of these, with commas.
+    /// Some of these words, separated by commas.
     List(&'static [&'static str]),
 }
 
-/// An option of which nothing is said.
+/// An empty option, for the fields that an entry leaves out.
 const OPTION: Entry = Entry {
     short: "",
     name: "",
@@ -104,7 +104,7 @@ const OPTION: Entry = Entry {
 const HELP: Entry = Entry {
     short: "h",
     name: "help",
-    line: "print this",
+    line: "print this help",
     ..OPTION
 };
 

@@ -1,16 +1,16 @@
-//! The options of a role as `src/cli/parse.rs` reads them.
+//! Writes the options of a role in the form that `src/cli/parse.rs` reads.
 
 use super::{Entry, Kind, Role, Section};
 
-/// The options, without the words of a kernel command line.
+/// Returns the options, without the parameters of a kernel command line.
 pub fn options(role: &Role) -> impl Iterator<Item = &'static Entry> + use<> {
     let are_options = |section: &&Section| section.kind == Kind::Options;
     let sections = role.sections.iter().filter(are_options);
     sections.flat_map(|section| section.entries)
 }
 
-/// A line for each option: `-` where it has no value, `?` where it may have one, else how many words
-/// its value has, as a digit; its short names; and after a space each its long names.
+/// Returns a line for each option: `-` if it takes no value, `?` if it may take one, else the number of
+/// words in its value; then its short names; then its long names, each after a space.
 pub fn names(role: &Role) -> String {
     let lines: Vec<String> = options(role)
         .map(|entry| {

@@ -1,9 +1,9 @@
-//! Texts in half the bytes: what stands often beside each other becomes one byte, again and again
-//! (byte pair encoding). Done when rootlet is built; `src/cli/text.rs` undoes it.
+//! Packs texts to half their size by byte pair encoding: the most frequent pair of bytes is replaced by
+//! one unused byte, again and again. `src/cli/help.rs` unpacks them.
 
 use std::collections::BTreeMap;
 
-/// The packed texts, and what each byte from 128 on stands for.
+/// Returns the packed texts, and the pair that each byte from 128 on replaces.
 pub fn pack(texts: &[String]) -> (Vec<Vec<u8>>, Vec<[u8; 2]>) {
     let mut texts: Vec<Vec<u8>> = texts.iter().map(|text| text.clone().into_bytes()).collect();
     assert!(
