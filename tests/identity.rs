@@ -180,7 +180,7 @@ fn a_copy_with_rights_of_its_own_refuses_to_run() {
         return;
     }
     let line = "rootlet: refuses to run as a set-user-ID or set-group-ID program or one with \
-                file capabilities, since whoever starts it would have its rights: chmod ug-s, \
+                file capabilities, since every user who starts it would get these rights: chmod ug-s, \
                 setcap -r\n";
     for prepare in [
         &["chmod", "4755"][..],

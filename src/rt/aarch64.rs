@@ -1,6 +1,7 @@
 //! aarch64: the entry point, and the memory functions that compiled code calls.
 //!
-//! They are assembly because a loop in Rust may be compiled back into a call of itself.
+//! The memory functions are assembly because the compiler may turn a loop in Rust into a call of the same
+//! function.
 
 core::arch::global_asm!(
     ".global rootlet_start",
@@ -24,7 +25,7 @@ core::arch::global_asm!(
     ".global memmove",
     "memmove:",
     "    sub x3, x0, x1",
-    // Below the source, or past its end: forwards is right.
+    // A target below the source or past its end can be copied forwards.
     "    cmp x3, x2",
     "    b.hs memcpy",
     "2:  cbz x2, 3f",

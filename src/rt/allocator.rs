@@ -1,6 +1,7 @@
-//! An allocator for a program that reads its arguments, makes its plan and runs it: memory is
-//! taken, and given back by the end of the process. Who does the same again and again for as long as
-//! it waits gives it back by itself, all since a mark.
+//! A bump allocator for a program that parses its arguments, compiles its plan and runs it. Single blocks
+//! are never freed; the end of the process frees everything.
+//!
+//! Code that repeats the same work while it waits frees all memory since a mark ([`Marked`]).
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::{Cell, UnsafeCell};
@@ -11,16 +12,16 @@ use super::end;
 
 pub(crate) struct Bump {
     next: Cell<usize>,
-    /// The piece that is being used.
+    /// The piece in use.
     piece: Cell<Piece>,
-    /// Memory is used again, and may hold anything.
+    /// Memory was freed and is used again, so it may not be zero.
     was_given_back: Cell<bool>,
-    /// Enough for most runs: pages that are not touched cost nothing, and no call is needed for them.
-    /// The first page is that of the fields above.
+    /// The first piece, in .bss: enough for most runs, without a system call. Untouched pages cost
+    /// nothing. Its first page also holds the fields above.
     first: UnsafeCell<[u8; 256 * 1024]>,
 }
 
-/// A mapping, which begins with the piece that was used before it.
+/// A mapping. It begins with the [`Piece`] that was in use before.
 #[derive(Clone, Copy)]
 struct Piece {
     start: usize,
@@ -38,10 +39,10 @@ pub(crate) static ALLOCATOR: Bump = Bump {
     first: UnsafeCell::new([0; 256 * 1024]),
 };
 
-/// How much is asked of the kernel at once; pages that are not touched cost nothing.
+/// The size of a new mapping. Untouched pages cost nothing.
 const CHUNK: usize = 256 * 1024;
 
-// SAFETY: each block is its own, aligned, inside a mapping that stays as long as the block.
+// SAFETY: blocks are aligned and do not overlap, inside mappings that stay as long as the blocks.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let aligned = |address: usize| address.next_multiple_of(layout.align());
@@ -61,7 +62,7 @@ unsafe impl GlobalAlloc for Bump {
                     end(&["cannot get memory: ", words, " (", name, ")\n"])
                 }
             };
-            // SAFETY: the mapping is new, and has room for it.
+            // SAFETY: the mapping is new and large enough.
             unsafe { chunk.cast::<Piece>().write(self.piece.get()) };
             let start_of_chunk = chunk as usize;
             self.piece.set(Piece {
@@ -80,10 +81,10 @@ unsafe impl GlobalAlloc for Bump {
         // SAFETY: the caller's promise.
         let block = unsafe { self.alloc(layout) };
         if self.was_given_back.get() {
-            // SAFETY: the block is new and as large as that.
+            // SAFETY: the block is new and has this size.
             unsafe { block.write_bytes(0, layout.size()) };
         }
-        // Else it is as the kernel gave it: zeros, in pages that nobody has touched.
+        // Otherwise the pages are untouched, and the kernel fills them with zeros.
         block
     }
 
@@ -93,7 +94,7 @@ unsafe impl GlobalAlloc for Bump {
         }
         let end = block as usize + layout.size();
         if end == self.next.get() && block as usize + size <= self.piece.get().end {
-            // The last block grows where it is.
+            // The last block grows in place.
             self.next.set(block as usize + size);
             return block;
         }
@@ -114,7 +115,7 @@ impl Marked for Bump {
     unsafe fn give_back(&self, mark: usize) {
         let mut piece = self.piece.get();
         while !(piece.start..=piece.end).contains(&mark) {
-            // SAFETY: the piece begins with the one before it, and nothing in it is in use.
+            // SAFETY: a piece begins with the one before it, and nothing in this one is in use.
             unsafe {
                 let before = *(piece.start as *const Piece);
                 unmap(piece.start as *mut u8, piece.end - piece.start);

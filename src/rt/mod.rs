@@ -1,6 +1,6 @@
-//! What libc would have been: where the program starts, memory functions, an allocator, a panic.
+//! The binary's replacement for libc: the entry point, memory functions, an allocator, the panic handler.
 //!
-//! This is the binary's only. The library leaves all of it to the program that uses it.
+//! Only the binary has it. The library leaves all of this to the program that uses it.
 
 mod allocator;
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
@@ -15,29 +15,29 @@ use core::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use allocator::ALLOCATOR;
 pub(crate) use start::Words;
 
-/// The compiler names these in unoptimized builds; with `panic = "abort"` nothing calls them.
+/// Unoptimized builds refer to these two; with `panic = "abort"` nothing calls them.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 #[unsafe(no_mangle)]
 extern "C" fn _Unwind_Resume() {}
 
-/// Is this the first process of the machine?
+/// Whether a panic must end the machine.
 static ENDS_THE_MACHINE: AtomicBool = AtomicBool::new(false);
 
-/// From now on a panic ends the machine: if the first process ended, the kernel would panic too.
+/// Makes a panic end the machine from now on: if the first process ended, the kernel would panic too.
 pub(crate) fn end_the_machine_on_panic() {
     ENDS_THE_MACHINE.store(true, Ordering::Relaxed);
 }
 
-/// Reports a panic as an internal error. Where it happened only a debug build says: the places would be
-/// 4 kB of the release build.
+/// Reports a panic as an internal error. Only a debug build prints the location: the locations would add
+/// 4 kB to the release build.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     match info.location() {
         Some(location) if cfg!(debug_assertions) => {
             end(&["internal error in ", location.file(), "\n"])
         }
-        _ => end(&["internal error; a debug build tells where\n"]),
+        _ => end(&["internal error; a debug build prints the location\n"]),
     }
 }
 

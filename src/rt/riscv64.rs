@@ -1,6 +1,7 @@
 //! riscv64: the entry point, and the memory functions that compiled code calls.
 //!
-//! They are assembly because a loop in Rust may be compiled back into a call of itself.
+//! The memory functions are assembly because the compiler may turn a loop in Rust into a call of the same
+//! function.
 
 core::arch::global_asm!(
     ".global rootlet_start",
@@ -29,7 +30,7 @@ core::arch::global_asm!(
     ".global memmove",
     "memmove:",
     "    sub a3, a0, a1",
-    // Below the source, or past its end: forwards is right.
+    // A target below the source or past its end can be copied forwards.
     "    bgeu a3, a2, memcpy",
     "2:  beqz a2, 3f",
     "    addi a2, a2, -1",

@@ -1,4 +1,4 @@
-//! From the kernel's stack to `main`.
+//! Starts `main` from the stack that the kernel prepared, and refuses rights from the program's file.
 
 use core::ffi::{CStr, c_char};
 
@@ -7,15 +7,15 @@ use crate::sys::memory::set_own_words;
 use crate::sys::process::exit;
 use crate::sys::{BorrowedFd, fs::write_all};
 
-/// The words of the command line and the environment, as execve(2) was given them.
+/// An iterator over the arguments or the environment on the kernel's stack.
 pub(crate) struct Words(*const *const c_char);
 
 impl Iterator for Words {
     type Item = &'static [u8];
 
     fn next(&mut self) -> Option<&'static [u8]> {
-        // SAFETY: the pointer walks an array that ends in a null, and stops there; the strings
-        // are the kernel's, on the stack above everything, and stay.
+        // SAFETY: the pointer walks an array that ends in a null, and stops there. The kernel's strings
+        // are at the top of the stack, and stay.
         unsafe {
             let word = *self.0;
             if word.is_null() {
@@ -36,14 +36,14 @@ const AT_EGID: usize = 14;
 const AT_SECURE: usize = 23;
 
 const REFUSAL: &[u8] = b"rootlet: refuses to run as a set-user-ID or set-group-ID program or one \
-with file capabilities, since whoever starts it would have its rights: chmod ug-s, setcap -r\n";
+with file capabilities, since every user who starts it would get these rights: chmod ug-s, setcap -r\n";
 
-/// Called by `rootlet_start` with the stack as the kernel left it: argc, argv, null, environment, null,
-/// auxiliary vector.
+/// Runs `main`. `rootlet_start` calls it with the stack as the kernel left it: argc, argv, null,
+/// environment, null, auxiliary vector.
 ///
 /// # Safety
 ///
-/// `stack` points there.
+/// `stack` points to that stack.
 pub(super) unsafe extern "C" fn enter(stack: *const usize) -> ! {
     // SAFETY: the layout is the kernel's promise (Documentation/x86/…, psABI: initial stack).
     let (arguments, environment, has_file_rights) = unsafe {
@@ -55,10 +55,10 @@ pub(super) unsafe extern "C" fn enter(stack: *const usize) -> ! {
         }
         (arguments, environment, has_file_rights(end.add(1).cast()))
     };
-    // SAFETY: as above; the words are ours to write, and nobody reads them after the run has begun.
+    // SAFETY: as above. The words are in writable memory, and nothing reads them after the run has begun.
     unsafe { remember_words(arguments.cast(), environment.cast()) };
     if has_file_rights {
-        // The status says it too, where standard error is closed.
+        // Standard error may be closed; the status reports the failure too.
         let _ = write_all(BorrowedFd::STDERR, REFUSAL);
         exit(125)
     }
@@ -68,12 +68,12 @@ pub(super) unsafe extern "C" fn enter(stack: *const usize) -> ! {
     ))
 }
 
-/// Says where the arguments after the first and the environment are: the kernel lays their strings out
-/// in this order, one after the other.
+/// Stores the place of the arguments after the first and of the environment. The kernel puts their strings
+/// one after the other, in this order.
 ///
 /// # Safety
 ///
-/// Both are such arrays as the kernel makes.
+/// Both are the kernel's arrays.
 unsafe fn remember_words(arguments: *const *const c_char, environment: *const *const c_char) {
     let last = Words(environment).last();
     let last = last.or_else(|| Words(arguments).last());
@@ -86,10 +86,10 @@ unsafe fn remember_words(arguments: *const *const c_char, environment: *const *c
     unsafe { set_own_words(start, end.saturating_sub(start)) };
 }
 
-/// Did this file give its rights to whoever has executed it?
+/// Returns whether the program's file gave rights to this process.
 ///
-/// Security modules set AT_SECURE as well, when executing a file changes their label, as it may for
-/// the first process of a container: that gives no rights, so the reason is looked for.
+/// AT_SECURE alone does not prove it. Security modules set it too, if executing a file changes the
+/// process's label, which may happen to the first process of a container.
 ///
 /// # Safety
 ///
@@ -114,8 +114,8 @@ unsafe fn has_file_rights(mut vector: *const [usize; 2]) -> bool {
             || values[AT_UID] != 0 && has_file_capabilities())
 }
 
-/// Has a user other than root capabilities that are not ambient, and so come from the file? One that
-/// has any clears the ambient set.
+/// Returns whether a user other than root has capabilities that are not ambient, and thus come from the
+/// file. A file with capabilities clears the ambient set.
 fn has_file_capabilities() -> bool {
     match capabilities() {
         Ok(sets) => sets.permitted != 0 && !is_ambient(sets.permitted.trailing_zeros()),

@@ -1,13 +1,14 @@
 //! x86_64: the entry point, and the memory functions that compiled code calls.
 //!
-//! They are assembly because a loop in Rust may be compiled back into a call of itself.
+//! The memory functions are assembly because the compiler may turn a loop in Rust into a call of the same
+//! function.
 
 core::arch::global_asm!(
     ".global rootlet_start",
     "rootlet_start:",
     "    xor ebp, ebp",
     "    mov rdi, rsp",
-    // The psABI wants the stack aligned to 16 bytes before a call.
+    // The psABI requires a stack aligned to 16 bytes before a call.
     "    and rsp, -16",
     "    call {enter}",
     "    ud2",
@@ -25,7 +26,7 @@ core::arch::global_asm!(
     "    mov rcx, rdx",
     "    mov r8, rdi",
     "    sub r8, rsi",
-    // Below the source, or past its end: forwards is right.
+    // A target below the source or past its end can be copied forwards.
     "    cmp r8, rdx",
     "    jae 2f",
     "    lea rdi, [rdi + rdx - 1]",
@@ -50,7 +51,7 @@ core::arch::global_asm!(
     ".global memcmp",
     "bcmp:",
     "memcmp:",
-    // A loop, since `repe cmpsb` takes longer to begin than most names take to compare.
+    // A loop: starting `repe cmpsb` takes longer than comparing most names.
     "    xor ecx, ecx",
     "2:  xor eax, eax",
     "    cmp rcx, rdx",

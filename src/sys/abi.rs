@@ -1,9 +1,9 @@
-//! Kernel interface values that `linux-raw-sys` does not carry, or carries as another type.
+//! Constants and structs of the kernel's interface that `linux-raw-sys` lacks, or has as another type.
 
 /// `AT_FDCWD` of `<linux/fcntl.h>`.
 pub(super) const AT_FDCWD: i32 = -100;
 
-/// Of `<linux/keyctl.h>`.
+/// From `<linux/keyctl.h>`.
 pub(super) const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
 
 /// `SOCK_SEQPACKET`, `SOCK_CLOEXEC` of the kernel's `<linux/net.h>`.
@@ -31,7 +31,7 @@ pub(super) struct DeviceRequest {
 }
 
 impl DeviceRequest {
-    /// A name that is too long is cut off; there is no such device then.
+    /// Makes a request. A name that is too long is cut off, so no device matches it.
     pub(super) fn new(device: &[u8], value: [u8; 24]) -> DeviceRequest {
         let mut name = [0; 16];
         for (to, from) in name.iter_mut().take(15).zip(device) {
@@ -41,7 +41,7 @@ impl DeviceRequest {
     }
 }
 
-/// `struct sockaddr_in` of `<linux/in.h>`, with room.
+/// Returns a `struct sockaddr_in` of `<linux/in.h>`, padded to 24 bytes.
 pub(super) fn socket_address(address: [u8; 4]) -> [u8; 24] {
     let mut socket_address = [0; 24];
     socket_address[..2].copy_from_slice(&2u16.to_ne_bytes());
@@ -87,7 +87,7 @@ pub(super) struct SignalfdSiginfo {
 /// The size of the kernel's signal set, which is not libc's `sigset_t`.
 pub(super) const SIGSET_SIZE: usize = 8;
 
-/// Of `<linux/seccomp.h>`.
+/// From `<linux/seccomp.h>`.
 pub(super) const SECCOMP_MODE_FILTER: usize = 2;
 
 /// `struct pidfd_info` of `<linux/pidfd.h>` as of Linux 6.15, and the request that fills it: the
@@ -116,7 +116,7 @@ pub(super) struct Message {
     pub(super) flags: u32,
 }
 
-/// `struct cmsghdr` with a descriptor, of the same.
+/// `struct cmsghdr` of the same header, with one descriptor.
 #[repr(C)]
 pub(super) struct Rights {
     pub(super) length: usize,

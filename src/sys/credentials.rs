@@ -1,4 +1,4 @@
-//! Who a process is, and what it may: `credentials(7)`, `capabilities(7)`.
+//! The identity and the rights of a process: `credentials(7)`, `capabilities(7)`.
 
 use linux_raw_sys::{general as raw, prctl};
 use sc::nr;
@@ -11,16 +11,16 @@ pub use linux_raw_sys::general::{CAP_SETFCAP, CAP_SETGID, CAP_SETUID, CAP_SYS_AD
 /// The sets of `capget(2)`: bit N is the capability with that number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CapabilitySets {
-    /// What is in force.
+    /// The capabilities in force.
     pub effective: u64,
-    /// What may be put in force.
+    /// The capabilities that the process may put in force.
     pub permitted: u64,
-    /// What executing a file may keep. The ambient set is never larger.
+    /// The capabilities that an execve(2) may keep. The ambient set is a subset of these.
     pub inheritable: u64,
 }
 
 impl CapabilitySets {
-    /// Is it in force?
+    /// Returns whether the capability is in force.
     pub fn has(&self, capability: u32) -> bool {
         self.effective & 1 << capability != 0
     }
@@ -51,8 +51,8 @@ pub fn capabilities() -> Result<CapabilitySets, Errno> {
     })
 }
 
-/// `capset(2)` of this process. What leaves the inheritable or the permitted set leaves the ambient
-/// one as well.
+/// `capset(2)` of this process. A capability that leaves the inheritable or the permitted set also leaves
+/// the ambient set.
 pub fn set_capabilities(sets: CapabilitySets) -> Result<(), Errno> {
     let mut header = header();
     let sets = [sets.effective, sets.permitted, sets.inheritable];
@@ -91,7 +91,7 @@ pub fn drop_from_bounding(capability: u32) -> Result<(), Errno> {
     control(prctl::PR_CAPBSET_DROP, capability as usize, 0).map(drop)
 }
 
-/// `prctl(PR_SET_NO_NEW_PRIVS)`: executing a file gives no rights any more.
+/// `prctl(PR_SET_NO_NEW_PRIVS)`: from now on no execve(2) grants rights.
 pub fn set_no_new_privileges() -> Result<(), Errno> {
     control(prctl::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
 }
@@ -101,8 +101,8 @@ pub fn has_no_new_privileges() -> bool {
     control(prctl::PR_GET_NO_NEW_PRIVS, 0, 0) == Ok(1)
 }
 
-/// `landlock_create_ruleset(2)` for its version: does the kernel have Landlock (Linux 5.13), and is it
-/// switched on?
+/// `landlock_create_ruleset(2)` for its version: returns whether the kernel has Landlock (Linux 5.13), and
+/// has it enabled.
 pub fn has_landlock() -> bool {
     let version = LANDLOCK_CREATE_RULESET_VERSION;
     // SAFETY: no memory is passed.
@@ -110,8 +110,8 @@ pub fn has_landlock() -> bool {
         .is_ok()
 }
 
-/// `keyctl(KEYCTL_JOIN_SESSION_KEYRING)` without a name: a new, empty session keyring in the place
-/// of the one that this process has. EDQUOT where its real user has no room for one.
+/// `keyctl(KEYCTL_JOIN_SESSION_KEYRING)` without a name: replaces the session keyring of this process by a
+/// new, empty one. EDQUOT if the real user's quota is used up.
 pub fn join_session_keyring() -> Result<(), Errno> {
     // SAFETY: no name is passed, and no other memory.
     done(unsafe { sc::syscall2(nr::KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, 0) })
@@ -123,13 +123,13 @@ pub fn set_groups(groups: &[u32]) -> Result<(), Errno> {
     done(unsafe { sc::syscall2(nr::SETGROUPS, groups.len(), groups.as_ptr() as usize) })
 }
 
-/// `getgroups(2)`: how many there are; EINVAL where there are more than the slice has room for.
+/// `getgroups(2)`: returns the number of groups; EINVAL if there are more than the slice can hold.
 pub fn groups(groups: &mut [u32]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most as many numbers as the slice has.
     check(unsafe { sc::syscall2(nr::GETGROUPS, groups.len(), groups.as_mut_ptr() as usize) })
 }
 
-/// Which of the two kinds of ids.
+/// The kind of an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// `setresgid(2)`, `getresgid(2)`.
@@ -138,7 +138,7 @@ pub enum Kind {
     User,
 }
 
-/// Makes it the real, effective, saved and file-system id.
+/// Sets the real, effective, saved and file-system id.
 #[inline(never)]
 pub fn set_ids(kind: Kind, id: u32) -> Result<(), Errno> {
     let number = match kind {
@@ -150,7 +150,7 @@ pub fn set_ids(kind: Kind, id: u32) -> Result<(), Errno> {
     done(unsafe { sc::syscall3(number, id, id, id) })
 }
 
-/// The real, effective and saved id.
+/// Returns the real, effective and saved id.
 pub fn ids(kind: Kind) -> Result<[u32; 3], Errno> {
     let number = match kind {
         Kind::Group => nr::GETRESGID,

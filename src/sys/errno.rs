@@ -1,11 +1,11 @@
-//! The kernel's error numbers, their names and their words.
+//! The kernel's error numbers, their names and their descriptions.
 
 use core::fmt;
 use core::num::NonZeroU32;
 
 use linux_raw_sys::errno as raw;
 
-/// Why the kernel refused, as `errno(3)` numbers it: the source of an [`Error`](crate::Error).
+/// An error number of the kernel, `errno(3)`: the source of an [`Error`](crate::Error).
 ///
 /// ```
 /// use std::error::Error;
@@ -21,25 +21,26 @@ use linux_raw_sys::errno as raw;
 pub struct Errno(NonZeroU32);
 
 impl Errno {
-    /// From a system call's return value in `-4095..=-1`.
+    /// Takes the return value of a system call, in `-4095..=-1`.
     pub(super) fn from_kernel(value: usize) -> Errno {
         Errno::from_number(value.wrapping_neg() as i32)
     }
 
-    /// From the positive number, as it travels between our own processes.
+    /// Takes the positive number, which is how errors travel between rootlet's processes.
     pub(crate) fn from_number(number: i32) -> Errno {
         Errno(NonZeroU32::new(number as u32).unwrap_or(NonZeroU32::MAX))
     }
 
-    /// The positive number.
+    /// Returns the positive number.
     pub fn number(self) -> i32 {
         self.0.get() as i32
     }
 
-    /// The name and the words of the number. Few have words; both are empty for one that is none.
+    /// Returns the name and the description. Rare errors have no description, and unknown numbers
+    /// neither.
     pub(crate) fn describe(self) -> (&'static str, &'static str) {
         let number = self.0.get() as usize;
-        // The kernel's own, for its modules and drivers: some of them let it out.
+        // Internal to the kernel, but some drivers return it to programs.
         if number == 524 {
             return ("ENOTSUPP", "");
         }
@@ -50,8 +51,8 @@ impl Errno {
     }
 }
 
-/// The number that the table would begin with if it had all of those that are up to this number:
-/// two were never given.
+/// Returns what to subtract from the number for its index in the table, which starts at 1 and has no lines
+/// for 41 and 58: these numbers do not exist.
 const fn first_of(number: usize) -> usize {
     match number {
         41 | 58 => usize::MAX,
@@ -62,7 +63,7 @@ const fn first_of(number: usize) -> usize {
 }
 
 impl fmt::Display for Errno {
-    /// The words and the name: `No such file or directory (ENOENT)`.
+    /// Formats the description and the name: `No such file or directory (ENOENT)`.
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         match self.describe() {
             ("", _) => write!(formatter, "error {}", self.number()),
@@ -89,7 +90,7 @@ macro_rules! errno_table {
             $(#[doc = concat!("`", stringify!($name), "` ", $words)]
             pub const $name: Errno = Errno(NonZeroU32::new(raw::$name).unwrap());)*
         }
-        // One text, since a table of references would be larger than it.
+        // One text, since a table of references would be larger.
         const LINES: &str = concat!($(stringify!($name), " ", $words, "\n"),*);
         const _: () = {
             let numbers = [$(raw::$name as usize),*];
@@ -243,7 +244,7 @@ mod tests {
 
     use super::*;
 
-    /// As libc has them, asked by perl.
+    /// The descriptions are those of libc, which perl prints.
     #[test]
     fn every_number_has_its_name() {
         let script =
@@ -258,7 +259,7 @@ mod tests {
         for line in list.lines() {
             let [number, name, words] = line.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
             let (ours, our_words) = Errno::from_number(number.parse().unwrap()).describe();
-            // Numbers with two names.
+            // These numbers have two names.
             if ["EWOULDBLOCK", "ENOTSUP", "EDEADLOCK"].contains(&name) {
                 continue;
             }

@@ -8,14 +8,14 @@ use sc::nr;
 
 use super::Errno;
 
-/// C strings as execve(2) takes them: pointers, with a null at the end.
+/// An array of C strings for execve(2): pointers, with a null at the end.
 pub struct StringArray<'a> {
     pointers: Vec<*const c_char>,
     strings: PhantomData<&'a CStr>,
 }
 
 impl<'a> StringArray<'a> {
-    /// The array of these strings.
+    /// Makes an array of these strings.
     pub fn new(strings: &mut dyn Iterator<Item = &'a CStr>) -> StringArray<'a> {
         let mut pointers = Vec::new();
         for string in strings {
@@ -28,21 +28,21 @@ impl<'a> StringArray<'a> {
         }
     }
 
-    /// Puts another string in the place of one of these, where there is one.
+    /// Replaces the string at an index, if there is one.
     pub fn replace(&mut self, index: usize, string: &'a CStr) {
         if index + 1 < self.pointers.len() {
             self.pointers[index] = string.as_ptr();
         }
     }
 
-    /// Takes one of these out.
+    /// Removes the string at an index, if there is one.
     pub fn remove(&mut self, index: usize) {
         if index + 1 < self.pointers.len() {
             self.pointers.remove(index);
         }
     }
 
-    /// Calls `with` while another string stands in the place of one of these. Allocates nothing.
+    /// Calls `with` while the string at an index is replaced by another. Does not allocate.
     pub fn replaced<R>(
         &mut self,
         index: usize,

@@ -1,8 +1,8 @@
-//! How a process ended.
+//! The exit status of a process.
 
 use core::fmt;
 
-/// How a process ended, as `waitid(2)` tells it.
+/// How a process ended: with a status, or by a signal (`waitid(2)`).
 ///
 /// ```
 /// use rootlet::ExitStatus;
@@ -29,12 +29,12 @@ impl ExitStatus {
     /// The kernel's last signal.
     const SIGNAL_MAX: i32 = 64;
 
-    /// Of a process that exited with this status.
+    /// Returns the status of a process that exited with this code.
     pub const fn exited(code: u8) -> ExitStatus {
         ExitStatus(Ended::Exited(code))
     }
 
-    /// Of a process that this signal killed, 1 to 64; `None` for any other number.
+    /// Returns the status of a process that this signal killed. `None` for a number outside 1 to 64.
     pub const fn signaled(signal: i32) -> Option<ExitStatus> {
         match signal {
             1..=ExitStatus::SIGNAL_MAX => Some(ExitStatus(Ended::Signaled(signal as u8))),
@@ -42,14 +42,14 @@ impl ExitStatus {
         }
     }
 
-    /// As the kernel tells it.
+    /// Returns the status of a process that the kernel reports as killed by this signal.
     pub(super) fn killed_by(signal: u8) -> ExitStatus {
         ExitStatus(Ended::Signaled(
             signal.clamp(1, ExitStatus::SIGNAL_MAX as u8),
         ))
     }
 
-    /// The exit status, if it exited.
+    /// Returns the exit code, if the process exited.
     pub fn code(self) -> Option<i32> {
         match self.0 {
             Ended::Exited(code) => Some(code.into()),
@@ -57,7 +57,7 @@ impl ExitStatus {
         }
     }
 
-    /// The signal that killed it, if one did.
+    /// Returns the signal that killed the process, if one did.
     pub fn signal(self) -> Option<i32> {
         match self.0 {
             Ended::Exited(_) => None,
@@ -65,12 +65,12 @@ impl ExitStatus {
         }
     }
 
-    /// Did it exit with status 0?
+    /// Returns whether the process exited with code 0.
     pub fn success(self) -> bool {
         self.code() == Some(0)
     }
 
-    /// As a shell says it in `$?`: the status itself, or 128 and the signal's number.
+    /// Returns the status in the form of a shell's `$?`: the exit code, or 128 plus the signal's number.
     pub fn shell(self) -> u8 {
         match self.0 {
             Ended::Exited(code) => code,
@@ -80,7 +80,7 @@ impl ExitStatus {
 }
 
 impl fmt::Display for ExitStatus {
-    /// As the status of std: `exit status: 3`, `signal: 15`.
+    /// Formats the status like std's: `exit status: 3`, `signal: 15`.
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         match self.0 {
             Ended::Exited(code) => write!(formatter, "exit status: {code}"),

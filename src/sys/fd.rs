@@ -1,4 +1,4 @@
-//! File descriptors: owned ones close themselves, borrowed ones are only lent.
+//! File descriptors: an owned one is closed when it is dropped, a borrowed one is not.
 
 use core::marker::PhantomData;
 
@@ -13,7 +13,7 @@ pub struct OwnedFd(i32);
 pub struct BorrowedFd<'a>(i32, PhantomData<&'a OwnedFd>);
 
 impl OwnedFd {
-    /// Takes what a system call returned as a new descriptor.
+    /// Owns a new descriptor, which a system call returned.
     pub(super) fn new(value: usize) -> OwnedFd {
         OwnedFd(value as i32)
     }
@@ -23,32 +23,33 @@ impl OwnedFd {
         BorrowedFd(self.0, PhantomData)
     }
 
-    /// Lends it to a process that keeps it open for as long as it uses it.
+    /// Lends the descriptor for as long as the process lives. The caller must keep it open.
     pub fn lend_for_good(&self) -> BorrowedFd<'static> {
         BorrowedFd(self.0, PhantomData)
     }
 
-    /// Takes a number that is ours from now on.
+    /// Owns the descriptor with this number.
     ///
     /// # Safety
     ///
-    /// It is open, and nobody else closes it.
+    /// It is open, and nothing else closes it.
     pub unsafe fn from_raw(number: i32) -> OwnedFd {
         OwnedFd(number)
     }
 
-    /// Gives up the number, for who closes it.
+    /// Returns the number, and leaves closing it to the caller.
     #[allow(dead_code, reason = "it needs a type of std")]
     pub fn into_raw(self) -> i32 {
         core::mem::ManuallyDrop::new(self).0
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn number(&self) -> i32 {
         self.0
     }
 
-    /// The same file above the standard descriptors, where a command cannot mistake it for one.
+    /// Returns the descriptor, or if it is a standard one a duplicate above these, which a command cannot
+    /// mistake for a standard one.
     pub fn above_standard(self) -> Result<OwnedFd, Errno> {
         match self.0 {
             0..=2 => super::fs::duplicate(self.0),
@@ -58,10 +59,10 @@ impl OwnedFd {
 }
 
 impl Drop for OwnedFd {
-    // Once, not wherever a descriptor is closed.
+    // Not inlined, since descriptors are closed in many places.
     #[inline(never)]
     fn drop(&mut self) {
-        // SAFETY: the number is ours alone, and nothing uses it after this.
+        // SAFETY: this owns the number, and nothing uses it after this.
         let _ = unsafe { sc::syscall1(sc::nr::CLOSE, self.0 as usize) };
     }
 }
@@ -78,21 +79,21 @@ impl BorrowedFd<'static> {
 }
 
 impl BorrowedFd<'_> {
-    /// The descriptor as a system call's argument.
+    /// Returns the descriptor as an argument of a system call.
     pub(super) fn raw(self) -> usize {
         self.0 as usize
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn number(self) -> i32 {
         self.0
     }
 }
 
-/// Opens descriptors 0, 1 and 2 where they are closed, so that ours cannot land there.
+/// Opens each of the descriptors 0, 1 and 2 that is closed, so that ours cannot land there.
 ///
-/// A closed one becomes the reading end of a pipe that nobody writes to: reading it meets the end
-/// at once, and writing to it fails with EBADF, as it did before. No path is needed for that.
+/// It becomes the reading end of a pipe without a writer: reading returns end of file at once, and writing
+/// fails with EBADF, like for a closed descriptor. A pipe needs no path, unlike `/dev/null`.
 pub fn open_standard_descriptors() -> Result<(), Errno> {
     loop {
         let (reader, writer) = super::fs::pipe(0)?;

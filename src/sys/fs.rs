@@ -104,7 +104,7 @@ pub fn symlinkat(target: &CStr, dir: BorrowedFd, name: &CStr) -> Result<(), Errn
     })
 }
 
-/// `unlinkat(2)`: of a directory (which must be empty) or of anything else.
+/// `unlinkat(2)`: removes an empty directory, or anything else.
 #[inline(never)]
 pub fn unlinkat(dir: BorrowedFd, name: &CStr, directory: bool) -> Result<(), Errno> {
     let flags = if directory { raw::AT_REMOVEDIR } else { 0 };
@@ -147,13 +147,13 @@ pub fn fchown(file: BorrowedFd, user: u32, group: u32) -> Result<(), Errno> {
     done(unsafe { sc::syscall3(nr::FCHOWN, file.raw(), user as usize, group as usize) })
 }
 
-/// All of a file, by `openat(2)` and `read(2)`.
+/// `openat(2)` and `read(2)`: returns the content of a file.
 pub fn read_all(path: &CStr) -> Result<Vec<u8>, Errno> {
     let file = openat(BorrowedFd::CWD, path, O_RDONLY, 0)?;
     read_to_end(file.borrow(), usize::MAX)
 }
 
-/// What is left of a file, by `read(2)`; EFBIG where that is more than `most` bytes.
+/// `read(2)`: returns the rest of a file; EFBIG if that is more than `most` bytes.
 pub fn read_to_end(fd: BorrowedFd, most: usize) -> Result<Vec<u8>, Errno> {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
@@ -168,7 +168,7 @@ pub fn read_to_end(fd: BorrowedFd, most: usize) -> Result<Vec<u8>, Errno> {
     }
 }
 
-/// `faccessat(2)`: is there something at this path?
+/// `faccessat(2)`: returns whether the path exists.
 pub fn is_there(path: &CStr) -> bool {
     // SAFETY: the path is a C string that outlives the call.
     let found = unsafe {
@@ -202,14 +202,14 @@ pub fn readlink(link: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     readlink_at(link, c"", buffer)
 }
 
-/// Which hold on an `flock(2)` lock.
+/// An operation of `flock(2)`.
 #[derive(Clone, Copy, Debug)]
 pub enum Lock {
-    /// Shared; EAGAIN at once when someone holds it exclusively.
+    /// Take it shared; EAGAIN at once if another holds it exclusively.
     TryShared,
-    /// Exclusive; EAGAIN at once when someone else holds it.
+    /// Take it exclusively; EAGAIN at once if another holds it.
     TryExclusive,
-    /// None any more.
+    /// Release it.
     Unlock,
 }
 
@@ -232,8 +232,8 @@ pub fn flock(fd: BorrowedFd, lock: Lock) -> Result<(), Errno> {
     done(unsafe { sc::syscall2(nr::FLOCK, fd.raw(), operation as usize) })
 }
 
-/// The names in a directory, but for `.` and `..`, by `getdents64(2)`: given to `visit` until it
-/// says false.
+/// `getdents64(2)`: calls `visit` with each name in a directory except `.` and `..`, until it returns
+/// false.
 pub fn visit_names(dir: BorrowedFd, visit: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), Errno> {
     let mut buffer = [0; 2048];
     loop {
@@ -250,7 +250,7 @@ pub fn visit_names(dir: BorrowedFd, visit: &mut dyn FnMut(&[u8]) -> bool) -> Res
         if entries.is_empty() {
             return Ok(());
         }
-        // Of each entry the length is at 16, the name with its NUL from 19.
+        // In `struct linux_dirent64` the length is at 16, and the name with its NUL at 19.
         while let [low, high, ..] = *entries.get(16..).unwrap_or_default() {
             let length = usize::from(u16::from_ne_bytes([low, high]));
             let Some((entry, rest)) = entries.split_at_checked(length) else {
@@ -266,7 +266,7 @@ pub fn visit_names(dir: BorrowedFd, visit: &mut dyn FnMut(&[u8]) -> bool) -> Res
     }
 }
 
-/// `read(2)`, begun again after EINTR.
+/// `read(2)`, repeated after EINTR.
 pub fn read(fd: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     loop {
         // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
@@ -284,7 +284,7 @@ pub fn read(fd: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     }
 }
 
-/// `pread64(2)` until the buffer is full; EOVERFLOW where there is not as much.
+/// `pread64(2)` until the buffer is full; EOVERFLOW if the file ends before.
 pub fn read_exact_at(fd: BorrowedFd, buffer: &mut [u8], offset: u64) -> Result<(), Errno> {
     let mut done = 0;
     while let Some(rest @ [_, ..]) = buffer.get_mut(done..) {
@@ -308,13 +308,13 @@ pub fn read_exact_at(fd: BorrowedFd, buffer: &mut [u8], offset: u64) -> Result<(
     Ok(())
 }
 
-/// `splice(2)` of at most `length` bytes between two descriptors, one of which is a pipe: how many.
+/// `splice(2)`: moves at most `length` bytes between two descriptors, one of them a pipe. Returns how many.
 pub fn splice(from: BorrowedFd, to: BorrowedFd, length: usize) -> Result<usize, Errno> {
-    // SAFETY: no memory is passed but null pointers, for the current offsets.
+    // SAFETY: the only pointers are null, for the current offsets.
     check(unsafe { sc::syscall6(nr::SPLICE, from.raw(), 0, to.raw(), 0, length, 0) })
 }
 
-/// `write(2)`: how much was written.
+/// `write(2)`: returns the number of bytes written.
 #[inline(never)]
 pub fn write(fd: BorrowedFd, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel reads at most `bytes.len()` bytes of the slice.
@@ -353,30 +353,29 @@ pub fn chroot(path: &CStr) -> Result<(), Errno> {
     done(unsafe { sc::syscall1(nr::CHROOT, path.as_ptr() as usize) })
 }
 
-/// `getcwd(2)`: the path with its NUL into `buffer`, and its length with the NUL.
+/// `getcwd(2)`: writes the path with its NUL to `buffer`. Returns its length with the NUL.
 pub fn getcwd(buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
     check(unsafe { sc::syscall2(nr::GETCWD, buffer.as_mut_ptr() as usize, buffer.len()) })
 }
 
-/// `umask(2)`: sets the mask and gives the one before.
+/// `umask(2)`: sets the mask. Returns the previous one.
 pub fn umask(mask: u32) -> u32 {
     // SAFETY: no memory is passed.
     (unsafe { sc::syscall1(nr::UMASK, mask as usize) }) as u32
 }
 
-/// `dup3(2)`: makes the standard descriptor `number` refer to what `fd` does, and passes it on to
-/// commands.
+/// `dup3(2)`: makes the standard descriptor `number` a duplicate of `fd`, inherited by commands.
 pub fn make_standard(fd: BorrowedFd, number: BorrowedFd<'static>) -> Result<(), Errno> {
-    // SAFETY: no memory is passed; a standard descriptor is nobody's own.
+    // SAFETY: no memory is passed; no `OwnedFd` owns a standard descriptor.
     done(unsafe { sc::syscall3(nr::DUP3, fd.raw(), number.raw(), 0) })
 }
 
-/// `dup3(2)`: gives a descriptor this number, to be passed on to commands.
+/// `dup3(2)`: gives a descriptor this number, inherited by commands.
 ///
 /// # Safety
 ///
-/// What has the number is closed: it is nobody's own.
+/// The descriptor that has the number now is closed, so no `OwnedFd` may own it.
 pub unsafe fn make_number(fd: OwnedFd, number: u32) -> Result<(), Errno> {
     if fd.number() as u32 == number {
         core::mem::forget(fd);
@@ -392,7 +391,7 @@ pub fn sync() {
     unsafe { sc::syscall0(nr::SYNC) };
 }
 
-/// `pipe2(2)` with these flags (`O_CLOEXEC`): the reading and the writing end.
+/// `pipe2(2)` with these flags (`O_CLOEXEC`): returns the reading and the writing end.
 pub fn pipe(flags: u32) -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [0i32; 2];
     // SAFETY: the kernel writes two ints into the array.
@@ -403,10 +402,10 @@ pub fn pipe(flags: u32) -> Result<(OwnedFd, OwnedFd), Errno> {
     ))
 }
 
-/// `fcntl(F_DUPFD_CLOEXEC)`: another descriptor for what `number` refers to, above the standard ones
-/// and close-on-exec.
+/// `fcntl(F_DUPFD_CLOEXEC)`: returns a duplicate of a descriptor, above the standard ones and
+/// close-on-exec.
 pub fn duplicate(number: i32) -> Result<OwnedFd, Errno> {
-    // SAFETY: no memory is passed; the number is only looked at.
+    // SAFETY: no memory is passed, and the descriptor is not changed.
     check(unsafe { sc::syscall3(nr::FCNTL, number as usize, raw::F_DUPFD_CLOEXEC as usize, 3) })
         .map(OwnedFd::new)
 }
@@ -415,7 +414,7 @@ pub fn duplicate(number: i32) -> Result<OwnedFd, Errno> {
 ///
 /// # Safety
 ///
-/// No owned descriptor that is still used lies in the range.
+/// No owned descriptor that is still used is in the range.
 pub unsafe fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed; the descriptors are the caller's promise.
     done(unsafe { sc::syscall3(nr::CLOSE_RANGE, first as usize, last as usize, 0) })
@@ -431,14 +430,14 @@ pub unsafe fn close(number: u32) -> Result<(), Errno> {
     done(unsafe { sc::syscall1(nr::CLOSE, number as usize) })
 }
 
-/// `fcntl(F_GETFD)`: is there such a descriptor?
+/// `fcntl(F_GETFD)`: fails if the descriptor is not open.
 pub fn is_open(number: u32) -> Result<(), Errno> {
-    // SAFETY: no memory is passed; the number is only looked at.
+    // SAFETY: no memory is passed, and the descriptor is not changed.
     done(unsafe { sc::syscall3(nr::FCNTL, number as usize, raw::F_GETFD as usize, 0) })
 }
 
-/// `fcntl(F_SETFD)`: passes a descriptor on to commands.
+/// `fcntl(F_SETFD)`: clears close-on-exec, so that commands inherit the descriptor.
 pub fn keep_for_command(number: u32) -> Result<(), Errno> {
-    // SAFETY: no memory is passed; what is open stays open.
+    // SAFETY: no memory is passed, and no descriptor is closed.
     done(unsafe { sc::syscall3(nr::FCNTL, number as usize, raw::F_SETFD as usize, 0) })
 }

@@ -1,4 +1,7 @@
-//! Memory.
+//! Memory from mmap(2), and the memory that holds a program's arguments and environment.
+//!
+//! A mapping can be made in a forked child of a program with threads, where the allocator must not be
+//! used: another thread may have held its lock.
 
 use alloc::alloc::{alloc_zeroed, handle_alloc_error};
 use core::alloc::Layout;
@@ -12,7 +15,7 @@ use sc::nr;
 use super::fs::{O_RDONLY, openat, read};
 use super::{BorrowedFd, Errno, check, split};
 
-/// `mmap(2)` of `length` bytes that are ours alone, readable and writable, all zero.
+/// `mmap(2)`: returns `length` bytes of private memory, readable and writable, all zero.
 pub fn map(length: usize) -> Result<*mut u8, Errno> {
     // SAFETY: a new anonymous mapping touches no memory that is in use.
     check(unsafe {
@@ -33,19 +36,19 @@ pub fn map(length: usize) -> Result<*mut u8, Errno> {
 ///
 /// # Safety
 ///
-/// It is a mapping of this length, nothing in it is in use, and nothing will be.
+/// It is a mapping of this length, and nothing in it is used from now on.
 #[allow(dead_code, reason = "the binary uses it")]
 pub unsafe fn unmap(start: *mut u8, length: usize) {
-    // SAFETY: the caller has promised it.
+    // SAFETY: the caller's promise.
     unsafe { sc::syscall2(nr::MUNMAP, start as usize, length) };
 }
 
-/// An allocator that does not take back single blocks, but all of them since a moment.
+/// An allocator that does not free single blocks, but can free all blocks since a mark.
 pub trait Marked {
-    /// This moment.
+    /// Returns a mark for this moment.
     fn mark(&self) -> usize;
 
-    /// Takes back everything that was allocated since the mark was made.
+    /// Frees everything that was allocated since the mark.
     ///
     /// # Safety
     ///
@@ -53,7 +56,7 @@ pub trait Marked {
     unsafe fn give_back(&self, mark: usize);
 }
 
-/// One that does take back blocks has nothing left to do.
+/// For an allocator that frees single blocks: there is nothing to do.
 impl Marked for () {
     fn mark(&self) -> usize {
         0
@@ -62,18 +65,17 @@ impl Marked for () {
     unsafe fn give_back(&self, _: usize) {}
 }
 
-/// A value in a mapping of its own. Unlike the allocator's memory it can be had in a forked child
-/// of a program with threads, one of which may have held the allocator's lock.
+/// A value in a mapping of its own, like a `Box` that needs no allocator.
 pub struct Page<T>(NonNull<T>);
 
-// SAFETY: as a box, it owns its value.
+// SAFETY: it owns its value, like a box.
 unsafe impl<T: Send> Send for Page<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for Page<T> {}
 
 impl<T> Page<T> {
-    /// Moves the value into a new mapping. Where there is none to be had, as for an error that tells
-    /// just that, it goes into the allocator's memory, and stays there.
+    /// Moves the value into a new mapping. If no mapping can be made, the value goes to the allocator's
+    /// memory and is never freed there: the error about missing memory needs a place too.
     pub fn new(value: T) -> Page<T> {
         const { assert!(align_of::<T>() <= OFFSET) };
         let mapped = map(size_of::<T>()).ok().and_then(NonNull::new);
@@ -96,13 +98,13 @@ impl<T> Page<T> {
     }
 }
 
-/// A value and two texts, which are cut where they are longer than a path can be.
+/// A value and two texts, each cut off at the length of the longest path.
 pub struct Noted<T> {
     /// The value.
     pub value: T,
-    /// Where each text ends.
+    /// The end of each text in `bytes`.
     ends: [usize; 2],
-    /// Only what is used of it takes memory.
+    /// The texts. Unused pages take no memory.
     bytes: [u8; 2 * TEXT_MAX],
 }
 
@@ -110,7 +112,7 @@ pub struct Noted<T> {
 const TEXT_MAX: usize = 4096;
 
 impl<T> Noted<T> {
-    /// The texts.
+    /// Returns the texts.
     pub fn texts(&self) -> [&[u8]; 2] {
         let [first, second] = self.ends;
         [&self.bytes[..first], &self.bytes[first..second]]
@@ -118,15 +120,14 @@ impl<T> Noted<T> {
 }
 
 impl<T: Copy> Page<Noted<T>> {
-    /// Puts the value and the texts into a new mapping, or where there is none to be had, as for
-    /// [`Page::new`], into the allocator's memory.
+    /// Moves the value and the texts into a new mapping, or like [`Page::new`] into the allocator's memory.
     pub fn noted(value: T, texts: [&[u8]; 2]) -> Page<Noted<T>> {
         const { assert!(align_of::<Noted<T>>() <= OFFSET) };
         let size = size_of::<Noted<T>>();
         let mapped = map(size).ok().and_then(NonNull::new);
         let address: NonNull<Noted<T>> = mapped.unwrap_or_else(|| unaligned(size)).cast();
-        // SAFETY: the memory is new, as long as the value, and aligned as a page or to `OFFSET`; it
-        // is zero, and so are numbers and bytes.
+        // SAFETY: the memory is new, as long as the value, and aligned as a page or to `OFFSET`. It is
+        // zero, which is valid for the numbers and bytes.
         let mut page = unsafe {
             (&raw mut (*address.as_ptr()).value).write(value);
             Page(address)
@@ -157,10 +158,11 @@ impl<T: PartialEq> PartialEq for Noted<T> {
 
 impl<T: Eq> Eq for Noted<T> {}
 
-/// The offset of an allocation in a page. It tells allocations from mappings, which begin at a page.
+/// The offset of an allocation in a page. It distinguishes allocations from mappings, which start at a
+/// page.
 const OFFSET: usize = 64;
 
-/// Memory of the allocator's, all zero, that does not begin where a page does.
+/// Returns zeroed memory from the allocator that does not start at a page.
 fn unaligned(size: usize) -> NonNull<u8> {
     let layout = Layout::from_size_align(size + OFFSET, OFFSET).unwrap_or(Layout::new::<u8>());
     // SAFETY: the size is not zero.
@@ -169,17 +171,17 @@ fn unaligned(size: usize) -> NonNull<u8> {
         handle_alloc_error(layout);
     };
     match start.addr().get() % 4096 {
-        // SAFETY: there is as much room before the value.
+        // SAFETY: the allocation is larger by `OFFSET`.
         0 => unsafe { start.add(OFFSET) },
         _ => start,
     }
 }
 
-/// What zero bytes are a value of.
+/// A type for which all bytes zero are a valid value.
 ///
 /// # Safety
 ///
-/// They are.
+/// All bytes zero are a valid value of the type.
 #[allow(dead_code, reason = "it is a bound")]
 pub unsafe trait Integer {}
 // SAFETY: every pattern of bits is a value.
@@ -188,7 +190,7 @@ unsafe impl Integer for u8 {}
 unsafe impl Integer for i32 {}
 
 impl<T: Integer, const LENGTH: usize> Page<[T; LENGTH]> {
-    /// Zeros, none of which takes memory before it is touched.
+    /// Returns zeros. A page of them takes memory only when it is touched.
     pub fn zeros() -> Result<Page<[T; LENGTH]>, Errno> {
         let address = map(size_of::<[T; LENGTH]>())?.cast();
         // The kernel maps nothing at 0.
@@ -207,14 +209,14 @@ impl<T> Deref for Page<T> {
 
 impl<T> DerefMut for Page<T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and it is borrowed from us alone.
+        // SAFETY: as above, and the borrow is exclusive.
         unsafe { self.0.as_mut() }
     }
 }
 
 impl<T> Drop for Page<T> {
     fn drop(&mut self) {
-        // SAFETY: the value and its mapping are ours alone, and nothing uses them after this.
+        // SAFETY: this owns the value and its mapping, and nothing uses them after this.
         unsafe {
             self.0.drop_in_place();
             if self.0.addr().get() % 4096 == 0 {
@@ -232,44 +234,44 @@ impl<T: PartialEq> PartialEq for Page<T> {
 
 impl<T: Eq> Eq for Page<T> {}
 
-/// Where execve(2) has put the arguments and the environment of this program, but for its name.
+/// The start and the length of this program's arguments, without the first, and its environment.
 static OWN_WORDS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
-/// Says where the words of this program are, for [`wipe_own_words`].
+/// Sets the place of this program's words, for [`wipe_own_words`].
 ///
 /// # Safety
 ///
-/// The memory may be written for as long as the program runs, and nobody reads the words after they
-/// are wiped.
+/// The memory is writable for as long as the program runs, and nothing reads the words after they are
+/// wiped.
 #[allow(dead_code, reason = "the binary uses it")]
 pub unsafe fn set_own_words(start: usize, length: usize) {
     OWN_WORDS[0].store(start, Ordering::Relaxed);
     OWN_WORDS[1].store(length, Ordering::Relaxed);
 }
 
-/// Overwrites the arguments and the environment in this process's memory, where they are known: the
-/// kernel shows them in `/proc/PID/cmdline` and `environ`.
+/// Overwrites the arguments and the environment in this process's memory, if their place was set. The
+/// kernel shows that memory in `/proc/PID/cmdline` and `environ`.
 pub fn wipe_own_words() {
     let [start, length] = [0, 1].map(|index| OWN_WORDS[index].load(Ordering::Relaxed));
     if length > 0 {
-        // SAFETY: the promise of whoever has set them.
+        // SAFETY: the promise of the caller of `set_own_words`.
         unsafe { core::ptr::write_bytes(start as *mut u8, 0, length) };
     }
 }
 
-/// The same in the copy of another program's memory: `/proc/self/stat` says where they are
+/// Overwrites them in a forked copy of another program, whose place is in `/proc/self/stat`
 /// (proc_pid_stat(5), *arg_start* to *env_end*). Without proc they stay.
 ///
 /// # Safety
 ///
-/// This process has a memory of its own, and reads neither from now on.
+/// This process does not share its memory, and reads neither from now on.
 pub unsafe fn wipe_words_of_copy() {
     let mut text = [0; 1024];
     let stat = openat(BorrowedFd::CWD, c"/proc/self/stat", O_RDONLY, 0);
     let Ok(length) = stat.and_then(|stat| read(stat.borrow(), &mut text)) else {
         return;
     };
-    // The name, in parentheses, may hold anything; the third field follows it.
+    // The name, in parentheses, may contain any bytes. The third field follows it.
     let text = text.get(..length).unwrap_or_default();
     let name = text.iter().rposition(|byte| *byte == b')').unwrap_or(0);
     let fields = split(text.get(name + 1..).unwrap_or_default(), b' ').skip(1);
@@ -284,7 +286,7 @@ pub unsafe fn wipe_words_of_copy() {
     }
     let [arguments, _, _, end] = numbers;
     if arguments != 0 && end > arguments {
-        // SAFETY: the kernel says that this is where they are; the rest is the caller's promise.
+        // SAFETY: the range is the kernel's; the rest is the caller's promise.
         unsafe { core::ptr::write_bytes(arguments as *mut u8, 0, end - arguments) };
     }
 }

@@ -1,12 +1,12 @@
-//! The kernel, typed: each function is one system call that returns `Result<_, Errno>`.
+//! The kernel's interface, typed: each function is one system call that returns `Result<_, Errno>`.
 //!
-//! Everything `unsafe` about talking to the kernel is in this folder. It is not part of the
-//! library's public interface.
+//! All `unsafe` code for system calls is in this folder. It is not part of the library's public
+//! interface.
 //!
 //! A newer call may be missing (ENOSYS), and a seccomp filter or an emulator may answer it with any
-//! error. Where the call protects (openat2, mount_setattr, what takes rights away), only ENOSYS
-//! selects another way, which is as strict; any other error ends the run. Where it is a comfort
-//! (pidfds, close_range, the subreaper), every error does.
+//! error. If the call protects (openat2, mount_setattr, dropping rights), only ENOSYS selects the
+//! fallback, which is equally strict; any other error ends the run. If the call is a convenience
+//! (pidfds, close_range, the subreaper), every error selects the fallback.
 
 mod abi;
 mod child;
@@ -34,7 +34,7 @@ pub use exit_status::ExitStatus;
 pub use fd::{BorrowedFd, OwnedFd};
 pub use split::{line, split};
 
-/// What a system call returned: a value, or an errno as the kernel encodes it (`-4095..=-1`).
+/// Decodes the return value of a system call: a value, or an errno, which is in `-4095..=-1`.
 fn check(value: usize) -> Result<usize, Errno> {
     if value > usize::MAX - 4095 {
         Err(Errno::from_kernel(value))
@@ -43,7 +43,7 @@ fn check(value: usize) -> Result<usize, Errno> {
     }
 }
 
-/// Like [`check`], for the calls whose value says nothing.
+/// Like [`check`], for calls whose value has no meaning.
 fn done(value: usize) -> Result<(), Errno> {
     check(value).map(drop)
 }

@@ -1,4 +1,4 @@
-//! Mounts: the calls that take descriptors, and the classic ones.
+//! Mounts: the newer calls on descriptors, and the older ones on paths.
 
 use core::ffi::CStr;
 use core::mem::size_of;
@@ -15,8 +15,8 @@ pub use linux_raw_sys::general::{
     MS_RELATIME, MS_REMOUNT, MS_SILENT, MS_SLAVE, MS_STRICTATIME, MS_SYNCHRONOUS, UMOUNT_NOFOLLOW,
 };
 
-/// `open_tree(2)` with `OPEN_TREE_CLONE`, Linux 5.2: a copy of the mount at `path`, attached
-/// nowhere yet; with `recursive`, of the mounts below it too. An empty path is what `dir` refers to.
+/// `open_tree(2)` with `OPEN_TREE_CLONE`, Linux 5.2: returns a detached copy of the mount at `path`, with
+/// `recursive` including the mounts below it. An empty path is `dir` itself.
 pub fn open_tree(dir: BorrowedFd, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
     let flags = tree_flags(path, recursive);
     // SAFETY: the path is a C string that outlives the call.
@@ -24,8 +24,8 @@ pub fn open_tree(dir: BorrowedFd, path: &CStr, recursive: bool) -> Result<OwnedF
     check(fd).map(OwnedFd::new)
 }
 
-/// `open_tree(2)` with `OPEN_TREE_NAMESPACE`, Linux 7.0: a new mount namespace (`setns(2)` enters it)
-/// that holds a copy of the mounts at `directory` alone, as its root. Mount namespaces that are pinned
+/// `open_tree(2)` with `OPEN_TREE_NAMESPACE`, Linux 7.0: returns a new mount namespace, for `setns(2)`.
+/// It holds only a copy of the mounts at `directory`, as its root. Mount namespaces that are pinned
 /// there are left out.
 pub fn open_tree_namespace(directory: BorrowedFd) -> Result<OwnedFd, Errno> {
     // include/uapi/linux/mount.h
@@ -48,17 +48,17 @@ fn tree_flags(path: &CStr, recursive: bool) -> usize {
     flags as usize
 }
 
-/// `move_mount(2)`, Linux 5.2: attaches a tree to what `target` refers to.
+/// `move_mount(2)`, Linux 5.2: attaches a tree to `target`.
 pub fn move_mount(tree: BorrowedFd, target: BorrowedFd) -> Result<(), Errno> {
     attach(tree, target, c"", raw::MOVE_MOUNT_T_EMPTY_PATH)
 }
 
-/// `move_mount(2)`, Linux 5.2: attaches a tree on top of whatever the caller's root is.
+/// `move_mount(2)`, Linux 5.2: attaches a tree on top of the caller's root.
 pub fn move_mount_to_root(tree: BorrowedFd) -> Result<(), Errno> {
     attach(tree, BorrowedFd::CWD, c"/", 0)
 }
 
-/// `move_mount(2)`, Linux 5.2: moves the mount at a path to what `target` refers to.
+/// `move_mount(2)`, Linux 5.2: moves the mount at a path to `target`.
 pub fn move_mount_at(path: &CStr, target: BorrowedFd) -> Result<(), Errno> {
     let flags = raw::MOVE_MOUNT_T_EMPTY_PATH;
     move_between(BorrowedFd::CWD, path, target, c"", flags)
@@ -89,7 +89,7 @@ fn move_between(
     })
 }
 
-/// `MOUNT_ATTR_*` for `MS_*`.
+/// Converts `MS_*` flags to `MOUNT_ATTR_*`.
 fn attributes(flags: u32) -> u64 {
     const SAME: u32 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
     let others = [
@@ -107,7 +107,7 @@ fn attributes(flags: u32) -> u64 {
     u64::from(attributes)
 }
 
-/// What [`mount_setattr`] changes of a mount.
+/// The changes that [`mount_setattr`] makes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Attributes {
     /// `MS_*` flags to set.
@@ -127,7 +127,7 @@ impl Attributes {
         };
         raw::mount_attr {
             attr_set: attributes(self.set),
-            // Of these there is always one.
+            // A mount always has exactly one of the time flags, so the old one must be cleared.
             attr_clr: attributes(self.clear) | u64::from(times),
             propagation: u64::from(self.propagation),
             userns_fd: 0,
@@ -135,7 +135,7 @@ impl Attributes {
     }
 }
 
-/// `mount_setattr(2)`, Linux 5.12: changes a mount, and with `recursive` those below it too.
+/// `mount_setattr(2)`, Linux 5.12: changes a mount, and with `recursive` the mounts below it too.
 pub fn mount_setattr(
     tree: BorrowedFd,
     attributes: Attributes,
@@ -144,8 +144,8 @@ pub fn mount_setattr(
     set_attributes(tree, &attributes.raw(), recursive)
 }
 
-/// The same, to show files with the ids of a user namespace, and to make the mounts slaves of what they
-/// are copies of: MOUNT_ATTR_IDMAP, for a tree that is attached nowhere yet. It needs
+/// `mount_setattr(2)` with MOUNT_ATTR_IDMAP, Linux 5.12: shows files with the ids of a user namespace, and
+/// makes the mounts slaves of their originals. The tree must be detached, and the caller needs
 /// CAP_SYS_ADMIN in the user namespace of the file system.
 pub fn map_owners(
     tree: BorrowedFd,

@@ -1,4 +1,4 @@
-//! Sockets between our own processes.
+//! Sockets: between rootlet's own processes, from the kernel (device events), and for network devices.
 
 use core::mem::size_of;
 
@@ -7,7 +7,7 @@ use sc::nr;
 
 use super::{BorrowedFd, Errno, OwnedFd, abi, check, done};
 
-/// `socketpair(2)`: two connected Unix sockets that keep message boundaries, close-on-exec.
+/// `socketpair(2)`: returns two connected Unix sockets that keep message boundaries, close-on-exec.
 pub fn socketpair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [0i32; 2];
     // SAFETY: the kernel writes two ints into the array.
@@ -26,7 +26,7 @@ pub fn socketpair() -> Result<(OwnedFd, OwnedFd), Errno> {
     ))
 }
 
-/// `sendto(2)` of one message, without SIGPIPE when nobody is left to read it.
+/// `sendto(2)` of one message, without SIGPIPE if the other end is closed.
 pub fn send(socket: BorrowedFd, message: &[u8]) -> Result<(), Errno> {
     // SAFETY: the kernel reads at most `message.len()` bytes of the slice.
     done(unsafe {
@@ -42,8 +42,7 @@ pub fn send(socket: BorrowedFd, message: &[u8]) -> Result<(), Errno> {
     })
 }
 
-/// `recvfrom(2)` of one message, without waiting: EAGAIN when there is none, 0 when the other end
-/// is closed.
+/// `recvfrom(2)` of one message, without waiting: EAGAIN if there is none, 0 if the other end is closed.
 pub fn receive(socket: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
     check(unsafe {
@@ -59,7 +58,7 @@ pub fn receive(socket: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     })
 }
 
-/// `socket(2)` and `bind(2)`: what the kernel says of devices that come and go
+/// `socket(2)` and `bind(2)`: returns a socket with the kernel's events of devices
 /// (`NETLINK_KOBJECT_UEVENT`, `netlink(7)`).
 pub fn device_events() -> Result<OwnedFd, Errno> {
     // SAFETY: no memory is passed.
@@ -76,7 +75,7 @@ pub fn device_events() -> Result<OwnedFd, Errno> {
         family: abi::AF_NETLINK as u16,
         pad: 0,
         port: 0,
-        // The kernel's own messages.
+        // The multicast group of the kernel's own messages.
         groups: 1,
     };
     // SAFETY: the struct has the size given.
@@ -94,7 +93,7 @@ pub fn device_events() -> Result<OwnedFd, Errno> {
 /// An IPv4 address or mask.
 pub type Address = [u8; 4];
 
-/// A socket for asking about network devices.
+/// `socket(2)`: returns a socket for the requests about network devices below.
 pub fn devices() -> Result<OwnedFd, Errno> {
     // SAFETY: no memory is passed.
     check(unsafe {
@@ -122,7 +121,7 @@ pub fn set_address(
     Ok(())
 }
 
-/// `ioctl(SIOCSIFFLAGS)`: the device is up.
+/// `ioctl(SIOCSIFFLAGS)`: brings a device up.
 pub fn set_up(socket: BorrowedFd, device: &[u8]) -> Result<(), Errno> {
     let mut value = [0; 24];
     let flags = (raw::net_device_flags::IFF_UP as u16).to_ne_bytes();
@@ -131,7 +130,7 @@ pub fn set_up(socket: BorrowedFd, device: &[u8]) -> Result<(), Errno> {
     ask(socket, ioctl::SIOCSIFFLAGS, &request)
 }
 
-/// `ioctl(SIOCADDRT)`: what is not for the local network goes there.
+/// `ioctl(SIOCADDRT)`: adds a default route.
 pub fn add_default_route(socket: BorrowedFd, gateway: Address) -> Result<(), Errno> {
     let [any, gateway] = [[0; 4], gateway].map(abi::socket_address);
     let head = |address: [u8; 24]| [0, 8].map(|at| word(&address, at));
@@ -169,7 +168,7 @@ fn ask(socket: BorrowedFd, request: u32, about: &abi::DeviceRequest) -> Result<(
     })
 }
 
-/// `setsockopt(SO_PASSCRED)`: the kernel tells who sends what comes here.
+/// `setsockopt(SO_PASSCRED)`: makes the kernel add the sender to each message received here.
 pub fn learn_senders(socket: BorrowedFd) -> Result<(), Errno> {
     let on = 1i32;
     // SAFETY: the kernel reads one int.
@@ -205,7 +204,7 @@ pub fn send_with_descriptor(
         control_length: size_of::<abi::Rights>(),
         ..abi::Message::default()
     };
-    // SAFETY: the kernel reads what the structs say is there.
+    // SAFETY: the kernel reads the memory that the structs describe, which outlives the call.
     done(unsafe {
         sc::syscall3(
             nr::SENDMSG,
@@ -216,20 +215,20 @@ pub fn send_with_descriptor(
     })
 }
 
-/// What came with a message.
+/// A received message's length, sender and descriptor.
 #[derive(Debug, Default)]
 pub struct Received {
-    /// The length of the message, 0 when the other end is closed.
+    /// The length of the message; 0 if the other end is closed.
     pub length: usize,
-    /// The sender's pid in our pid namespace, where [`learn_senders`] has asked for it; else 0.
+    /// The sender's pid in our pid namespace, after [`learn_senders`]; else 0.
     pub sender: i32,
-    /// A descriptor.
+    /// The descriptor in the message, if any.
     pub descriptor: Option<OwnedFd>,
 }
 
-/// As [`receive`], by `recvmsg(2)`, with what comes beside the bytes.
+/// `recvmsg(2)`: like [`receive`], with the sender and a descriptor.
 pub fn receive_with_more(socket: BorrowedFd, buffer: &mut [u8]) -> Result<Received, Errno> {
-    // Room for the credentials and one descriptor; the kernel drops what has none.
+    // Room for the credentials and one descriptor; the kernel drops further ones.
     let mut control = [0u8; 56];
     let mut part = [buffer.as_mut_ptr() as usize, buffer.len()];
     let mut message = abi::Message {
@@ -239,7 +238,7 @@ pub fn receive_with_more(socket: BorrowedFd, buffer: &mut [u8]) -> Result<Receiv
         control_length: control.len(),
         ..abi::Message::default()
     };
-    // SAFETY: the kernel writes at most as much as the structs say there is room for.
+    // SAFETY: the kernel writes only to the memory that the structs describe, which outlives the call.
     let length = check(unsafe {
         sc::syscall3(
             nr::RECVMSG,
@@ -252,7 +251,7 @@ pub fn receive_with_more(socket: BorrowedFd, buffer: &mut [u8]) -> Result<Receiv
         length,
         ..Received::default()
     };
-    // Each is a `struct cmsghdr`: length, level, kind, and then numbers.
+    // Each control message is a `struct cmsghdr`: length, level, kind, and then numbers.
     let mut rest = control.get(..message.control_length).unwrap_or_default();
     while let Some((head, _)) = rest.split_first_chunk::<16>() {
         let length = head
@@ -265,9 +264,9 @@ pub fn receive_with_more(socket: BorrowedFd, buffer: &mut [u8]) -> Result<Receiv
         for number in data.chunks_exact(4).filter_map(<[u8]>::first_chunk) {
             let number = i32::from_ne_bytes(*number);
             match kind {
-                // The last is kept, and the others are closed.
+                // The last descriptor is kept; the assignment closes the others.
                 abi::SCM_RIGHTS => received.descriptor = Some(OwnedFd::new(number as usize)),
-                // The pid, before the ids.
+                // `struct ucred` begins with the pid.
                 abi::SCM_CREDENTIALS if received.sender == 0 => received.sender = number,
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! Waiting for descriptors, and the clock that limits it.
+//! Waits for descriptors, with an optional time limit.
 
 use core::mem::MaybeUninit;
 
@@ -7,7 +7,7 @@ use sc::nr;
 
 use super::{BorrowedFd, Errno, check};
 
-/// A descriptor to wait for, and what came of it.
+/// A descriptor to wait for, and the result.
 #[repr(transparent)]
 pub struct Poll(raw::pollfd);
 
@@ -49,14 +49,14 @@ impl Poll {
         })
     }
 
-    /// Has something come?
+    /// Returns whether the descriptor is ready.
     pub fn is_ready(&self) -> bool {
         self.0.revents != 0
     }
 }
 
-/// `ppoll(2)`: waits for one of the descriptors; without a limit of time, or until the time that
-/// [`clock`] will have reached. False when that came first.
+/// `ppoll(2)`: waits until one of the descriptors is ready. With `until`, waits at most until [`clock`]
+/// reaches that time, and then returns false.
 pub fn poll(descriptors: &mut [Poll], until: Option<u64>) -> Result<bool, Errno> {
     loop {
         let left = until.map(|until| {
@@ -69,8 +69,8 @@ pub fn poll(descriptors: &mut [Poll], until: Option<u64>) -> Result<bool, Errno>
         let timeout = left
             .as_ref()
             .map_or(core::ptr::null(), |left| &raw const *left);
-        // SAFETY: `Poll` is a pollfd; the kernel writes into as many as are given, and into
-        // `left`, which is used no more.
+        // SAFETY: `Poll` is a pollfd; the kernel writes into the given number of them, and into
+        // `left`, which is not used afterwards.
         let ready = check(unsafe {
             sc::syscall5(
                 nr::PPOLL,

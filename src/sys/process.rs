@@ -1,4 +1,4 @@
-//! Processes: made, replaced, waited for, ended.
+//! Processes: fork, wait, exit, namespaces and limits.
 
 use core::mem::{MaybeUninit, size_of};
 
@@ -26,20 +26,20 @@ pub enum Fork {
 /// The call that makes a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cloning {
-    /// `clone3(2)`, Linux 5.3, and `clone(2)` where that is missing.
+    /// `clone3(2)`, Linux 5.3, or `clone(2)` if that is missing.
     Clone3,
-    /// `clone(2)` alone. A filter may answer the other with EPERM, which is also what the kernel
-    /// answers who may make no namespaces.
+    /// Only `clone(2)`. A filter may answer `clone3(2)` with EPERM, which is also the kernel's answer to
+    /// a caller without the right to make namespaces.
     Clone,
 }
 
-/// A copy of this process in the new `namespaces` (`CLONE_NEW*`).
+/// Forks this process into new `namespaces` (`CLONE_NEW*`).
 ///
-/// No signal has a handler in the child (`CLONE_CLEAR_SIGHAND`, Linux 5.5): the program's would run
-/// in a place that it knows nothing of. What is ignored stays so.
+/// The child has no signal handlers (`CLONE_CLEAR_SIGHAND`, Linux 5.5), because those of the program
+/// are not written for the child. Ignored signals stay ignored.
 ///
-/// The child sends no signal when it ends, so that a SIGCHLD handler of the host program is not
-/// disturbed and `SIGCHLD` being ignored does not lose its status.
+/// The end of the child sends no signal to the parent. A SIGCHLD handler of the program is not called,
+/// and the child's status is kept even if the program ignores SIGCHLD.
 ///
 /// # Safety
 ///
@@ -65,14 +65,14 @@ pub unsafe fn fork(namespaces: u32, cloning: Cloning) -> Result<Fork, Errno> {
     }
     let is_refused = match result {
         Err(Errno::ENOSYS | Errno::EINVAL) => true,
-        // The kernel answers that to nobody who asks for no namespace.
+        // Without namespaces the kernel never answers EPERM, so a filter did.
         Err(Errno::EPERM) => cloning == Cloning::Clone || namespaces == 0,
         _ => false,
     };
-    // To clone(2), CLONE_NEWTIME is a signal.
+    // clone(2) has no CLONE_NEWTIME: that bit is part of the signal's number there.
     if is_refused && namespaces & CLONE_NEWTIME == 0 {
         let mut clone = |flag: u32| {
-            // A call that failed may have left a number.
+            // A failed call may have written a number.
             pidfd = -1;
             let flags = (namespaces | flag) as usize;
             // SAFETY: as above; the arguments whose order differs between architectures are zero.
@@ -97,14 +97,14 @@ pub fn exit(status: u8) -> ! {
     }
 }
 
-/// What [`wait`] found.
+/// The result of [`wait`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waited {
     /// There are no children.
     NoChildren,
-    /// No child has anything to tell.
+    /// No child has ended or stopped.
     Nothing,
-    /// A child ended and is reaped.
+    /// A child ended, and was reaped.
     Ended(i32, ExitStatus),
     /// A child was stopped by this signal.
     Stopped(i32, u32),
@@ -113,13 +113,13 @@ pub enum Waited {
 /// Selects the processes that [`wait`] waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
-    /// Whatever child has something to tell: it ended, or a signal stopped it. Does not wait.
+    /// Any child that has ended, or that a signal has stopped. Does not wait.
     AnyNow,
     /// Any child, until it has ended.
     Any,
-    /// The child behind a pidfd (Linux 5.4): until it has ended.
+    /// The child behind a pidfd (Linux 5.4), until it has ended.
     Pidfd(BorrowedFd<'a>),
-    /// The child with this pid: until it has ended.
+    /// The child with this pid, until it has ended.
     Pid(i32),
 }
 
@@ -170,10 +170,10 @@ pub fn wait(who: Who) -> Result<Waited, Errno> {
     })
 }
 
-/// Can the status of a child that the kernel has reaped be read from its pidfd ([`reaped_status`])?
+/// Returns whether the kernel knows [`reaped_status`], the status of a reaped child from its pidfd.
 ///
-/// Nothing tells before a child has ended; but `PIDFD_SELF_THREAD_GROUP` came with the same
-/// release, Linux 6.15, and `pidfd_send_signal(2)` with signal 0 tells whether that is known.
+/// This cannot be tried before a child has ended. `PIDFD_SELF_THREAD_GROUP` came with the same release,
+/// Linux 6.15, and `pidfd_send_signal(2)` with signal 0 shows whether it is known.
 pub fn can_tell_reaped_status() -> bool {
     // SAFETY: no memory is passed.
     let known = unsafe {
@@ -183,8 +183,8 @@ pub fn can_tell_reaped_status() -> bool {
     known == 0
 }
 
-/// `ioctl(PIDFD_GET_INFO)` with `PIDFD_INFO_EXIT`, Linux 6.15 (`<linux/pidfd.h>`): how a child
-/// that was reaped ended.
+/// `ioctl(PIDFD_GET_INFO)` with `PIDFD_INFO_EXIT`, Linux 6.15 (`<linux/pidfd.h>`): returns how a reaped
+/// child ended.
 pub fn reaped_status(pidfd: BorrowedFd) -> Result<ExitStatus, Errno> {
     let mut info = abi::PidfdInfo {
         mask: abi::PIDFD_INFO_EXIT,
@@ -202,7 +202,7 @@ pub fn reaped_status(pidfd: BorrowedFd) -> Result<ExitStatus, Errno> {
     if info.mask & abi::PIDFD_INFO_EXIT == 0 {
         return Err(Errno::ENODATA);
     }
-    // As wait(2) encodes it.
+    // The encoding of wait(2).
     Ok(match info.exit_code & 0x7f {
         0 => ExitStatus::exited((info.exit_code >> 8) as u8),
         signal => {
@@ -212,8 +212,8 @@ pub fn reaped_status(pidfd: BorrowedFd) -> Result<ExitStatus, Errno> {
     })
 }
 
-/// Is [`reaped_status`] allowed for this child, which was not reaped yet? A filter may know neither
-/// the request nor its errors.
+/// Returns whether [`reaped_status`] works for this child, which is not reaped yet. A filter may refuse
+/// the request, with any error.
 pub fn answers_for_status(pidfd: BorrowedFd) -> bool {
     matches!(reaped_status(pidfd), Ok(_) | Err(Errno::ENODATA))
 }
@@ -244,14 +244,14 @@ pub fn is_subreaper() -> bool {
     told.is_ok() && is == 1
 }
 
-/// `prctl(PR_GET_SECCOMP)`: is a seccomp filter in force?
+/// `prctl(PR_GET_SECCOMP)`: returns whether a seccomp filter is in force.
 pub fn is_filtered() -> bool {
     // SAFETY: no memory is passed.
     let mode = unsafe { sc::syscall5(nr::PRCTL, prctl::PR_GET_SECCOMP as usize, 0, 0, 0, 0) };
     mode == abi::SECCOMP_MODE_FILTER
 }
 
-/// `prctl(PR_SET_PDEATHSIG)`: the signal that we get when our parent ends.
+/// `prctl(PR_SET_PDEATHSIG)`: sets the signal that this process receives when its parent ends.
 pub fn set_pdeathsig(signal: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe {
@@ -291,7 +291,7 @@ pub fn unshare(namespaces: u32) -> Result<(), Errno> {
     done(unsafe { sc::syscall1(nr::UNSHARE, namespaces as usize) })
 }
 
-/// `setpgid(2)`: makes the caller the leader of a process group of its own.
+/// `setpgid(2)`: makes the caller the leader of a new process group.
 pub fn setpgid() -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall2(nr::SETPGID, 0, 0) })
@@ -303,15 +303,14 @@ pub fn group() -> i32 {
     (unsafe { sc::syscall1(nr::GETPGID, 0) }) as i32
 }
 
-/// `getsid(2)`; 0 is the caller, and the session of a process whose session is outside of our pid
-/// namespace.
+/// `getsid(2)`. The argument 0 is the caller. The result 0 is a session outside of our pid namespace.
 pub fn session(pid: i32) -> Result<i32, Errno> {
     // SAFETY: no memory is passed.
     check(unsafe { sc::syscall1(nr::GETSID, pid as usize) }).map(|session| session as i32)
 }
 
-/// Is this the first process of a machine, and not of a pid namespace on it? There, process 2 is the
-/// kernel's (kthreadd), of session 0; here, it is a child of ours, if there is one.
+/// Returns whether this is the first process of the machine, not just of a pid namespace. On a machine
+/// process 2 is a kernel thread (kthreadd), in session 0. In a pid namespace it is our child, or missing.
 pub fn is_first_of_machine() -> bool {
     id() == 1 && session(2) == Ok(0)
 }
@@ -351,10 +350,10 @@ pub fn setdomainname(name: &[u8]) -> Result<(), Errno> {
     done(unsafe { sc::syscall2(nr::SETDOMAINNAME, name.as_ptr() as usize, name.len()) })
 }
 
-/// How many files this process may have open, and how many it may ask for.
+/// The soft and the hard limit on open files.
 pub type OpenFiles = [u64; 2];
 
-/// `prlimit64(2)` for `RLIMIT_NOFILE`.
+/// `prlimit64(2)`: returns `RLIMIT_NOFILE`.
 pub fn open_files_limit() -> OpenFiles {
     let mut limit = [0; 2];
     // SAFETY: the array is laid out as the struct of two integers that the kernel fills.
@@ -362,9 +361,9 @@ pub fn open_files_limit() -> OpenFiles {
     limit
 }
 
-/// As above. Descriptors that are open stay open.
+/// `prlimit64(2)`: sets `RLIMIT_NOFILE`. Open descriptors stay open.
 pub fn set_open_files_limit(limit: OpenFiles) -> Result<(), Errno> {
-    // SAFETY: as above, which the kernel reads.
+    // SAFETY: as above, but the kernel reads the array.
     unsafe { limit_open_files(limit.as_ptr() as usize, 0) }
 }
 

@@ -1,4 +1,7 @@
-//! A process that shares our memory: `clone3(2)` with `CLONE_VM`, on a stack of its own.
+//! Processes that share our memory: `clone3(2)` and `clone(2)` with `CLONE_VM`.
+//!
+//! The child must not return on the parent's stack frame, so the call is assembly: the child continues
+//! in another function, on its own stack or below the parent's.
 
 use core::arch::asm;
 use core::ffi::c_void;
@@ -10,8 +13,8 @@ use sc::nr;
 use super::process::{exit, pidfd_open};
 use super::{Errno, OwnedFd, Process, check, done};
 
-/// A stack with a page below it that may not be touched: an overflow is a fault, and not a write
-/// to something else.
+/// A stack with a guard below it that must not be touched: an overflow is a fault, and does not write to
+/// other memory.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub struct Stack {
@@ -19,13 +22,12 @@ pub struct Stack {
     length: usize,
 }
 
-/// The largest page of the machines that rootlet runs on.
+/// The size of the guard: the largest page of the machines that rootlet runs on.
 #[cfg_attr(not(feature = "call"), allow(dead_code))]
 const GUARD: usize = 64 * 1024;
 
 impl Stack {
-    /// `mmap(2)` of a stack of this many bytes, a multiple of 64 KiB. Memory is taken only for what
-    /// is used of it.
+    /// `mmap(2)` of a stack of this many bytes, a multiple of 64 KiB. Unused pages take no memory.
     #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub fn new(length: usize) -> Result<Stack, Errno> {
         let length = length + GUARD;
@@ -43,7 +45,7 @@ impl Stack {
             )
         })?;
         let stack = Stack { start, length };
-        // SAFETY: the pages are ours, and nobody uses them yet.
+        // SAFETY: the pages are new, and nothing uses them yet.
         done(unsafe { sc::syscall3(nr::MPROTECT, start, GUARD, raw::PROT_NONE as usize) })?;
         Ok(stack)
     }
@@ -56,25 +58,25 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: whoever ran on it has ended, as `start` asks.
+        // SAFETY: the process that ran on it has ended, as `start` requires.
         let _ = unsafe { sc::syscall2(nr::MUNMAP, self.start, self.length) };
     }
 }
 
-/// What a process does, and the status it exits with.
+/// The function that a process runs, which returns the status it exits with.
 pub type Body<'a> = &'a mut dyn FnMut() -> u8;
 
-/// Starts a process that shares our memory, but neither descriptors nor signal handlers, in the new
-/// `namespaces` (`CLONE_NEW*`). `signal` (SIGCHLD or 0) is sent at its end.
+/// Starts a process in new `namespaces` (`CLONE_NEW*`) that shares our memory, but neither descriptors
+/// nor signal handlers. `signal` (SIGCHLD or 0) is sent at its end.
 ///
-/// Handlers of signals are defaults in it where the kernel can do that (`CLONE_CLEAR_SIGHAND`, Linux
-/// 5.5), and ours where `clone3(2)` is missing.
+/// Its signal handlers are reset if the kernel can do that (`CLONE_CLEAR_SIGHAND`, Linux 5.5). If
+/// `clone3(2)` is missing, it has copies of our handlers.
 ///
 /// # Safety
 ///
-/// `body` and all that it borrows, and the stack, stay where they are until the process has ended,
-/// and nobody uses meanwhile what it changes. What it runs does not depend on being the thread that
-/// calls this, whose thread-local storage it has, so that one must do nothing but system calls.
+/// `body`, all that it borrows, and the stack stay in place until the process has ended, and nothing else
+/// uses meanwhile what it changes. The process has the thread-local storage of the calling thread, which
+/// must therefore do nothing but system calls meanwhile.
 #[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub unsafe fn start(
     namespaces: u32,
@@ -102,7 +104,7 @@ pub unsafe fn start(
     // SAFETY: the child starts on the stack in `enter`, which does not return; the rest is the
     // caller's promise.
     let mut pid = check(unsafe { clone(nr::CLONE3, clone3, entry, argument) });
-    // As in `fork`.
+    // The same fallback as in `fork`.
     let is_refused = matches!(pid, Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM));
     if is_refused && namespaces & raw::CLONE_NEWTIME == 0 {
         let mut clone2 = |flag: u32| {
@@ -117,18 +119,17 @@ pub unsafe fn start(
     Ok(Process::new(pid?, pidfd))
 }
 
-/// Starts a process that is to execute a program, with SIGCHLD sent at its end: its pid and, where
-/// that `wants_pidfd` and there is one to be had, a pidfd. SIGCHLD has its default, so that the pid
-/// is nobody else's before we have waited for it.
+/// Starts a process that executes a program, and sends SIGCHLD at its end. Returns its pid and, with
+/// `wants_pidfd` and if the kernel makes one, a pidfd. SIGCHLD must have its default action, so that the
+/// pid stays the child's until we have waited for it.
 ///
-/// As `vfork(2)` does it, it shares our memory, on this stack, and we wait until it executes the
-/// program or ends. One that `may_stop` before that, as a key on a terminal can make it, would keep
-/// us with it, and so would one that executes nothing: it has a copy of the memory, as from
-/// `fork(2)`.
+/// Like with `vfork(2)`, the child shares our memory on this stack, and we wait until it executes the
+/// program or exits. With `may_stop` it gets a copy of the memory instead, like from `fork(2)`: a child
+/// that a key on a terminal stops before that, or one that executes nothing, would block us.
 ///
 /// # Safety
 ///
-/// No other thread of this process runs, and `body` drops nothing that is used after it.
+/// This process has no other thread, and `body` drops nothing that is used after it.
 pub unsafe fn start_command(
     may_stop: bool,
     wants_pidfd: bool,
@@ -142,22 +143,22 @@ pub unsafe fn start_command(
     let entry = (enter as extern "C" fn(*mut c_void) -> !) as usize;
     let argument = &raw mut *body as usize;
     let mut start = |flag: u32| {
-        // A call that failed may have left a number.
+        // A failed call may have written a number.
         pidfd = -1;
         let flags = shared | flag | raw::SIGCHLD;
         let clone2 = [flags as usize, 0, &raw mut pidfd as usize];
-        // SAFETY: the child goes on below what we use of this stack, and where it is the same we
-        // wait until it does no more.
+        // SAFETY: the child continues below the used part of this stack. If the memory is shared, we
+        // wait until the child does not use it any more.
         check(unsafe { clone(nr::CLONE, clone2, entry, argument) })
     };
     let pid = match wants_pidfd {
-        // A pidfd protects nothing, so any refusal is an answer: EPERM of a seccomp profile that is
-        // older than the flag, EINVAL of qemu-user.
+        // A pidfd protects nothing, so every error selects the fallback: EPERM from a seccomp profile
+        // that is older than the flag, EINVAL from qemu-user.
         true => start(raw::CLONE_PIDFD).or_else(|_| start(0)),
         false => start(0),
     }? as i32;
     let pidfd = match pidfd {
-        // A kernel without the flag (before Linux 5.2) takes no notice of it.
+        // A kernel without the flag (before Linux 5.2) ignores it.
         -1 if wants_pidfd => pidfd_open(pid).ok(),
         -1 => None,
         pidfd => Some(OwnedFd::new(pidfd as usize)),
@@ -165,18 +166,19 @@ pub unsafe fn start_command(
     Ok((pid, pidfd))
 }
 
+/// Runs the body in the new process, and exits with its status.
 extern "C" fn enter(body: *mut c_void) -> ! {
     // SAFETY: `start` passes a pointer to a `Body`, which stays as long as this process.
     let body = unsafe { &mut *body.cast::<Body>() };
     exit(body())
 }
 
-/// A system call after which a new process, with another stack, goes on in `entry`.
+/// Makes a system call after which the new process continues in `entry`, on its own stack.
 ///
 /// # Safety
 ///
-/// The system call is a clone whose arguments are right, and `entry` an `extern "C" fn(argument)`
-/// that does not return.
+/// The system call is a clone with valid arguments, and `entry` is an `extern "C" fn(argument)` that does
+/// not return.
 unsafe fn clone(
     number: usize,
     [first, second, third]: [usize; 3],
@@ -184,16 +186,15 @@ unsafe fn clone(
     argument: usize,
 ) -> usize {
     let value: usize;
-    // SAFETY: the caller's promise. In the child the registers are the same but for the stack
-    // pointer, and nothing of this function is used but registers.
+    // SAFETY: the caller's promise. The child has the same registers except for the stack pointer, and
+    // uses only registers here.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         asm!(
             "syscall",
             "test rax, rax",
             "jnz 2f",
-            // Whoever walks the stack, for a panic's backtrace, finds its end: no frame, and no
-            // address to return to.
+            // No frame and no return address: a walk of the stack, for a panic's backtrace, ends here.
             "xor ebp, ebp",
             "and rsp, -16",
             "mov rdi, r13",
@@ -257,7 +258,7 @@ unsafe fn clone(
     value
 }
 
-/// `prctl(PR_GET_DUMPABLE)`: can others trace this process, and does it dump core?
+/// `prctl(PR_GET_DUMPABLE)`: returns whether other processes can trace this one, and whether it dumps core.
 #[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub fn dumpable() -> Result<usize, Errno> {
     let get = linux_raw_sys::prctl::PR_GET_DUMPABLE as usize;
@@ -265,7 +266,7 @@ pub fn dumpable() -> Result<usize, Errno> {
     check(unsafe { sc::syscall5(nr::PRCTL, get, 0, 0, 0, 0) })
 }
 
-/// `prctl(PR_SET_DUMPABLE)`, for all processes that share this memory: as [`dumpable`] gave it.
+/// `prctl(PR_SET_DUMPABLE)`, for all processes that share this memory, with a value of [`dumpable`].
 pub fn set_dumpable(dumpable: usize) -> Result<(), Errno> {
     let set = linux_raw_sys::prctl::PR_SET_DUMPABLE as usize;
     // SAFETY: no memory is passed.

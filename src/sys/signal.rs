@@ -1,4 +1,4 @@
-//! Signals: blocked, read from a descriptor, sent.
+//! Signals: blocking them, reading them from a descriptor, sending them.
 
 use core::mem::{MaybeUninit, size_of};
 
@@ -12,20 +12,20 @@ pub use linux_raw_sys::general::{
     SIGSTOP, SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH,
 };
 
-/// A set of signals, bit N-1 for signal N: all 64, with the two that libc keeps to itself.
+/// A set of signals: bit N-1 is signal N. It can hold all 64, including the two that libc reserves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SignalSet(u64);
 
 impl SignalSet {
-    /// Every signal. A fault of our own kills us even when its signal is blocked.
+    /// Every signal. A fault of this process kills it even if the signal is blocked.
     pub const ALL: SignalSet = SignalSet(!0);
 
-    /// These signals.
+    /// Returns the set of these signals.
     pub fn of(signals: &[u32]) -> SignalSet {
         SignalSet(signals.iter().fold(0, |set, signal| set | bit(*signal)))
     }
 
-    /// Every signal but the ones a fault of our own raises, which must still kill us.
+    /// Every signal except those that a fault raises, which must still kill this process.
     pub const BUT_FAULTS: SignalSet = SignalSet(
         !(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP) | bit(SIGSYS)),
     );
@@ -35,7 +35,7 @@ const fn bit(signal: u32) -> u64 {
     1 << (signal - 1)
 }
 
-/// `rt_sigprocmask(2)`: makes `set` the blocked signals of this thread, and gives the set before.
+/// `rt_sigprocmask(2)`: blocks exactly the signals in `set` in this thread. Returns the previous set.
 pub fn sigprocmask(set: SignalSet) -> Result<SignalSet, Errno> {
     let mut before = 0u64;
     // SAFETY: both sets have the size given.
@@ -51,19 +51,19 @@ pub fn sigprocmask(set: SignalSet) -> Result<SignalSet, Errno> {
     Ok(SignalSet(before))
 }
 
-/// `rt_sigaction(2)`: gives SIGCHLD its default, so that children wait to be reaped; or ignores
-/// it, so that the kernel reaps them.
+/// `rt_sigaction(2)`: resets SIGCHLD to its default, so that children stay until they are reaped, or
+/// ignores it, so that the kernel reaps them.
 pub fn set_sigchld(ignored: bool) {
     set_action(SIGCHLD, ignored);
 }
 
-/// `rt_sigaction(2)`: gives a signal its default.
+/// `rt_sigaction(2)`: resets a signal to its default action.
 pub fn set_default(signal: u32) {
     set_action(signal, false);
 }
 
-/// `rt_sigaction(2)`: gives every signal that has a handler its default, as `CLONE_CLEAR_SIGHAND`
-/// does for a new process. What is ignored stays so.
+/// `rt_sigaction(2)`: resets every signal that has a handler, like `CLONE_CLEAR_SIGHAND` for a new
+/// process. Ignored signals stay ignored.
 pub(super) fn clear_handlers() {
     for signal in 1..=64 {
         let mut action = MaybeUninit::<raw::kernel_sigaction>::zeroed();
@@ -87,8 +87,8 @@ pub(super) fn clear_handlers() {
 
 fn set_action(signal: u32, ignored: bool) {
     let mut action = MaybeUninit::<raw::kernel_sigaction>::zeroed();
-    // SAFETY: all zero is SIG_DFL with no flags and an empty mask, and a first word of 1 is
-    // SIG_IGN: the handler stands first. No handler is installed.
+    // SAFETY: the first word is the handler: 0 is SIG_DFL and 1 is SIG_IGN, with no flags and an empty
+    // mask. No function is installed.
     unsafe {
         action
             .as_mut_ptr()
@@ -104,8 +104,8 @@ fn set_action(signal: u32, ignored: bool) {
     }
 }
 
-/// `signalfd4(2)`: a descriptor that the signals of `set`, when blocked, are read from. Each
-/// process reads its own signals there, also through an inherited descriptor.
+/// `signalfd4(2)`: returns a descriptor from which the blocked signals in `set` are read. Each process
+/// reads its own signals, also through an inherited descriptor.
 pub fn signalfd(set: SignalSet) -> Result<OwnedFd, Errno> {
     // SAFETY: the set has the size given.
     let fd = unsafe {
@@ -123,15 +123,15 @@ pub fn signalfd(set: SignalSet) -> Result<OwnedFd, Errno> {
 /// One signal, as read from a signalfd.
 #[derive(Clone, Copy, Debug)]
 pub struct Signal {
-    /// Which.
+    /// The signal's number.
     pub number: u32,
     /// The process that sent it.
     pub sender: i32,
-    /// Sent by the kernel (a terminal's key, a hang-up), not by a process.
+    /// Whether the kernel sent it (a terminal's key, a hang-up) and not a process.
     pub from_kernel: bool,
 }
 
-/// Reads one signal; waits when there is none.
+/// `read(2)` of one signal; waits if there is none.
 pub fn read(signals: BorrowedFd) -> Result<Signal, Errno> {
     let mut info = MaybeUninit::<abi::SignalfdSiginfo>::zeroed();
     // SAFETY: the kernel writes at most the struct's size.
@@ -153,8 +153,8 @@ pub fn read(signals: BorrowedFd) -> Result<Signal, Errno> {
     })
 }
 
-/// `kill(2)`: sends a signal to a process, to a group (negative), or to all but us (-1). Signal 0
-/// only asks whether someone is there.
+/// `kill(2)`: sends a signal to a process, to a group (negative), or to all except this process (-1).
+/// Signal 0 only checks whether the target exists.
 #[inline(never)]
 pub fn kill(pid: i32, signal: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed.

@@ -1,7 +1,7 @@
-//! Texts in parts.
+//! Splits texts, with less code than the generic methods of core.
 
-/// The parts of a text between bytes of one value, as `<[u8]>::split` gives them; but one function
-/// for all, where that is one for each closure.
+/// Splits a text at each separator, like `<[u8]>::split`, which is compiled anew for each closure:
+/// this function is compiled once.
 pub fn split(text: &[u8], separator: u8) -> Split<'_> {
     Split {
         rest: Some(text),
@@ -9,7 +9,7 @@ pub fn split(text: &[u8], separator: u8) -> Split<'_> {
     }
 }
 
-/// What [`split`] gives.
+/// The iterator of [`split`].
 pub struct Split<'a> {
     rest: Option<&'a [u8]>,
     separator: u8,
@@ -31,7 +31,7 @@ impl<'a> Iterator for Split<'a> {
     }
 }
 
-/// A line of a text, in what stands before and after a separator in it.
+/// Returns the line with this index, split at its first separator.
 pub fn line(mut text: &'static str, index: usize, separator: u8) -> (&'static str, &'static str) {
     for _ in 0..index {
         text = split_once(text, b'\n').1;

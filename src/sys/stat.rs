@@ -1,4 +1,4 @@
-//! What a file is, and the file system that it is on.
+//! The status of a file, and of the file system that it is on.
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -8,100 +8,100 @@ use sc::nr;
 
 use super::{BorrowedFd, Errno, done};
 
-/// What `statx(2)` tells, as far as rootlet asks.
+/// The fields of `statx(2)` that rootlet uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stat {
     mode: u32,
     inode: u64,
     device: (u32, u32),
-    /// Which device it is, major and minor number, if it is one.
+    /// The major and minor number, if the file is a device.
     pub special: (u32, u32),
-    /// Whose it is.
+    /// The owner.
     pub user: u32,
-    /// Its group.
+    /// The group.
     pub group: u32,
-    /// How many names it has; 0 when it was removed.
+    /// The number of links; 0 if the file was removed.
     pub links: u32,
     /// The size of a plain file, in bytes.
     pub size: u64,
-    /// May nobody change it (`chattr +i`)?
+    /// The file is immutable (`chattr +i`).
     pub is_immutable: bool,
-    /// It is not the top of the mount that it was reached through (Linux 5.8, else false).
+    /// The file is not the root of the mount that it was reached through (Linux 5.8, else false).
     pub is_below_top: bool,
-    /// The identity of the mount it was reached through (Linux 5.8, else 0).
+    /// The id of the mount that it was reached through (Linux 5.8, else 0).
     pub mount_id: u64,
 }
 
 impl Stat {
-    /// Is it a directory?
+    /// Returns whether it is a directory.
     pub fn is_directory(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFDIR
     }
 
-    /// Is it a symbolic link?
+    /// Returns whether it is a symbolic link.
     pub fn is_symlink(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFLNK
     }
 
-    /// Is it a block device?
+    /// Returns whether it is a block device.
     pub fn is_block_device(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFBLK
     }
 
-    /// Is it a character device?
+    /// Returns whether it is a character device.
     pub fn is_character_device(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFCHR
     }
 
-    /// Is it a pipe, with or without a name?
+    /// Returns whether it is a pipe or a FIFO.
     pub fn is_pipe(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFIFO
     }
 
-    /// Is it a plain file?
+    /// Returns whether it is a plain file.
     pub fn is_file(&self) -> bool {
         self.mode & raw::S_IFMT == raw::S_IFREG
     }
 
-    /// What stays the same as long as the file exists: the numbers of its inode and device.
+    /// Returns the numbers of the inode and the device, which stay the same as long as the file exists.
     pub fn identity(&self) -> Identity {
         let (major, minor) = self.device;
         [self.inode, u64::from(major) << 32 | u64::from(minor)]
     }
 
-    /// Its number on its file system; of a pidfd (Linux 6.9), the process's.
+    /// Returns the inode number. For a pidfd it identifies the process (Linux 6.9).
     pub fn inode(&self) -> u64 {
         self.inode
     }
 
-    /// Are both the same file or directory, under whatever name?
+    /// Returns whether both are the same file or directory, under any name.
     pub fn is_same_file(&self, other: &Stat) -> bool {
         (self.inode, self.device) == (other.inode, other.device)
     }
 
-    /// Are both on the same file system?
+    /// Returns whether both are on the same device.
     pub fn is_on_same_device(&self, other: &Stat) -> bool {
         self.device == other.device
     }
 
-    /// The permissions with set-id and sticky bits.
+    /// Returns the permissions, with the set-id and sticky bits.
     pub fn permissions(&self) -> u32 {
         self.mode & 0o7777
     }
 }
 
-/// The major number of `/dev/null` and its like (null(4)), none of which is a terminal.
+/// The major number of `/dev/null` and similar devices (null(4)). No terminal has it.
 pub const MEM_MAJOR: u32 = 1;
 
 /// See [`Stat::identity`].
 pub type Identity = [u64; 2];
 
-/// `statx(2)` of what the descriptor refers to.
+/// `statx(2)` of a descriptor's file.
 pub fn stat(fd: BorrowedFd) -> Result<Stat, Errno> {
     statx(fd, c"", raw::AT_EMPTY_PATH)
 }
 
-/// `statx(2)` of a name in a directory; a final symbolic link is not followed.
+/// `statx(2)` of a name in a directory, without following a final symbolic link.
 pub fn stat_at(dir: BorrowedFd, name: &CStr) -> Result<Stat, Errno> {
     statx(dir, name, raw::AT_SYMLINK_NOFOLLOW)
 }
@@ -146,16 +146,16 @@ fn statx(dir: BorrowedFd, path: &CStr, flags: u32) -> Result<Stat, Errno> {
     })
 }
 
-/// The file system number of proc, whose symbolic links may lead anywhere.
+/// The file system type of proc, whose magic links may lead anywhere.
 pub const PROC_SUPER_MAGIC: u64 = raw::PROC_SUPER_MAGIC as u64;
 
-/// The file system number of sysfs.
+/// The file system type of sysfs.
 pub const SYSFS_MAGIC: u64 = raw::SYSFS_MAGIC as u64;
 
-/// The file system number of the control groups of version 2.
+/// The file system type of control groups, version 2.
 pub const CGROUP2_SUPER_MAGIC: u64 = raw::CGROUP2_SUPER_MAGIC as u64;
 
-/// The type of the file system and the mount's `ST_*` flags, by `fstatfs(2)`.
+/// `fstatfs(2)`: returns the type of the file system and the mount's `ST_*` flags.
 pub fn statfs(fd: BorrowedFd) -> Result<(u64, u64), Errno> {
     let mut buffer = MaybeUninit::<raw::statfs64>::zeroed();
     // SAFETY: the buffer has the size of the struct that the kernel fills.

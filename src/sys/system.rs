@@ -1,4 +1,4 @@
-//! The machine: its modules, its end.
+//! Calls that change the whole machine: modules, block devices, reboot.
 
 use core::ffi::CStr;
 
@@ -8,7 +8,7 @@ use linux_raw_sys::ioctl as raw;
 
 use super::{BorrowedFd, Errno, abi, check, done, fs};
 
-/// `finit_module(2)`; of a compressed file since Linux 5.17, where the kernel was built for that.
+/// `finit_module(2)`. A compressed file needs Linux 5.17, and a kernel built for that compression.
 pub fn load_module(file: BorrowedFd, parameters: &CStr, compressed: bool) -> Result<(), Errno> {
     let flags = match compressed {
         true => abi::MODULE_INIT_COMPRESSED_FILE,
@@ -28,15 +28,15 @@ pub fn load_module(file: BorrowedFd, parameters: &CStr, compressed: bool) -> Res
 /// How the machine ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
-    /// It is switched off.
+    /// The machine is switched off.
     PowerOff,
-    /// It starts again.
+    /// The machine restarts.
     Restart,
-    /// It stops, and stays on.
+    /// The machine stops, and stays on.
     Halt,
 }
 
-/// `reboot(2)`: does not return where it succeeds. In a pid namespace of its own it ends that.
+/// `reboot(2)`: returns only if it fails. In another pid namespace than the first it ends that namespace.
 pub fn reboot(ending: Ending) -> Result<(), Errno> {
     let [magic, magic2] = abi::REBOOT_MAGIC;
     let command = match ending {
@@ -48,17 +48,17 @@ pub fn reboot(ending: Ending) -> Result<(), Errno> {
     done(unsafe { sc::syscall4(nr::REBOOT, magic, magic2, command, 0) })
 }
 
-/// `BTRFS_IOC_DEVICES_READY` of `ioctl_btrfs(2)`: tells btrfs of a device of a file system on many, and
-/// says whether all of them are known to it now.
+/// `BTRFS_IOC_DEVICES_READY` of `ioctl_btrfs(2)`: registers a device with btrfs, and returns whether all
+/// devices of its file system are registered now.
 pub fn btrfs_is_complete(device: &[u8]) -> Result<bool, Errno> {
     let control = fs::openat(BorrowedFd::CWD, c"/dev/btrfs-control", fs::O_RDONLY, 0)?;
-    // `struct btrfs_ioctl_vol_args` of `<linux/btrfs.h>`: a descriptor, which is not used, and a path.
+    // `struct btrfs_ioctl_vol_args` of `<linux/btrfs.h>`: an unused descriptor, and a path.
     let mut arguments = [0u8; 4096];
     for (to, from) in arguments.iter_mut().skip(8).take(4087).zip(device) {
         *to = *from;
     }
-    // SAFETY: the kernel reads the arguments, which have the size that the request's number says and
-    // a NUL at their end.
+    // SAFETY: the kernel reads the arguments, which have the size in the request's number and a NUL at
+    // their end.
     check(unsafe {
         sc::syscall3(
             nr::IOCTL,
@@ -70,8 +70,7 @@ pub fn btrfs_is_complete(device: &[u8]) -> Result<bool, Errno> {
     .map(|missing| missing == 0)
 }
 
-/// `BLKROSET` of a block device: lets it be written no more, or again. Gives whether that was so
-/// before.
+/// `BLKROSET`: makes a block device read-only or writable. Returns whether it was read-only before.
 pub fn set_read_only(device: BorrowedFd, read_only: bool) -> Result<bool, Errno> {
     let [mut before, now] = [0, i32::from(read_only)];
     for (request, value) in [

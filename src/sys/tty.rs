@@ -1,4 +1,4 @@
-//! The controlling terminal.
+//! Terminals: foreground, settings, size, and pseudo-terminals.
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -9,8 +9,8 @@ use sc::nr;
 
 use super::{BorrowedFd, Errno, OwnedFd, check, done, fs};
 
-/// `tcgetpgrp(3)`: the foreground process group of our controlling terminal, ENOTTY when the
-/// descriptor is not that. A group outside our pid namespace is 0.
+/// `tcgetpgrp(3)`: returns the foreground process group of our controlling terminal; ENOTTY if the
+/// descriptor is not that terminal. A group outside our pid namespace is 0.
 pub fn foreground(terminal: BorrowedFd) -> Result<i32, Errno> {
     let mut group = 0i32;
     // SAFETY: the kernel writes one int.
@@ -25,8 +25,8 @@ pub fn foreground(terminal: BorrowedFd) -> Result<i32, Errno> {
     Ok(group)
 }
 
-/// `tcsetpgrp(3)`: makes a process group of our session the foreground one. SIGTTOU has to be
-/// blocked when the caller is in the background.
+/// `tcsetpgrp(3)`: makes a process group of our session the foreground group. If the caller is in the
+/// background, SIGTTOU must be blocked.
 pub fn set_foreground(terminal: BorrowedFd, group: i32) -> Result<(), Errno> {
     // SAFETY: the kernel reads one int.
     done(unsafe {
@@ -39,22 +39,22 @@ pub fn set_foreground(terminal: BorrowedFd, group: i32) -> Result<(), Errno> {
     })
 }
 
-/// `ioctl(TIOCNOTTY)`: gives up our controlling terminal; when we lead the session, its foreground
-/// group gets SIGHUP and SIGCONT.
+/// `ioctl(TIOCNOTTY)`: gives up our controlling terminal. If we lead the session, its foreground group
+/// receives SIGHUP and SIGCONT.
 pub fn leave(terminal: BorrowedFd) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall3(nr::IOCTL, terminal.raw(), raw::TIOCNOTTY as usize, 0) })
 }
 
-/// `ioctl(TIOCSCTTY)`: makes it the controlling terminal of the session that we lead.
+/// `ioctl(TIOCSCTTY)`: makes this the controlling terminal of the session that we lead.
 pub fn make_controlling(terminal: BorrowedFd) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     done(unsafe { sc::syscall3(nr::IOCTL, terminal.raw(), raw::TIOCSCTTY as usize, 0) })
 }
 
-/// `tcdrain(3)`: waits until all that was written has been sent.
+/// `tcdrain(3)`: waits until all output has been transmitted.
 pub fn drain(terminal: BorrowedFd) -> Result<(), Errno> {
-    // SAFETY: no memory is passed; any argument but 0 sends no break.
+    // SAFETY: no memory is passed. A nonzero argument sends no break.
     done(unsafe { sc::syscall3(nr::IOCTL, terminal.raw(), raw::TCSBRK as usize, 1) })
 }
 
@@ -77,8 +77,8 @@ pub fn set_size(terminal: BorrowedFd, rows: u16, columns: u16) -> Result<(), Err
 pub struct Settings(termios);
 
 impl Settings {
-    /// As `cfmakeraw(3)` makes them: every key comes as it is typed, nothing is echoed, nothing of
-    /// the output is changed.
+    /// Returns the settings of `cfmakeraw(3)`: each key is read as it is typed, without echo, and output is
+    /// not changed.
     pub fn raw(mut self) -> Settings {
         let settings = &mut self.0;
         settings.c_iflag &= !(general::IGNBRK
@@ -99,7 +99,7 @@ impl Settings {
     }
 }
 
-/// `tcgetattr(3)`; ENOTTY when it is no terminal.
+/// `tcgetattr(3)`; ENOTTY if the descriptor is not a terminal.
 pub fn settings(terminal: BorrowedFd) -> Result<Settings, Errno> {
     let mut settings = MaybeUninit::<termios>::zeroed();
     // SAFETY: the kernel fills the struct, which is plain integers.
@@ -114,8 +114,8 @@ pub fn settings(terminal: BorrowedFd) -> Result<Settings, Errno> {
     }
 }
 
-/// `tcsetattr(3)` with TCSADRAIN: when what was written is out. From the background only while
-/// SIGTTOU is blocked.
+/// `tcsetattr(3)` with TCSADRAIN: changes the settings after all output was transmitted. If the caller
+/// is in the background, SIGTTOU must be blocked.
 pub fn set_settings(terminal: BorrowedFd, settings: &Settings) -> Result<(), Errno> {
     // SAFETY: the kernel reads the struct.
     done(unsafe {
@@ -128,7 +128,7 @@ pub fn set_settings(terminal: BorrowedFd, settings: &Settings) -> Result<(), Err
     })
 }
 
-/// `ioctl(TIOCGWINSZ)` of one terminal, `ioctl(TIOCSWINSZ)` of the other.
+/// `ioctl(TIOCGWINSZ)`, `ioctl(TIOCSWINSZ)`: gives the size of one terminal to the other.
 pub fn set_size_of(terminal: BorrowedFd, other: BorrowedFd) -> Result<(), Errno> {
     let mut size = [0u16; 4];
     // SAFETY: the kernel fills, and then reads, a `struct winsize`: four shorts.
@@ -145,13 +145,13 @@ pub fn set_size_of(terminal: BorrowedFd, other: BorrowedFd) -> Result<(), Errno>
     Ok(())
 }
 
-/// A new pseudo-terminal, `pty(7)`, of this ptmx: the master, which does not wait, and the terminal
-/// itself, which no path is needed for (`ioctl(TIOCGPTPEER)`, Linux 4.13).
+/// Makes a pseudo-terminal, `pty(7)`, from this ptmx. Returns the master, which does not block, and the
+/// terminal, which is opened without a path (`ioctl(TIOCGPTPEER)`, Linux 4.13).
 pub fn open_pty(directory: BorrowedFd, ptmx: &CStr) -> Result<(OwnedFd, OwnedFd), Errno> {
     let flags = fs::O_RDWR | fs::O_NOCTTY;
     let master = fs::openat(directory, ptmx, flags | fs::O_NONBLOCK, 0)?;
     let unlocked = 0i32;
-    // SAFETY: the kernel reads one int; the other call takes none of our memory.
+    // SAFETY: the kernel reads one int; the other call passes no memory.
     unsafe {
         let fd = master.borrow().raw();
         done(sc::syscall3(
