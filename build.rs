@@ -1,4 +1,5 @@
-//! What the compiler and the linker are told, and what the command line is made of.
+//! Sets the link arguments of the binary, and generates the parser's tables and the help from the table of
+//! options.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -16,7 +17,7 @@ use options::{Role, help, names, pack};
 /// Unwind tables: the binary aborts on panic and never reads them.
 const DISCARDED: &str = "*(.eh_frame) *(.eh_frame_hdr) *(.gcc_except_table*) *(.comment)";
 
-/// A C library's start files: for musl the compiler links its own, whatever is asked for.
+/// The start files of a C library. For musl the compiler links its own in spite of `-nostartfiles`.
 const START_FILES: [&str; 7] = [
     "crt1.o",
     "rcrt1.o",
@@ -27,14 +28,14 @@ const START_FILES: [&str; 7] = [
     "crtn.o",
 ];
 
-/// The machines whose system calls src/sys knows.
+/// The architectures that src/sys supports.
 const MACHINES: [&str; 3] = ["x86_64", "aarch64", "riscv64"];
 
 fn main() {
     let target = |name| std::env::var(name).unwrap_or_default();
     let machine = target("CARGO_CFG_TARGET_ARCH");
     if target("CARGO_CFG_TARGET_OS") != "linux" || !MACHINES.contains(&machine.as_str()) {
-        // One line, where the compiler would have a hundred.
+        // One line instead of the compiler's hundred errors.
         println!(
             "cargo::error=rootlet runs on Linux on {}, not on {}",
             MACHINES.join(", "),
@@ -44,7 +45,7 @@ fn main() {
     }
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/cli/options");
-    // The package has no tests but those in src.
+    // The package on crates.io has only the tests in src, without the fuzzers' seeds.
     println!("cargo:rustc-check-cfg=cfg(has_seeds)");
     if Path::new("tests/fuzz/cases.rs").exists() {
         println!("cargo:rustc-cfg=has_seeds");
@@ -54,8 +55,8 @@ fn main() {
     generate(Path::new(&directory));
 }
 
-/// Link arguments of the binary. They stand here, not in `.cargo/config.toml`, so that `cargo
-/// install`, a `RUSTFLAGS` in the environment and programs that use the library all link right.
+/// Sets the link arguments of the binary. In `.cargo/config.toml` they would not apply to `cargo install`,
+/// and would be overridden by `RUSTFLAGS`.
 fn link(directory: &Path) {
     let script = directory.join("discard.ld");
     let start_files = START_FILES.map(|name| {
@@ -70,20 +71,20 @@ fn link(directory: &Path) {
     );
     std::fs::write(&script, sections).unwrap();
     for argument in [
-        // src/rt brings the entry, by a name that is not a C library's.
+        // src/rt has the entry point, under a name that no C library has.
         "-Wl,-e,rootlet_start",
         "-nostartfiles",
         "-nostdlib",
-        // A position-independent executable would name an interpreter, which an empty root lacks.
+        // A position-independent executable would need an interpreter, which an empty root lacks.
         "-static",
         "-no-pie",
-        // One build of one source is one file, wherever it was built.
+        // Builds of one source are the same file.
         "-Wl,--build-id=none",
         "-Wl,--no-eh-frame-hdr",
-        // Nothing is relocated, so nothing needs to be made read-only afterwards.
+        // There are no relocations, so nothing has to be made read-only after them.
         "-Wl,-z,norelro",
         "-Wl,-z,noseparate-code",
-        // Not through -Wl, which splits at commas, as a path may have one.
+        // -Wl splits its argument at commas, and a path may contain one.
         "-Xlinker",
         "-T",
         "-Xlinker",
@@ -93,7 +94,7 @@ fn link(directory: &Path) {
     }
 }
 
-/// Writes what src/cli includes: the help, packed, and each role's options.
+/// Generates the files that src/cli includes: the packed help, and the options of each role.
 fn generate(directory: &Path) {
     let roles: Vec<&Role> = options::ROLES
         .into_iter()
@@ -121,8 +122,7 @@ fn generate(directory: &Path) {
     }
 }
 
-/// An enum of the role's options, and their names in the same order, as `src/cli/parse.rs` reads
-/// them.
+/// Returns an enum of the role's options, and their names in the same order for `src/cli/parse.rs`.
 fn of_role(role: &Role) -> String {
     let variants: Vec<String> = names::options(role)
         .map(|entry| {

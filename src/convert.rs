@@ -1,4 +1,4 @@
-//! With the feature `std`: conversions from and to its types.
+//! The feature `std`: conversions from and to the types of std.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -27,19 +27,19 @@ as_bytes! {
     PathBuf: path => OsStrExt::as_bytes(path.as_os_str());
 }
 
-/// Takes what std owns.
+/// Takes a descriptor of std's.
 fn owned(descriptor: OwnedFd) -> sys::OwnedFd {
-    // SAFETY: it is open, and not std's to close any more.
+    // SAFETY: it is open, and std does not close it any more.
     unsafe { sys::OwnedFd::from_raw(descriptor.into_raw_fd()) }
 }
 
-/// Gives it to std.
+/// Passes a descriptor to std.
 fn given_up(descriptor: sys::OwnedFd) -> OwnedFd {
-    // SAFETY: it is open, and not ours to close any more.
+    // SAFETY: it is open, and we do not close it any more.
     unsafe { OwnedFd::from_raw_fd(descriptor.into_raw()) }
 }
 
-/// Lends it as std does.
+/// Lends a descriptor as a type of std.
 fn lent(descriptor: sys::BorrowedFd<'_>) -> BorrowedFd<'_> {
     // SAFETY: it is open for as long as it is lent.
     unsafe { BorrowedFd::borrow_raw(descriptor.number()) }
@@ -117,7 +117,7 @@ impl From<RootFile> for File {
 }
 
 impl DirEntry {
-    /// The name, as a type of std.
+    /// Returns the name as a type of std.
     pub fn file_name(&self) -> &OsStr {
         OsStr::from_bytes(&self.name)
     }
@@ -149,13 +149,13 @@ impl io::Read for ChildStderr {
     }
 }
 
-/// What can be read when the command has ended: its pidfd, which is what tokio's `AsyncFd` and `poll(2)`
-/// wait for. Where the kernel gives none (before Linux 5.3, or for a seccomp filter) it is a socket
-/// of which the same is true. After it, ask [`Child::try_wait`].
+/// Returns a descriptor that becomes readable when the command has ended, for tokio's `AsyncFd` or
+/// `poll(2)`. It is a pidfd, or if the kernel makes none (before Linux 5.3, or with a seccomp filter) a
+/// socket. Call [`Child::try_wait`] when it is readable.
 ///
 /// # Panics
 ///
-/// When it has been waited for, its descriptors are closed.
+/// Panics if the child has been waited for: its descriptors are closed then.
 impl AsFd for Child {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let descriptor = self.descriptor();
@@ -163,8 +163,8 @@ impl AsFd for Child {
     }
 }
 
-/// As by [`AsFd`], but -1 when it has been waited for: what waits for the descriptor asks for it once
-/// more to forget it, which the kernel has done by then.
+/// Returns the same descriptor as [`AsFd`], or -1 if the child has been waited for: an event loop asks for
+/// the number once more to deregister it, after the kernel has already done so.
 impl AsRawFd for Child {
     fn as_raw_fd(&self) -> RawFd {
         self.descriptor()
@@ -173,10 +173,10 @@ impl AsRawFd for Child {
 }
 
 impl Command {
-    /// Gives the command this descriptor under its own number. It is closed with the [`Command`], and
-    /// needs no flag: it stays close-on-exec in the program.
+    /// Passes a descriptor to the command, under the same number. It stays close-on-exec in the program,
+    /// and is closed with the [`Command`].
     ///
-    /// A directory is a way out of the new root.
+    /// A descriptor of a directory is a way out of the new root.
     ///
     /// ```
     /// use std::io::Read;
@@ -201,7 +201,7 @@ impl Command {
 }
 
 impl<'a> Foreground<'a> {
-    /// Tells how the run goes on this descriptor: see [`Foreground::status_raw_fd`].
+    /// Reports the progress of the run on this descriptor: see [`Foreground::status_raw_fd`].
     ///
     /// ```
     /// use std::io::Read;
@@ -223,7 +223,7 @@ impl<'a> Foreground<'a> {
 }
 
 impl From<Error> for io::Error {
-    /// Of the kind that the kernel's reason has, with the [`Error`] inside.
+    /// Converts to the kind of the kernel's reason, with the [`Error`] inside.
     ///
     /// ```
     /// fn run() -> std::io::Result<()> {
@@ -262,7 +262,7 @@ impl From<ExitStatus> for process::ExitStatus {
     /// assert_eq!(status.signal(), Some(15));
     /// ```
     fn from(status: ExitStatus) -> process::ExitStatus {
-        // As wait(2) encodes it.
+        // The encoding of wait(2).
         process::ExitStatus::from_raw(match (status.code(), status.signal()) {
             (Some(code), _) => code << 8,
             (None, signal) => signal.unwrap_or_default(),
@@ -271,7 +271,7 @@ impl From<ExitStatus> for process::ExitStatus {
 }
 
 impl From<ExitStatus> for process::ExitCode {
-    /// As a shell says it: the status itself, or 128 and the signal's number.
+    /// Converts to a shell's `$?`: the exit code, or 128 plus the signal's number.
     fn from(status: ExitStatus) -> process::ExitCode {
         process::ExitCode::from(status.shell())
     }

@@ -1,5 +1,5 @@
-//! The parsers of what strangers write, for the fuzzers in `tests/fuzz` and for the tests below.
-//! Each function takes whatever bytes there are, and panics where something does not hold.
+//! The parsers of untrusted input, for the fuzzers in `tests/fuzz` and for the tests below. Each function
+//! takes any bytes, and panics if a property does not hold.
 
 use alloc::vec::Vec;
 use std::format;
@@ -22,7 +22,7 @@ use crate::text::number::number;
 use crate::user::accounts::{groups, users};
 use crate::user::capability::Capabilities;
 
-/// A file like `/etc/passwd` or `/etc/group`.
+/// Parses a file like `/etc/passwd` or `/etc/group`.
 pub fn accounts(file: &[u8]) {
     let lines: Vec<&[u8]> = file.split(|byte| *byte == b'\n').collect();
     let is_field = |text: &[u8]| !text.iter().any(|byte| b":\n\0".contains(byte));
@@ -32,7 +32,7 @@ pub fn accounts(file: &[u8]) {
         assert!(user.id != u32::MAX && user.group != u32::MAX);
         assert!(!user.name.is_empty() && !b"#+-".contains(&user.name[0]));
         assert!([user.name, user.home, user.shell].into_iter().all(is_field));
-        // Written by the book it is the same user.
+        // The user's line in the standard form gives the same user.
         let numbers = format!(":x:{}:{}::", user.id, user.group);
         let parts = [user.name, numbers.as_bytes(), user.home, b":", user.shell];
         assert!(users(&parts.concat()).eq([user]));
@@ -48,13 +48,13 @@ pub fn accounts(file: &[u8]) {
     }
 }
 
-/// `SRC[:DEST[:OPT,…]]`, and the list of `--drop-caps`.
+/// Parses `SRC[:DEST[:OPT,…]]`, and the list of `--drop-caps`.
 pub fn options(text: &[u8]) {
     let environment = |name: &[u8]| (name == b"HOME").then_some(&b"/home/a:b"[..]);
     if let Ok(Some(mount)) = Mount::parse(text, environment) {
         let source = mount.source.name().bytes();
         assert!(!source.is_empty());
-        // What `\:` would be cannot be written, nor what another form is read as.
+        // The text form cannot express a path with `\:`, or one that would be taken for another form.
         let can_be_written =
             |path: &[u8]| !path.ends_with(b"\\") && !path.windows(2).any(|two| two == b"\\:");
         let target = mount.target.bytes();
@@ -93,7 +93,7 @@ fn escaped(path: &[u8]) -> Vec<u8> {
     text
 }
 
-/// What `rootlet boot` reads: the kernel command line and the files of an initramfs.
+/// Parses the input of `rootlet boot`: the kernel command line and the files of an initramfs.
 pub fn boot(text: &[u8]) {
     command_line(text);
     for (path, parameters) in modules(text) {
@@ -127,9 +127,9 @@ pub fn boot(text: &[u8]) {
     }
 }
 
-/// Says the same as the kernel's own way of reading, written as the kernel has it.
+/// Compares the parser of the command line with a transcription of the kernel's.
 fn command_line(text: &[u8]) {
-    // There is no NUL in a command line.
+    // A command line has no NUL.
     let text: Vec<u8> = text.iter().copied().filter(|byte| *byte != 0).collect();
     let line = CommandLine::new(&text);
     let (mut rest, mut for_init) = (skip_spaces(&text), None);
@@ -149,7 +149,7 @@ fn command_line(text: &[u8]) {
         }
     }
     assert_eq!(line.for_init, for_init.unwrap_or_default());
-    // What a module gets is what stood there.
+    // A module gets its parameters unchanged.
     let mut parameters = Vec::new();
     line.push_module_parameters(b"a", &mut parameters);
     let given = CommandLine::new(&parameters);
@@ -219,9 +219,9 @@ fn skip_spaces(text: &[u8]) -> &[u8] {
     &text[start.unwrap_or(text.len())..]
 }
 
-/// The mounts as the kernel lists them, whose paths strangers may choose.
+/// Parses the kernel's list of mounts, whose paths may be chosen by others.
 pub fn mountinfo(text: &[u8]) {
-    // A pipe takes no more.
+    // A pipe with one page holds no more.
     let text = &text[..text.len().min(4096)];
     let read = |text: &[u8]| {
         let (reader, writer) = pipe(0).unwrap();
@@ -235,7 +235,7 @@ pub fn mountinfo(text: &[u8]) {
         found
     };
     read(text);
-    // What the kernel writes of these paths is read as these paths.
+    // Paths in the kernel's escaped form are read back unchanged.
     let paths = text.split(|byte| *byte == 0).take(20);
     let expected: Vec<(u64, Vec<u8>)> = (7..).zip(paths.map(<[u8]>::to_vec)).collect();
     let mut listed = Vec::new();
@@ -256,8 +256,8 @@ pub fn mountinfo(text: &[u8]) {
     }
 }
 
-/// What is on a disk: the first kilobyte, the second, the one at 64 KiB; the rest is everywhere
-/// else.
+/// Parses a disk. The data are its first two kilobytes and the one at 64 KiB; the rest of the data repeats
+/// everywhere else.
 pub fn disk(data: &[u8]) {
     let (parameters, data) = data.split_at(data.len().min(5));
     let parameter = |index: usize| parameters.get(index).copied().unwrap_or(0);
@@ -270,7 +270,7 @@ pub fn disk(data: &[u8]) {
         };
         data.get(offset).copied().unwrap_or(0)
     };
-    // Reading is over soon, whatever was found.
+    // Limits the number of reads, for any content.
     fn limited<T>(
         byte: impl Fn(u64) -> u8,
         limit: usize,
@@ -321,7 +321,7 @@ pub fn disk(data: &[u8]) {
     }
 }
 
-/// What a partition table says of a partition is text, and is found by itself alone.
+/// Checks that the names of a partition are text, and that only these names match it.
 pub(crate) fn agrees_with_itself(found: &Partition) {
     let (uuid, label) = (found.uuid.bytes(), found.label.bytes());
     assert!(std::str::from_utf8(label).is_ok());
@@ -344,7 +344,7 @@ mod tests {
 
     use super::cases::{share, try_all};
 
-    /// Of the time for all of them, what the tests of the command line leave.
+    /// The shares that the whole time is divided into, some for the fuzzers of the command line.
     const SHARES: u32 = 7;
 
     fn holds(name: &str, parser: fn(&[u8])) {

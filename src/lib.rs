@@ -1,20 +1,20 @@
 //! rootlet puts a process into a new root directory and looks after it there.
 //!
-//! [`Chroot`] describes a new root and the mounts it shows; [`Chroot::command`] gives a [`Command`], which
-//! is run as one of std is. It is what the command line `rootlet run` is made of. Files of a root are
-//! read and written without a process by [`Chroot::read`] and its like. [`Init`] is pid 1 alone, [`boot`]
-//! an initramfs. [`Mount`] describes one mount, [`Error`] what could not be done, [`ExitStatus`] how the
-//! command ended.
+//! [`Chroot`] describes a new root and its mounts. [`Chroot::command`] returns a [`Command`], which is run
+//! like one of std. The command line `rootlet run` is made of these two. [`Chroot::read`] and similar
+//! functions access files of a root without a process. [`Init`] is the pid 1 of a container, and [`boot`]
+//! the `/init` of an initramfs. [`Mount`] describes one mount, [`Error`] a failure, and [`ExitStatus`] how
+//! the command ended.
 //!
-//! The library needs no std and no libc; it allocates with the program's allocator. It prints nothing:
-//! [`Child::warnings`] tells what was left out and what could not be removed. A new root is
-//! entered with `pivot_root(2)`, and the old one is detached; from Linux 7.0 root enters a mount
-//! namespace that never had an old one. Every mount point is looked up by file descriptor inside the
-//! new root, so that no symbolic link leads out of it.
+//! The library needs neither std nor libc, and allocates with the program's allocator. It prints nothing:
+//! [`Child::warnings`] returns what was left out and what could not be removed. A new root is entered with
+//! `pivot_root(2)`, and the old one is detached. From Linux 7.0 root enters a mount namespace that never had
+//! an old root. Every mount point is looked up by file descriptor inside the new root, so no symbolic link
+//! leads out of it.
 //!
 //! # Features
 //!
-//! Both are off unless they are asked for, and only add.
+//! Both are off by default, and only add.
 //!
 //! - `std`: paths and words from `OsStr` and `Path`; [`Stdio`] from `File`, `OwnedFd` and pipes;
 //!   `AsFd` for [`Child`] and its pipes, which are `Read` and `Write`; `io::Error` from [`Error`];
@@ -26,7 +26,7 @@
 //!
 //! # Examples
 //!
-//! A command, waited for, as `std::process::Command` has it; there are [`Command::output`] and
+//! A command that is waited for, like `std::process::Command::status`. There are [`Command::output`] and
 //! [`Command::spawn`] too:
 //!
 //! ```
@@ -45,7 +45,7 @@
 //! # Ok::<(), rootlet::Error>(())
 //! ```
 //!
-//! A file of the root, for which no process is needed:
+//! The files of a root, without a process:
 //!
 //! ```
 //! use rootlet::Chroot;
@@ -71,7 +71,7 @@
 //! | `uid`, `gid`, `groups` | `uidmap`, `gidmap` | [`Chroot::user`], [`Chroot::groups`], [`Chroot::map_users`] |
 //! | `io::Error` | `hakoniwa::Error` | [`Error`], with [`ErrorKind`] |
 //!
-//! What pychroot's README shows, and the same with rootlet. Code that is run inside the root, with the
+//! The examples of pychroot's README, and the same with rootlet. Code that runs inside the root needs the
 //! feature `call`:
 //!
 //! ```python
@@ -97,7 +97,7 @@
 //! # Ok::<(), rootlet::Error>(())
 //! ```
 //!
-//! More mounts than the usual ones, which stay:
+//! A mount in addition to the default ones:
 //!
 //! ```sh-session
 //! $ pychroot -R /home/user ~/chroot
@@ -115,8 +115,8 @@
 //! # Ok::<(), rootlet::Error>(())
 //! ```
 //!
-//! And its quirk, that what is assigned inside is lost outside, is none here, since a
-//! call shares the caller's memory:
+//! pychroot loses values that are assigned inside. rootlet keeps them, since a call shares the caller's
+//! memory:
 //!
 //! ```python
 //! with Chroot('/path/to/chroot'):
@@ -155,8 +155,9 @@
 //!
 //! # Kernel calls
 //!
-//! Every feature works from Linux 5.10 on. Each newer call has a fallback: a call that protects falls
-//! back only after ENOSYS, never after EPERM; other calls fall back after any error.
+//! Every feature works from Linux 5.10 on, except where the table says otherwise. Each newer call has a
+//! fallback. A call that protects falls back only after ENOSYS, never after EPERM. Other calls fall back
+//! after any error.
 //!
 //! | call | since | for | without it |
 //! | --- | --- | --- | --- |
@@ -178,10 +179,10 @@
 //! | `signalfd4(2)`, `ppoll(2)` | | signals and ends | |
 //! | `waitid(2)` of a pidfd, `pidfd_send_signal(2)` | 5.4 | the process inside | `waitid(2)` and `kill(2)` by its pid |
 //! | `clone(2)` with `CLONE_PIDFD`, `ioctl(PIDFD_GET_INFO)` | 6.15 | orphans of an [`Init`] that is pid 1 | `waitid(2)` |
-//! | `prctl(PR_SET_CHILD_SUBREAPER)` | 3.4 | orphans of an [`Init`] that is not, and of a run that shares its caller's pid namespace | they go to others |
+//! | `prctl(PR_SET_CHILD_SUBREAPER)` | 3.4 | orphans of an [`Init`] that is not pid 1, and of a run that shares its caller's pid namespace | another process reaps them |
 //!
-//! Each is described in its page of the Linux manual, section 2; `mount_namespaces(7)`,
-//! `pid_namespaces(7)` and `user_namespaces(7)` say what they do to each other.
+//! Section 2 of the Linux manual has a page for each call. `mount_namespaces(7)`, `pid_namespaces(7)` and
+//! `user_namespaces(7)` explain how namespaces affect each other.
 
 #![no_std]
 

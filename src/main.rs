@@ -1,10 +1,11 @@
-//! rootlet: argv, role, exit status.
+//! The binary: selects the role by the program's name or the first argument, runs it, and returns its exit
+//! status.
 
 #![no_std]
 #![no_main]
-// The modules are the library's. They are compiled into the binary once more instead of being linked,
-// so that what only the binary needs is not public, and so that the library may have std where the
-// binary has none. What only the library needs, or another role, is left out.
+// The modules are the library's. They are compiled into the binary again instead of being linked. Items
+// that only the binary needs stay private, and the library can use std while the binary has none. The
+// linker removes items of the library alone and of roles that are not built.
 #![allow(
     dead_code,
     reason = "the library, or a role that was left out, uses it"
@@ -38,7 +39,7 @@ use sys::process::id;
 #[cfg(feature = "init")]
 use cli::drop_in::Program;
 
-/// The role is the first argument, or the name that we are called by.
+/// Selects and runs the role. Returns the exit status.
 fn main(arguments: rt::Words, environment: rt::Words) -> u8 {
     let (arguments, environment) = (all(arguments), all(environment));
     let name = arguments.first().copied().unwrap_or_default();
@@ -73,14 +74,14 @@ fn start(name: &[u8], rest: &[&'static [u8]], environment: &[&[u8]]) -> Result<u
         (_, [b"boot", rest @ ..]) => cli::boot::boot(rest, environment),
         #[cfg(feature = "init")]
         (_, [b"init", rest @ ..]) => cli::init::init(Program::Rootlet, rest, environment),
-        // As an engine calls the init that it adds to a container, whatever its name is there.
+        // A container engine calls the init that it adds in this way, under a name of its choice.
         #[cfg(feature = "init")]
         (_, [b"--", rest @ ..]) if id() == 1 => {
             cli::init::init(Program::Rootlet, rest, environment)
         }
         #[cfg(feature = "run")]
         (_, [b"run", rest @ ..]) => cli::run::run(rest, environment),
-        // The role stands in the file: a `#!` line has room for one word.
+        // The role is in the file, since a `#!` line has room for only one word.
         #[cfg(feature = "run")]
         (_, [word, ..]) if word.starts_with(b"@") => {
             start(name, &cli::words::in_front(rest)?, environment)
