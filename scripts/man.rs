@@ -33,7 +33,7 @@ fn long_names(entry: &Entry) -> impl Iterator<Item = &'static str> {
         .filter(|name| !name.is_empty())
 }
 
-/// The other names that it is called by, and the role that it has then.
+/// The other names of the program, and the role of each.
 const LINKS: [(&str, &str); 8] = [
     ("pychroot", "run"),
     ("rootlet-init", "init"),
@@ -47,10 +47,10 @@ const LINKS: [(&str, &str); 8] = [
 
 // The manual page, in the macros of man(7).
 
-/// The last change of what it says.
+/// The date of the last change of the page's text.
 const DATE: &str = "2026-11-29";
 
-/// What comes after the options.
+/// The end of the page, after the options.
 const REST: &str = include_str!("man.end");
 
 fn page(version: &str) -> String {
@@ -92,7 +92,7 @@ fn page(version: &str) -> String {
     page + REST
 }
 
-/// An entry: its names, its line as a sentence, its default, its paragraph.
+/// Formats an entry: its names, its line as a sentence, its default, its paragraph.
 fn described(kind: Kind, entry: &Entry) -> String {
     let value = match entry.value {
         "" => String::new(),
@@ -121,7 +121,7 @@ fn described(kind: Kind, entry: &Entry) -> String {
     said
 }
 
-/// The program bold, what is to be replaced as it is.
+/// Sets the program in bold, and leaves placeholders unchanged.
 fn usage(line: &str) -> String {
     let words = line
         .split(' ')
@@ -140,13 +140,13 @@ fn italic(words: &str) -> String {
     format!("\\fI{}\\fR", text(words))
 }
 
-/// With a capital letter and a full stop.
+/// Makes a sentence, with a capital letter and a full stop.
 fn sentence(words: &str) -> String {
     let (first, rest) = words.split_at(1);
     text(&format!("{}{rest}.", first.to_uppercase()))
 }
 
-/// Words as groff(7) takes them: a hyphen that is typed is no dash.
+/// Escapes words for groff(7): a hyphen that is typed must not become a dash.
 fn text(words: &str) -> String {
     let escaped = words
         .replace('\\', "\\e")
@@ -155,7 +155,7 @@ fn text(words: &str) -> String {
     filled(&escaped)
 }
 
-/// Lines of which none begins with a control character.
+/// Escapes lines that begin with a control character.
 fn filled(words: &str) -> String {
     let mut lines = vec![String::new()];
     for word in words.split(' ') {
@@ -175,14 +175,14 @@ fn filled(words: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-// Completions. A shell knows the role by the first word, or by the name that rootlet is called by.
+// Completions. The first word, or the name under which rootlet is called, selects the role.
 
 fn names_of(role: &Role) -> Vec<&'static str> {
     let names = LINKS.iter().filter(|(_, of)| *of == role.name);
     names.map(|(name, _)| *name).collect()
 }
 
-/// All spellings of an option, with their hyphens.
+/// Returns all spellings of an option, with their hyphens.
 pub(crate) fn spellings(entry: &Entry) -> Vec<String> {
     let short = entry.short.chars().map(|short| format!("-{short}"));
     short
@@ -244,7 +244,7 @@ fn bash() -> String {
             ),
         };
         let line = format!("        {spelled}) {offer} ;;\n");
-        // The same option of two roles.
+        // Two roles may have the same option.
         if !values.contains(&line) {
             values += &line;
         }
@@ -328,7 +328,7 @@ fn zsh_argument(entry: &Entry) -> String {
             _ => name,
         });
     }
-    // Each spelling by itself: a short one has no optional value.
+    // Each spelling is separate, since a short one has no optional value.
     let arguments = spelled.iter().map(|name| {
         let value = if name.ends_with(['=', '-', '+']) {
             &value

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # $scratch, $is_root: of scripts/bench
-# Code in another root, from within a program.
+# Running code in another root from within a program.
 
 bench_call() {
     if ! $is_root; then
@@ -9,7 +9,7 @@ bench_call() {
     need_pychroot
     local mebibytes program=()
     if [ -x "$scratch/pychroot" ]; then
-        # Once for each line. The body is run in a process of its own; it has to have two statements.
+        # Runs once for each line. pychroot runs the body in a child process. The body needs two statements.
         program=("$scratch/venv/bin/python3" -c '
 import sys, time
 from pychroot.base import Chroot

@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC2154 # $scratch, $is_root: of scripts/bench
 # The system calls of a run and of an init.
 
-# count_calls WORD...: system calls until the command is executed, and altogether, without those of
-# the command, a static true in NEWROOT or on the host.
+# count_calls WORD...: prints the number of system calls until the command is executed, and of all, without
+# those of the command, a static true in NEWROOT or on the host.
 count_calls() {
     local log=$scratch/user/strace
-    # Another user may have made it.
+    # Another user may own it.
     rm -f "$log"
     "${as[@]}" strace -f -o "$log" "$@" </dev/null >/dev/null 2>&1
     awk '

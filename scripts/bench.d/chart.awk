@@ -1,5 +1,5 @@
-# Draws bars from lines of PANEL, NAME, VALUE, UNIT, separated by tabs; the longest is the largest
-# of its panel. The scale is logarithmic: each step of the grid is ten times the one before.
+# Draws bars from lines of PANEL, NAME, VALUE, UNIT, separated by tabs. The largest value of a panel has the
+# longest bar. The scale is logarithmic: each step of the grid is ten times the one before.
 
 function log10(value) { return log(value) / log(10) }
 
@@ -42,7 +42,7 @@ END {
     y = 20
     for (p = 1; p <= panel_count; p++) {
         panel = panels[p]
-        # A power of ten below the shortest bar, so that it can be seen.
+        # Start a power of ten below the shortest bar, so that it is visible.
         low = floor(log10(least[panel]) - 0.3)
         high = ceiling(log10(most[panel]))
         words(10, y, "start", "title", panel ", " unit[panel])

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # $scratch, $quick: of scripts/bench
-# What the tables share: programs, fixtures, the spawner and the form of a table.
+# Shared by the tables: programs, fixtures, the spawner and the form of a table.
 
-# need COMMAND:PACKAGE...: installs what is missing, as far as that is possible.
+# need COMMAND:PACKAGE...: installs the packages of missing commands, if possible.
 need() {
     local pair missing=()
     for pair in "$@"; do
@@ -24,12 +24,12 @@ say() {
     echo "scripts/bench: $*" >&2
 }
 
-# rounds FULL QUICK: how often, or how long.
+# rounds FULL QUICK: prints the number of rounds or seconds for this run.
 rounds() {
     if $quick; then echo "$2"; else echo "$1"; fi
 }
 
-# compile NAME...: static programs with libc. compile_raw NAME...: without.
+# compile NAME...: compiles static programs with libc. compile_raw NAME...: without libc.
 compile() {
     local name
     for name in "$@"; do
@@ -45,7 +45,7 @@ compile_raw() {
     done
 }
 
-# make_root DIRECTORY: what every peer needs of a root, and a static true.
+# make_root DIRECTORY: makes a root with everything that a peer needs, and a static true.
 make_root() {
     mkdir -p "$1"/{dev,etc,proc,run,sys,tmp,usr,var}
     : >"$1/etc/resolv.conf"
@@ -61,7 +61,7 @@ prepare() {
     compile spawn
     compile_raw true floor floor-init
     make_root "$scratch/root"
-    # Where everybody may write.
+    # A directory that everybody may write to.
     mkdir -m 1777 "$scratch/user"
     is_root=false
     if [ "$(id -u)" = 0 ]; then is_root=true; fi
@@ -80,7 +80,7 @@ title() {
     printf '\n%s\n' "$*"
 }
 
-# The commands of a table, for the spawner: the first is rootlet.
+# The commands of a table, for the spawner. The first is rootlet.
 start_commands() {
     : >"$scratch/commands"
 }
@@ -91,7 +91,7 @@ command_line() {
     printf '%s\n' "$*" >>"$scratch/commands"
 }
 
-# add NAME PROGRAM WORD...: where the program is there and does what is asked of it.
+# add NAME PROGRAM WORD...: adds a command if the program exists and the command works.
 add() {
     local name=$1 program
     shift
@@ -104,14 +104,14 @@ add() {
     command_line "$name" "$program" "$@"
 }
 
-# spawn PAIRS SECONDS: the commands, as who $as is. SECONDS are for each.
+# spawn PAIRS SECONDS: runs the commands as the user of $as. SECONDS is the limit for each.
 spawn() {
     "${as[@]}" "$scratch/spawn" "$1" "$2" "$scratch/commands" 2>"$scratch/spawn.log" ||
         { cat "$scratch/spawn.log" >&2 && return 1; }
 }
 
-# as_root, as_user: in a mount namespace of its own, which nothing that a peer leaves behind outlives.
-# Where there are both versions of cgroups, crun refuses to work.
+# as_root, as_user: run a command in a new mount namespace, so that mounts that a peer leaves behind end with
+# it. crun refuses to work if both versions of cgroups are mounted.
 as_root() {
     # shellcheck disable=SC2016 # the inner shell's
     as=(unshare --mount sh -c 'umount -l /sys/fs/cgroup/unified 2>/dev/null; exec "$@"' sh)
@@ -125,8 +125,8 @@ as_user() {
     fi
 }
 
-# print_times [PANEL]: what spawn prints as a table, rootlet first, the rest by time; each other as a
-# multiple of rootlet, by the median of the pairs. PANEL: of the chart.
+# print_times [PANEL]: formats the output of spawn as a table, rootlet first, the others by time, each as a
+# multiple of rootlet by the median of the pairs. PANEL adds them to a panel of the chart.
 print_times() {
     local panel=${1:-} results
     results=$(sort -t $'\t' -k 3n)
@@ -146,7 +146,7 @@ print_times() {
         END { if (over != "") print over }'
 }
 
-# versions PACKAGE...: of those that are installed.
+# versions PACKAGE...: prints the versions of the installed packages.
 versions() {
     dpkg-query -W -f '${db:Status-Abbrev}${Package} ${Version}\n' "$@" 2>/dev/null |
         sed -n 's/^ii *//p' | paste -s -d ',' | sed 's/,/, /g' | fold -s -w 98

@@ -1,5 +1,5 @@
-/* The floor under `rootlet run`: the same namespaces and mounts, a pid 1 and a command, by the
- * oldest calls and nothing else: no errors told, no signals forwarded, nothing looked at.
+/* The floor under `rootlet run`: the same namespaces and mounts, a pid 1 and a command, by the oldest calls.
+ * It reports no errors, forwards no signals, and checks nothing.
  *
  * usage: floor [user] [SOURCE TARGET]... / NEWROOT COMMAND [ARG]...
  *
@@ -11,7 +11,7 @@
 #include <linux/sched.h>
 #include <signal.h>
 
-/* Statuses of its own, one for each thing that can fail. */
+/* Exits with a separate status for each thing that can fail. */
 static void must(int status, long result)
 {
     if (result < 0)
@@ -52,7 +52,7 @@ static void map_to_root(long user, long group)
     }
 }
 
-/* As fork(2) would, with namespaces. */
+/* Forks into new namespaces. */
 always long clone(unsigned long flags)
 {
     return call(__NR_clone, flags | SIGCHLD, 0, 0, 0, 0);

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # $scratch, $quick, $is_root: of scripts/bench
-# What an init costs: at the start, by orphan, by signal, and idle.
+# The cost of an init: at the start, for each orphan, for each signal, and idle.
 
 need_inits() {
     need tini:tini dumb-init:dumb-init catatonit:catatonit
@@ -9,7 +9,7 @@ init_versions() {
     versions tini dumb-init catatonit
 }
 
-# add_inits WORD...: the command that each is around.
+# add_inits WORD...: adds each init, with this command.
 add_inits() {
     # shellcheck disable=SC2034 # read by add and spawn
     as=()
@@ -34,8 +34,8 @@ median() {
     sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'
 }
 
-# In turns: each comes first once, since what runs first in a round is slower.
-# rounds_of COUNT BEFORE...: leaves what the commands print in $scratch/NAME.results.
+# rounds_of COUNT BEFORE...: writes the output of the commands to $scratch/NAME.results. The commands take
+# turns in coming first, since the first one of a round is slower.
 rounds_of() {
     local count=$1 round index name words lines
     shift
@@ -59,7 +59,7 @@ bench_signals() {
     compile signals
     local count name time base=''
     count=$(rounds 1000000 20000)
-    # As few as they may be, to try each.
+    # As few as possible, to try each init.
     add_inits "$scratch/signals" 1
     sed -i "s/1$/$count/" "$scratch/commands"
     rounds_of "$(rounds 3 1)" env
@@ -106,13 +106,13 @@ bench_idle() {
     seconds=$(rounds 60 2)
     "$scratch/rootlet" init sleep 1000 &
     init=$!
-    # Past its start: it sleeps, and so does its command.
+    # After its start the init sleeps, and so does its command.
     until [ "$(cut -d ' ' -f 3 "/proc/$init/stat")" = S ] &&
         [ "$(cat "/proc/$(tr -d ' ' <"/proc/$init/task/$init/children")/comm" 2>/dev/null)" = sleep ]; do
         sleep 0.01
     done
     : >"$scratch/strace"
-    # Calls under way when strace comes and goes are not counted by -c, which counts those that end.
+    # -c counts only calls that end, so not those in progress when strace attaches and detaches.
     strace -f -c -o "$scratch/calls" -p "$init" 2>"$scratch/strace" &
     tracer=$!
     until grep -q attached "$scratch/strace"; do sleep 0.01; done

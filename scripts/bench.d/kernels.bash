@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154 # $scratch, $quick: of scripts/bench
-# A run in other kernels. Time tells nothing where each instruction is emulated, so instructions are
-# counted, in a root that is read from memory: waiting for this machine would be counted too.
+# A run in other kernels. Times under emulation mean nothing, so instructions are counted. The root is read
+# from memory, since waiting for this machine would count too.
 
-# count_in KERNEL ROUNDS [WORD]...: prints a line of `spawn` for each command, after these words.
+# count_in KERNEL ROUNDS [WORD]...: prints the line of `spawn` for each command, after WORDs.
 count_in() {
     local kernel=$1 rounds=$2
     shift 2

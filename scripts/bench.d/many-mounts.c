@@ -1,5 +1,5 @@
-/* Runs a command where many more file systems are mounted: in a mount namespace of its own, COUNT
- * times the tmpfs of a directory on directories in it.
+/* Runs a command with many more mounts: in a new mount namespace it mounts a tmpfs on a directory, and binds
+ * it COUNT times on directories in it.
  *
  * usage: many-mounts COUNT DIRECTORY COMMAND [ARG]... */
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     must("unshare", unshare(CLONE_NEWNS));
     must("mount /", mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
     must(argv[2], mount("tmpfs", argv[2], "tmpfs", 0, "size=16m"));
-    /* Directories on another mount: what is bound must not hold what was bound before. */
+    /* The targets are on another mount: a bind must not contain the earlier binds. */
     char source[4096], target[4096];
     snprintf(source, sizeof source, "%s/source", argv[2]);
     must(source, mkdir(source, 0755));

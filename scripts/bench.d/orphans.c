@@ -40,7 +40,7 @@ static long switches_of_init(void)
     return count;
 }
 
-/* Processes of this namespace but pid 1 and ourselves; only zombies if asked. */
+/* Counts the processes of this namespace except pid 1 and this one; with zombies, only zombies. */
 static int others(int zombies)
 {
     int count = 0;
@@ -90,7 +90,7 @@ int main(int argc, char **argv)
                 if (orphan < 0)
                     _exit(5);
                 if (!orphan)
-                    /* All of a burst end at once, when the gate is closed. */
+                    /* All processes of a burst end when the gate is closed. */
                     _exit(read(gate[0], &byte, 1) != 0);
             }
             _exit(0);
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
             return 5;
         close(gate[1]);
     }
-    /* Until all have been reaped, for 10 s at most. */
+    /* Wait until all have been reaped, at most 10 s. */
     long long limit = now() + 10000000000LL;
     while (others(0) && now() < limit)
         usleep(200);

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # $scratch: of scripts/bench
-# What others use to run a command in a root: each is told to do as nearly as it can what rootlet
-# does by itself.
+# The other programs that run a command in a root, each with the options that come closest to the defaults of
+# rootlet.
 
 venv=target/bench/venv
 
@@ -22,7 +22,7 @@ need_pychroot() {
                     pychroot snakeoil==0.10.11 lazy-object-proxy
         } >"$scratch/pip.log" 2>&1 || say "not here: pychroot ($(tail -n 1 "$scratch/pip.log"))"
     fi
-    # Where an ordinary user reaches it.
+    # A place that an ordinary user can reach.
     if [ -x $venv/bin/pychroot ] && [ ! -e "$scratch/pychroot" ]; then
         cp -r $venv "$scratch/venv"
         sed "1s|.*|#!$scratch/venv/bin/python3|" $venv/bin/pychroot >"$scratch/pychroot"
@@ -37,7 +37,7 @@ peer_versions() {
         awk '/pychroot|snakeoil/ { printf "%s%s %s", sep, $1, $2; sep = ", " } END { print "" }'
 }
 
-# script SYSFS: what a shell does after unshare(1).
+# script SYSFS: prints the script that a shell runs after unshare(1).
 script() {
     echo "mount --make-rslave / && mount --bind \"\$1\" \"\$1\" && cd \"\$1\" && \
         mount --rbind /dev dev && mount -t proc proc proc && mount $1 sys && \
@@ -53,7 +53,7 @@ crun_bundle() {
         maps="\"uidMappings\":$id,\"gidMappings\":$id," user='{"type":"user"},'
         sys='"type":"bind","source":"/sys","options":["rbind"]'
     fi
-    # What was killed leaves its state behind.
+    # A killed crun leaves its state behind.
     rm -rf "$1"
     mkdir -p "$1/state"
     [ "$3" = root ] || ! $is_root || chown "$3" "$1/state"
@@ -70,7 +70,7 @@ crun_bundle() {
 END
 }
 
-# add_runners root|user: to the commands, `/true` in the root.
+# add_runners root|user: adds each runner to the commands, with `/true` in the root.
 add_runners() {
     local who=$1 root=$scratch/root sysfs='-t sysfs sysfs' unshare=() id=root floor=()
     if [ "$who" = user ]; then

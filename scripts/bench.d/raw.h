@@ -63,7 +63,7 @@ always void quit(int status)
     __builtin_unreachable();
 }
 
-/* The status of a process that was waited for, as a shell has it. */
+/* Converts the status of wait(2) to a shell's. */
 always int status_of(int waited)
 {
     return waited & 127 ? 128 + (waited & 127) : waited >> 8 & 255;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # $scratch, $is_root: of scripts/bench
-# What stays while a command runs: memory and wake-ups.
+# The memory and wake-ups of a runner while the command runs.
 
 children() {
     cat "/proc/$1/task"/*/children 2>/dev/null || true
@@ -9,7 +9,7 @@ is_command() {
     [ "$(cat "/proc/$1/comm" 2>/dev/null)" = true ]
 }
 
-# between PID: it and its descendants, but for the command.
+# between PID: prints the process and its descendants, except the command.
 between() {
     local child
     is_command "$1" || echo "$1"
@@ -18,7 +18,7 @@ between() {
     done
 }
 
-# Has the command been started below PID?
+# Succeeds if the command has been started below PID.
 is_running() {
     local child
     for child in $(children "$1"); do
@@ -34,7 +34,7 @@ wakeups() {
     done | awk '/^voluntary_ctxt_switches/ { sum += $2 } END { print sum + 0 }'
 }
 
-# Pss and private, in kB.
+# Prints the Pss and the private memory, in kB.
 memory() {
     local pid
     for pid in "$@"; do
@@ -52,7 +52,7 @@ kill_all() {
     done
 }
 
-# print_resident PANEL: of each command, all at the same time. PANEL: of the chart.
+# print_resident PANEL: measures all commands at the same time. PANEL adds them to a panel of the chart.
 print_resident() {
     local panel=$1 seconds line name words pids pid tries
     local -A processes before
@@ -62,7 +62,7 @@ print_resident() {
         name=${words[0]}
         "${as[@]}" "${words[@]:1}" </dev/null >/dev/null 2>&1 &
         started+=($!)
-        # That the shell says nothing of its end.
+        # Keeps the shell from reporting its end.
         disown
         for ((tries = 0; tries < 500; tries++)); do
             if is_running $!; then break; fi
@@ -76,7 +76,7 @@ print_resident() {
         processes[$name]=${pids[*]}
         names+=("$name")
     done <"$scratch/commands"
-    # What a runner still does once its command has been started is not idle.
+    # A runner may still be busy shortly after its command has started.
     sleep 1
     seconds=$(rounds 10 2)
     for name in "${names[@]}"; do
@@ -107,11 +107,11 @@ bench_resident() {
     need_peers
     need_inits
     compile_raw wait
-    # Each was tried with the one that ends.
+    # Each runner was tried with a command that ends.
     as_root
     start_commands
     add_runners root
-    # There is nothing between, or a name that tells nothing.
+    # There is no process between, or its name says nothing.
     sed -i "/^true itself/d; /^chroot/d; /^proot/d" "$scratch/commands"
     cp "$scratch/wait" "$scratch/root/true"
     title "resident between the caller and the command of a run, as root"

@@ -24,7 +24,7 @@ bench_user() {
     spawn "$(rounds 500 60)" "$(rounds 20 0.5)" | print_times "rootlet run as an ordinary user"
 }
 
-# Those that are fast enough for it to matter.
+# The runners that are fast enough for the difference to matter.
 bench_mounts() {
     if ! $is_root; then
         say "left out, since it needs root: mounts"
@@ -45,7 +45,7 @@ bench_mounts() {
     done
 }
 
-# rootlet resolves each target; the others take it as a path.
+# rootlet resolves each target inside the root. The others take it as a path.
 bench_binds() {
     if ! $is_root; then
         say "left out, since it needs root: binds"
@@ -70,7 +70,7 @@ bench_binds() {
         add bubblewrap bwrap --unshare-pid --unshare-uts --unshare-ipc --bind "$root" / \
             --dev-bind /dev /dev --proc /proc --bind /sys /sys --tmpfs /dev/shm \
             --ro-bind /etc/resolv.conf /etc/resolv.conf "${bwrap[@]}" /true
-        # It takes seconds for each.
+        # This takes seconds for each.
         if $quick && [ "$count" = 1000 ]; then sed -i '/^bubblewrap/d' "$scratch/commands"; fi
         title "rootlet run, with $count binds"
         spawn "$(rounds 200 20)" "$(rounds 20 1)" | print_times

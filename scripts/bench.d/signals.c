@@ -1,5 +1,5 @@
-/* Sends its parent COUNT signals, each when the one before has come back: an init passes them on.
- * Prints the wall time in ns.
+/* Sends COUNT signals to its parent, an init that passes them on. Each is sent when the one before has come
+ * back. Prints the wall time in ns.
  *
  * usage: signals COUNT */
 #include <signal.h>

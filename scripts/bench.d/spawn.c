@@ -2,14 +2,14 @@
  *
  * usage: spawn PAIRS SECONDS FILE
  *
- * FILE has a command in each line: a name and the words, separated by tabs. The first is the base:
- * each other is run PAIRS times beside it, in turns (A B, B A, A B ...), for SECONDS at most but
- * five times at least. Prints for each the name, the number of pairs, and of the times the median
- * in ns; the median of the ratios of a pair, its quartiles (this to base). Of the base, times of all.
- * The programs are found by a path, not by PATH. A command that fails ends all, with its name.
+ * FILE has a command in each line: a name and the words, separated by tabs. The first is the base. Each
+ * other is run PAIRS times beside it, in turns (A B, B A, A B ...), for at most SECONDS but at least five
+ * times. Prints for each the name, the number of pairs, the median of the times in ns, and the median and
+ * quartiles of the ratios of a pair (this to base). For the base, all its times count. Programs are named by
+ * paths; PATH is not searched. If a command fails, its name is printed and everything ends.
  *
- * This program is small and static, and vfork copies nothing of it: its own share of a time is what
- * vfork, exec and wait cost anyone. */
+ * This program is small and static, and vfork does not copy it: its share of a time is only the cost of
+ * vfork, exec and wait. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
@@ -60,7 +60,7 @@ static int compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Of sorted values, the one at a part of the way. */
+/* Returns a quantile of sorted values. */
 static double at(const double *values, int count, double part)
 {
     return values[(int)((count - 1) * part + 0.5)];
@@ -97,7 +97,7 @@ int main(int argc, char **argv)
         fputs("usage: spawn PAIRS SECONDS FILE\n", stderr);
         return 2;
     }
-    /* What the commands read and print is nobody's. */
+    /* The commands have no input, and their output is discarded. */
     int output = dup(1), null = open("/dev/null", O_RDWR);
     dup2(null, 0);
     dup2(null, 1);

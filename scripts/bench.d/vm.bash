@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # $scratch, $quick: of scripts/bench
-# The way through a throwaway kernel. `scripts/vm -v` tells when it hears of what, by this machine's
-# clock, and what rootlet itself says, by the guest's.
+# The phases of a throwaway kernel. `scripts/vm -v` prints the time of each message by this machine's clock,
+# and rootlet's own times by the guest's.
 
 bench_vm() {
     need qemu-system-x86_64:qemu-system-x86 cpio:cpio zstd:zstd modprobe:kmod
@@ -21,7 +21,7 @@ bench_vm() {
             grep -a '^vm: ' "$scratch/vm.one" >>"$log"
         done
         awk '
-            # A few values, sorted as they come.
+            # There are few values, which are sorted by insertion.
             function add(name, value,    i) {
                 for (i = ++count[name]; i > 1 && values[name, i - 1] > value; i--)
                     values[name, i] = values[name, i - 1]
@@ -31,7 +31,7 @@ bench_vm() {
             /^vm: accelerator:/ { accelerator = $3 }
             / ms to rootlet, / { kernel = $2; part = $6 / 1000 }
             /^vm: since QEMU/ {
-                # rootlet can tell when it began only once it has loaded the driver for that.
+                # rootlet reports its start only after it has loaded the driver of the port.
                 add("init", $12 - part)
                 add("command", $12)
                 add("end", $17)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # $scratch: of scripts/bench
-# The tables of scripts/bench.md, between its two marks, and the chart beside this script.
+# Writes the tables of scripts/bench.md, between its two marks, and the chart.
 
 write_all() {
     local begin='<!-- Written by scripts/bench --write -->' end='<!-- Until here -->'

@@ -1,14 +1,14 @@
 # shellcheck shell=sh
-# Debian's archive, for what is fetched but not installed: apt with a state of its own, so that the
-# machine's sources stay as they are. No archive is named here: they are those of the machine's sources.
+# Downloads from Debian's archive without installing: apt runs with a state of its own, so that the machine's
+# apt is not changed. The archives are those in the machine's sources; none is named here.
 
-# debian_sources: a line `URI SUITE` for each of this machine's apt sources, in both of their forms.
+# debian_sources: prints a line `URI SUITE` for each of this machine's apt sources, in either format.
 debian_sources() {
     apt-get update --print-uris 2>/dev/null | sed -n "s|^'\(.*\)/dists/\(.*\)/InRelease' .*|\1 \2|p"
 }
 
-# debian_sources_of SUITE: the lines of debian_sources that may have it, and if the machine has no such
-# suite its archives with it. Debian's security suites are in an archive of their own.
+# debian_sources_of SUITE: prints the lines of debian_sources with this suite. If the machine has none, it
+# prints its archives with the suite. Debian's security suites are in a separate archive.
 debian_sources_of() {
     debian_sources | awk -v suite="$1" '
         function secure(name) { return name ~ /[-\/](security|updates\/security)/ }
@@ -21,7 +21,7 @@ debian_sources_of() {
 }
 
 # debian_state STATE ARCH...: makes STATE/apt.conf, for the lists in STATE/sources.list and packages for
-# these architectures. What the machine's own configuration says, such as of a proxy, still counts.
+# these architectures. The machine's own configuration, such as a proxy, still applies.
 debian_state() {
     state=$1
     shift
@@ -36,7 +36,7 @@ Acquire::Languages "none";
 END
 }
 
-# debian_source URI SUITE: a line for a sources.list, of what is signed by Debian's keys.
+# debian_source URI SUITE: prints a line for a sources.list, which requires Debian's signature.
 debian_source() {
     for key in /usr/share/keyrings/debian-archive-keyring.gpg /usr/share/keyrings/debian-archive-keyring.pgp; do
         [ ! -r $key ] || break
@@ -44,8 +44,8 @@ debian_source() {
     echo "deb [target=Packages signed-by=$key] $1 $2 main"
 }
 
-# debian_update STATE: downloads the lists of STATE/sources.list, and prints what apt says. It fails also
-# when hooks of the host do, which may not be for an ordinary user.
+# debian_update STATE: downloads the lists of STATE/sources.list, and prints apt's messages. It also fails
+# if a hook of the host fails, which may not work for an ordinary user.
 debian_update() {
     APT_CONFIG=$1/apt.conf apt-get -qq -o APT::Update::Error-Mode=any update 2>&1 </dev/null
 }

@@ -1,17 +1,17 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/vm and of its other parts
-# Kernels of Debian: which there are, and fetching one.
+# Debian's kernels: lists them, and downloads one.
 
 # shellcheck source=SCRIPTDIR/../common/debian.sh
 . "$here/common/debian.sh"
 
-# Where kernels are looked for, after what the machine's own sources have. By these names each release
-# is found wherever it is by now. What is experimental is fetched by its version only.
+# The suites to search after those of the machine's own sources. These names find each release wherever it
+# is by now. Experimental kernels are downloaded only by their full version.
 suites=(stable stable-backports oldstable oldstable-backports oldoldstable testing unstable experimental)
 
-# look_up URI SUITE: leaves in $list the kernels of this suite, a line for each package of one:
-# PACKAGE VERSION URI SHA256. It is empty when there is no such suite, or Debian did not sign it, and not
-# there, or old, when the archive did not answer: then apt's reason is in $unasked.
-# Each user has lists of its own, since what is executed here depends on them.
+# look_up URI SUITE: writes the kernels of a suite to the file $list, a line for each package:
+# PACKAGE VERSION URI SHA256. The file is empty if there is no such suite, or Debian did not sign it. It is
+# missing or old if the archive did not answer; $unasked then has apt's reason.
+# Each user has separate lists, since they decide which kernels are executed.
 look_up() {
     local state said index
     list_suite=$2
@@ -31,7 +31,7 @@ look_up() {
             mv "$state/list" "$list"
         else
             case $said in
-                # There is no such suite, or it is not Debian's. It is tried again tomorrow.
+                # There is no such suite, or it is not Debian's. Try again tomorrow.
                 *'not have a Release file'* | *'not signed'*) [ -s "$list" ] || : >"$list" ;;
                 *) unasked=$(printable <<<"${said%%$'\n'*}") ;;
             esac
@@ -42,7 +42,7 @@ look_up() {
 
 index_to_list() {
     APT_CONFIG=$state/apt.conf /usr/lib/apt/apt-helper cat-file "$2" | awk -v archive="$1" -v arch="$deb_arch" '
-        # Packages that only depend on the newest kernel are none.
+        # Metapackages, which only depend on the newest kernel, are skipped.
         function tell() {
             if (package != "" && depends !~ / linux-image-/)
                 print package, version, archive "/" file, sum
@@ -59,7 +59,7 @@ index_to_list() {
         END { tell() }'
 }
 
-# each_list COMMAND...: calls it after each list, in order, until it succeeds, or there is no more.
+# each_list COMMAND...: calls COMMAND for each list, in order, until it succeeds.
 each_list() {
     local uri suite sources list list_suite
     unasked=
@@ -81,7 +81,7 @@ each_list() {
     return 1
 }
 
-# kernels_in LIST: a line `SERIES RELEASE VERSION` for each kernel of the flavour, such as
+# kernels_in LIST: prints a line `SERIES RELEASE VERSION` for each kernel of the flavour, such as
 # `6.12 6.12.107+deb13-cloud-amd64 6.12.107-1`, the newest last.
 kernels_in() {
     awk -v tail="-$flavour$deb_arch" '
@@ -89,7 +89,7 @@ kernels_in() {
             release = $1
             if (!sub(/^linux-image-/, "", release))
                 next
-            # What is left of the name is a version: other flavours have a word there.
+            # The rest of the name must be a version. Other flavours have a word in it.
             version = release
             if (substr(version, length(version) - length(tail) + 1) != tail)
                 next
@@ -101,7 +101,7 @@ kernels_in() {
         }' "$1" | sort -V -k 3,3
 }
 
-# Is the kernel that is asked for in $list? Leaves its release and its packages' URIs.
+# Succeeds if the requested kernel is in $list. Sets its release and the URIs of its packages.
 has_wanted() {
     local found
     found=$(kernels_in "$list" | awk -v wanted="$wanted" '
@@ -126,7 +126,7 @@ note_newest() {
     return 1
 }
 
-# newest: the series of the newest kernel, of those in the cache when nothing else can be had.
+# newest: prints the series of the newest kernel, or if no archive answers, of the newest in the cache.
 newest() {
     newest=
     if can_fetch; then
@@ -140,7 +140,7 @@ newest() {
     fi
 }
 
-# A line `SERIES RELEASE` for each kernel of the flavour that is in the cache.
+# Prints a line `SERIES RELEASE` for each kernel of the flavour in the cache.
 cached() {
     local place series tree
     for place in "$cache"/linux-*-"$flavour$deb_arch"; do
@@ -166,7 +166,7 @@ lock_cache() {
         progress "waiting for another download"
         flock "$cache_lock"
     }
-    # Who was killed left them: nobody makes them without the lock.
+    # These are left from a killed run, since they are made only under the lock.
     rm -rf --one-file-system "$cache"/new.* 2>/dev/null || true
 }
 
@@ -175,7 +175,7 @@ unlock_cache() {
     cache_lock=
 }
 
-# fetch VERSION: into $place; unpacked beside it and moved there, under a lock.
+# fetch VERSION: downloads a kernel to $place. It is unpacked beside it and then moved there, under a lock.
 fetch() {
     local wanted=$1 new release uris uri sum
     can_fetch ||
@@ -196,7 +196,7 @@ fetch() {
         progress "downloading ${uri##*/}"
         /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root download-file "$uri" "$new/package.deb" \
             "SHA256:$sum" >"$new/log" 2>&1 || {
-            # The lists may be of yesterday.
+            # The lists may be a day old.
             rm -f "$cache/lists-$(id -u)"/*
             fail "cannot download $uri: $(grep '^E: ' "$new/log" | head -n 1 | printable)"
         }
@@ -211,7 +211,7 @@ fetch() {
     unlock_cache
 }
 
-# For --kernels. A suite has several releases of a series: the last counts.
+# Lists the kernels for --kernels. If a suite has several releases of a series, the last counts.
 list_kernels() {
     can_fetch || fail "there is no apt here: --kernel FILE and --kernel host are left"
     lock_cache
@@ -222,7 +222,7 @@ list_kernels() {
         function column(text) { return text == "" ? "-" : text }
         !($1 in newest) { order[++count] = $1; newest[$1] }
         $3 == "cached" { cached[$1] = $2; next }
-        # What is found first is what is fetched.
+        # The first match is the one that is downloaded.
         newest[$1] == "" || first[$1] == $3 { newest[$1] = $2; first[$1] = $3 }
         last[$1] != $3 { suites[$1] = suites[$1] " " $3; last[$1] = $3 }
         END {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/vm and of its other parts
-# The initramfs: rootlet, the modules of the kernel, and what rootlet is to do.
+# The initramfs: rootlet, the modules of the kernel, and the command for rootlet.
 
 choose_rootlet() {
     local top target
@@ -25,7 +25,7 @@ choose_rootlet() {
     note "rootlet: $rootlet"
 }
 
-# As fstab(5) wants it.
+# The escapes of fstab(5).
 escaped() {
     local text=${1//\\/\\134}
     text=${text// /\\040}
@@ -47,7 +47,7 @@ make_archive() {
         done <"$work/modules" >"$top/rootlet/modules"
     fi
     printf '%s\0' "${command[@]}" >"$top/rootlet/command"
-    # What the caller exported, in the caller's own words.
+    # The caller's exported variables, unchanged.
     cp "/proc/$$/environ" "$top/rootlet/environment"
     if [ "$root" = / ]; then
         directory=$start

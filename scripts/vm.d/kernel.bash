@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/vm and of its other parts
-# The kernel: $image_file is what QEMU boots, $module_tree has modules.dep.
+# The kernel: QEMU boots $image_file, and $module_tree has modules.dep.
 
-# unpack_vmlinux VMLINUZ VMLINUX: x86's boot protocol says where the compressed ELF file lies. All
-# but gzip have its size after it; gzip ends with that anyway.
+# unpack_vmlinux VMLINUZ VMLINUX: the boot protocol of x86 has the offset of the compressed ELF file. After
+# it comes its size, except with gzip, whose format ends with the size anyway.
 unpack_vmlinux() {
     local setup offset length magic tail=4 tool size
     [ "$(od -An -tx1 -j 514 -N 4 "$1" | tr -d ' ')" = 48647253 ] || return 1
@@ -27,7 +27,7 @@ unpack_vmlinux() {
     [ "$(wc -c <"$2")" = "$size" ]
 }
 
-# The version of a vmlinuz, which has a pointer to it.
+# Prints the version of a vmlinuz, which its header points to.
 version_of() {
     local at
     [ "$(od -An -tx1 -j 514 -N 4 "$1" | tr -d ' ')" = 48647253 ] || return 0
@@ -39,9 +39,8 @@ progress() {
     if [ -t 2 ] || $verbose; then say "$*..."; fi
 }
 
-# trim DIRECTORY RELEASE: keeps of a kernel's packages what a guest without hardware can use, in boot and
-# lib/modules. Where those are differs: lib may be usr/lib, and from Linux 7 on the kernel is among its
-# modules.
+# trim DIRECTORY RELEASE: keeps of a kernel's packages only the files that a guest without hardware can
+# use, in boot and lib/modules. lib may be usr/lib, and from Linux 7 on the kernel is beside its modules.
 trim() {
     local tree=$1/usr/lib/modules/$2 drivers image
     if [ -d "$1/lib/modules/$2" ]; then tree=$1/lib/modules/$2; fi
@@ -69,8 +68,8 @@ trim() {
     fi
 }
 
-# Only Debian's kernels for all machines have 9p; the others, for virtual machines, are a third of the
-# size, and not made for each architecture.
+# Only Debian's general kernels have 9p. The cloud kernels are a third of the size, and exist only for some
+# architectures.
 choose_flavour() {
     cache=${XDG_CACHE_HOME:-~/.cache}/rootlet
     flavour=cloud-
@@ -122,8 +121,8 @@ choose_kernel() {
     note "modules: ${module_tree:-none}"
 }
 
-# The modules to load, in order: dependencies and soft dependencies first, nothing that is built in.
-# A ? before a name: it need not be there.
+# Prints the modules to load, in order: dependencies and soft dependencies first, without built-in ones.
+# A ? before a name marks an optional module.
 module_list() {
     printf '%s\n' "$@" | awk -v tree="$module_tree" '
         function name(path) {
@@ -132,7 +131,7 @@ module_list() {
             gsub(/-/, "_", path)
             return path
         }
-        # Deepest first.
+        # The deepest dependency comes first.
         function load(module, optional,    list, count, i) {
             if (!(module in path) && !(module in builtin) && (module in alias))
                 module = alias[module]
@@ -174,7 +173,7 @@ module_list() {
                 if (split(line, words, " ") != 3 || words[2] ~ /[*?\[:]/)
                     continue
                 gsub(/-/, "_", words[2])
-                # The portable one, where processors have their own.
+                # The portable module, if there are others for single processors.
                 if (!(words[2] in alias) || words[3] ~ /_generic$/)
                     alias[words[2]] = words[3]
             }

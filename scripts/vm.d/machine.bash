@@ -6,7 +6,7 @@ arguments() {
     local cpu=max gic=''
     # shellcheck disable=SC2054 # the commas are QEMU's
     qemu_words=("$qemu" -nodefaults -no-user-config -display none -no-reboot)
-    # KVM has the interrupt controller of the host alone.
+    # KVM offers only the host's own type of interrupt controller.
     if [ "$1" = kvm ]; then gic=,gic-version=host; fi
     case $arch in
         x86_64) qemu_words+=(-M "q35,accel=$1,memory-backend=memory") console=ttyS0 ;;
@@ -14,7 +14,7 @@ arguments() {
         riscv64) qemu_words+=(-M "virt,accel=$1,memory-backend=memory") console=ttyS0 cpu=rv64 ;;
     esac
     if [ "$1" = kvm ]; then cpu=host; fi
-    # Under TCG more processors are slower, and lose console output now and then.
+    # With TCG more processors are slower, and sometimes lose console output.
     local processors=1
     if [ "$1" = kvm ]; then
         processors=$(nproc)
@@ -39,7 +39,7 @@ arguments() {
             -device virtconsole,chardev=terminal)
         words+=" rootlet.terminal=hvc0 rootlet.size=$size"
     else
-        # QEMU makes what it reads non-blocking, for all who have it: it never gets the caller's.
+        # QEMU makes its input non-blocking for every process that shares it, so it never gets the caller's.
         # shellcheck disable=SC2054
         qemu_words+=(-chardev stdio,id=stdin,signal=off
             -device virtserialport,chardev=stdin,name=stdin
@@ -49,15 +49,15 @@ arguments() {
             -device virtserialport,chardev=stderr,name=stderr)
         words+=" rootlet.stdin=stdin rootlet.stdout=stdout rootlet.stderr=stderr"
     fi
-    # What takes long and is of no use here, where each instruction is emulated.
+    # These steps are useless here, and take long because each instruction is emulated.
     if [ "$1" = tcg ]; then speed='cryptomgr.notests initcall_blacklist=jent_mod_init,load_system_certificate_list'; fi
-    # The kernel takes the timer for broken where a busy host lets the guest wait.
+    # If a busy host makes the guest wait, the kernel takes the timer for broken.
     if [ "$arch" = x86_64 ]; then speed+=' noreplace-smp no_timer_check reboot=t'; fi
     words+=" $speed"
     $verbose || words+=' quiet'
     if [ "$image" != none ]; then
         local snapshot=off only=on
-        # A file system with a journal may have to write before it can be read.
+        # A file system with a journal may need to write before it can be read.
         if [ "$image" = ext4 ]; then snapshot=on only=off; fi
         # shellcheck disable=SC2054
         qemu_words+=(-drive "file=${root//,/,,},format=raw,if=none,id=root,readonly=$only,snapshot=$snapshot"

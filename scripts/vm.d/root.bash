@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/vm and of its other parts
-# The root: how the guest gets it, and what it is called there.
+# The root: how the guest gets it, and its name there.
 
-# type_of IMAGE: by the magic numbers.
+# type_of IMAGE: prints the type of its file system, by the magic number.
 type_of() {
     local start
     start=$(dd if="$1" bs=2048 count=1 status=none | od -An -v -tx1 | tr -d ' \n')
@@ -17,9 +17,9 @@ type_of() {
     esac
 }
 
-# How directories are shown: the tree in $share, those that can be written in $rw_share. virtiofsd needs
-# root, or a user namespace in which the user is root. There all that is not the user's seems to be
-# nobody's, which is no matter in a directory of the user's, but is in a tree with programs of root's.
+# Chooses how directories are shared: the tree by $share, writable ones by $rw_share. virtiofsd needs root,
+# or a user namespace in which the user is root. In that namespace the files of other users seem to belong
+# to nobody. This does not matter in a directory of the user's, but it does in a tree with root's programs.
 choose_share() {
     local program
     virtiofsd=
@@ -35,7 +35,7 @@ choose_share() {
         if unshare --mount true 2>/dev/null; then share=virtiofs rw_share=virtiofs; fi
     elif unshare --user --map-root-user --mount true 2>/dev/null; then
         unshare=(unshare --user --map-root-user --mount --propagation private)
-        # /var/run is hidden from it.
+        # /var/run is not visible to it.
         case $(realpath -- "$TMPDIR")/ in "$(realpath /var/run)"/*) ;; *) rw_share=virtiofs ;; esac
     fi
 }
@@ -73,9 +73,9 @@ choose_root() {
     esac
 }
 
-# serve NAME DIR ro|rw: virtiofsd lets the guest's root write whatever it can itself write. What it
-# shows read-only is a copy of the mounts, in a mount namespace of its own, where nothing can be
-# written. This machine's /proc, /sys, /dev and /run are not for the guest.
+# serve NAME DIR ro|rw: starts virtiofsd, which lets the guest's root write to everything that virtiofsd can
+# write to. For ro it therefore runs in a mount namespace with a read-only copy of the mounts. The guest does
+# not see this machine's /proc, /sys, /dev and /run.
 serve() {
     local options=("$virtiofsd" "--socket-path=$work/$1.socket")
     case $virtiofsd in
@@ -106,12 +106,12 @@ serve() {
         else
             mount --rbind -- "$source" "$tree"
         fi
-        # An old virtiofsd leaves a file there, which only root can make.
+        # An old virtiofsd makes a file there, which only root can do.
         case $tree in
             "$(realpath /var/run)"/*) ;;
             *) mount -t tmpfs virtiofsd /var/run && mkdir /var/run/virtiofsd ;;
         esac
-        # A new user namespace has undone it.
+        # The new user namespace has reset it.
         exec setpriv --pdeathsig KILL "$@"' vm "$2" "$work/$1" "$3" "${options[@]}" \
         <&- >"$work/$1.log" 2>&1 &
     servers+=($!)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/vm and of its other parts
-# The run: QEMU, what it and rootlet tell, and how it ends.
+# The run: QEMU, the messages from QEMU and from rootlet, and the end.
 
 qemu_pid=
 feeder=
@@ -31,33 +31,33 @@ clean_up() {
     exit "$status"
 }
 
-# The time in $now, in ms.
+# Sets $now to the time in ms.
 look_at_clock() {
     now=$((${EPOCHREALTIME/[.,]/} / 1000))
 }
 
-# By this machine's clock.
+# Prints the time since QEMU's start, by this machine's clock.
 since_start() {
     look_at_clock
     echo $((now - qemu_begin))
 }
 
-# A work directory holds the caller's environment, and SIGKILL leaves it behind. So that the next start
-# can tell, its owner holds a lock on a file in it, which has its name only once it is locked.
+# A work directory holds the caller's environment, and SIGKILL leaves it behind. Its owner holds a lock on a
+# file in it, so that the next start can recognise a left one. The file gets its name only once it is locked.
 make_work() {
     local directory
     for directory in "$TMPDIR"/rootlet-vm.*; do
         remove_left "$directory"
     done
     work=$(mktemp -d "$TMPDIR/rootlet-vm.XXXXXX")
-    # One that is to be kept is nobody's to remove.
+    # A directory of --keep must not be removed.
     if $keep; then return; fi
     exec {work_lock}>"$work/lock.new"
     ! flock -n "$work_lock" || mv "$work/lock.new" "$work/lock"
 }
 
-# remove_left DIRECTORY: if it is this user's, and nobody holds its lock. Another who removes it has the
-# same lock; the name may be another's by the time that it is had.
+# remove_left DIRECTORY: removes a directory of this user's whose lock is free. Others who remove it take the
+# same lock, so the name may belong to another directory by the time that the lock is taken.
 remove_left() {
     local lock
     if [ -L "$1" ] || ! [ -d "$1" ] || ! [ -O "$1" ] || ! [ -f "$1/lock" ]; then return 0; fi
@@ -69,7 +69,7 @@ remove_left() {
     exec {lock}<&-
 }
 
-# What the guest has written is not lost, unless nobody takes it.
+# Ends the guest. Its output is lost only if nobody reads it.
 end_guest() {
     kill -KILL $qemu_pid 2>/dev/null || true
     { wait $qemu_pid; } 2>/dev/null || true
@@ -86,18 +86,17 @@ end_guest() {
     done
 }
 
-# The time in $had, in ms, that the guest has had: without that in which QEMU could have gone on and got
-# no processor, since others had it. On a machine that is busy the guest then has as much time as on one
-# that is not.
+# Sets $had to the time in ms that the guest has had, without the time in which QEMU waited for a processor.
+# On a busy machine the guest then has as much time as on an idle one.
 look_at_guest() {
     local thread wait sum=0
     look_at_clock
     for thread in "/proc/${qemu_pid:-none}/task"/*/schedstat; do
-        # Nanoseconds on a processor, and waiting for one.
+        # Nanoseconds on a processor, and nanoseconds of waiting for one.
         { read -r _ wait _ <"$thread"; } 2>/dev/null || continue
         sum=$((sum + wait / 1000000))
     done
-    # Threads that have ended do not count any more.
+    # Ended threads do not count any more.
     if [ "$sum" -gt "$waited" ]; then waited=$sum; fi
     had=$((now - qemu_begin - waited))
 }
@@ -112,8 +111,8 @@ over_time() {
     fi
 }
 
-# A copy of the output failed: nobody reads, which SIGPIPE would tell the command, or the disk is
-# full. A command that had ended by then has its status.
+# Handles a failure to copy the output: nobody reads it, for which a command would get SIGPIPE, or the disk
+# is full. A command that had already ended keeps its status.
 # shellcheck disable=SC2317,SC2329 # called by the trap
 output_failed() {
     local reason
@@ -124,7 +123,7 @@ output_failed() {
     esac
 }
 
-# copy_output NAME FD: what the guest writes, as it comes.
+# copy_output NAME FD: copies the guest's output as it arrives.
 copy_output() {
     (
         trap - EXIT INT TERM HUP USR1
@@ -133,8 +132,8 @@ copy_output() {
     output+=($!)
 }
 
-# The guest is there, and its input is copied from now on. In the background of a terminal there is
-# none.
+# Copies the input from now on, since the guest has started. A job in the background of a terminal has no
+# input.
 copy_input() {
     if $terminal; then return; fi
     (
@@ -145,7 +144,7 @@ copy_input() {
     exec {feed}>&-
 }
 
-# What the guest prints on its console: the last of it is kept, since a guest may print without end.
+# Reads the guest's console, and keeps the end of it, since a guest may print without end.
 pump_console() {
     mkfifo "$work/console"
     if $verbose; then
@@ -169,8 +168,8 @@ await_pumps() {
     done
 }
 
-# Each end of a named pipe waits for the other to be opened. QEMU's end of the status pipe is the
-# only one, so that its end is seen here.
+# Opening a named pipe waits for the other end. QEMU has the only writing end of the status pipe, so the end
+# of QEMU is seen here.
 start_qemu() {
     mkfifo "$work/status" "$work/monitor.in" "$work/monitor.out"
     exec {monitor_in}<>"$work/monitor.in" {monitor_out}<>"$work/monitor.out"
@@ -178,7 +177,7 @@ start_qemu() {
     qemu_begin=$now waited=0
     pump_console
     if $terminal; then
-        # A file description of its own, since QEMU makes it non-blocking.
+        # A separate file description, since QEMU makes it non-blocking.
         # shellcheck disable=SC2094 # a terminal
         setpriv --pdeathsig KILL "${qemu_words[@]}" \
             <"$tty" >"$tty" 2>"$work/qemu.log" {status}>"$work/status" {console}>"$work/console" &
@@ -197,10 +196,11 @@ start_qemu() {
     echo '{"execute":"qmp_capabilities"}' >&"$monitor_in"
 }
 
-# heard LINE: of QEMU's monitor. Only names are looked for: QEMU's own, which a guest cannot choose.
+# heard LINE: handles a line of QEMU's monitor. It only looks for QEMU's own names, which a guest cannot
+# choose.
 heard() {
     case $1 in
-        # Of a guest that has panicked it is the way to its end.
+        # A guest that has panicked stops in this way.
         *'"event": "STOP"'*) if ! $panic_event; then stopped='QEMU stopped the guest'; fi ;;
         *'"event": "GUEST_PANICKED"'*) panic_event=true ;;
         *'"event": "SHUTDOWN"'*'"guest-reset"'*) shutdown=reset ;;
@@ -208,7 +208,7 @@ heard() {
     esac
 }
 
-# Some of them: a guest can make QEMU tell of more without end.
+# Reads some of the lines at most, since a guest can make QEMU print lines without end.
 read_events() {
     local line count
     for ((count = 0; count < 1000; count++)); do
@@ -217,8 +217,8 @@ read_events() {
     done
 }
 
-# record LINE: of the status port. Root in the guest can write there too, so what is not a line as
-# rootlet writes it counts for nothing, and no text in it is ever evaluated. Fails at the last line.
+# record LINE: handles a line of the status port. Root in the guest can write there too, so a line that is
+# not in rootlet's form is ignored, and no text in it is ever evaluated. Fails at the last line.
 record() {
     local number=${1#* }
     case $1 in
@@ -253,7 +253,7 @@ await_status() {
         line=
         code=0
         IFS= read -r -t 1 -u "$status" line || code=$?
-        # No line of rootlet's is so long.
+        # No line from rootlet is this long.
         if [ ${#part} -lt 65536 ]; then part+=$line; fi
         if [ $code = 0 ]; then
             record "$part" || {
@@ -264,7 +264,7 @@ await_status() {
         elif [ $code -le 128 ]; then
             return
         fi
-        # A guest that writes all the time is looked at once a second, too.
+        # Also check once a second during a guest's continuous output.
         if [ "$EPOCHSECONDS" = "$looked" ]; then continue; fi
         looked=$EPOCHSECONDS
         over_time
@@ -279,7 +279,7 @@ await_status() {
     done
 }
 
-# QEMU goes round its main loop, and writes what waited for place in a pipe.
+# Makes QEMU run its main loop, in which it writes output that waited for room in a pipe.
 go_round() {
     local line
     round=$((round + 1))
@@ -295,7 +295,8 @@ go_round() {
     return 1
 }
 
-# All that the command wrote has left QEMU when the pipes stay empty while QEMU could write.
+# Waits until QEMU has written all of the command's output: the pipes then stay empty although QEMU could
+# write.
 drain() {
     local empty=0 round=0
     while ! $terminal && ! $unread && [ $empty -lt 3 ]; do
@@ -316,7 +317,7 @@ show_console() {
         printable 'vm: console: ' >&2
 }
 
-# Why there is no status.
+# Reports why there is no status.
 explain() {
     local text panicked=$panic_event
     text=$(grep -a 'Kernel panic - not syncing: ' "$work/console.log" | tail -n 1 |
@@ -341,7 +342,7 @@ explain() {
         reset) say 'the guest restarted by itself, without a status of the command' ;;
         shutdown) say 'the guest powered off by itself, without a status of the command' ;;
         *)
-            # On some machines QEMU does not tell of a guest that powers off.
+            # On some machines QEMU does not report that a guest powers off.
             if $terminal; then
                 say 'the guest powered off, or was ended from its terminal, without a status of the command'
             else
@@ -352,7 +353,7 @@ explain() {
     exit 118
 }
 
-# One guest, until there is a status or none to come.
+# Runs one guest, until there is a status or none can follow.
 boot() {
     local index
     panic_event=false shutdown='' entered='' started='' stopped='' unread=false sockets=()
@@ -369,7 +370,7 @@ boot() {
     await_status
 }
 
-# What boot started is gone, and it can start again.
+# Ends everything that boot started, so that it can start again.
 forget() {
     local pid
     end_guest
@@ -383,7 +384,7 @@ forget() {
     rm -rf --one-file-system "$work"/{status,monitor.*,console*,std*,root*,rw*}
 }
 
-# Ends the guest that boot left, and the script with what is known of it.
+# Ends the guest that boot left running, and the script with its status.
 conclude() {
     local code=0
     if [ -n "$stopped" ]; then

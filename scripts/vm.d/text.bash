@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/vm and of its other parts
-# What is said, and what comes from the guest.
+# Messages, and safe handling of text and numbers from the guest.
 
 say() {
     printf 'vm: %s\n' "$*" >&2
 }
 
-# What was chosen.
+# Prints a choice, with --verbose.
 note() {
     if $verbose; then say "$*"; fi
 }
@@ -15,9 +15,9 @@ fail() {
     exit 125
 }
 
-# printable [PREFIX]: the lines of standard input, with all that a terminal could take for a command
-# escaped: control characters, and bytes that are not UTF-8, some of which are control characters to
-# 8-bit terminals. Every text of the guest that a person reads goes through here.
+# printable [PREFIX]: copies lines of standard input, and escapes everything that a terminal could take for a
+# command: control characters, and bytes that are not UTF-8, some of which are control characters to 8-bit
+# terminals. Every text from the guest that a person reads goes through here.
 printable() {
     local LC_ALL=C line text plain code
     local more=[$'\x80'-$'\xbf']
@@ -28,7 +28,7 @@ printable() {
             plain=${line%%[!\ -~]*}
             text+=$plain
             line=${line:${#plain}}
-            # The forms of UTF-8 that are valid, without U+0080 to U+009F.
+            # The valid forms of UTF-8, without U+0080 to U+009F.
             case $line in
                 '') code=0 ;;
                 $'\xc2'[$'\xa0'-$'\xbf']* | [$'\xc3'-$'\xdf']$more*) code=2 ;;
@@ -37,7 +37,7 @@ printable() {
                 $'\xf0'[$'\x90'-$'\xbf']$more$more* | $'\xf4'[$'\x80'-$'\x8f']$more$more*) code=4 ;;
                 [$'\xf1'-$'\xf3']$more$more$more*) code=4 ;;
                 *)
-                    # A quote before a character: its number, which may be negative.
+                    # A quote before a character makes printf use its number, which may be negative.
                     printf -v code %d "'$line"
                     printf -v plain '\\x%02x' $((code & 255))
                     text+=$plain
@@ -52,8 +52,8 @@ printable() {
     done
 }
 
-# is_number TEXT GREATEST: is it one, as rootlet writes numbers? Bash would run commands that stand in
-# what it takes for arithmetic, so nothing else of the guest's may get there.
+# is_number TEXT GREATEST: succeeds for a number in rootlet's form. Bash executes commands inside an
+# arithmetic expression, so nothing else from the guest may be used there.
 is_number() {
     case $1 in
         0 | [1-9] | [1-9]*[0-9]) ;;

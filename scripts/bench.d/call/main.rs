@@ -2,9 +2,9 @@
 //!
 //! usage: call ROOT MEBIBYTES PAIRS SECONDS [PROGRAM [ARG]...]
 //!
-//! MEBIBYTES: memory that this process has in use, which a fork copies the page tables of. PROGRAM
-//! does the same in its own way, once for each line that it reads, and prints how long it took, in
-//! ns. The results are printed as `spawn` does.
+//! MEBIBYTES is the memory that this process uses: a fork copies its page tables. PROGRAM does the same in
+//! its own way, once for each line that it reads, and prints the time in ns. The results are printed in the
+//! format of `spawn`.
 
 use std::ffi::{CString, c_char};
 use std::hint::black_box;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rootlet::Chroot;
 
-// Of the libc that std has.
+// Functions of the libc that std links.
 unsafe extern "C" {
     fn fork() -> i32;
     fn chroot(path: *const c_char) -> i32;
@@ -22,7 +22,7 @@ unsafe extern "C" {
     fn _exit(status: i32) -> !;
 }
 
-/// In ns.
+/// The times, in ns.
 fn time(body: impl FnOnce()) -> f64 {
     let start = Instant::now();
     body();
