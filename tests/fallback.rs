@@ -234,60 +234,70 @@ fn without_hidden(shown: &str) -> Vec<&str> {
 
 #[test]
 fn hostile_roots_stay_contained() {
-    for user in users() {
-        let outside = Root::empty(user);
-        outside.directory("point");
-        outside.file("mark", "");
-        let before_outside = outside.tree();
-        let up = format!("{}{}", "../".repeat(20), &outside.name()[1..]);
-        let source = Root::empty(user);
-        source.file("mark", "");
-        let bind = format!("{}:/a/point", source.name());
-        for calls in ["openat2", "open_tree", "move_mount", MISSING[6]] {
-            for link in [outside.name(), &up, &format!("{}/missing", outside.name())] {
-                for name in [
-                    "dev",
-                    "proc",
-                    "sys",
-                    "etc",
-                    "etc/resolv.conf",
-                    "a",
-                    "a/point",
-                ] {
-                    let root = Root::busybox(user);
-                    root.symlink(name, link);
-                    let before = root.tree();
-                    let look = "test -c /dev/null && test -d /proc/1 && test -d /sys/class && \
-                        test -s /etc/resolv.conf && test -f /a/point/mark && echo there";
-                    let run = root.run(&["-R", &bind, "ROOT", "sh", "-c", look]);
-                    let ended = end(&mut with_error(user, calls, "ENOSYS", &run).command);
-                    let what = format!("{user:?} {calls} {name} -> {link}: {ended:?}");
-                    assert_eq!(outside.tree(), before_outside, "{what}");
-                    assert_eq!(root.tree(), before, "{what}");
-                    assert_eq!(
-                        (ended.status, ended.stdout.as_str()),
-                        (0, "there\n"),
-                        "{what}"
-                    );
-                    assert_eq!(ended.stderr, "", "{what}");
-                }
-            }
-            for (link, target) in [("loop", "/loop/x"), ("/proc/self/root", "/loop/tmp/x")] {
+    if can_be_root() {
+        contains_hostile_roots(User::Root);
+    }
+}
+
+#[test]
+fn hostile_roots_stay_contained_without_root() {
+    contains_hostile_roots(User::Ordinary);
+}
+
+#[track_caller]
+fn contains_hostile_roots(user: User) {
+    let outside = Root::empty(user);
+    outside.directory("point");
+    outside.file("mark", "");
+    let before_outside = outside.tree();
+    let up = format!("{}{}", "../".repeat(20), &outside.name()[1..]);
+    let source = Root::empty(user);
+    source.file("mark", "");
+    let bind = format!("{}:/a/point", source.name());
+    for calls in ["openat2", "open_tree", "move_mount", MISSING[6]] {
+        for link in [outside.name(), &up, &format!("{}/missing", outside.name())] {
+            for name in [
+                "dev",
+                "proc",
+                "sys",
+                "etc",
+                "etc/resolv.conf",
+                "a",
+                "a/point",
+            ] {
                 let root = Root::busybox(user);
-                root.symlink("loop", link);
+                root.symlink(name, link);
                 let before = root.tree();
-                let run = root.run(&["-B", &format!("tmpfs:{target}"), "ROOT", "true"]);
+                let look = "test -c /dev/null && test -d /proc/1 && test -d /sys/class && \
+                    test -s /etc/resolv.conf && test -f /a/point/mark && echo there";
+                let run = root.run(&["-R", &bind, "ROOT", "sh", "-c", look]);
                 let ended = end(&mut with_error(user, calls, "ENOSYS", &run).command);
-                let line = format!(
-                    "rootlet: cannot find the mount point {target}: Too many levels of symbolic links (ELOOP)\n"
-                );
+                let what = format!("{user:?} {calls} {name} -> {link}: {ended:?}");
+                assert_eq!(outside.tree(), before_outside, "{what}");
+                assert_eq!(root.tree(), before, "{what}");
                 assert_eq!(
-                    (ended.status, ended.stderr),
-                    (125, line),
-                    "{user:?} {calls}"
+                    (ended.status, ended.stdout.as_str()),
+                    (0, "there\n"),
+                    "{what}"
                 );
-                assert_eq!(root.tree(), before);
+                assert_eq!(ended.stderr, "", "{what}");
             }
+        }
+        for (link, target) in [("loop", "/loop/x"), ("/proc/self/root", "/loop/tmp/x")] {
+            let root = Root::busybox(user);
+            root.symlink("loop", link);
+            let before = root.tree();
+            let run = root.run(&["-B", &format!("tmpfs:{target}"), "ROOT", "true"]);
+            let ended = end(&mut with_error(user, calls, "ENOSYS", &run).command);
+            let line = format!(
+                "rootlet: cannot find the mount point {target}: Too many levels of symbolic links (ELOOP)\n"
+            );
+            assert_eq!(
+                (ended.status, ended.stderr),
+                (125, line),
+                "{user:?} {calls}"
+            );
+            assert_eq!(root.tree(), before);
         }
     }
 }
