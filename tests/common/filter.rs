@@ -1,18 +1,19 @@
-//! seccomp filters, as an engine's profile is that is older than a system call: they answer it with
-//! an error.
+//! seccomp filters that fail a system call with an error, as the profile of a container engine does
+//! for calls newer than the profile.
 
 use std::io::{Error, Result};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// A system call, perhaps only where an argument is, or holds the bits of, a number.
+/// A system call, or only those of its calls in which one argument equals a number or has its bits
+/// set.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     number: usize,
     argument: Option<(u32, u16, u32)>,
 }
 
-// Of <linux/bpf_common.h> and <linux/seccomp.h>.
+// Constants from <linux/bpf_common.h> and <linux/seccomp.h>.
 const LOAD: u16 = 0x20;
 const IS: u16 = 0x15;
 const HOLDS: u16 = 0x45;
@@ -47,7 +48,8 @@ pub const PR_SET_CHILD_SUBREAPER: Call = with(sc::nr::PRCTL, 0, IS, 36);
 pub const PR_GET_CHILD_SUBREAPER: Call = with(sc::nr::PRCTL, 0, IS, 37);
 pub const PRLIMIT64: Call = whole(sc::nr::PRLIMIT64);
 
-/// An instruction: what it does, how many to skip when that is so, and when it is not.
+/// `struct sock_filter`: code, instructions to skip if true, instructions to skip if false,
+/// operand.
 #[repr(C)]
 struct Instruction(u16, u8, u8, u32);
 
@@ -57,7 +59,7 @@ struct Program {
     instructions: *const Instruction,
 }
 
-/// Lets a command and all that it starts have this error for each of the calls.
+/// Makes each of the calls fail with this error, in a command and in all its descendants.
 pub fn answer(command: &mut Command, errno: i32, calls: &[Call]) {
     let mut filter = Vec::new();
     for call in calls {
@@ -65,7 +67,7 @@ pub fn answer(command: &mut Command, errno: i32, calls: &[Call]) {
         filter.push(Instruction(LOAD, 0, 0, 0));
         filter.push(Instruction(IS, 0, 1 + test, call.number as u32));
         if let Some((index, test, value)) = call.argument {
-            // The lower half of the argument, on a little-endian machine.
+            // The lower half of the argument on a little-endian machine.
             filter.push(Instruction(LOAD, 0, 0, 16 + 8 * index));
             filter.push(Instruction(test, 0, 1, value));
         }

@@ -1,7 +1,7 @@
-//! A FUSE server that passes a directory on, and keeps from it what some file systems lack.
+//! A FUSE server that passes through a directory, minus features that some file systems lack.
 //!
-//! It speaks the kernel's protocol itself (`<linux/fuse.h>`), since locks, renames and modes must be
-//! refused in ways that libraries do not know.
+//! It speaks the kernel's protocol itself (`<linux/fuse.h>`), because FUSE libraries cannot refuse
+//! locks, renames and modes in the ways that are needed here.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -18,25 +18,25 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 
-/// What the file system is like.
+/// The features and defects of the file system.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Behaviour {
-    /// All files have this mode, and chmod(2) does nothing.
+    /// All files have this mode, and chmod(2) has no effect.
     pub mode: Option<u32>,
     pub loses_sticky: bool,
     pub locks: Locks,
-    /// As for an old server, rename(2) has no flags.
+    /// rename(2) supports no flags, as with an old server.
     pub no_rename_flags: bool,
-    /// Directories cannot be made once there are so many names like this one.
+    /// Creating a directory whose name is this one fails with ENOSPC.
     pub full_at: Option<&'static str>,
 }
 
-/// Locks of plain files; those of directories are the kernel's own here, as on NFS.
+/// How locks of files behave. The kernel itself handles those of directories here, as on NFS.
 #[derive(Clone, Copy, Default, Debug)]
 pub enum Locks {
     #[default]
     Local,
-    /// As NFSv4: an exclusive one needs a descriptor for writing.
+    /// As on NFSv4, an exclusive lock needs a descriptor open for writing.
     ExclusiveForWriters,
     Refused(i32),
 }
@@ -48,7 +48,7 @@ const ATTR_SIZE: usize = 88;
 struct Server {
     device: File,
     behaviour: Behaviour,
-    /// Files by the number of their inode, held so that no other gets the number.
+    /// Files by inode number. Holding them open keeps the number from being reused.
     nodes: HashMap<u64, OwnedFd>,
     handles: HashMap<u64, Handle>,
     next_handle: u64,
@@ -82,7 +82,7 @@ pub fn mount_fuse(from: &Path, at: &Path, behaviour: Behaviour) {
     std::thread::spawn(move || server.serve());
 }
 
-/// The little-endian or big-endian number of the machine at an offset.
+/// Returns the number at an offset, in the byte order of the machine.
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap())
 }
@@ -95,8 +95,9 @@ fn name_at(bytes: &[u8], at: usize) -> &CStr {
     CStr::from_bytes_until_nul(&bytes[at..]).unwrap()
 }
 
-/// A name that the kernel may remember for a second. If it may not, it asks again whenever somebody
-/// looks, and drops a name that another process makes or renames just then, with what is mounted on it.
+/// Returns an entry that the kernel may cache for a second. Without the cache, the kernel looks the
+/// name up again each time. If another process creates or renames it at that moment, the kernel
+/// drops the name together with the mounts on it.
 fn entry_of(inode: u64) -> Vec<u8> {
     let mut entry = vec![0; 40 + ATTR_SIZE];
     entry[..8].copy_from_slice(&inode.to_ne_bytes());
@@ -107,7 +108,7 @@ fn entry_of(inode: u64) -> Vec<u8> {
 impl Server {
     fn serve(&mut self) {
         let mut buffer = vec![0; 1 << 20];
-        // An error is the end of the mount.
+        // Reading fails once the file system is unmounted.
         while let Ok(length) = self.device.read(&mut buffer) {
             let request = &buffer[..length];
             let (opcode, unique, node) =
@@ -127,14 +128,14 @@ impl Server {
             answer.extend(error.to_ne_bytes());
             answer.extend(unique.to_ne_bytes());
             answer.extend(body);
-            // The caller of an interrupted request does not wait for it.
+            // Writing fails if the request was interrupted, because its caller no longer waits.
             let _ = self.device.write(&answer);
         }
     }
 
     fn answer(&mut self, opcode: u32, node: u64, owner: (u32, u32), body: &[u8]) -> Reply {
         match opcode {
-            // No such name, for a second.
+            // The kernel may cache for a second that the name does not exist.
             1 => match self.entry(node, name_at(body, 0)) {
                 Err(Errno::NOENT) => Ok(entry_of(0)),
                 entry => entry,
@@ -186,14 +187,14 @@ impl Server {
             25 => Ok(Vec::new()),
             26 => Ok(self.begin()),
             28 => self.list(node, body),
-            // Whoever may wait only unlocks.
+            // The waiting form, SETLKW (33), comes only for unlocking.
             32 | 33 => self.lock(body),
             35 => self.create(node, owner, body),
             _ => Err(Errno::NOSYS),
         }
     }
 
-    /// The protocol's version, and whether locks are ours.
+    /// Returns the version of the protocol, and whether this server handles locks.
     fn begin(&self) -> Vec<u8> {
         let flags = match self.behaviour.locks {
             Locks::Local => 0,
@@ -270,7 +271,7 @@ impl Server {
         self.attributes(node)
     }
 
-    /// Gives what was made to the caller, as a kernel does.
+    /// Changes the owner of a new file to the caller, as the kernel would.
     fn give(&self, parent: u64, name: &CStr, owner: (u32, u32)) -> Result<(), Errno> {
         let (user, group) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
         let flags = AtFlags::SYMLINK_NOFOLLOW;

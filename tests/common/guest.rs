@@ -1,5 +1,5 @@
-//! Machines of QEMU's that boot an initramfs of a test's own, with rootlet as `/init`. The kernel,
-//! and how to start it here, are those of scripts/vm.
+//! QEMU machines that boot a test's own initramfs with rootlet as `/init`. The kernel and the way
+//! to start it come from scripts/vm.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 use super::running::Running;
 use super::{Root, User, copy_program, succeed};
 
-/// No machine is silent for so long, except one that hangs: without the time in which it could have
-/// run, and others had the processor.
+/// A machine that prints nothing for this long hangs. Time spent waiting for a processor of the
+/// host does not count.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// What scripts/vm would do here.
+/// The configuration that scripts/vm would use here.
 struct Machine {
     kernel: PathBuf,
-    /// The words for QEMU that make the machine.
+    /// QEMU's arguments that make the machine.
     qemu: Vec<String>,
-    /// The words for the kernel that make it fast.
+    /// Kernel parameters that make booting fast.
     append: String,
 }
 
@@ -75,19 +75,19 @@ fn machine() -> &'static Machine {
     })
 }
 
-/// The kernel that guests have.
+/// Returns the kernel that guests boot.
 pub fn kernel() -> &'static Path {
     &machine().kernel
 }
 
-/// The files of an initramfs, of which `/init` is rootlet.
+/// The files of an initramfs with rootlet as `/init`.
 pub struct Initramfs(Root);
 
 impl Initramfs {
     pub fn new() -> Initramfs {
         let initramfs = Initramfs(Root::empty(User::Root));
         let init = initramfs.0.path().join("init");
-        // Its debugging information would be most of what is loaded.
+        // Without stripping, most of the loaded bytes would be debugging information.
         let mut strip = Command::new("strip");
         strip.args(["--strip-debug", env!("CARGO_BIN_EXE_rootlet"), "-o"]);
         succeed(strip.arg(init));
@@ -117,7 +117,7 @@ impl Initramfs {
         self
     }
 
-    /// `/rootlet/command`.
+    /// Writes `/rootlet/command`.
     pub fn command(self, words: &[&str]) -> Initramfs {
         let text: Vec<u8> = words
             .iter()
@@ -126,7 +126,7 @@ impl Initramfs {
         self.file("rootlet/command", text)
     }
 
-    /// Modules of the kernel, and those that they need.
+    /// Adds modules of the kernel and their dependencies.
     pub fn modules(self, names: &[&str]) -> Initramfs {
         let mut tree = machine().kernel.ancestors().skip(2);
         let tree = tree.next().unwrap();
@@ -135,7 +135,7 @@ impl Initramfs {
         for name in names {
             let shown = succeed(
                 Command::new("modprobe")
-                    // Not with the options of this machine's own modprobe.d.
+                    // Ignore the options in this machine's modprobe.d.
                     .args(["--show-depends", "-C", "/dev/null", "-d"])
                     .arg(tree)
                     .arg("-S")
@@ -143,7 +143,7 @@ impl Initramfs {
                     .arg(name),
             );
             for line in shown.lines() {
-                // The rest is built in.
+                // Other lines name built-in modules.
                 if let Some(path) = line.strip_prefix("insmod ") {
                     let path = Path::new(path.trim());
                     let inside = format!("modules/{}", path.file_name().unwrap().to_str().unwrap());
@@ -158,14 +158,14 @@ impl Initramfs {
         self.more_modules(&lines.concat())
     }
 
-    /// Adds to the list of modules.
+    /// Appends lines to the list of modules.
     pub fn more_modules(self, lines: &str) -> Initramfs {
         let list = self.0.path().join("rootlet/modules");
         let before = fs::read_to_string(list).unwrap_or_default();
         self.file("rootlet/modules", before + lines)
     }
 
-    /// What a kernel takes.
+    /// Returns the cpio archive that a kernel unpacks.
     pub fn archive(&self) -> Vec<u8> {
         let archive = Command::new("bash")
             .args([
@@ -180,7 +180,7 @@ impl Initramfs {
     }
 }
 
-/// Two at a time: a machine has one processor, which it keeps busy.
+/// At most two machines run at a time, because each keeps one processor busy.
 struct Turn;
 
 static TURNS: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
@@ -198,13 +198,13 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // A test that failed elsewhere does not keep its turn.
+        // If the test panics, its turn still becomes free.
         *TURNS.0.lock().unwrap() += 1;
         TURNS.1.notify_one();
     }
 }
 
-/// A machine that runs.
+/// A running machine.
 pub struct Guest {
     qemu: Running,
     console: String,
@@ -212,7 +212,7 @@ pub struct Guest {
     _turn: Turn,
 }
 
-/// What a machine left.
+/// The output of a machine.
 #[derive(Debug)]
 pub struct Over {
     pub console: String,
@@ -220,7 +220,7 @@ pub struct Over {
     pub record: Vec<String>,
 }
 
-/// How long the threads of a process were ready to run, and did not.
+/// Returns how long the threads of a process were runnable without a processor.
 fn waited_for_processor(pid: i32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
     let nanoseconds = threads
@@ -235,7 +235,7 @@ fn waited_for_processor(pid: i32) -> Duration {
 }
 
 impl Guest {
-    /// With these words more for the kernel, and for QEMU.
+    /// Boots the initramfs, with additional kernel parameters and QEMU arguments.
     pub fn start(initramfs: &Initramfs, append: &str, qemu: &[&str]) -> Guest {
         let turn = Turn::take();
         let directory = tempfile::tempdir().unwrap();
@@ -275,7 +275,7 @@ impl Guest {
         }
     }
 
-    /// The console's next line; none when the machine has ended.
+    /// Returns the console's next line, or `None` once the machine has ended.
     fn line(&mut self) -> Option<String> {
         let (began, waited) = (Instant::now(), waited_for_processor(self.qemu.pid()));
         loop {
@@ -295,7 +295,7 @@ impl Guest {
         }
     }
 
-    /// Reads the console until a line that holds this, and gives the line.
+    /// Reads the console up to a line that contains this text, and returns the line.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
         while let Some(line) = self.line() {
@@ -312,13 +312,13 @@ impl Guest {
         keys.write_all(text.as_bytes()).unwrap();
     }
 
-    /// A command of QEMU's monitor.
+    /// Runs a command of QEMU's monitor.
     pub fn monitor(&self, command: &str) {
         let mut monitor = UnixStream::connect(self.directory.path().join("monitor")).unwrap();
         monitor
             .write_all(format!("{command}\n").as_bytes())
             .unwrap();
-        // It has done it when it is ready for another.
+        // The next prompt shows that the command is done.
         let mut said = String::new();
         let mut byte = [0];
         let is_done = |said: &str| said.matches("(qemu) ").count() > 1;
@@ -335,7 +335,7 @@ impl Guest {
         self.over()
     }
 
-    /// What there is of it now.
+    /// Returns the output so far.
     pub fn over(&self) -> Over {
         let record = fs::read_to_string(self.directory.path().join("status")).unwrap_or_default();
         assert!(!self.console.contains("Kernel panic"), "{}", self.console);
@@ -347,12 +347,12 @@ impl Guest {
 }
 
 impl Over {
-    /// The last line of the record: how it ended.
+    /// Returns the last line of the record: how the machine ended.
     pub fn outcome(&self) -> &str {
         self.record.last().map_or("", String::as_str)
     }
 
-    /// How long after the machine's start this was told, in microseconds.
+    /// Returns when this line was recorded, in microseconds since the machine started.
     pub fn time(&self, what: &str) -> u64 {
         let line = self.record.iter().find_map(|line| line.strip_prefix(what));
         line.unwrap_or_else(|| panic!("{self:?}"))

@@ -1,5 +1,5 @@
-//! What hostile roots are tested with: a directory outside of them that nothing may reach, and runs
-//! that end whatever the root does to them.
+//! Support for tests of hostile roots: a directory outside of the root that must stay untouched,
+//! and runs that are stopped if they hang.
 
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -9,8 +9,8 @@ use rustix::fs::{CWD, FileType, Mode, inotify, makedev, mknodat};
 
 use super::{Ended, Root, User, host_mounts, tree};
 
-/// What the links of a hostile root lead to: a directory of the host that the user who runs
-/// rootlet could change.
+/// The target of a hostile root's links: a directory of the host that the user who runs rootlet
+/// could change.
 pub struct Outside {
     pub directory: Root,
     before: Vec<String>,
@@ -22,7 +22,7 @@ impl Outside {
         Outside::of(user, |_| {})
     }
 
-    /// One that can stand for the host's `/dev`.
+    /// Returns a directory that can replace the host's `/dev`.
     pub fn with_devices(user: User) -> Outside {
         Outside::of(user, |directory| {
             for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("urandom", 9)] {
@@ -61,7 +61,7 @@ impl Outside {
         self.directory.name()
     }
 
-    /// Links that lead here: absolute, relative, and to what is missing below.
+    /// Returns links to this directory and to missing names below it, absolute and relative.
     pub fn links(&self) -> Vec<String> {
         let up = "../".repeat(20);
         let name = self.name();
@@ -74,12 +74,13 @@ impl Outside {
         ]
     }
 
-    /// A link that leads here by going back from what a root lacks, so that it leads nowhere there.
+    /// Returns a link that reaches this directory through `..`, after a name that roots lack.
+    /// Inside a root it is therefore dangling.
     pub fn link_back(&self) -> String {
         format!("{}/shm/../missing", self.name())
     }
 
-    /// Not even for a moment was anything here changed, and nothing is mounted here.
+    /// Checks that nothing was changed here, even for a moment, and that nothing is mounted here.
     #[track_caller]
     pub fn assert_untouched(&self, what: &dyn std::fmt::Debug) {
         let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
@@ -92,7 +93,7 @@ impl Outside {
     }
 }
 
-/// Runs it to its end, which a hang would keep from coming.
+/// Runs a command to its end, and fails if it hangs.
 #[track_caller]
 pub fn end(command: &mut Command) -> Ended {
     let child = command
@@ -107,13 +108,14 @@ pub fn end(command: &mut Command) -> Ended {
         Ok(output) => output.into(),
         Err(_) => {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            // What hangs with it may hold the pipes, so its output is not waited for.
+            // Descendants of a hanging run may keep the pipes open, therefore its output is not
+            // read.
             panic!("hangs: {command:?}");
         }
     }
 }
 
-/// An error of rootlet's: status 125, and one line that names the path, but for a hint.
+/// Checks for an error of rootlet: status 125, and one line that names the path. A hint may follow.
 #[track_caller]
 pub fn assert_refused(ended: &Ended, path: &str) {
     assert_eq!(
@@ -128,12 +130,12 @@ pub fn assert_refused(ended: &Ended, path: &str) {
     assert!(lines.all(|line| line.starts_with("hint: ")), "{ended:?}");
 }
 
-/// The same command where the kernel has no openat2(2).
+/// Returns the same command on a kernel without openat2(2).
 pub fn without_openat2(user: User, command: &Command) -> Command {
     without("openat2", user, command)
 }
 
-/// The same command where the kernel lacks a system call.
+/// Returns the same command on a kernel without this system call.
 pub fn without(call: &str, user: User, command: &Command) -> Command {
     let mut strace = super::command(user, "strace");
     strace
@@ -154,8 +156,8 @@ pub fn assert_success(ended: &Ended, stdout: &str) {
     );
 }
 
-/// `bash -c SCRIPT` as root in a mount namespace of its own, whose mounts are shared, but not with
-/// the host's.
+/// `bash -c SCRIPT` as root in a new mount namespace, whose mounts are shared, but not with the
+/// host.
 pub fn outer_namespace(script: &str) -> Command {
     let mut command = super::command(User::Root, "unshare");
     command.args(["-m", "--propagation", "private", "bash", "-uc"]);

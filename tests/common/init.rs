@@ -1,4 +1,4 @@
-//! `rootlet init`, as pid 1 of a pid namespace and as a child subreaper, while it runs.
+//! Runs `rootlet init` as pid 1 of a pid namespace, and as a child subreaper.
 
 use std::fs;
 use std::ops::{Deref, DerefMut};
@@ -9,7 +9,7 @@ use super::{User, children, command, rootlet, rootlet_path, send_signal, users, 
 
 const SIGUSR2: i32 = 12;
 
-/// What init is to its surroundings.
+/// The position of init among processes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
     /// The first process of a pid namespace.
@@ -20,7 +20,7 @@ pub enum Place {
 
 pub const PLACES: [Place; 2] = [Place::Pid1, Place::Subreaper];
 
-/// Each place, for each user.
+/// Returns each position for each user.
 pub fn cases() -> impl Iterator<Item = (Place, User)> {
     let users = users();
     PLACES
@@ -46,14 +46,14 @@ pub fn init(place: Place, user: User, words: &[&str]) -> Command {
     command
 }
 
-/// An init that runs; what is below it ends with this.
+/// A running init. Dropping this ends its descendants.
 pub struct Started {
     pub running: Running,
     pub init: i32,
 }
 
 impl Started {
-    /// Waits until the command has said `ready`, which is after the start of init.
+    /// Waits until the command has printed `ready`. Init has started by then.
     #[track_caller]
     pub fn ready(place: Place, command: &mut Command) -> Started {
         let started = Started::find(place, Running::start(command));
@@ -86,7 +86,7 @@ impl Started {
         Started { running, init }
     }
 
-    /// Waits until init does nothing but wait.
+    /// Waits until init blocks in ppoll(2).
     #[track_caller]
     pub fn settle(&self) {
         let ppoll = format!("{} ", sc::nr::PPOLL);
@@ -96,7 +96,7 @@ impl Started {
         });
     }
 
-    /// The command's pid, where it has no sibling.
+    /// Returns the pid of the command, which must be the only child.
     #[track_caller]
     pub fn command(&self) -> i32 {
         let children = children(self.init);
@@ -108,7 +108,8 @@ impl Started {
         send_signal(self.init, number);
     }
 
-    /// Nothing but signal 64 is under way: signals are taken lowest number first everywhere.
+    /// Checks that no signal is pending except 64, which is sent here. Linux delivers the lowest
+    /// number first.
     #[track_caller]
     pub fn expect_nothing(&self) {
         self.signal(64);
@@ -138,21 +139,21 @@ impl Drop for Started {
                 kill(child);
             }
         }
-        // A subreaper's end is not that of its children; pid 1's is.
+        // The children of a subreaper survive it. Those of pid 1 do not.
         if matches!(self.running.child.try_wait(), Ok(None)) {
             kill_below(self.init);
         }
     }
 }
 
-/// It may have ended.
+/// The process may have ended already.
 pub fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
 }
 
-/// A program for the command's place that prints `ready`, then `got N` for each of all 64 signals
-/// that comes, and ends with status 5 after SIGUSR2. By system calls, because libc hides two.
+/// A command that prints `ready`, then `got N` for each of the 64 signals that it receives, and
+/// ends with status 5 after SIGUSR2. It uses system calls, because libc hides two signals.
 pub fn print_all_signals() -> String {
     let (mask, wait) = (sc::nr::RT_SIGPROCMASK, sc::nr::RT_SIGTIMEDWAIT);
     format!(
@@ -173,14 +174,14 @@ pub fn status_field(pid: i32, field: &str) -> String {
     line.unwrap().trim_start_matches(':').trim().to_owned()
 }
 
-/// The open descriptors of a process, and what each is.
+/// Returns the open descriptors of a process and their targets.
 pub fn descriptors(pid: i32) -> Vec<(i32, String)> {
     let mut list: Vec<(i32, String)> = fs::read_dir(format!("/proc/{pid}/fd"))
         .unwrap()
         .filter_map(|entry| {
             let entry = entry.unwrap();
             let number = entry.file_name().into_string().unwrap().parse().unwrap();
-            // One that is gone by now is none.
+            // Descriptors closed meanwhile are left out.
             let target = fs::read_link(entry.path()).ok()?;
             Some((number, target.to_str().unwrap().to_owned()))
         })
@@ -189,7 +190,7 @@ pub fn descriptors(pid: i32) -> Vec<(i32, String)> {
     list
 }
 
-/// The version of the running kernel.
+/// Returns the version of the running kernel.
 pub fn kernel() -> (u32, u32) {
     let name = rustix::system::uname();
     let mut numbers = name.release().to_str().unwrap().split(['.', '-']);

@@ -1,6 +1,6 @@
-//! What the integration tests share: the binary, root trees to run it in, and looks at the host.
+//! Shared by the integration tests: the binary, root trees to run it in, and the state of the host.
 //!
-//! No test mounts anything in the host's mount namespace, and none needs another to have run.
+//! No test mounts anything in the host's mount namespace, and no test depends on another one.
 
 #![allow(
     dead_code,
@@ -30,24 +30,24 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Who runs rootlet.
+/// The user that runs rootlet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum User {
     Root,
-    /// A user without any right.
+    /// A user without privileges.
     Ordinary,
 }
 
-/// The ordinary user's number when the tests run as root; it need not be in /etc/passwd.
+/// The ordinary user's id when the tests run as root. /etc/passwd does not have to contain it.
 const ORDINARY_ID: u32 = 54321;
 
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Is something that this machine cannot do left out? `scripts/test` names what is in
-/// `ROOTLET_TEST_WITHOUT`, as in `root,network`, and all else has to work then. A plain `cargo test`
-/// leaves out what root alone can do where it is not root.
+/// Returns whether tests that need this capability are left out. `scripts/test` lists those that
+/// this machine lacks in `ROOTLET_TEST_WITHOUT`, for example `root,network`. All others have to
+/// work then. A plain `cargo test` without root leaves out the tests that need root.
 pub fn is_left_out(capability: &str) -> bool {
     let left_out = match std::env::var("ROOTLET_TEST_WITHOUT") {
         Ok(without) => without.split(',').any(|name| name == capability),
@@ -59,7 +59,7 @@ pub fn is_left_out(capability: &str) -> bool {
     left_out
 }
 
-/// One line for each program of tests, which cargo shows though the test succeeds.
+/// Prints one line for each test program. cargo shows it even if the test succeeds.
 fn say_left_out(capability: &str) {
     static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut said = SAID.lock().unwrap();
@@ -68,14 +68,15 @@ fn say_left_out(capability: &str) {
             "root" => " (run as root, or scripts/test)",
             _ => "",
         };
-        // Of what the macros print, cargo shows that of failures alone.
+        // cargo captures the output of the macros, and shows it only for failures.
         let line = format!("left out: {capability}{how}\n");
         let _ = std::io::stderr().write_all(line.as_bytes());
         said.push(capability.to_owned());
     }
 }
 
-/// The users to test as: both when the tests run as root. Without root, that one has to be left out.
+/// Returns the users to test as: both when the tests run as root. Without root, the root user must
+/// be left out explicitly.
 pub fn users() -> Vec<User> {
     if is_root() {
         vec![User::Root, User::Ordinary]
@@ -88,13 +89,13 @@ pub fn users() -> Vec<User> {
     }
 }
 
-/// For a test that only root can do: false when that is left out by name.
+/// Returns whether a test that needs root can run. If not, reports that it was left out.
 pub fn can_be_root() -> bool {
     users().contains(&User::Root)
 }
 
-/// How often a race is run for, out of a number that is right for a real machine: an emulated one
-/// needs ten times as long for each.
+/// Returns how many rounds of a race to run. The given number suits a real machine. An emulated one
+/// takes ten times as long for each.
 pub fn rounds(number: usize) -> usize {
     match std::env::var_os("ROOTLET_TEST_EMULATED") {
         Some(_) => number.div_ceil(10),
@@ -102,11 +103,11 @@ pub fn rounds(number: usize) -> usize {
     }
 }
 
-/// The binary under test, where every user can execute it.
+/// The binary under test, in a place where every user can execute it.
 pub fn rootlet_path() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
-        // In a throwaway kernel the release build, since there everything takes longer.
+        // A throwaway kernel tests the release build, because emulation is slow.
         if let Some(path) = std::env::var_os("ROOTLET_UNDER_TEST") {
             return PathBuf::from(path);
         }
@@ -114,12 +115,12 @@ pub fn rootlet_path() -> &'static Path {
     })
 }
 
-/// The program, or a copy of it, where every user can execute it.
+/// Returns the program, or a copy of it that every user can execute.
 pub fn for_every_user(built: &Path) -> PathBuf {
     if !is_root() {
         return built.to_path_buf();
     }
-    // The checkout may lie below a directory that is root's alone.
+    // The checkout may lie below a directory that only root can enter.
     if built.parent().is_some_and(is_reachable) {
         return built.to_path_buf();
     }
@@ -129,15 +130,16 @@ pub fn for_every_user(built: &Path) -> PathBuf {
     copy
 }
 
-/// Copies a program that is to be run. Another process writes it: if this one did, a child that
-/// another thread forks meanwhile would hold it open, and it could not be run (ETXTBSY).
+/// Copies a program that will be executed. Another process has to write it: a child that another
+/// thread forks meanwhile would inherit our open descriptor, and executing the program would fail
+/// with ETXTBSY.
 pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     let mut copy = Command::new("cp");
     let status = copy.arg("--").args([from.as_ref(), to.as_ref()]).status();
     assert!(status.unwrap().success(), "{copy:?}");
 }
 
-/// Where `scripts/vm` keeps kernels: for all users, and for later runs.
+/// The kernels of `scripts/vm`, shared by all users and kept for later runs.
 pub fn kernel_cache() -> &'static Path {
     static CACHE: OnceLock<PathBuf> = OnceLock::new();
     CACHE.get_or_init(|| {
@@ -147,21 +149,22 @@ pub fn kernel_cache() -> &'static Path {
         }
         let kernels = cache.join("rootlet");
         fs::create_dir_all(&kernels).unwrap();
-        // Another user's from an earlier run may stay as it is.
+        // This fails for a directory that another user made earlier, which is usable already.
         let _ = fs::set_permissions(&kernels, Permissions::from_mode(0o777));
         cache
     })
 }
 
-/// Can every user use what is in this directory? A checkout may lie below one that is root's alone.
+/// Returns whether every user can reach this directory. A checkout may lie below one that only root
+/// can enter.
 fn is_reachable(directory: &Path) -> bool {
     directory
         .ancestors()
         .all(|path| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 1 == 1))
 }
 
-/// A command that starts as this user, with the usual PATH and no other environment, and with no
-/// signal ignored: a shell that has put the tests into its background has them ignore SIGINT.
+/// A command that starts as this user, with the usual PATH as its only environment, and with no
+/// signal ignored. A shell that runs the tests in the background makes them ignore SIGINT.
 pub fn command(user: User, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command
@@ -184,7 +187,7 @@ pub fn command(user: User, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// By the system call, because libc keeps 32 and 33 from its callers.
+/// This makes the system call itself, because libc rejects signals 32 and 33.
 fn default_signal(number: usize) {
     let default = [0u64; 4];
     // SAFETY: `default` is as large as a kernel_sigaction, and all zero is SIG_DFL.
@@ -200,7 +203,7 @@ fn default_signal(number: usize) {
 }
 
 unsafe extern "C" {
-    /// `kill(2)`; rustix has no name for some of the 64.
+    /// `kill(2)`: rustix has no name for some of the 64 signals.
     safe fn kill(pid: i32, number: i32) -> i32;
 }
 
@@ -211,13 +214,13 @@ pub fn send_signal(pid: i32, number: i32) {
     assert_eq!(kill(pid, number), 0, "signal {number} to {pid}");
 }
 
-/// The process's state, as the letter in /proc/PID/stat; none when it is gone.
+/// Returns the letter of the process's state in /proc/PID/stat, or `None` if the process has ended.
 pub fn state(pid: i32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat[stat.rfind(')')? + 2..].chars().next()
 }
 
-/// The children of a process.
+/// Returns the children of a process.
 pub fn children(pid: i32) -> Vec<i32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace()
@@ -225,8 +228,8 @@ pub fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// A program for the command's place that prints `ready`, then `got N` for each signal it gets,
-/// and ends with status 5 after SIGUSR2. What stops stops it.
+/// A command that prints `ready`, then `got N` for each signal that it receives, and ends with
+/// status 5 after SIGUSR2. Stop signals keep their default action.
 pub const PRINT_SIGNALS: &str = "\
 import signal, sys
 signals = set(range(1, 65)) - {4, 5, 7, 8, 9, 11, 19, 20, 21, 22, 31, 32, 33}
@@ -244,10 +247,10 @@ pub fn rootlet(user: User) -> Command {
     command(user, rootlet_path())
 }
 
-/// What a finished command left.
+/// The result of a finished command.
 #[derive(Debug)]
 pub struct Ended {
-    /// As a shell tells it: 128+N for a signal. rootlet itself never ends by one.
+    /// As in a shell, 128+N for a signal. A signal never ends rootlet itself.
     pub status: i32,
     pub stdout: String,
     pub stderr: String,
@@ -270,7 +273,8 @@ pub fn end(command: &mut Command) -> Ended {
     command.output().unwrap().into()
 }
 
-/// Runs it, and wants status 0 and nothing on standard error: gives standard output.
+/// Runs a command that must succeed and print nothing to standard error. Returns its standard
+/// output.
 #[track_caller]
 pub fn succeed(command: &mut Command) -> String {
     let ended = end(command);
@@ -278,14 +282,14 @@ pub fn succeed(command: &mut Command) -> String {
     ended.stdout
 }
 
-/// A directory to use as a root, removed at the end of the test.
+/// A directory to use as a root. It is removed at the end of the test.
 pub struct Root {
     directory: TempDir,
     user: User,
 }
 
 impl Root {
-    /// With nothing in it.
+    /// An empty root.
     pub fn empty(user: User) -> Root {
         let directory = tempfile::Builder::new()
             .prefix("rootlet-test-")
@@ -297,7 +301,7 @@ impl Root {
         root
     }
 
-    /// With a static busybox under all its names in /bin, and nothing else.
+    /// A root with only a static busybox, under all its names, in /bin.
     pub fn busybox(user: User) -> Root {
         let root = Root::empty(user);
         root.directory("bin");
@@ -320,12 +324,12 @@ impl Root {
         self.directory.path()
     }
 
-    /// The path as an argument or for a message.
+    /// Returns the path as text, for arguments and messages.
     pub fn name(&self) -> &str {
         self.path().to_str().unwrap()
     }
 
-    /// Gives what is at a path of the root to the user who will run rootlet.
+    /// Makes the user that will run rootlet the owner of a path in the root.
     pub fn own(&self, path: &str) {
         if self.user == User::Ordinary && is_root() {
             let path = self.path().join(path);
@@ -333,7 +337,7 @@ impl Root {
         }
     }
 
-    /// Makes a directory in the root, and those above it.
+    /// Makes a directory in the root, with its parents.
     pub fn directory(&self, path: &str) -> PathBuf {
         let mut made = PathBuf::new();
         for part in Path::new(path) {
@@ -345,7 +349,7 @@ impl Root {
         self.path().join(path)
     }
 
-    /// Makes a file in the root, and the directories above it.
+    /// Makes a file in the root, with its parent directories.
     pub fn file(&self, path: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         self.above(path);
         let file = self.path().join(path);
@@ -359,7 +363,7 @@ impl Root {
         self.executable(path, contents)
     }
 
-    /// The same, perhaps not text.
+    /// Makes an executable file in the root, whose contents may be binary.
     pub fn executable(&self, path: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let written = self.file(&format!("{path}.written"), contents);
         fs::set_permissions(&written, Permissions::from_mode(0o755)).unwrap();
@@ -370,7 +374,7 @@ impl Root {
         file
     }
 
-    /// Makes a symbolic link in the root, and the directories above it.
+    /// Makes a symbolic link in the root, with its parent directories.
     pub fn symlink(&self, path: &str, target: impl AsRef<Path>) {
         self.above(path);
         symlink(target, self.path().join(path)).unwrap();
@@ -383,7 +387,7 @@ impl Root {
         }
     }
 
-    /// `rootlet run [OPTION]… ROOT COMMAND…` as the root's user, where `words` holds `ROOT`.
+    /// `rootlet run [OPTION]… ROOT COMMAND…` as the root's user, where `words` contains `ROOT`.
     pub fn run(&self, words: &[&str]) -> Command {
         let mut command = rootlet(self.user);
         command.arg("run");
@@ -394,7 +398,8 @@ impl Root {
         command
     }
 
-    /// Everything in the root but /bin: a line for each name with its kind, mode and link target.
+    /// Lists everything in the root except /bin: one line for each name, with its mode and link
+    /// target.
     pub fn tree(&self) -> Vec<String> {
         let mut lines = tree(self.path());
         lines.retain(|line| !line.starts_with("bin"));
@@ -402,10 +407,10 @@ impl Root {
     }
 }
 
-/// Everything below a directory, sorted: a line for each name with its mode and link target. What a run
-/// removes just then is not there.
+/// Lists everything below a directory, sorted: one line for each name, with its mode and link
+/// target. Names that a run removes meanwhile are left out.
 pub fn tree(top: &Path) -> Vec<String> {
-    /// `None` where it has vanished.
+    /// `None` if the name has vanished.
     fn there<T>(found: std::io::Result<T>) -> Option<T> {
         match found {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -432,15 +437,15 @@ pub fn tree(top: &Path) -> Vec<String> {
     lines
 }
 
-/// The mounts of this process's mount namespace.
+/// Returns the mounts of this process's mount namespace.
 pub fn host_mounts() -> String {
     fs::read_to_string("/proc/self/mountinfo").unwrap()
 }
 
-/// Waits until the condition holds, and fails after a time that only a hang takes.
+/// Waits until the condition holds. Fails after a time that only a hang can take.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    // The clock of an emulated machine goes on while its host does something else.
+    // The clock of an emulated machine goes on while its host runs other processes.
     let emulated = std::env::var_os("ROOTLET_TEST_EMULATED").is_some();
     let end = Instant::now() + Duration::from_secs(if emulated { 600 } else { 60 });
     while !condition() {
@@ -449,8 +454,8 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The processes of the host whose command line holds `mark`; kernel threads and zombies have
-/// none. A test marks its processes with its own temporary directory's name.
+/// Returns the host's processes with `mark` in their command line, which is empty for kernel
+/// threads and zombies. A test marks its processes with the name of its own temporary directory.
 pub fn processes_with(mark: &str) -> Vec<i32> {
     let mut pids = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -472,7 +477,7 @@ pub fn processes_with(mark: &str) -> Vec<i32> {
     pids
 }
 
-/// A Debian as mmdebstrap makes it.
+/// A minimal Debian, made by mmdebstrap.
 pub fn debian() -> Root {
     debian_as("debian-bookworm", &["--variant=minbase"])
 }
@@ -485,7 +490,7 @@ pub fn debian_with_systemd() -> Root {
     )
 }
 
-/// Made once for all tests that ask for it, and unpacked for each.
+/// Made once for all tests, and unpacked for each.
 fn debian_as(name: &str, options: &[&str]) -> Root {
     let tarball = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.tar"));
     let lock = fs::File::create(tarball.with_extension("lock")).unwrap();

@@ -1,4 +1,4 @@
-//! A root on a file system of a test's own, in a mount namespace of one thread.
+//! A root on a file system of the test's own, in the mount namespace of one thread.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -15,7 +15,8 @@ use super::fuse::{Behaviour, Locks, mount_fuse};
 use super::running::Running;
 use super::{Root, User, copy_program, end, state, succeed, wait_until};
 
-/// Mounts in a mount namespace of one thread, makes a root there, and tests it.
+/// Mounts a file system in the mount namespace of one thread, makes a root on it, and runs the
+/// test.
 pub fn on(user: User, make: impl FnOnce(&Path) + Send, test: impl FnOnce(&Place) + Send) {
     let root = Root::empty(user);
     std::thread::scope(|scope| {
@@ -42,7 +43,7 @@ pub fn on(user: User, make: impl FnOnce(&Path) + Send, test: impl FnOnce(&Place)
     });
 }
 
-/// A root, and what flock(2) fails with there.
+/// A root, and the error of flock(2) there, if it has to fail.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
     pub root: &'a Root,
@@ -51,7 +52,7 @@ pub struct Place<'a> {
     pub umask: u32,
 }
 
-/// What every run sees all the while.
+/// A script that checks that every mount of a run is still there.
 pub const LOOK: &str = "for file in /dev/null /proc/1/stat /sys/class /etc/resolv.conf /made/here/own; do \
      test -e $file || { echo $file is lost; exit 9; }; done; grep -q /etc/resolv.conf /proc/mounts || \
      { echo resolv.conf is not mounted; exit 9; }; exit 3";
@@ -61,8 +62,8 @@ impl Place<'_> {
         self.root.tree()
     }
 
-    /// The default mounts, with a file that does not depend on the host's, and one more, for a script
-    /// of busybox.
+    /// Runs a script of busybox with the default mounts and two more. The file for resolv.conf does
+    /// not depend on the host's.
     pub fn run(&self, script: &str) -> Command {
         let script = script
             .replace("test ", "busybox test ")
@@ -83,7 +84,7 @@ impl Place<'_> {
         command
     }
 
-    /// A run that has made a file in its tmpfs, and waits for a line.
+    /// Starts a run that makes a file in its tmpfs and then waits for a line.
     pub fn start(&self) -> Running {
         let script = format!("touch /made/here/own; echo ready; read line; {LOOK}");
         let running = Running::start(self.run(&script).stdin(Stdio::piped()));
@@ -103,7 +104,7 @@ fn errors(mut running: Running) -> String {
     text
 }
 
-/// Lets it go on, and finds that all its mounts are still there.
+/// Lets the run continue, and checks that all its mounts are still there.
 #[track_caller]
 pub fn finish(mut running: Running) {
     let mut input = running.child.stdin.take().unwrap();
@@ -112,21 +113,22 @@ pub fn finish(mut running: Running) {
     assert_eq!((status, errors(running).as_str()), (3, ""));
 }
 
-/// A seccomp filter that fails flock(2).
+/// Installs a seccomp filter that fails flock(2).
 fn refuse_flock(errno: u32) -> std::io::Result<()> {
     #[repr(C)]
     struct Program {
         length: u16,
         filter: *const u64,
     }
-    // struct sock_filter is a u16, two u8 and a u32; each of these is one.
+    // Each u64 is a `struct sock_filter`: a u16, two u8 and a u32.
     let instruction = |code: u16, if_true: u8, if_false: u8, value: u32| {
         let [low, high] = code.to_ne_bytes();
         let [a, b, c, d] = value.to_ne_bytes();
         u64::from_ne_bytes([low, high, if_true, if_false, a, b, c, d])
     };
     let filter = [
-        // The number of the call: equal to that of flock? Then SECCOMP_RET_ERRNO, else _ALLOW.
+        // Load the number of the call. For flock, return SECCOMP_RET_ERRNO, otherwise
+        // SECCOMP_RET_ALLOW.
         instruction(0x20, 0, 0, 0),
         instruction(0x15, 0, 1, sc::nr::FLOCK as u32),
         instruction(0x06, 0, 0, 0x0005_0000 | errno),
@@ -153,7 +155,8 @@ pub fn wait_for_end(pid1: i32) {
     wait_until("pid 1 is gone", || matches!(state(pid1), None | Some('Z')));
 }
 
-/// An ext4 file system in a file; where there are no loop devices, what temporary files are on.
+/// Mounts an ext4 file system from a file. Without loop devices, the test uses the file system of
+/// temporary files.
 pub fn mount_ext4(at: &Path) {
     let image = tempfile::NamedTempFile::new().unwrap();
     image.as_file().set_len(32 << 20).unwrap();

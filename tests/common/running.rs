@@ -1,4 +1,4 @@
-//! A process that a test talks to while it runs.
+//! A process that a test communicates with while it runs.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{children, send_signal, wait_until};
 
-/// rootlet, running.
+/// A running rootlet.
 pub struct Running {
-    /// What was started; rootlet, or what runs it.
+    /// The started process: rootlet, or a program that runs it.
     pub child: Child,
     lines: Receiver<String>,
 }
@@ -27,7 +27,7 @@ impl Running {
         Running { child, lines }
     }
 
-    /// Starts it and waits until the command has said `ready`.
+    /// Starts the command and waits until it has printed `ready`.
     #[track_caller]
     pub fn start_ready(command: &mut Command) -> Running {
         let running = Running::start(command);
@@ -62,18 +62,18 @@ impl Running {
         send_signal(self.pid(), number);
     }
 
-    /// The command's next line.
+    /// Returns the command's next line.
     #[track_caller]
     pub fn line(&self) -> String {
         self.lines.recv_timeout(Duration::from_secs(60)).unwrap()
     }
 
-    /// The next line, unless there is none in that time, or its output has ended.
+    /// Returns the next line, or an error if the output has ended or no line comes in that time.
     pub fn try_line(&self, patience: Duration) -> Result<String, RecvTimeoutError> {
         self.lines.recv_timeout(patience)
     }
 
-    /// Waits for the command's next line, which is this.
+    /// Checks that the command's next line is this one.
     #[track_caller]
     pub fn expect(&self, line: &str) {
         let next = self.lines.recv_timeout(Duration::from_secs(60));
@@ -90,7 +90,7 @@ impl Running {
         status.unwrap()
     }
 
-    /// rootlet's exit status; a signal never ends it.
+    /// Returns rootlet's exit status. A signal never ends rootlet.
     #[track_caller]
     pub fn status(&mut self) -> i32 {
         let status = self.wait();

@@ -16,12 +16,12 @@ use super::{User, command, rootlet_path, wait_until};
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_Z: &str = "\x1a";
 
-/// A session on a terminal of its own.
+/// A session on its own terminal.
 pub struct Session {
     pub leader: Child,
     terminal: Option<OwnedFd>,
     pub output: String,
-    /// How much of the output was looked at.
+    /// How much of the output has been read by `expect`.
     pub seen: usize,
 }
 
@@ -34,7 +34,7 @@ impl Session {
         let name = ptsname(&terminal, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let side = rustix::fs::open(name, flags, Mode::empty()).unwrap();
-        // What is typed is not to be mistaken for what is printed.
+        // Without echo, the output contains no typed text.
         let mut modes = tcgetattr(&side).unwrap();
         modes.local_modes -= LocalModes::ECHO;
         modes.output_modes -= OutputModes::OPOST;
@@ -69,14 +69,15 @@ impl Session {
         session
     }
 
-    /// Continues the last job in the foreground; the shell prints its name before it has that.
+    /// Continues the last job in the foreground. The shell prints the job's name before the job has
+    /// the foreground, therefore this waits for it.
     #[track_caller]
     pub fn foreground(&mut self) {
         self.enter("fg");
         wait_until("the shell to give away the terminal", || !self.is_leaders());
     }
 
-    /// Has the leader the foreground?
+    /// Returns whether the leader's process group has the foreground.
     pub fn is_leaders(&self) -> bool {
         tcgetpgrp(self.terminal()).is_ok_and(|group| group.as_raw_nonzero().get() == self.pid())
     }
@@ -94,7 +95,7 @@ impl Session {
         self.press(&format!("{line}\n"));
     }
 
-    /// Waits for this text; gives what came before it.
+    /// Waits for this text, and returns the output before it.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
         let end = Instant::now() + Duration::from_secs(60);
@@ -123,7 +124,7 @@ impl Session {
         }
     }
 
-    /// Waits for the command's text and for the shell's prompt, each once, in whatever order.
+    /// Waits for the command's text and for the shell's prompt, each once, in any order.
     #[track_caller]
     pub fn expect_with_prompt(&mut self, text: &str) {
         let start = self.seen;
@@ -136,21 +137,21 @@ impl Session {
         assert_eq!(printed.matches(text).count(), 1, "{printed}");
     }
 
-    /// Types a line to the outer shell, and waits for its prompt; gives what came before that.
+    /// Types a line to the outer shell, waits for its prompt, and returns the output before that.
     #[track_caller]
     pub fn ask(&mut self, line: &str) -> String {
         self.enter(line);
         self.expect("outer> ")
     }
 
-    /// The status of the outer shell's last command, once it has its prompt back.
+    /// Returns the status of the outer shell's last command, once the shell prints its prompt.
     #[track_caller]
     pub fn status(&mut self) -> String {
         self.expect("outer> ");
         self.ask("echo $?")
     }
 
-    /// The outer shell has the terminal and no job, and ends.
+    /// Ends the outer shell, which must have the foreground and no jobs.
     #[track_caller]
     pub fn exit(mut self) {
         assert!(self.is_leaders());
