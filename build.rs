@@ -45,10 +45,11 @@ fn main() {
     }
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/cli/options");
-    // The package on crates.io has only the tests in src, without the fuzzers' seeds.
-    println!("cargo:rustc-check-cfg=cfg(has_seeds)");
+    // The package on crates.io has only the tests in src, and of these only those that need no programs
+    // of Debian.
+    println!("cargo:rustc-check-cfg=cfg(in_clone)");
     if Path::new("tests/fuzz/cases.rs").exists() {
-        println!("cargo:rustc-cfg=has_seeds");
+        println!("cargo:rustc-cfg=in_clone");
     }
     let directory = std::env::var_os("OUT_DIR").unwrap();
     link(Path::new(&directory));

@@ -179,6 +179,7 @@ impl Command {
     /// A descriptor of a directory is a way out of the new root.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use std::io::Read;
     /// use std::os::fd::AsRawFd;
     ///
@@ -204,6 +205,7 @@ impl<'a> Foreground<'a> {
     /// Reports the progress of the run on this descriptor: see [`Foreground::status_raw_fd`].
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use std::io::Read;
     ///
     /// let (mut reader, writer) = std::io::pipe()?;

@@ -334,11 +334,11 @@ pub(crate) fn agrees_with_itself(found: &Partition) {
     assert!(!found.label.is(&[label, b"0"].concat()));
 }
 
-#[cfg(all(test, has_seeds))]
+#[cfg(all(test, in_clone))]
 #[path = "../tests/fuzz/cases.rs"]
 mod cases;
 
-#[cfg(all(test, has_seeds))]
+#[cfg(all(test, in_clone))]
 mod tests {
     use std::println;
 

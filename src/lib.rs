@@ -30,6 +30,7 @@
 //! [`Command::spawn`] too:
 //!
 //! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
 //! use rootlet::{Chroot, Mount};
 //!
 //! # let (root, data) = ("/", "/tmp");
@@ -80,6 +81,7 @@
 //! ```
 //!
 //! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
 //! use rootlet::Chroot;
 //!
 //! # let root = "/";
@@ -104,6 +106,7 @@
 //! ```
 //!
 //! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
 //! use rootlet::{Chroot, Mount};
 //!
 //! # let (home, root) = ("/usr", "/");
@@ -125,6 +128,7 @@
 //! ```
 //!
 //! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
 //! use rootlet::Chroot;
 //!
 //! # let root = "/";

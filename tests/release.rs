@@ -160,3 +160,48 @@ fn cargo_can_install_and_publish_it() {
     let ended = end(cargo.current_dir(TOP));
     assert_eq!(ended.status, 0, "{ended:?}");
 }
+
+/// As somebody has it who has the package alone, also where nobody may make a user namespace.
+#[test]
+fn the_package_passes_its_own_tests_also_without_user_namespaces() {
+    let place = tempfile::tempdir().unwrap();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut package = Command::new(&cargo);
+    package.args([
+        "package",
+        "--locked",
+        "--offline",
+        "--allow-dirty",
+        "--no-verify",
+    ]);
+    package.arg("--target-dir").arg(place.path());
+    let packaged = end(package.current_dir(TOP));
+    assert_eq!(packaged.status, 0, "{packaged:?}");
+    let name = concat!("rootlet-", env!("CARGO_PKG_VERSION"));
+    let archive = place.path().join(format!("package/{name}.crate"));
+    let mut tar = Command::new("tar");
+    succeed(tar.arg("-xf").arg(archive).arg("-C").arg(place.path()));
+
+    let without_namespaces = "echo 0 >/proc/sys/user/max_user_namespaces\n\
+        exec setpriv --bounding-set=-all --inh-caps=-all -- \"$@\"";
+    let unshare = ["unshare", "--user", "--map-root-user"];
+    let refused = [&unshare[..], &["sh", "-ec", without_namespaces, "sh"]].concat();
+    for before in [&["env"][..], &refused] {
+        for kind in ["--lib", "--doc"] {
+            let mut test = Command::new(before[0]);
+            test.args(&before[1..]).arg(&cargo);
+            test.args(["test", "--offline", kind, "--target-dir"])
+                .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("package"))
+                .current_dir(place.path().join(name))
+                // What is tried by chance has been tried before it was packaged.
+                .env("ROOTLET_TEST_EMULATED", "")
+                .env_remove("CARGO_TARGET_DIR");
+            let tested = end(&mut test);
+            let passed = tested.stdout.contains("test result: ok. ") && tested.status == 0;
+            assert!(passed, "{before:?}\n{}\n{}", tested.stdout, tested.stderr);
+            assert!(!tested.stderr.contains("warning: "), "{}", tested.stderr);
+            let left_out = tested.stderr.contains("left out: no user namespaces here");
+            assert_eq!(left_out, kind == "--doc" && before.len() > 1, "{before:?}");
+        }
+    }
+}

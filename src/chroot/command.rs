@@ -23,6 +23,7 @@ use crate::text::name::Name;
 /// It has its standard descriptors and no others, unless they are given with `keep_fd`.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
 /// use rootlet::{Chroot, Stdio};
 ///
 /// let mut command = Chroot::new("/").command("sh");
@@ -87,6 +88,7 @@ impl Command {
     /// Returns the root that the command runs in. Changes to it count for this command alone.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// let mut command = rootlet::Chroot::new("/").command("hostname");
     /// command.chroot().hostname("build");
     /// assert_eq!(command.output()?.stdout, b"build\n");
@@ -154,6 +156,7 @@ impl Command {
     /// Sets several variables in the command's environment, in addition to those it has.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// let mut command = rootlet::Chroot::new("/").command("env");
     /// command.env("A", "1").envs([("B", "2"), ("C", "3")]).env_remove("A");
     /// assert_eq!(command.output()?.stdout, b"B=2\nC=3\n");
@@ -266,6 +269,7 @@ impl Command {
     /// command is not executed. Another call adds another function.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use rootlet::{Chroot, Errno};
     ///
     /// let mut command = Chroot::new("/").command("true");

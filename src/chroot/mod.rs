@@ -116,6 +116,7 @@ impl Chroot {
     /// `Uts` and `Pid`.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use rootlet::{Chroot, Namespace};
     ///
     /// let mut chroot = Chroot::new("/");

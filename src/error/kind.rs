@@ -13,6 +13,7 @@ pub(crate) const CANCELED: &str = "a signal was to end it";
 /// The kernel's reason is separate: see [`Error::errno`]. A mount can fail with EPERM or with ENOENT.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
 /// use rootlet::{Chroot, ErrorKind};
 ///
 /// let error = Chroot::new("/").command("no-such-command").status().unwrap_err();

@@ -25,6 +25,7 @@ pub(crate) type Ends = [Option<OwnedFd>; 3];
 /// with the [`Command`], so the reader of a pipe sees the end when both are gone.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
 /// use rootlet::{Chroot, Stdio};
 ///
 /// let mut command = Chroot::new("/").command("cat");

@@ -58,6 +58,7 @@ impl Chroot {
     /// it leaves running are killed when it returns.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use rootlet::Chroot;
     ///
     /// let mut names = Vec::new();

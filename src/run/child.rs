@@ -32,6 +32,7 @@ use crate::user::private::LockName;
 /// readable when the command has ended; tokio's `AsyncFd` can use it.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
 /// use rootlet::Chroot;
 ///
 /// let mut child = Chroot::new("/").command("sleep").args(["60"]).spawn()?;
@@ -226,6 +227,7 @@ impl Child {
     /// running. The pipe to standard input stays open.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use std::time::Duration;
     ///
     /// let mut child = rootlet::Chroot::new("/").command("sleep").arg("60").spawn()?;
@@ -262,6 +264,7 @@ impl Child {
     /// and was not taken.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use rootlet::{Chroot, Stdio};
     ///
     /// let mut command = Chroot::new("/").command("cat");
@@ -296,6 +299,7 @@ impl Child {
     /// be sent on. They are not printed. The list is complete when the command has been waited for.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use rootlet::{Chroot, Mount};
     ///
     /// let mut root = Chroot::new("/");

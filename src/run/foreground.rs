@@ -15,6 +15,7 @@ use crate::sys::process::ExitStatus;
 /// Any other program calls [`Command::status`], which leaves signals and the terminal alone.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
 /// use rootlet::Chroot;
 ///
 /// let mut command = Chroot::new("/").command("sh");

@@ -92,6 +92,7 @@ impl Chroot {
     /// Calls a closure as [`Chroot::call`] does, for at most this time.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use std::time::Duration;
     ///
     /// use rootlet::{Chroot, ErrorKind};

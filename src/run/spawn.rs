@@ -34,6 +34,7 @@ impl Command {
     /// Runs the command and waits for it: [`Command::spawn`], then [`Child::wait`].
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use rootlet::Chroot;
     ///
     /// let status = Chroot::new("/").command("sh").args(["-c", "exit 3"]).status()?;
@@ -67,6 +68,7 @@ impl Command {
     /// ms with 1 GiB that was written to, and 4 ms with 1 MiB, on a machine where std needs 2 ms.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use rootlet::Chroot;
     ///
     /// let mut child = Chroot::new("/").command("true").spawn()?;
@@ -97,6 +99,7 @@ impl Command {
     /// No other process can delay the end: the end of pid 1 is the end of everything inside.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
     /// use rootlet::Chroot;
     ///
     /// let script = "echo to one; echo to the other >&2; exit 4";

@@ -237,7 +237,7 @@ errno_table! {
     EHWPOISON ""
 }
 
-#[cfg(test)]
+#[cfg(all(test, in_clone))]
 mod tests {
     use std::prelude::rust_2024::*;
     use std::process::Command;

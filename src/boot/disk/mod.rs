@@ -107,7 +107,7 @@ impl Text {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, in_clone))]
 pub(crate) mod tests {
     use std::path::{Path, PathBuf};
     use std::prelude::rust_2024::*;

@@ -117,7 +117,7 @@ fn gpt(read: &mut Read, header_at: u64, known: Known) -> Option<Partition> {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, in_clone))]
 mod tests {
     use std::format;
     use std::io::Write;

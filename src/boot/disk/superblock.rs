@@ -214,7 +214,7 @@ impl Superblock {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, in_clone))]
 mod images;
-#[cfg(test)]
+#[cfg(all(test, in_clone))]
 mod tests;

@@ -37,7 +37,8 @@ fn images_of_blkid(directory: &Path) -> Vec<PathBuf> {
         }
         apt update
         apt source --download-only util-linux
-        tar -xf util-linux_*.orig.tar.* --wildcards --strip-components 5 '*/tests/ts/blkid/images-fs/*.xz'
+        tar -xf util-linux_*.orig.tar.* --no-same-owner --wildcards --strip-components 5 \
+            '*/tests/ts/blkid/images-fs/*.xz'
         xz -d -- *.img.xz
     "#;
     let fetched = Command::new("bash")
