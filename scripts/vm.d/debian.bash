@@ -136,7 +136,7 @@ newest() {
     fi
     if [ -z "$newest" ]; then
         newest=$(cached | cut -d ' ' -f 1 | sort -V | tail -n 1)
-        [ -n "$newest" ] || fail "no list of Debian's kernels can be had, and none is in the cache"
+        [ -n "$newest" ] || fail "no list of Debian's kernels is available, and none is in the cache"
     fi
 }
 
