@@ -33,6 +33,9 @@ pub(super) enum State {
     LeftOut,
 }
 
+/// As many mounts fit in any usual limit on open files.
+pub(crate) const FEW: usize = 16;
+
 /// The tree in which missing mount points are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Root {
@@ -243,6 +246,10 @@ impl Mounts {
             State::Taken(bind) => bind.take(),
             _ => return Ok(()),
         };
+        if self.open_files.is_none() && self.states.len() > FEW {
+            // What was mounted cannot be tried again.
+            self.allow_more_files();
+        }
         let planned = &mounts[index];
         if let (None, Source::Terminal(_)) = (&bind, &planned.mount.source) {
             // The command has no terminal of its own.
@@ -250,7 +257,11 @@ impl Mounts {
             return Ok(());
         }
         let (source, target) = (planned.source().bytes(), planned.target().bytes());
-        let attached = match self.point_inside(index, mounts, bind.as_ref()) {
+        let mut point = self.point_inside(index, mounts, bind.as_ref());
+        if matches!(point, Err((_, Errno::EMFILE))) && self.allow_more_files() {
+            point = self.point_inside(index, mounts, bind.as_ref());
+        }
+        let attached = match point {
             Ok(point) => {
                 verbose.say(Step::Mount, source, target);
                 if let Some(point) = point {

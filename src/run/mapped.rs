@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Step};
 use crate::mount::Source;
+use crate::mount::attach::FEW;
 use crate::mount::idmap::mapped_copy;
 use crate::process::channel::{Report, Taken};
 use crate::run::inside::Inside;
@@ -10,9 +11,6 @@ use crate::run::launch::prepare;
 use crate::sys::process::exit;
 use crate::sys::{BorrowedFd, Errno, Process};
 use crate::user::id_map::{UserNamespace, await_readiness};
-
-/// This many mounts fit into any usual limit on open files.
-const FEW: usize = 64;
 
 impl<'a> Inside<'a> {
     /// Outside: maps the ids of the process inside, and passes the mapped trees to it.

@@ -73,6 +73,32 @@ fn few_descriptors() {
     }
 }
 
+/// Where more may be had they are asked for, wherever in a run they run out.
+#[test]
+fn few_descriptors_of_many() {
+    let _turn = turn();
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        let bind = |number: i32| ["-B".to_owned(), format!("/etc/hosts:/m/{number}")];
+        let fill = |number: i32| ["-B".to_owned(), format!("tmpfs:/t/{number}/a")];
+        let many: Vec<String> = (0..20).flat_map(|n| [bind(n), fill(n)]).flatten().collect();
+        for (options, limits) in [
+            (&[][..], (17..=40).step_by(1)),
+            (&many[..], (64..=170).step_by(9)),
+        ] {
+            for number in limits {
+                let words = options.iter().map(String::as_str);
+                let words: Vec<&str> = words.chain([root.name(), "true"]).collect();
+                let ended = end(&mut limited(user, &format!("-Sn {number}"), &words));
+                let found = (ended.status, ended.stderr.as_str());
+                assert_eq!(found, (0, ""), "{user:?} {number}");
+                assert_eq!(root.tree(), before, "{number}");
+            }
+        }
+    }
+}
+
 #[test]
 fn few_processes() {
     if !can_be_root() {
