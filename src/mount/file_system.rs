@@ -1,6 +1,6 @@
 //! New file systems: proc, sysfs, tmpfs and others.
 //!
-//! One is mounted by `mount(2)` with its mount point as the current directory. That is one call
+//! One is mounted by `mount(2)` with its mount point as the current directory. This is one call
 //! where the newer way needs five, it names no path that could lead elsewhere, and every kernel has
 //! it. Where the mount's own descriptor is needed, because another mount or a mask goes into it, it
 //! is mounted on top of our root, opened there, and moved to its mount point.

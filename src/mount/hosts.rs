@@ -39,7 +39,7 @@ pub(crate) fn add_name(planned: &mut Planned, name: &Name) {
     planned.mount = Cow::Owned(copy);
 }
 
-/// Returns the contents with a line for this name, if it can stand in one: the whole name, and the
+/// Returns the contents with a line for this name, if a line can hold it: the whole name, and the
 /// part before the first dot.
 fn with_name(mut hosts: Vec<u8>, name: &[u8]) -> Vec<u8> {
     let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';

@@ -63,7 +63,7 @@ impl Mounts {
         }
     }
 
-    /// Returns whether the walk may make a missing name where it stands: in the memory file system
+    /// Returns whether the walk may make a missing name at its place: in the memory file system
     /// of this run, but not in another mount inside it. In an initramfs it may
     /// everywhere.
     fn may_make(&self, top: BorrowedFd, is_memory: bool) -> Result<bool, Errno> {

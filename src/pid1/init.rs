@@ -32,7 +32,7 @@ use crate::tty::jobs::{Job, JobControl};
 /// command does.
 ///
 /// It takes over the whole process, which must have only one thread. All signals are blocked, the
-/// current directory is left, and descriptors are closed. Of the standard ones, standard error and
+/// current directory is left, and descriptors are closed. Standard error and
 /// the terminal stay open; standard error that is a pipe stays open only if [`Habits::is_verbose`].
 ///
 /// ```no_run
@@ -133,7 +133,7 @@ impl Init {
         self
     }
 
-    /// Starts the command in this directory instead of ours.
+    /// Starts the command in this directory instead of the current one.
     pub fn current_dir(&mut self, directory: impl AsBytes) -> &mut Init {
         self.directory = Some(Name::new(directory.as_bytes()));
         self
@@ -246,7 +246,7 @@ impl Init {
         if !is_reaper {
             habits.event(Event::CannotReap);
         }
-        // Blocking does not hold back a fault of our own: the kernel kills us all the same.
+        // A fault of this process still kills it: the kernel does not let it block that signal.
         let caller_mask = sigprocmask(SignalSet::ALL).map_err(failed)?;
         let mut signals = signalfd(SignalSet::ALL).map_err(failed)?;
         if signals.number() <= 2 {

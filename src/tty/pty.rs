@@ -189,7 +189,7 @@ impl Relay {
         if let (true, Some(input)) = (keys, self.input) {
             match fs::read(input, &mut self.pending) {
                 Ok(length @ 1..) => (self.from, self.to) = (0, length),
-                // It is gone, or no longer ours.
+                // It was closed, or is no longer ours.
                 _ => self.input = None,
             }
         }

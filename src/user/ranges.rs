@@ -200,7 +200,7 @@ fn read_answer(reader: &OwnedFd, answer: &mut Vec<u8>) -> Result<(), Errno> {
     loop {
         match fs::read(reader.borrow(), &mut buffer)? {
             0 => return Ok(()),
-            // No user has so many ranges.
+            // No user has this many ranges.
             length if answer.len() + length > ANSWER_MAX => return Err(Errno::EFBIG),
             length => answer.extend(&buffer[..length]),
         }
