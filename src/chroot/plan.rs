@@ -152,7 +152,7 @@ impl Command {
             // namespace.
             sys.host_first = !namespaces.has(Namespace::Network);
             mounts.push(Planned::new(Cow::Owned(sys)));
-            for addition in sysfs::additions(namespaces) {
+            for addition in sysfs::additions(namespaces)? {
                 if !chroot
                     .mounts
                     .iter()

@@ -187,9 +187,13 @@ impl Error {
         (self.step(), self.why()) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
-    /// Returns whether a mount point is missing and could not be created.
+    /// Is it that a mount point is missing, and is not to be made there?
     pub(crate) fn is_missing_mount_point(&self) -> bool {
-        matches!(self.step(), Step::MakeOutside | Step::MakeMountPoint)
+        let is_made = matches!(self.step(), Step::MakeOutside | Step::MakeMountPoint);
+        let refused = [Errno::EACCES, Errno::EPERM, Errno::EROFS, Errno::EXDEV];
+        let absent = [Errno::ENOENT, Errno::ENOTDIR];
+        let is_meant = |errno: &Errno| self.why() == Why::Errno(*errno);
+        is_made && refused.iter().chain(&absent).any(is_meant)
     }
 
     /// Returns whether no new proc could be mounted for the run's own pid namespace.

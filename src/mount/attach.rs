@@ -12,6 +12,7 @@ use core::mem::forget;
 use crate::error::{Error, Step, Verbose};
 use crate::mount::alone::needs_copy;
 use crate::mount::bind::{self, Bind};
+use crate::mount::file_system::New;
 use crate::mount::find::{Missing, Wanted};
 use crate::mount::mask::mask;
 use crate::mount::point::Points;
@@ -326,15 +327,16 @@ impl Mounts {
                     // The caller's cgroup2 may already be mounted there, with another root.
                     || source.bytes() == b"cgroup2"
                     || self.points.is_parent(index);
-                let attached = file_system::attach(planned, place, is_needed);
-                match attached {
-                    Ok(Some(devpts)) if covers_ptmx => self
+                match file_system::attach(planned, place, is_needed) {
+                    Ok(New::Attached(Some(devpts))) if covers_ptmx => self
                         .cover_ptmx(index, devpts.borrow())
                         .map(|()| Some(devpts)),
-                    Err(Errno::EPERM) if mount.host_instead && has_host => {
+                    Ok(New::Attached(top)) => Ok(top),
+                    Ok(New::NotAllowed) if mount.host_instead && has_host => {
                         return self.hosts_instead(planned, place, verbose).map(Some);
                     }
-                    attached => attached,
+                    Ok(New::NotAllowed) => Err(Errno::EPERM),
+                    Err(errno) => Err(errno),
                 }
             }
         };

@@ -8,7 +8,7 @@
 use core::ffi::CStr;
 
 use crate::error::Step;
-use crate::mount::copy::{COPY, Memory};
+use crate::mount::copy::{self, COPY};
 use crate::mount::pivot::ON_TOP_OF_ROOT;
 use crate::mount::remount::{attributes, remount};
 use crate::sys::mount::{
@@ -136,16 +136,12 @@ impl Bind {
         if self.is_directory()? != fs::stat(point)?.is_directory() {
             return Err(Errno::ENOTDIR);
         }
-        // A file cannot be mounted on the root, so it is bound on a file in memory.
-        let _memory = match self.is_directory()? {
-            true => None,
-            false => Some(Memory::holding(b"")?),
-        };
-        let place = match self.is_directory()? {
-            true => (c"/", ON_TOP_OF_ROOT),
-            false => (COPY, COPY),
-        };
-        move_classic(source, place, recursive, flags, point)
+        let bind = |place| move_classic(source, place, recursive, flags, point);
+        match self.is_directory()? {
+            true => bind((c"/", ON_TOP_OF_ROOT)),
+            // No file can be mounted on the root.
+            false => copy::beside(b"", || bind((COPY, COPY))),
+        }
     }
 }
 

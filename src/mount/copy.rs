@@ -17,27 +17,22 @@ use crate::sys::mount::{MNT_DETACH, mount, umount};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::path::split_last;
 
-/// A tmpfs on top of our root that holds one file. Dropping it detaches the tmpfs; a bind of the
-/// file stays.
-pub(crate) struct Memory;
-
-/// The path of the file: `..` of the root leads to the mount on top of it.
+/// Where [`beside`] has the file.
 pub(crate) const COPY: &CStr = c"/../copy";
 
-impl Memory {
-    pub(crate) fn holding(contents: &[u8]) -> Result<Memory, Errno> {
-        mount(MEMORY, c"/", MEMORY, MEMORY_FLAGS, c"mode=755")?;
-        let memory = Memory;
-        let top = fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, fs::O_PATH, 0)?;
-        write_new(top.borrow(), c"copy", contents)?;
-        Ok(memory)
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        let _ = umount(ON_TOP_OF_ROOT, MNT_DETACH);
-    }
+/// Calls `attach` while a tmpfs with one file in it is on top of our root. Only what was bound from it
+/// stays.
+pub(crate) fn beside(
+    contents: &[u8],
+    attach: impl FnOnce() -> Result<OwnedFd, Errno>,
+) -> Result<OwnedFd, Errno> {
+    mount(MEMORY, c"/", MEMORY, MEMORY_FLAGS, c"mode=755")?;
+    let attached = fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, fs::O_PATH, 0)
+        .and_then(|top| write_new(top.borrow(), c"copy", contents))
+        .and_then(|()| attach());
+    // Where it stays, the mounts that follow go below it.
+    let removed = umount(ON_TOP_OF_ROOT, MNT_DETACH);
+    attached.and_then(|attached| removed.map(|()| attached))
 }
 
 /// Attaches a copy to a mount point. Without the newer calls this works only where `/proc` is the
@@ -48,15 +43,16 @@ pub(crate) fn attach(
     point: BorrowedFd,
     has_hosts_proc: bool,
 ) -> Result<OwnedFd, Errno> {
-    let _memory = Memory::holding(contents)?;
-    let taken = bind::take(BorrowedFd::CWD, COPY, false, attributes(flags));
-    match taken.map_err(|(_, errno)| errno)? {
-        tree @ Bind::Tree { .. } => {
-            tree.attach(has_hosts_proc.then_some(COPY), false, flags, point)
+    beside(contents, || {
+        let taken = bind::take(BorrowedFd::CWD, COPY, false, attributes(flags));
+        match taken.map_err(|(_, errno)| errno)? {
+            tree @ Bind::Tree { .. } => {
+                tree.attach(has_hosts_proc.then_some(COPY), false, flags, point)
+            }
+            Bind::Classic { .. } if !has_hosts_proc => Err(Errno::ENOSYS),
+            Bind::Classic { .. } => move_classic(COPY, (COPY, COPY), false, flags, point),
         }
-        Bind::Classic { .. } if !has_hosts_proc => Err(Errno::ENOSYS),
-        Bind::Classic { .. } => move_classic(COPY, (COPY, COPY), false, flags, point),
-    }
+    })
 }
 
 impl Mounts {

@@ -16,30 +16,33 @@ use crate::sys::process::id;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::number::number;
 
-/// Mounts it on its mount point. Returns its descriptor if `is_needed`.
-pub(crate) fn attach(
-    new: &Planned,
-    point: BorrowedFd,
-    is_needed: bool,
-) -> Result<Option<OwnedFd>, Errno> {
-    let attached = match is_needed {
-        true => by_way_of_root(new, point).map(Some),
-        false => fs::fchdir(point).and_then(|()| mount_at(new, c".").map(|()| None)),
-    };
-    match attached {
-        // This very file system is already mounted there: the host's sysfs, in a run whose root is
-        // the host's. Only the flags are missing.
+/// What became of a new file system.
+pub(crate) enum New {
+    /// It is attached; its descriptor is there where it was needed.
+    Attached(Option<OwnedFd>),
+    /// The kernel does not allow a new one (EPERM of the call that mounts it, and of no other).
+    NotAllowed,
+}
+
+/// Mounts it on its mount point; with `is_needed` its descriptor is given.
+pub(crate) fn attach(new: &Planned, point: BorrowedFd, is_needed: bool) -> Result<New, Errno> {
+    fs::fchdir(point)?;
+    match mount_at(new, if is_needed { c"/" } else { c"." }) {
+        Err(Errno::EPERM) => Ok(New::NotAllowed),
+        // The very same file system is mounted there already: the host's sysfs, in a run whose root
+        // is the host's. Only the flags are missing.
         Err(Errno::EBUSY) => {
             change_flags(point, new.mount.flags, 0)?;
-            Ok(None)
+            Ok(New::Attached(None))
         }
-        attached => attached,
+        Err(errno) => Err(errno),
+        Ok(()) if is_needed => move_from_root().map(|top| New::Attached(Some(top))),
+        Ok(()) => Ok(New::Attached(None)),
     }
 }
 
-fn by_way_of_root(new: &Planned, point: BorrowedFd) -> Result<OwnedFd, Errno> {
-    fs::fchdir(point)?;
-    mount_at(new, c"/")?;
+/// Moves what is mounted on top of our root to the current directory.
+fn move_from_root() -> Result<OwnedFd, Errno> {
     let moved = fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, fs::O_PATH, 0).and_then(|top| {
         mount(ON_TOP_OF_ROOT, c".", c"", MS_MOVE, c"")?;
         Ok(top)

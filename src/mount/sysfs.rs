@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::error::Step;
+use crate::error::{Error, Step};
 use crate::mount::attach::{Host, Mounts};
 use crate::mount::bind::{self, Bind};
 use crate::mount::remount::{attributes, remount, visit_mounts};
@@ -19,8 +19,10 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 /// A path that exists only in a sysfs, so that an empty directory is not taken for one.
 const SYSFS: &CStr = c"/sys/kernel/..";
 
-/// Takes the caller's, if there is one. Only the sysfs itself becomes read-only: a control group
-/// that was delegated to the caller stays writable.
+const MOUNTINFO: &[u8] = b"/proc/self/mountinfo";
+
+/// Takes the caller's, if there is one. Read-only is the sysfs alone: a control group that was
+/// delegated to the caller stays its own.
 pub(super) fn take(host: Host, in_user_namespace: bool) -> Result<Option<Bind>, (Step, Errno)> {
     let propagation = match host {
         // A bind taken in the host's mount namespace must not be a peer.
@@ -31,8 +33,9 @@ pub(super) fn take(host: Host, in_user_namespace: bool) -> Result<Option<Bind>, 
         propagation,
         ..Attributes::default()
     };
-    let Ok(mut bind) = bind::take(BorrowedFd::CWD, SYSFS, true, slave) else {
-        return Ok(None);
+    let mut bind = match bind::take(BorrowedFd::CWD, SYSFS, true, slave) {
+        Err((_, Errno::ENOENT | Errno::ENOTDIR)) => return Ok(None),
+        taken => taken?,
     };
     if host == Host::Here && !bind.has_attributes() {
         return Err((Step::MountOptions, Errno::ENOSYS));
@@ -75,8 +78,8 @@ impl Mounts {
         let (Some(top), Some(place)) = (top, self.points.place(index)) else {
             return false;
         };
-        let ids = [top, place].map(|fd| fs::stat(fd).map(|stat| stat.mount_id));
-        planned.is_needless() && ids[0] != ids[1]
+        let [top, place] = [top, place].map(|fd| fs::stat(fd).map(|stat| stat.mount_id));
+        planned.is_needless() && matches!((top, place), (Ok(top), Ok(place)) if top != place)
     }
 }
 
@@ -85,13 +88,12 @@ pub(crate) fn is_there() -> bool {
     fs::openat(BorrowedFd::CWD, SYSFS, fs::O_PATH, 0).is_ok()
 }
 
-/// Returns further mounts for the run's `/sys`: for a new sysfs the mounts in the caller's, and for
-/// a new cgroup namespace a new view of the control groups.
-pub(crate) fn additions(namespaces: Namespaces) -> Vec<Mount> {
+/// What goes into the run's `/sys` beside what the caller's own shows: for a new one what is mounted in
+/// the caller's, and for control groups seen from another root a new view.
+pub(crate) fn additions(namespaces: Namespaces) -> Result<Vec<Mount>, Error> {
     let mut additions: Vec<Mount> = Vec::new();
     if namespaces.has(Namespace::Network) {
-        // Without proc they cannot be found.
-        let _ = visit_mounts(&mut |_, path| {
+        let visited = visit_mounts(&mut |_, path| {
             let is_in = |above: &[u8]| {
                 path.strip_prefix(above)
                     .is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
@@ -103,6 +105,11 @@ pub(crate) fn additions(namespaces: Namespaces) -> Vec<Mount> {
             }
             Ok(())
         });
+        match visited {
+            // Without proc nobody knows them.
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(Error::new(Step::ReadFile, MOUNTINFO, errno)),
+        }
     }
     if namespaces.has(Namespace::Cgroup) && has_cgroup2() {
         additions.push(Mount::cgroups().optional());
@@ -110,7 +117,7 @@ pub(crate) fn additions(namespaces: Namespaces) -> Vec<Mount> {
     additions
         .iter_mut()
         .for_each(|mount| mount.by_default = true);
-    additions
+    Ok(additions)
 }
 
 impl Mount {

@@ -129,8 +129,8 @@ impl<'a> Inside<'a> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         // A command with its own terminal is already in its own session.
         match chroot.new_session && self.jobs.terminal.is_none() {
-            // This cannot fail: a new process leads no group.
-            true => drop(setsid()),
+            // A process just made leads no group, so it may.
+            true => setsid().map_err(|errno| Error::new(Step::Prepare, b"", errno))?,
             false => self.jobs.lead_command(),
         }
         for (given, number) in &self.standard {

@@ -158,15 +158,19 @@ impl<'a> Inside<'a> {
         let namespaces = self.plan.namespaces;
         let is_supervisor = self.owner == Owner::Supervisor;
         self.new_user_namespace = false;
+        let mut protected = Ok(());
         let make = |flags| {
             if is_supervisor {
-                // The child inherits this: no process inside may trace it or us.
-                set_dumpable(0)?;
+                // Nothing that sees us inside may trace us, nor the child, which inherits that.
+                protected = set_dumpable(0);
+                protected?;
             }
             // SAFETY: the child allocates nothing; `self` is all it needs.
             unsafe { fork(flags, cloning) }
         };
-        match namespaces.make(self.rights, make) {
+        let made = namespaces.make(self.rights, make);
+        protected?;
+        match made {
             Err(Errno::EPERM) if namespaces.may_have_user() => {
                 self.new_user_namespace = true;
                 self.caller = Caller::with(self.rights);

@@ -81,9 +81,9 @@ pub fn is_ambient(capability: u32) -> bool {
     control(prctl::PR_CAP_AMBIENT, is_set, capability as usize) == Ok(1)
 }
 
-/// `prctl(PR_CAPBSET_READ)`.
-pub fn is_bounding(capability: u32) -> bool {
-    control(prctl::PR_CAPBSET_READ, capability as usize, 0) == Ok(1)
+/// `prctl(PR_CAPBSET_READ)`: EINVAL for a capability that the kernel does not know.
+pub fn is_bounding(capability: u32) -> Result<bool, Errno> {
+    control(prctl::PR_CAPBSET_READ, capability as usize, 0).map(|is_there| is_there == 1)
 }
 
 /// `prctl(PR_CAPBSET_DROP)`: EINVAL for a capability that the kernel does not know.

@@ -14,22 +14,14 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::common::{self, children, host_mounts, processes_with, users, wait_until};
 use crate::host_mounts_are;
 use crate::random::Random;
-use crate::traced::{Place, Position, STATUS, Scenario, positions, sweep};
+use crate::traced::{Place, Position, RUN, STATUS, Scenario, positions, sweep};
 use crate::{is_short, summary, until};
 
 /// Of a run that was killed.
 const KILLED: i32 = 128 + 9;
 
 fn scenarios() -> Vec<Scenario> {
-    let run = |user| Scenario {
-        name: "run",
-        user,
-        words: &["run", "-B", "SOURCE:/data/deep:ro", "ROOT", "COMMAND"],
-        first: None,
-        is_old: false,
-        ran: STATUS,
-        failed: 125,
-    };
+    let run = |user| Scenario { user, ..RUN };
     users().into_iter().map(run).collect()
 }
 
@@ -228,7 +220,7 @@ fn at_every_system_call() {
     for scenario in &scenarios {
         let now = Instant::now();
         let end = is_short().then_some(now + until().duration_since(now) / scenarios.len() as u32);
-        let mut positions = positions(&Place::new(*scenario));
+        let (mut positions, _) = positions(&Place::new(*scenario));
         // The first of all is strace's own.
         positions.retain(|position| position.call != "execve" || position.number > 1);
         sweep(*scenario, &positions, end, |place, position| {

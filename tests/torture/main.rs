@@ -27,6 +27,7 @@ mod common;
 mod faults;
 mod fuzz;
 mod kills;
+mod library;
 mod load;
 mod random;
 mod roots;

@@ -17,9 +17,22 @@ use crate::random::Random;
 /// What the command of each scenario prints.
 pub const RAN: &str = "ran\n";
 /// Its name, which a directory before the right one does not have.
-const COMMAND: &str = "torture-command";
+pub const COMMAND: &str = "torture-command";
 /// What it ends with.
 pub const STATUS: i32 = 7;
+
+/// A run as root, which the others differ from.
+pub const RUN: Scenario = Scenario {
+    name: "run",
+    user: User::Root,
+    words: &["run", "-B", "SOURCE:/data/deep:ro", "ROOT", "COMMAND"],
+    start: Start::Program,
+    first: None,
+    is_old: false,
+    prepared: false,
+    ran: STATUS,
+    failed: 125,
+};
 
 /// The calls that older kernels, or filters, do not have, and a fallback is for.
 pub const NEWER: [&str; 8] = [
@@ -40,14 +53,28 @@ pub struct Scenario {
     pub user: User,
     /// The words after `rootlet`, where `ROOT` and `SOURCE` are paths, and `COMMAND` a name.
     pub words: &'static [&'static str],
+    pub start: Start,
     /// It is process 1 in the root of a tmpfs, and this the kernel's command line; none is read
     /// where that is empty.
     pub first: Option<&'static str>,
     /// Each of the newer calls answers ENOSYS.
     pub is_old: bool,
+    /// The root has all mount points already.
+    pub prepared: bool,
     /// The status when the command has run, and when it has not.
     pub ran: i32,
     pub failed: i32,
+}
+
+/// What is started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// rootlet itself.
+    Program,
+    /// The same, by a user who has ranges of ids.
+    WithRanges,
+    /// A test of `library.rs`, which does it between two calls that mark it.
+    Library(&'static str),
 }
 
 /// A place in which the runs of a scenario are made one after the other.
@@ -64,6 +91,8 @@ pub struct Traced {
     /// None where it did not end.
     pub status: Option<i32>,
     pub stdout: String,
+    /// What the command has found that holds it.
+    pub held: String,
     pub stderr: String,
     pub log: String,
 }
@@ -99,14 +128,22 @@ fn program(name: &str, options: &[&str]) -> PathBuf {
     for_every_user(&built)
 }
 
-/// Prints a word and ends, by two system calls.
+/// Prints a word, and what holds it.
 pub fn command_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let write = format!("-DWRITEV={}", sc::nr::WRITEV);
-        let exit = format!("-DEXIT={}", sc::nr::EXIT_GROUP);
-        program("command", &["-nostdlib", &write, &exit])
+        let alone = ["-nostdlib", "-ffreestanding", "-fno-stack-protector"];
+        program(
+            "command",
+            &[&alone[..], &["-fno-tree-loop-distribute-patterns"]].concat(),
+        )
     })
+}
+
+/// This program, as the library's user.
+fn test_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| for_every_user(&std::env::current_exe().unwrap()))
 }
 
 /// Calls what fails, and starts rootlet.
@@ -188,6 +225,14 @@ impl Place {
             copy_program(command_program(), root.directory(bin).join(COMMAND));
         }
         copy_program(command_program(), beside.directory("bin").join(COMMAND));
+        if scenario.prepared {
+            for directory in ["dev", "proc", "sys", "etc", "data/deep"] {
+                root.directory(directory);
+            }
+            for file in ["etc/resolv.conf", "etc/hosts"] {
+                root.file(file, "");
+            }
+        }
         if let Some(line) = scenario.first {
             root.directory("tmpfs");
             for directory in ["dev", "empty", "lower/dev", "lower/proc", "lower/sys"] {
@@ -200,6 +245,11 @@ impl Place {
             for name in ["init", "bin/rootlet"] {
                 copy_program(rootlet_path(), root.path().join("initramfs").join(name));
             }
+        }
+        if scenario.start == Start::WithRanges {
+            // The first of the range.
+            let mut chown = Command::new("chown");
+            common::succeed(chown.args(["-R", "1200000:1200000"]).arg(root.path()));
         }
         Place {
             scenario,
@@ -253,6 +303,16 @@ impl Place {
 
     /// rootlet and its words.
     pub fn words(&self) -> Vec<String> {
+        if let Start::Library(test) = self.scenario.start {
+            let words = [
+                test_program().to_str().unwrap(),
+                "--ignored",
+                "--exact",
+                test,
+            ];
+            let words = words.into_iter().chain(["--test-threads=1", "--nocapture"]);
+            return words.map(str::to_owned).collect();
+        }
         let program = match self.scenario.first {
             Some("") => "/bin/rootlet",
             Some(_) => "/init",
@@ -301,12 +361,25 @@ impl Place {
                 .arg(self.beside("stderr"))
                 .arg("strace");
             unshare
+        } else if self.scenario.start == Start::WithRanges {
+            let mut unshare = common::command(User::Root, "unshare");
+            let own = ["-m", "--propagation", "private", "sh", "-c", RANGES, "sh"];
+            unshare.args(own).arg(self.beside.path()).arg("strace");
+            // Set-user-ID programs are what they are for a tracer who is root.
+            unshare.args(["-u", "ordinary"]);
+            unshare
         } else {
             common::command(self.scenario.user, "strace")
         };
         command
             .args(["-f", "-q", "-s", "64", "-E"])
             .arg(format!("PATH={}", self.path()))
+            .args(["-E", &format!("NAMESPACES={}", own_namespaces())])
+            .args(["-E", &format!("TORTURE_ROOT={}", self.root.name())])
+            .args([
+                "-E",
+                &format!("TORTURE_SOURCE={}", self.beside("source").display()),
+            ])
             .arg("-o")
             .arg(&log)
             .args([
@@ -317,7 +390,9 @@ impl Place {
             ]);
         // A signal that strace sends at a stop that seccomp makes is lost.
         let kills = rules.iter().any(|rule| rule.contains(":signal="));
-        if calls != "all" && !kills {
+        // And who traces by seccomp has no new privileges, which prctl(2) sets and set-user-ID programs need.
+        let needs_privileges = self.scenario.start == Start::WithRanges || before.0 == "prctl";
+        if calls != "all" && !kills && !needs_privileges {
             command.arg("--seccomp-bpf");
         }
         for rule in rules {
@@ -358,13 +433,24 @@ impl Place {
             String::from_utf8_lossy(&fs::read(self.beside(name)).unwrap_or_default()).into_owned()
         };
         let (mut stdout, mut stderr) = (read("stdout"), read("stderr"));
+        // A terminal's lines end with both, and a library's are in a test's output.
+        stdout = stdout.replace('\r', "");
+        if matches!(self.scenario.start, Start::Library(_)) {
+            stdout = stdout
+                .find(RAN)
+                .map_or(String::new(), |at| stdout.split_off(at));
+        }
         // What is executed as init has the console.
-        if let Some(rest) = stderr.strip_suffix(RAN) {
-            stdout += RAN;
-            stderr = rest.to_owned();
+        if let (Some(at), true) = (stderr.find(RAN), stdout.is_empty()) {
+            stdout = stderr.split_off(at);
+        }
+        let mut held = String::new();
+        if stdout.starts_with(RAN) {
+            held = stdout.split_off(RAN.len());
         }
         Traced {
             status,
+            held: sorted(&held, self.root.name()),
             stdout,
             stderr,
             log: read("log"),
@@ -443,6 +529,25 @@ mount -o remount,bind,ro $1/tmpfs/dev
 shift 2
 exec \"$@\"";
 
+/// The ordinary user has a name, and ranges of ids that are nobody else's.
+const RANGES: &str = "set -e
+cd \"$1\"
+grep -v :54321: /etc/passwd >passwd
+echo ordinary:x:54321:54321::/: >>passwd
+grep -v :54321: /etc/group >group
+echo ordinary:x:54321: >>group
+echo ordinary:1200000:65536 >ranges
+for file in /etc/subuid /etc/subgid; do
+    [ -e $file ] || mount -t tmpfs etc /etc
+    [ -e $file ] || touch /etc/subuid /etc/subgid /etc/passwd /etc/group /etc/resolv.conf /etc/hosts
+    mount --bind ranges $file
+done
+mount --bind passwd /etc/passwd
+mount --bind group /etc/group
+shift
+cd \"$OLDPWD\"
+exec \"$@\"";
+
 /// The status as a shell tells it; none where it is a hang, which is ended.
 fn end_in_time(mut child: Child) -> Option<i32> {
     use std::os::unix::process::ExitStatusExt;
@@ -477,24 +582,31 @@ fn kill_all_below(pid: i32) {
 /// What cannot be called first and fail.
 const WITHOUT_FAILING: [&str; 4] = ["exit", "exit_group", "setsid", "umask"];
 
-/// What a process of a traced run has called, and how often: before rootlet was started, as
-/// rootlet, and as something else again.
+/// What a process of a traced run has called: how often, and which of these calls were rootlet's.
 #[derive(Default)]
 struct Process<'a> {
     all: BTreeMap<&'a str, usize>,
-    earlier: BTreeMap<&'a str, usize>,
-    ours: BTreeMap<&'a str, usize>,
+    ours: BTreeMap<&'a str, Vec<usize>>,
     is_ours: bool,
 }
 
-/// Every call that a run makes: those of rootlet's processes, not those of what it runs.
-pub fn positions(place: &Place) -> Vec<Position> {
+/// What a program calls before rootlet's library, and after it.
+pub const MARKS: [i32; 2] = [0x7274_6c74, 0x7274_6c75];
+
+/// Every call that a run makes: those of rootlet's processes, not those of what it runs. And what its
+/// command has found that holds it.
+pub fn positions(place: &Place) -> (Vec<Position>, String) {
     let traced = place.trace("all", ("", 0), &place.rules());
     let ran = (traced.status, &traced.stdout[..], &traced.stderr[..]);
     let scenario = &place.scenario;
     assert_eq!(ran, (Some(scenario.ran), RAN, ""), "{}", scenario.name);
+    assert!(!traced.held.is_empty(), "{}", scenario.name);
 
-    let rootlet = format!("execve(\"{}\"", place.words()[0]);
+    let marks = MARKS.map(|mark| format!("getpgid({mark})"));
+    let rootlet = match scenario.start {
+        Start::Library(_) => marks[0].clone(),
+        _ => format!("execve(\"{}\"", place.words()[0]),
+    };
     let mut first = "";
     let mut command_line = None;
     let mut processes: BTreeMap<&str, Process> = BTreeMap::new();
@@ -509,19 +621,20 @@ pub fn positions(place: &Place) -> Vec<Position> {
             is_ours: !first.is_empty(),
             ..Process::default()
         });
-        *process.all.entry(call).or_default() += 1;
-        if process.is_ours {
-            *process.ours.entry(call).or_default() += 1;
-            if rest.starts_with("openat(") && rest.contains("\"/proc/cmdline\"") {
-                command_line = process.ours.get(call).copied();
-            }
-        } else {
-            *process.earlier.entry(call).or_default() += 1;
-        }
-        if first.is_empty() && rest.starts_with(&rootlet) {
-            first = pid;
+        let count = process.all.entry(call).or_default();
+        *count += 1;
+        if rest.starts_with(&rootlet) && (first.is_empty() || rootlet == marks[0]) {
+            first = if first.is_empty() { pid } else { first };
             process.is_ours = true;
-        } else if call == "execve" && !rest.contains(" = -1 ") {
+            continue;
+        }
+        if process.is_ours {
+            process.ours.entry(call).or_default().push(*count);
+            if rest.starts_with("openat(") && rest.contains("\"/proc/cmdline\"") {
+                command_line = Some(*count);
+            }
+        }
+        if call == "execve" && !rest.contains(" = -1 ") || rest.starts_with(&marks[1]) {
             process.is_ours = false;
         }
     }
@@ -529,7 +642,7 @@ pub fn positions(place: &Place) -> Vec<Position> {
     let of = |calls: &BTreeMap<&str, usize>, call| calls.get(call).copied().unwrap_or(0);
     let mut positions = Vec::new();
     for (pid, process) in &processes {
-        for (call, count) in &process.ours {
+        for (call, numbers) in &process.ours {
             let others = processes.iter().filter(|(pid, _)| **pid != first);
             let most = others.map(|(_, other)| of(&other.all, call)).max();
             let before = match WITHOUT_FAILING.contains(call) {
@@ -537,15 +650,12 @@ pub fn positions(place: &Place) -> Vec<Position> {
                 false => most.unwrap_or(0),
             };
             let by_first = *pid == first;
-            let skipped = match by_first {
-                true => before + of(&process.earlier, call),
-                false => 0,
-            };
-            positions.extend((1..=*count).map(|number| Position {
+            let skipped = if by_first { before } else { 0 };
+            positions.extend(numbers.iter().map(|number| Position {
                 call: (*call).to_owned(),
                 before,
                 number: skipped + number,
-                opens_command_line: by_first && *call == "openat" && Some(number) == command_line,
+                opens_command_line: by_first && *call == "openat" && Some(*number) == command_line,
                 by_first,
             }));
         }
@@ -555,7 +665,48 @@ pub fn positions(place: &Place) -> Vec<Position> {
     }
     positions.sort();
     positions.dedup();
-    positions
+    (positions, traced.held)
+}
+
+/// The namespaces of this process.
+fn own_namespaces() -> String {
+    let kinds = ["user", "pid", "net", "uts", "ipc", "mnt", "cgroup", "time"];
+    let links =
+        kinds.map(|kind| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap_or_default());
+    links
+        .map(|link| link.to_str().unwrap().to_owned())
+        .join(",")
+}
+
+/// Mounts can be made in more than one order. Others may mount something of theirs meanwhile.
+fn sorted(held: &str, root: &str) -> String {
+    let mut lines: Vec<&str> = held.lines().collect();
+    lines.retain(|line| !line.contains("/rootlet-test-") || line.contains(root));
+    lines.sort_unstable();
+    lines.join("\n").replace(root, "ROOT")
+}
+
+/// What is in one and not in the other.
+pub fn difference(before: &str, after: &str) -> String {
+    let is_filtered = after.contains("Seccomp:\t2");
+    let is_straces = |line: &&str| line.starts_with("NoNewPrivs:") || line.starts_with("Seccomp:");
+    let only = |sign: char, from: &str, other: &str| -> Vec<String> {
+        let mut others: Vec<&str> = other.lines().collect();
+        let mut only = Vec::new();
+        for line in from
+            .lines()
+            .filter(|line| !is_filtered || !is_straces(line))
+        {
+            match others.iter().position(|other| *other == line) {
+                Some(at) => drop(others.swap_remove(at)),
+                None => only.push(format!("{sign}{line}")),
+            }
+        }
+        only
+    };
+    [only('-', before, after), only('+', after, before)]
+        .concat()
+        .join("; ")
 }
 
 /// Works through the items in several places at once, in an order that the printed seed gives:

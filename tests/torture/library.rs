@@ -1,0 +1,65 @@
+//! What a program does that is traced as it spawns in a new root, or calls there.
+//!
+//! These are started by the other tests, in a process of their own. What is to fail lies between two
+//! calls that nobody else makes.
+
+use std::process::exit;
+
+use rootlet::{Chroot, Mount};
+
+use crate::traced::{COMMAND, MARKS};
+
+unsafe extern "C" {
+    safe fn getpgid(pid: i32) -> i32;
+}
+
+fn root() -> Chroot {
+    let path = |name| std::env::var_os(name).expect("the traced tests start this one");
+    let mut root = Chroot::new(path("TORTURE_ROOT"));
+    root.mount(
+        Mount::bind(path("TORTURE_SOURCE"))
+            .to("/data/deep")
+            .read_only(),
+    );
+    root
+}
+
+/// Ends as rootlet would.
+fn finish(ended: Result<Option<i32>, rootlet::Error>) -> ! {
+    getpgid(MARKS[1]);
+    exit(match ended {
+        Ok(status) => status.unwrap_or(99),
+        Err(error) => {
+            eprintln!("rootlet: {error}");
+            125
+        }
+    })
+}
+
+#[test]
+#[ignore = "of the traced tests"]
+fn spawn() {
+    let root = root();
+    let mut command = root.command(COMMAND);
+    command.envs(std::env::vars_os());
+    getpgid(MARKS[0]);
+    let ended = command.spawn().and_then(|mut child| child.wait());
+    finish(ended.map(|status| status.code()));
+}
+
+#[test]
+#[ignore = "of the traced tests"]
+fn call() {
+    let root = root();
+    let mut command = std::process::Command::new(COMMAND);
+    getpgid(MARKS[0]);
+    let closure = || {
+        getpgid(MARKS[1]);
+        // Something of it fails too.
+        let status = command.status().or_else(|_| command.status());
+        getpgid(MARKS[0]);
+        status.unwrap().code()
+    };
+    // SAFETY: the closure keeps no descriptor and no lock, and ends no process.
+    finish(unsafe { root.call(closure) });
+}
