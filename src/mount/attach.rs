@@ -69,6 +69,8 @@ pub(crate) struct Mounts {
     pub(crate) host: Host,
     /// A step failed that would work in a copy of the host's mount namespace.
     pub(crate) needs_copy: bool,
+    /// Sources were taken outside, with their owners mapped: no path here shows the same.
+    pub(super) taken_outside: bool,
     masks: bool,
     /// The run has its own user namespace.
     pub(crate) in_user_namespace: bool,
@@ -93,6 +95,7 @@ impl Mounts {
             root,
             host: Host::Copied,
             needs_copy: false,
+            taken_outside: false,
             masks,
             in_user_namespace: false,
             shows_others_proc: false,
@@ -309,7 +312,7 @@ impl Mounts {
             }
             (Some(_), _) if self.is_shown_already(index, planned) => Ok(None),
             (Some(bind), _) => {
-                let path = has_host.then_some(source.as_c_str());
+                let path = (has_host && !self.taken_outside).then_some(source.as_c_str());
                 bind.attach(path, mount.recursive, mount.flags, place)
                     .map(Some)
             }

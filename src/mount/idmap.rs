@@ -108,6 +108,7 @@ impl Mounts {
 
     /// Sets the source, inside, that was taken outside. `None` leaves the mount out.
     pub(crate) fn set_taken(&mut self, index: usize, tree: Option<OwnedFd>) {
+        self.taken_outside = true;
         if let Some(state) = self.states.get_mut(index) {
             *state = tree.map_or(State::LeftOut, State::taken);
         }

@@ -82,6 +82,7 @@ pub(crate) fn attach_overlay<'a>(
     fill: &mut dyn FnMut(BorrowedFd, BorrowedFd),
 ) -> Result<OwnedFd, Error> {
     let failed = |errno| Error::new(Step::Overlay, new_root.bytes(), errno);
+    let is_current = taken.is_none();
     let taken = taken.map_or_else(|| open_tree(BorrowedFd::CWD, c".", false), Ok);
     let tree = match taken {
         Err(Errno::ENOSYS) => None,
@@ -110,7 +111,7 @@ pub(crate) fn attach_overlay<'a>(
         None => Err(Errno::ENOSYS),
     };
     match attached {
-        Err(Errno::ENOSYS) => mount(c".", lower_path, c"", MS_BIND, c""),
+        Err(Errno::ENOSYS) if is_current => mount(c".", lower_path, c"", MS_BIND, c""),
         result => result,
     }
     .map_err(failed)?;

@@ -116,6 +116,11 @@ impl Report<'_> {
     }
 }
 
+/// Says that this process waits for what the supervisor has to do.
+pub(crate) fn send_readiness(socket: BorrowedFd) -> Result<(), Errno> {
+    net::send(socket, &[TOOK])
+}
+
 /// Sends the master of the command's terminal.
 pub(crate) fn send_terminal(socket: BorrowedFd, master: BorrowedFd) -> Result<(), Errno> {
     net::send_with_descriptor(socket, &[TERMINAL], master)
@@ -153,29 +158,28 @@ impl Taken {
         }
     }
 
-    /// Waits for a message. Returns `None` if the other end is closed.
-    pub(crate) fn receive(socket: BorrowedFd) -> Option<Taken> {
+    /// Waits for one; `None` where the other end is closed.
+    pub(crate) fn receive(socket: BorrowedFd) -> Result<Option<Taken>, Errno> {
         let mut message = [0; 4];
         let received = loop {
-            let _ = poll(&mut [Poll::new(socket)], None);
+            poll(&mut [Poll::new(socket)], None)?;
             match net::receive_with_more(socket, &mut message) {
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
-                received => break received.ok()?,
+                received => break received?,
             }
         };
-        match (message.get(..received.length)?, received.descriptor) {
+        let message = message.get(..received.length).unwrap_or_default();
+        Ok(match (message, received.descriptor) {
             ([ROOT], Some(tree)) => Some(Taken::Root(tree)),
-            // A message is not valid if its descriptor is missing because there was no room for
-            // one.
-            ([kind @ (SOURCE | LEFT_OUT), low, high], tree)
-                if tree.is_some() == (*kind == SOURCE) =>
-            {
+            // There was no room for its descriptor.
+            ([ROOT] | [SOURCE, _, _], None) => return Err(Errno::EMFILE),
+            ([SOURCE | LEFT_OUT, low, high], tree) => {
                 let index = u16::from_ne_bytes([*low, *high]);
                 Some(Taken::Source(usize::from(index), tree))
             }
             ([kind], None) if *kind == Order::Mapped as u8 => Some(Taken::All),
             _ => None,
-        }
+        })
     }
 }
 
@@ -309,8 +313,16 @@ impl Order {
         net::send(socket, &[self as u8])
     }
 
-    /// Receives an order without waiting. Returns `None` if the other end is closed, and
-    /// `Some(None)` for a message that is no order.
+    /// Waits for [`Order::Mapped`]; false where the other end is closed, or says something else.
+    pub(crate) fn wait_for_map(socket: BorrowedFd) -> Result<bool, Errno> {
+        let mut message = [0; 2];
+        poll(&mut [Poll::new(socket)], None)?;
+        let length = receive(socket, &mut message)?;
+        Ok(message.get(..length) == Some(&[Order::Mapped as u8]))
+    }
+
+    /// Receives one without waiting: `None` where the other end is closed, and `Some(None)` for what
+    /// is no order.
     pub(crate) fn receive(socket: BorrowedFd) -> Option<Option<Order>> {
         const ALL: [Order; 5] = [
             Order::Foreground,

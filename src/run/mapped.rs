@@ -1,11 +1,11 @@
 //! A run with private users. The process inside has no rights on the host, so root outside takes
 //! NEWROOT and the sources of binds, maps their owners, and passes them in.
 
-use crate::error::{Error, Step};
+use crate::error::Error;
 use crate::mount::Source;
 use crate::mount::attach::FEW;
 use crate::mount::idmap::mapped_copy;
-use crate::process::channel::{Report, Taken};
+use crate::process::channel::{Taken, send_readiness};
 use crate::run::inside::Inside;
 use crate::run::launch::prepare;
 use crate::sys::process::exit;
@@ -20,12 +20,11 @@ impl<'a> Inside<'a> {
         to_inside: BorrowedFd,
     ) -> Result<(), Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
-        let failed = |errno| Error::new(Step::MapUsers, b"", errno);
         await_readiness(to_inside)?;
         if let Some(range) = &self.private {
             range.map(pid1.id)?;
         }
-        let namespace = UserNamespace::of(pid1.id).map_err(failed)?;
+        let namespace = UserNamespace::of(pid1.id).map_err(prepare)?;
         let namespace = namespace.borrow();
         let root = mapped_copy(
             plan.new_root.borrow(),
@@ -33,7 +32,7 @@ impl<'a> Inside<'a> {
             chroot.overlay.is_none(),
             namespace,
         )?;
-        Taken::Root(root).send(to_inside).map_err(failed)?;
+        Taken::Root(root).send(to_inside).map_err(prepare)?;
         for (index, planned) in plan.mounts.iter().enumerate() {
             if let Source::Path(_) = planned.mount.source {
                 let taken = self
@@ -42,10 +41,10 @@ impl<'a> Inside<'a> {
                 let taken = taken?;
                 Taken::Source(index, taken)
                     .send(to_inside)
-                    .map_err(failed)?;
+                    .map_err(prepare)?;
             }
         }
-        Taken::All.send(to_inside).map_err(failed)
+        Taken::All.send(to_inside).map_err(prepare)
     }
 
     /// Inside: receives the mapped trees.
@@ -53,9 +52,9 @@ impl<'a> Inside<'a> {
         if self.plan.mounts.len() > FEW {
             self.mounts.allow_more_files();
         }
-        Report::Took.send(self.supervisor.borrow());
+        send_readiness(self.supervisor.borrow()).map_err(prepare)?;
         loop {
-            match Taken::receive(self.supervisor.borrow()) {
+            match Taken::receive(self.supervisor.borrow()).map_err(prepare)? {
                 Some(Taken::Root(tree)) => self.taken_root = Some(tree),
                 Some(Taken::Source(index, tree)) => self.mounts.set_taken(index, tree),
                 Some(Taken::All) if self.taken_root.is_some() => return Ok(()),

@@ -69,13 +69,10 @@ impl MapUsers {
         }
         let failed = |errno| Error::new(Step::MapUsers, b"0", errno);
         match self {
-            MapUsers::Root | MapUsers::Current => {
-                await_map(supervisor);
-                Ok(())
-            }
-            // The caller's other groups stay: a bind may be accessible only through them.
+            MapUsers::Root | MapUsers::Current => await_map(supervisor),
+            // The caller's other groups stay: they may give a right to what a bind shows.
             MapUsers::Auto => {
-                await_map(supervisor);
+                await_map(supervisor)?;
                 become_user_0().map_err(failed)
             }
             // The map was written before the mounts arrived. None of root's groups stays.
@@ -105,13 +102,12 @@ impl MapUsers {
             MapUsers::Auto => {
                 // This comes before the maps: afterwards we may not inspect the process.
                 let made = UserNamespace::of(pid);
-                namespace = Some(made.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?);
+                namespace = Some(made.map_err(prepare)?);
                 map_ranges(pid, caller.user, caller_mask)?;
             }
             _ => map_others(pid, caller, self.inner(caller))?,
         }
-        let sent = Order::Mapped.send(inside);
-        sent.map_err(|errno| Error::new(Step::MapUsers, b"", errno))?;
+        Order::Mapped.send(inside).map_err(prepare)?;
         Ok(namespace)
     }
 
@@ -238,25 +234,29 @@ impl UserNamespace {
 
 /// Waits until the process inside is ready for its maps, or has failed before that.
 pub(crate) fn await_readiness(inside: BorrowedFd) -> Result<(), Error> {
-    let failed = |errno| Error::new(Step::MapUsers, b"", errno);
-    let mut message = channel::Buffer::zeros().map_err(failed)?;
-    let _ = poll(&mut [Poll::new(inside)], None);
-    let length = receive(inside, &mut *message).map_err(failed)?;
+    let mut message = channel::Buffer::zeros().map_err(prepare)?;
+    poll(&mut [Poll::new(inside)], None).map_err(prepare)?;
+    let length = receive(inside, &mut *message).map_err(prepare)?;
     match Report::parse(&message[..length]) {
         Some(Report::Took) => Ok(()),
         Some(Report::Failed(error)) => Err(error),
-        _ => Err(failed(Errno::ECHILD)),
+        _ => Err(prepare(Errno::ECHILD)),
     }
 }
 
-/// Reports that this process is ready, and waits for its maps. A supervisor that cannot map reports
-/// the reason itself.
-fn await_map(supervisor: BorrowedFd) {
-    Report::Took.send(supervisor);
-    let _ = poll(&mut [Poll::new(supervisor)], None);
-    if Order::receive(supervisor) != Some(Some(Order::Mapped)) {
-        exit(125);
+/// Says that this process can be looked at, and waits for its maps. A supervisor that cannot map says
+/// why itself.
+fn await_map(supervisor: BorrowedFd) -> Result<(), Error> {
+    let waited = channel::send_readiness(supervisor).and_then(|()| Order::wait_for_map(supervisor));
+    match waited.map_err(prepare)? {
+        true => Ok(()),
+        false => exit(125),
     }
+}
+
+/// The step of what fails between the two processes.
+fn prepare(errno: Errno) -> Error {
+    Error::new(Step::Prepare, b"", errno)
 }
 
 /// Ends the process that waits for its map.

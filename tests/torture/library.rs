@@ -43,7 +43,13 @@ fn spawn() {
     let mut command = root.command(COMMAND);
     command.envs(std::env::vars_os());
     getpgid(MARKS[0]);
-    let ended = command.spawn().and_then(|mut child| child.wait());
+    let ended = command.spawn().and_then(|mut child| {
+        let status = child.wait();
+        for warning in child.warnings() {
+            eprintln!("rootlet: left out: {warning}");
+        }
+        status
+    });
     finish(ended.map(|status| status.code()));
 }
 
