@@ -22,7 +22,7 @@ const ALLOW: u32 = 0x7fff_0000;
 const ERRNO: u32 = 0x0005_0000;
 const SET_MODE_FILTER: usize = 1;
 
-const fn whole(number: usize) -> Call {
+pub const fn whole(number: usize) -> Call {
     let argument = None;
     Call { number, argument }
 }

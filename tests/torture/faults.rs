@@ -353,6 +353,8 @@ fn check(
             // 126 for the execution of the command, and 125 before a boot has begun.
             names_all(line) && (has_run || [failed, 125, 126].contains(&status))
         }
+        // What cannot be unmounted is in the way of what follows.
+        (Some(125), [line, _]) => position.call == "umount2" && names_all(line),
         _ => false,
     };
     if !clear {

@@ -30,6 +30,7 @@ mod kills;
 mod library;
 mod load;
 mod random;
+mod refusals;
 mod roots;
 mod traced;
 

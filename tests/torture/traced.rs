@@ -153,7 +153,7 @@ fn start_program() -> &'static Path {
 }
 
 /// Where strace counts from: all of these names are strace's own.
-fn number_of(call: &str) -> usize {
+pub fn number_of(call: &str) -> usize {
     static NUMBERS: OnceLock<BTreeMap<String, usize>> = OnceLock::new();
     let numbers = NUMBERS.get_or_init(|| {
         let header = Command::new("cc")
@@ -332,7 +332,17 @@ impl Place {
         let mut command = common::command(self.scenario.user, &words[0]);
         command.args(&words[1..]);
         command.env("PATH", self.path());
+        command.env("NAMESPACES", own_namespaces());
         command
+    }
+
+    /// A run without strace, and whether it left anything.
+    pub fn run(&self, command: &mut Command) -> Traced {
+        let output = |name| File::create(self.beside(name)).unwrap();
+        let child = command.stdout(output("stdout")).stderr(output("stderr"));
+        let _ = fs::remove_file(self.beside("log"));
+        let child = child.spawn().unwrap();
+        self.end(child)
     }
 
     /// Runs it under strace, which knows of these calls, after a number of calls that fail.
