@@ -26,6 +26,7 @@ mod sys {
 mod common;
 mod faults;
 mod fuzz;
+mod insiders;
 mod kills;
 mod library;
 mod load;

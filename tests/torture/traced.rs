@@ -146,6 +146,12 @@ fn test_program() -> &'static Path {
     PROGRAM.get_or_init(|| for_every_user(&std::env::current_exe().unwrap()))
 }
 
+/// Tries to get out.
+pub fn insider_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| program("insider", &[]))
+}
+
 /// Calls what fails, and starts rootlet.
 fn start_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
