@@ -2,6 +2,7 @@
 //! since another thread may have held the allocator's lock.
 
 use crate::process::stderr::write_error;
+use crate::sys::Errno;
 use crate::sys::memory::Page;
 use crate::text::short::Short;
 
@@ -25,7 +26,15 @@ impl Line {
         }
     }
 
-    /// Returns a line in which names are not escaped, for a caller that escapes them in another way.
+    /// What was pushed, for whom a part of it is none: ENOMEM where there was no memory for it.
+    pub(crate) fn whole(&self) -> Result<&[u8], Errno> {
+        match self.page {
+            Some(_) => Ok(self.bytes()),
+            None => Err(Errno::ENOMEM),
+        }
+    }
+
+    /// One for whoever writes control characters in a way of its own.
     pub(crate) fn verbatim() -> Line {
         Line {
             is_verbatim: true,

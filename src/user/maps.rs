@@ -68,7 +68,7 @@ pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<
             let read = extents(above, file, &mut |first, count| {
                 push_exchanged(&mut map, (first, count), (id, inner), with_0);
             });
-            let written = read.and_then(|()| write(process, file, map.bytes()));
+            let written = read.and_then(|()| write(process, file, map.whole()?));
             match written {
                 Ok(()) => continue,
                 // A security module may forbid it, and a map of very many lines may become too
@@ -83,7 +83,8 @@ pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<
         }
         let mut map = Line::new();
         push(&mut map, inner, id, 1);
-        write(process, file, map.bytes()).map_err(|errno| refused(shown, errno))?;
+        let written = map.whole().and_then(|map| write(process, file, map));
+        written.map_err(|errno| refused(shown, errno))?;
     }
     Ok(())
 }

@@ -174,7 +174,8 @@ fn check(place: &Place, refusal: &Refusal, held: &str) -> Result<bool, String> {
     let is_told = matches!(&said[..], [left_out @ .., line]
         if line.starts_with("rootlet: cannot ")
             && left_out.iter().all(|line| line.starts_with("rootlet: left out: cannot ")));
-    if !has_run && !(traced.status == Some(125) && traced.stdout.is_empty() && is_told) {
+    let has_told = traced.status == Some(125) && traced.stdout.is_empty() && is_told;
+    if !has_run && !has_told {
         return Err(format!("no clear end: {}", ended()));
     }
     let change = difference(held, &traced.held);

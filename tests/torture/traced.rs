@@ -73,7 +73,7 @@ pub enum Start {
     Program,
     /// The same, by a user who has ranges of ids.
     WithRanges,
-    /// A test of `library.rs`, which does it between two calls that mark it.
+    /// A function of `library.rs`, which does it between two calls that mark it.
     Library(&'static str),
 }
 
@@ -309,15 +309,8 @@ impl Place {
 
     /// rootlet and its words.
     pub fn words(&self) -> Vec<String> {
-        if let Start::Library(test) = self.scenario.start {
-            let words = [
-                test_program().to_str().unwrap(),
-                "--ignored",
-                "--exact",
-                test,
-            ];
-            let words = words.into_iter().chain(["--test-threads=1", "--nocapture"]);
-            return words.map(str::to_owned).collect();
+        if let Start::Library(_) = self.scenario.start {
+            return Vec::from([test_program().to_str().unwrap().to_owned()]);
         }
         let program = match self.scenario.first {
             Some("") => "/bin/rootlet",
@@ -391,6 +384,12 @@ impl Place {
             .args(["-f", "-q", "-s", "64", "-E"])
             .arg(format!("PATH={}", self.path()))
             .args(["-E", &format!("NAMESPACES={}", own_namespaces())])
+            .args(match self.scenario.start {
+                Start::Library(what) => {
+                    Vec::from(["-E".to_owned(), format!("TORTURE_LIBRARY={what}")])
+                }
+                _ => Vec::new(),
+            })
             .args(["-E", &format!("TORTURE_ROOT={}", self.root.name())])
             .args([
                 "-E",
