@@ -16,7 +16,7 @@ use disk::{
     Disk, FIRST_PARTUUID, FIRST_UUID, SECOND_PARTUUID, SECOND_UUID, disk, disk_modules, make_ext,
 };
 
-/// For a test that needs no disk: one boot, and what it left.
+/// Boots once, without a disk.
 fn boot(initramfs: &Initramfs, append: &str) -> common::guest::Over {
     Guest::start(initramfs, append, &[]).end()
 }
@@ -35,7 +35,7 @@ fn an_initramfs_of_two_files_runs_the_program_after_the_dashes() {
             .args(["-Wl,--build-id=none", "-o"])
             .args([&program, &source]),
     );
-    // The size that users get.
+    // Measure the release build, because users get that one.
     let mut cargo = Command::new(env!("CARGO"));
     succeed(
         cargo
@@ -50,7 +50,7 @@ fn an_initramfs_of_two_files_runs_the_program_after_the_dashes() {
         .program("init", built.join("release/rootlet"))
         .program("first", &program);
     let size = initramfs.archive().len();
-    // The kernel's own word on when it hands over comes with more of its log.
+    // With this log level, the kernel logs when it starts init.
     let over = boot(&initramfs, "loglevel=7 printk.time=1 -- /first");
     assert_eq!(over.outcome(), "exit 0", "{over:?}");
     over.says(&["reboot: Power down"]);
@@ -72,8 +72,8 @@ fn an_initramfs_of_two_files_runs_the_program_after_the_dashes() {
     );
 }
 
-/// What a guest does with a command that fails, or that is given badly, is a status, and never a
-/// panic of its kernel.
+/// A command that fails or cannot be run ends in a status, and never in a panic of the guest's
+/// kernel.
 #[test]
 fn every_end_of_a_command_is_a_status() {
     let script = |script: &str| {
@@ -103,7 +103,7 @@ fn every_end_of_a_command_is_a_status() {
             "signal 11",
             &["reboot: Power down"],
         ),
-        // Signals to pid 1 are for the command.
+        // Pid 1 passes signals to the command.
         (
             script(
                 "trap 'echo got INT' INT; trap 'echo got TERM; exit 5' TERM; \
@@ -113,7 +113,7 @@ fn every_end_of_a_command_is_a_status() {
             "exit 5",
             &["got INT", "got TERM"],
         ),
-        // A module that is there and cannot be loaded, and one that is not, keep nothing else back.
+        // A module that fails to load and a missing module do not keep the others from loading.
         (
             script("grep -q ^overlay /proc/modules && echo loaded; exit 3")
                 .modules(&["overlay"])
@@ -148,7 +148,7 @@ fn every_end_of_a_command_is_a_status() {
             "failed ",
             &["neither a root= nor a command is given"],
         ),
-        // What is in the way of what rootlet makes for itself.
+        // Files with the names of the directories that rootlet makes.
         (
             Initramfs::new().file("run", "a file").command(&["/init"]),
             "",
@@ -167,14 +167,15 @@ fn every_end_of_a_command_is_a_status() {
             "failed ",
             &["neither a root= nor a command is given"],
         ),
-        // Without devices nobody can be told: no panic, and the end.
+        // Without devices rootlet cannot report the error. It still ends the machine without a
+        // panic.
         (
             Initramfs::new().file("dev", "a file").command(&["/init"]),
             "",
             "",
             &["reboot: Power down"],
         ),
-        // No console at all: only the record can tell.
+        // Without a console, only the record reports the error.
         (
             script("echo into nothing; exit 9"),
             "console=ttyS7",
@@ -212,7 +213,7 @@ fn a_shell_on_the_console_when_something_fails() {
     );
     guest.expect("there is no block device");
     guest.expect("did not appear in time");
-    // Job control works on its terminal, and it has the environment to look around with.
+    // Job control works on the shell's terminal, and the usual environment is set.
     guest.enter("sleep 1000 & kill %1; echo \"in $PWD, $(tty), $((6 * 7))\"; exit\n");
     guest.expect("in /, /dev/ttyS0, 42");
     let over = guest.end();
@@ -227,11 +228,11 @@ fn a_root_is_found_by_each_of_its_names() {
     let disk = Disk::new();
     let by_path = disk.boot("root=/dev/vda1 -- one 'two");
     by_path.says(&[
-        // The words that the kernel leaves for init, and the variable.
+        // The command line's arguments and variable that the kernel passes to init.
         "init: /sbin/init one 'two, \n",
         "root: /dev/vda1 ext4 ro,relatime\n",
-        // As the kernel starts its first process; the shell ignores QUIT, has its script as 10 and
-        // a pipe as 3.
+        // The state in which the kernel starts its first process. The shell itself ignores QUIT and
+        // opens its script as 10 and a pipe as 3.
         "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000004\n",
         "umask 0022, in /, as 1, descriptors 0 1 10 2 3\n",
         "mounts: / /dev /proc /run /sys\n",
@@ -248,7 +249,7 @@ fn a_root_is_found_by_each_of_its_names() {
         (
             format!("root={numbers} rw rootfstype=xfs,ext4 rootflags=noatime,errors=panic WORD=y word -- a"),
             &[
-                // There is no /sbin/init, and no /run.
+                // This root has neither /sbin/init nor /run.
                 "init: /bin/init word a, y\n",
                 "root: /dev/vda2 ext4 rw,noatime,errors=panic\n",
                 "mounts: / /dev /proc /sys\n",
@@ -276,7 +277,7 @@ fn a_root_is_found_by_each_of_its_names() {
             "\"root=PARTLABEL=the second\" rootdelay=1".into(),
             &["root: /dev/vda2 ext2 ro", "rootdelay: waiting", "partition 2, "],
         ),
-        // The last of the kernel's list, which is given the words as well.
+        // The last path of the kernel's list. It gets the arguments too.
         (
             "root=/dev/disk/by-label/gamma init=/bin/sh -- -c \"echo shell $0 $1; poweroff -f\" x y".into(),
             &["shell x y"],
@@ -289,7 +290,7 @@ fn a_root_is_found_by_each_of_its_names() {
 }
 
 #[test]
-fn a_root_that_is_not_there_is_told_with_what_is() {
+fn a_missing_root_is_reported_with_the_devices_found() {
     let disk = Disk::new();
     let over = disk.boot("root=UUID=0a0b0c0d-0000-0000-0000-000000000000 rootwait=2");
     let list = format!(
@@ -311,7 +312,7 @@ fn a_root_that_is_not_there_is_told_with_what_is() {
         "failed cannot find the device UUID=0a0b0c0d-0000-0000-0000-000000000000: it did not appear in time"
     );
 
-    // What is there, and cannot be a root.
+    // Devices that exist but cannot be a root.
     let cases = [
         ("root=/dev/vda", "cannot mount /dev/vda"),
         (
@@ -365,9 +366,9 @@ fn a_disk_that_comes_late_is_waited_for() {
     over.says(&["partition 2, ", "reboot: Power down"]);
 }
 
-/// In a mount namespace whose root is not the initial one the initramfs is not emptied, but left:
-/// it is gone by pivot_root(2). So it is everywhere from Linux 7.0 on; for older kernels a boot in
-/// a container of a guest stands in.
+/// In a mount namespace other than the initial one, rootlet does not empty the initramfs but
+/// unmounts it, after pivot_root(2). From Linux 7.0 on, every boot works this way. To cover older
+/// kernels too, this test boots in a container of the guest.
 #[test]
 fn an_initramfs_that_can_be_left_is_left() {
     let disk = Disk::new();
@@ -381,7 +382,7 @@ fn an_initramfs_that_can_be_left_is_left() {
 
 // --- A Debian.
 
-/// Says on the console that its default target is reached, and powers off.
+/// A unit that reports on the console that the default target is reached, and powers off.
 const MARKER: &str = "\
 [Unit]
 After=graphical.target
@@ -405,7 +406,7 @@ fn debian_that_powers_off() -> Root {
     root.file(&format!("{units}/marker.service"), MARKER);
     let wanted = format!("{units}/graphical.target.wants/marker.service");
     root.symlink(&wanted, "../marker.service");
-    // What takes long, and is of no use here.
+    // These take long and are not needed here.
     for unit in ["e2scrub_reap.service", "systemd-hwdb-update.service"] {
         root.symlink(&format!("{units}/{unit}"), "/dev/null");
     }

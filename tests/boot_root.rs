@@ -1,5 +1,5 @@
-//! What `root=` may name and what may be mounted, as people have it: disks of mirrors, names as udev
-//! writes them, file systems on several devices, broken tables and journals.
+//! The names of `root=` and the file systems found in the field: disks of mirrors, names in udev's
+//! spelling, file systems on several devices, broken tables and journals.
 
 #![allow(missing_docs)]
 
@@ -19,7 +19,7 @@ use disk::{
     Disk, FIRST_PARTUUID, FIRST_UUID, SECOND_PARTUUID, SECOND_UUID, disk_modules, make_ext,
 };
 
-/// A drive whose image is written.
+/// Returns QEMU's arguments for a writable drive.
 fn drive(image: &Path) -> [String; 2] {
     let image = image.display();
     [
@@ -34,7 +34,7 @@ fn boot(initramfs: &Initramfs, append: &str, images: &[PathBuf]) -> Over {
     Guest::start(initramfs, append, &drives).end()
 }
 
-/// A program with its libraries.
+/// Adds a program with its libraries.
 fn with_program(mut initramfs: Initramfs, program: &str) -> Initramfs {
     for word in succeed(Command::new("ldd").arg(program)).split_whitespace() {
         if word.starts_with('/') {
@@ -46,7 +46,8 @@ fn with_program(mut initramfs: Initramfs, program: &str) -> Initramfs {
 
 // --- Disks that are a part of something.
 
-/// Makes a mirror of each kind of metadata, two disks each, that holds the image; the disks.
+/// Makes a mirror of two disks for each kind of metadata, all with this image as contents. Returns
+/// the disks.
 fn mirrors(directory: &Path, image: &Path, kinds: &[&str]) -> Vec<PathBuf> {
     let size = fs::metadata(image).unwrap().len() + (2 << 20);
     let disks: Vec<PathBuf> = (0..kinds.len() * 2)
@@ -77,8 +78,8 @@ fn mirrors(directory: &Path, image: &Path, kinds: &[&str]) -> Vec<PathBuf> {
     disks
 }
 
-/// Where the mirror's mark is at the end, its file system or partition table looks from the start like
-/// one that is the disk's own. Mounting it would make the two disks differ, and nobody would know.
+/// With a mirror's superblock at the end of the disk, the start looks like an ordinary file system
+/// or partition table. Mounting one disk would silently make the two disks differ.
 #[test]
 fn a_disk_of_a_mirror_is_never_mounted() {
     let disk = Disk::new();
@@ -118,7 +119,7 @@ fn a_disk_of_a_mirror_is_never_mounted() {
         refused(&made[2..4], root, named);
     }
 
-    // Nor for a command.
+    // Lines of fstab must not mount it either.
     let fstab = "/dev/vda /mnt ext4 defaults,nofail 0 0\n";
     let initramfs = disk_modules()
         .file("rootlet/fstab", fstab)
@@ -130,7 +131,7 @@ fn a_disk_of_a_mirror_is_never_mounted() {
         "{over:?}"
     );
 
-    // A mirror of whole disks, with partitions inside: the kernel finds them on each disk too.
+    // In a mirror of whole disks with partitions, the kernel finds the partitions on each disk too.
     let directory = tempfile::tempdir().unwrap();
     let made = mirrors(directory.path(), &disk.image(), &["0.90", "1.0"]);
     for pair in made.chunks(2) {
@@ -145,7 +146,7 @@ fn a_disk_of_a_mirror_is_never_mounted() {
     }
 }
 
-/// RAID of a PC's firmware, in front of all partitions or behind them.
+/// RAID of a PC's firmware, with its metadata before or after the partitions.
 #[test]
 fn a_partition_of_a_mirror_of_firmware_is_never_mounted() {
     let disk = Disk::new();
@@ -159,7 +160,7 @@ fn a_partition_of_a_mirror_of_firmware_is_never_mounted() {
         ("hpt37x_raid_member", 4640, b"\xf0\x16\x78\x5a"),
     ] {
         image.write_all_at(mark, place).unwrap();
-        // The second mark is in the first table.
+        // The second superblock is in the first table.
         disk.boot(&format!("gpt root=UUID={FIRST_UUID} rootwait=1"))
             .says(&[
                 &format!("rootlet:   /dev/vda1 {kind} (no file system) PARTUUID="),
@@ -169,7 +170,8 @@ fn a_partition_of_a_mirror_of_firmware_is_never_mounted() {
     }
 }
 
-/// The last partition's mark is where one of the whole disk could be: its neighbour is its own still.
+/// The superblock at the end of the last partition is also at the place for the whole disk's one.
+/// The other partition still does not belong to a mirror.
 #[test]
 fn a_partition_beside_a_part_of_a_mirror_is_found() {
     let directory = tempfile::tempdir().unwrap();
@@ -235,12 +237,12 @@ fn names_are_read_as_udev_and_the_kernel_write_them() {
                 "cannot run /sbin/init"
             }]);
     }
-    // The second has its init elsewhere; what was mounted is what is asked for.
+    // The second root has its init in another place, which shows the root that was mounted.
     disk.boot("root=fe02 init=/bin/init").says(&[second]);
 }
 
 #[test]
-fn what_is_on_a_disk_and_is_not_known_is_told() {
+fn an_unknown_file_system_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let image = directory.path().join("image");
     fs::write(&image, vec![7; 1 << 20]).unwrap();
@@ -266,7 +268,7 @@ fn a_root_that_has_only_a_label_is_found() {
     let mut genromfs = Command::new("genromfs");
     genromfs.args(["-V", "LIVE 1", "-d", root.name(), "-f"]);
     succeed(genromfs.arg(&image));
-    // A whole number of blocks, which QEMU would not make of it.
+    // QEMU does not round the image up to a whole number of blocks.
     let length = fs::metadata(&image).unwrap().len().next_multiple_of(4096);
     let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
     file.set_len(length).unwrap();
@@ -275,7 +277,7 @@ fn a_root_that_has_only_a_label_is_found() {
     over.says(&["/dev/vda / romfs ro"]);
 }
 
-/// With `gpt` the kernel takes the second table where the first is broken.
+/// With `gpt` the kernel uses the second table if the first one is broken.
 #[test]
 fn a_partition_is_found_by_the_second_table() {
     let disk = Disk::new();
@@ -283,7 +285,7 @@ fn a_partition_is_found_by_the_second_table() {
         .write(true)
         .open(disk.image())
         .unwrap();
-    // The header, and its entries.
+    // Overwrite the header and its entries.
     image.write_all_at(&[0; 1024], 512).unwrap();
     let found = ["root: /dev/vda1 ext4 ro"];
     disk.boot(&format!("gpt root=PARTUUID={FIRST_PARTUUID}"))
@@ -355,7 +357,7 @@ fn a_line_of_fstab_names_a_device_as_root_does() {
         "/dev/vda1 /c ext4 ro,noatime",
     ]);
     assert!(!over.console.contains("waiting for"), "{over:?}");
-    // One that is not optional is waited for, and missed.
+    // rootlet waits for a device that is not optional, and reports that it is missing.
     let initramfs = disk_modules()
         .file("rootlet/fstab", "LABEL=delta /a ext4")
         .command(&["/bin/true"]);
@@ -378,7 +380,7 @@ fn a_btrfs_on_two_disks_is_waited_for() {
     mkfs.args(["-q", "-d", "raid1", "-m", "raid1", "-U", FIRST_UUID]);
     succeed(mkfs.args(&images));
     let initramfs = Initramfs::new().modules(&["virtio_blk", "btrfs"]);
-    // There is nothing in it: that it is mounted shows in what is missing then.
+    // The file system is empty. The error about its missing init shows that it was mounted.
     let mounted = "rootlet: cannot run /init: No such file or directory (ENOENT)";
     for root in [&format!("UUID={FIRST_UUID}"), "/dev/vda", "/dev/vdb"] {
         let over = boot(&initramfs, &format!("root={root} init=/init"), &images);
@@ -391,7 +393,7 @@ fn a_btrfs_on_two_disks_is_waited_for() {
         alone,
     );
     over.says(&["not all devices of its file system appeared in time"]);
-    // Who can do without says so, and has waited all the same.
+    // With `degraded`, one device is enough once the time to wait for the other is over.
     let append = "root=/dev/vda rootflags=degraded rootwait=1 init=/init";
     let over = boot(&initramfs, append, alone);
     over.says(&["waiting for the device", mounted]);
@@ -415,8 +417,8 @@ fn a_btrfs_on_two_disks_is_waited_for() {
     guest.end().says(&[mounted]);
 }
 
-/// What bcachefs is told of its devices is their names, with colons between. What only has a
-/// superblock shows that in the error.
+/// bcachefs is mounted by the names of all its devices, joined by colons. The error shows the
+/// devices, because the images consist of a superblock only.
 #[test]
 fn a_bcachefs_on_two_disks_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
@@ -428,7 +430,8 @@ fn a_bcachefs_on_two_disks_is_waited_for() {
         put(16, b"\x01\x04\x01\x04");
         put(24, b"\xc6\x85\x73\xf6\x66\xce\x90\xa9");
         put(56, b"\x0f\x0e\x0d\x0c\x11\x11\x42\x22\x83\x33DDUUff");
-        // A third was removed. The list of devices: its length, its kind, and how long each is.
+        // A third device was removed. Its entry stays in the list of devices, which starts with its
+        // length, its kind and the length of an entry.
         put(122, &[index, 3]);
         put(124, &[50, 0]);
         put(752, b"\x32\0\0\0\x0b\0\0\0\x40");
@@ -455,8 +458,8 @@ fn a_bcachefs_on_two_disks_is_waited_for() {
     alone.says(&["rootlet: cannot mount /dev/vda as bcachefs: "]);
 }
 
-/// The journal of one that was not unmounted is replayed by the kernel, also where it is mounted to be
-/// read; and files that were deleted while they were open are removed.
+/// Even for a read-only mount, the kernel replays the journal of a file system that was not
+/// unmounted, and removes files that were deleted while they were open.
 #[test]
 fn an_overlay_leaves_a_dirty_disk_as_it_is() {
     let disk = Disk::new();
@@ -487,7 +490,7 @@ fn an_overlay_leaves_a_dirty_disk_as_it_is() {
     over.says(&["root: overlay overlay rw", "written", "reboot: Power down"]);
     assert!(fs::read(&image).unwrap() == before);
 
-    // On a disk that cannot be written it is the only way.
+    // On a read-only disk, mounting without the journal is the only way.
     let read_only = format!(
         "{},readonly=on",
         disk::disk(&image).replace(",snapshot=on", "")
@@ -502,7 +505,7 @@ fn an_overlay_leaves_a_dirty_disk_as_it_is() {
         "rootlet: cannot mount /dev/vda1 as ext4: Read-only file system (EROFS)\n",
         "hint: its journal cannot be replayed on a read-only device: ",
     ]);
-    // Without an overlay the kernel repairs it.
+    // Without an overlay the kernel repairs the file system.
     let over = boot(&disk_modules(), "root=/dev/vda1", slice::from_ref(&image));
     over.says(&["root: /dev/vda1 ext4 ro"]);
     assert!(!features().contains("needs_recovery"));
@@ -545,7 +548,7 @@ fn a_module_that_uses_another_says_so() {
 
 // --- Waiting, and giving up.
 
-/// It looks at each of 400 disks each second.
+/// rootlet probes 400 disks every second.
 #[test]
 fn waiting_takes_no_memory() {
     let disks = "/modules/brd.ko.xz rd_nr=400 rd_size=128\n";

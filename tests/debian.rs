@@ -1,4 +1,4 @@
-//! A real root: a Debian, with its package manager.
+//! A real root: a Debian with its package manager.
 
 #![allow(missing_docs)]
 

@@ -1,10 +1,10 @@
-//! The binary as a file: nothing outside it is needed to start it.
+//! The binary is one static file that needs no other to start.
 
 #![allow(missing_docs)]
 
 use std::fs;
 
-/// The 64-bit ELF header and tables, little-endian, as elf(5) lays them out.
+/// A 64-bit little-endian ELF file, as described in elf(5).
 struct Elf(Vec<u8>);
 
 impl Elf {
@@ -16,7 +16,7 @@ impl Elf {
             .fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
-    /// The types of the program headers.
+    /// Returns the types of the program headers.
     fn segments(&self) -> Vec<u64> {
         let (table, size, count) = (self.number(32, 8), self.number(54, 2), self.number(56, 2));
         (0..count)
@@ -24,7 +24,7 @@ impl Elf {
             .collect()
     }
 
-    /// The types of the section headers.
+    /// Returns the types of the section headers.
     fn sections(&self) -> Vec<u64> {
         let (table, size, count) = (self.number(40, 8), self.number(58, 2), self.number(60, 2));
         (0..count)

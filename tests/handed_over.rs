@@ -1,5 +1,5 @@
-//! What was handed to `rootlet init` by the variables of sd_listen_fds(3) and
-//! sd_watchdog_enabled(3) is the command's.
+//! `rootlet init` passes on the variables of sd_listen_fds(3) and sd_watchdog_enabled(3), made out
+//! to the command.
 
 #![allow(missing_docs)]
 
@@ -9,7 +9,7 @@ use common::filter::{self, PIDFD_OPEN};
 use common::init::{Place, init, kernel};
 use common::{User, command, rootlet_path, succeed, users};
 
-/// The inode of a process's pidfd, as systemd compares it.
+/// The inode of a process's pidfd, which systemd compares.
 const PIDFD_INODE: &str = "\
 sub inode { my $fd = syscall(PIDFD_OPEN, $_[0] + 0, 0); open my $file, '<&=', $fd or return 'none'; \
 (stat $file)[1] } ";
@@ -18,7 +18,7 @@ fn inode_of() -> String {
     PIDFD_INODE.replace("PIDFD_OPEN", &sc::nr::PIDFD_OPEN.to_string())
 }
 
-/// What the command finds of each variable: is it its own?
+/// Prints for each variable whether it names the command itself.
 fn show() -> String {
     format!(
         "{} print join ' ', $ENV{{LISTEN_PID}} eq $$ ? 'own' : 'other', \
@@ -28,7 +28,7 @@ fn show() -> String {
     )
 }
 
-/// A process that sets the three for itself, changed by `change`, and becomes the init.
+/// A process that sets the three variables for itself, runs `change`, and executes the init.
 fn handed(user: User, change: &str) -> std::process::Command {
     let script = format!(
         "{} @ENV{{qw(LISTEN_PID WATCHDOG_PID LISTEN_PIDFDID LISTEN_FDS)}} = \
@@ -64,7 +64,7 @@ fn sockets_and_the_watchdog_of_init_are_the_commands() {
                 "{change} {user:?}"
             );
         }
-        // Neither is known, and nothing compares it.
+        // Without pidfd_open(2), neither init nor the command can compare inodes.
         let mut filtered = handed(user, "");
         filter::answer(&mut filtered, 1, &[PIDFD_OPEN]);
         assert!(succeed(&mut filtered).starts_with("own own "), "{user:?}");
@@ -72,7 +72,7 @@ fn sockets_and_the_watchdog_of_init_are_the_commands() {
 }
 
 #[test]
-fn so_they_are_where_it_is_pid_1() {
+fn pid_1_passes_them_on_too() {
     for user in users() {
         let mut run = init(Place::Pid1, user, &["perl", "-e", &show()]);
         run.env("LISTEN_PID", "1").env("WATCHDOG_PID", "1");

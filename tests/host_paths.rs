@@ -1,4 +1,4 @@
-//! Variables of the caller's that name a path of the host.
+//! Variables of the caller that name a path of the host.
 
 #![allow(missing_docs)]
 
@@ -6,7 +6,7 @@ mod common;
 
 use common::{Root, can_be_root, debian_with_systemd, end, succeed, users};
 
-/// The variables that a command has, but for PATH.
+/// Returns the variables of a command, except PATH.
 fn seen(root: &Root, given: &[(&str, &str)], options: &[&str]) -> Vec<String> {
     let words = [options, &["ROOT", "env"]].concat();
     let mut run = root.run(&words);
@@ -39,7 +39,7 @@ fn a_path_that_the_root_lacks_is_not_passed_on() {
             ("LD_PRELOAD=/bin/sh", true),
             ("SSL_CERT_FILE=/etc/ssl/mine.pem", false),
             ("PYTHONHOME=/opt/python", false),
-            // Where nothing is yet may be where something is to be.
+            // The named file may not exist yet, because the program will create it.
             ("HOME=/home/me", true),
             ("PWD=/home/me", true),
             ("CACHE=/missing", true),
@@ -50,7 +50,7 @@ fn a_path_that_the_root_lacks_is_not_passed_on() {
             let expected: &[&str] = if is_passed { &[variable] } else { &[] };
             assert_eq!(seen(&root, &[(name, value)], &[]), expected, "{user:?}");
         }
-        // Each by itself, in any order, and what was asked for stays.
+        // Each variable is checked on its own, in any order, and variables set by options stay.
         let given = [
             ("A", "1"),
             ("TMPDIR", "/a"),
@@ -61,7 +61,7 @@ fn a_path_that_the_root_lacks_is_not_passed_on() {
         assert_eq!(seen(&root, &given, &[]), ["A=1", "B=2", "C=3"]);
         let asked = seen(&root, &given, &["-E", "TMPDIR", "-E", "SHELL=/c"]);
         assert_eq!(asked, ["A=1", "B=2", "C=3", "SHELL=/c", "TMPDIR=/a"]);
-        // What a mount shows is there.
+        // A path that a mount provides exists.
         let shown = seen(&root, &[("TMPDIR", "/scratch")], &["-B", "tmpfs:/scratch"]);
         assert_eq!(shown, ["TMPDIR=/scratch"]);
         let words = ["-v", "ROOT", "true"];
@@ -72,7 +72,7 @@ fn a_path_that_the_root_lacks_is_not_passed_on() {
 }
 
 #[test]
-fn what_asks_whether_the_root_is_booted_is_told() {
+fn programs_learn_that_the_root_is_not_booted() {
     if !can_be_root() {
         return;
     }

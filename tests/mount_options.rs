@@ -1,4 +1,4 @@
-//! Options of mounts, as mount(8) knows them.
+//! Mount options, with the meaning they have for mount(8).
 
 #![allow(missing_docs)]
 
@@ -10,7 +10,7 @@ const EVERY: &str = "rw,ro,suid,nosuid,dev,nodev,exec,noexec,noatime,atime,nodir
     relatime,norelatime,strictatime,nostrictatime,symfollow,nosymfollow,defaults,auto,noauto,\
     nofail,user,nouser,users,nousers,owner,noowner,group,nogroup,_netdev,x-systemd.a=b,X-c";
 
-/// Of a directory of the host and of a new file system: what /proc/mounts says of each.
+/// The entries in /proc/mounts for a directory of the host and for a new file system.
 #[test]
 fn the_last_of_two_options_counts() {
     let cases = [
@@ -33,7 +33,7 @@ fn the_last_of_two_options_counts() {
         root.directory("proc");
         let source = Root::empty(user);
         for (options, expected) in cases {
-            // A user namespace may not change how the host's mounts keep times of access.
+            // A user namespace cannot change the access time options of the host's mounts.
             let binds = match user {
                 User::Ordinary => {
                     !options.starts_with("noatime") && !options.starts_with("nodiratime")
@@ -50,7 +50,7 @@ fn the_last_of_two_options_counts() {
                 assert_eq!((ended.status, &ended.stderr[..]), (0, ""), "{mount}");
                 let line = ended.stdout.trim();
                 let shown = line.split(' ').nth(3).unwrap();
-                // What the host's own mount has, a user namespace may not take away.
+                // A user namespace cannot remove options of the host's own mount.
                 let shown: Vec<&str> = shown
                     .split(',')
                     .filter(|word| *word != "relatime")
@@ -64,7 +64,7 @@ fn the_last_of_two_options_counts() {
 }
 
 #[test]
-fn what_is_no_option_of_a_bind_is_refused() {
+fn options_that_no_bind_has_are_refused() {
     for user in users() {
         let root = Root::busybox(user);
         for options in [

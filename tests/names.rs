@@ -1,4 +1,4 @@
-//! What rootlet is by the name that it is called by, and by where it is.
+//! The role that rootlet takes from the name it is called by and from its surroundings.
 
 #![allow(missing_docs)]
 
@@ -9,8 +9,8 @@ use std::process::Command;
 use common::guest::{Guest, Initramfs};
 use common::{Root, User, command, end, rootlet_path, users};
 
-/// rootlet under this name as the first process of a pid namespace, in a root of its own that is in
-/// memory, as an initramfs is.
+/// Runs rootlet under this name as the first process of a pid namespace, in a root in memory, like
+/// that of an initramfs.
 fn in_container(user: User, name: &str, words: &[&str]) -> Command {
     let script = "mount -t tmpfs none /mnt && cd /mnt && mkdir dev sbin && cp \"$0\" rootlet && \
                   cp \"$0\" \".$1.new\" && mv \".$1.new\" \".$1\" && exec chroot . \"$@\"";
@@ -37,7 +37,7 @@ fn in_a_container_any_name_runs_the_command() {
             ("/init", &["init", "--"][..]),
             ("/init", &["init"]),
             ("/init", &["--"]),
-            // podman run --init, now and formerly.
+            // The names in podman run --init, current and former.
             ("/sbin/podman-init", &["--"]),
             ("/dev/init", &["--"]),
             ("/sbin/docker-init", &["--"]),
@@ -61,7 +61,7 @@ fn in_a_container_any_name_runs_the_command() {
 }
 
 #[test]
-fn elsewhere_init_is_told_its_role_as_rootlet_is() {
+fn outside_a_container_init_takes_a_role_like_rootlet() {
     for user in users() {
         let root = Root::empty(user);
         root.symlink("init", rootlet_path());
@@ -71,7 +71,7 @@ fn elsewhere_init_is_told_its_role_as_rootlet_is() {
         assert_eq!(run(&["run", "/", "sh", "-c", "exit 4"]).status, 4);
         assert_eq!(run(&["--version"]).stdout, VERSION);
         assert_eq!(run(&["help"]).status, 0);
-        // Not process 1.
+        // As any process other than 1.
         assert_eq!(run(&["boot"]).status, 125);
         assert_eq!(run(&[]).status, 125);
         for name in ["init", "rootlet", "an-init"] {
@@ -98,7 +98,7 @@ fn as_the_first_process_of_a_machine_it_boots() {
             with("bin/another"),
             "rdinit=/bin/another -- /bin/another --version",
         ),
-        // Its words are the command's there, whatever they are.
+        // In a container all words belong to the command.
         (with("bin/init"), "rdinit=/bin/init -- /bin/init --version"),
     ] {
         let over = Guest::start(&initramfs, append, &[]).end();

@@ -1,4 +1,4 @@
-//! What rootlet prints about names that were made to talk to a terminal.
+//! Names that contain control sequences must not reach the terminal unescaped.
 
 mod common;
 
@@ -8,8 +8,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use common::{Root, command, rootlet, rootlet_path, users};
 use rustix::fs::{Mode, mkdirat};
 
-/// `ESC [`, and all that a terminal may take for it or for another control: C1 as a byte and in
-/// UTF-8, DEL, a line separator, a right-to-left override; and letters that hold bytes of C1.
+/// `ESC [`, and other bytes that a terminal may take for it or for another control: C1 as a byte
+/// and in UTF-8, DEL, a line separator, and a right-to-left override. The last letters contain
+/// bytes of C1.
 const NAME: &[u8] =
     b"a\x1b[31m\x9b31m\xc2\x9b31m\x7f\x80\xff\xe2\x80\xa8\xe2\x80\xae\n\xc3\x84\xc4\x9b";
 const PRINTED: &str = "a\\x1b[31m\\x9b31m\\xc2\\x9b31m\\x7f\\x80\\xff\\xe2\\x80\\xa8\\xe2\\x80\\xae\
@@ -19,7 +20,7 @@ fn with_name(before: &str, after: &str) -> OsString {
     OsString::from_vec([before.as_bytes(), NAME, after.as_bytes()].concat())
 }
 
-/// Only lines of printable characters, of which one has the name spelled out.
+/// Checks that all lines consist of printable characters and that one shows the escaped name.
 #[track_caller]
 fn assert_printed(printed: &[u8]) {
     let text = String::from_utf8(printed.to_vec());
@@ -37,7 +38,8 @@ fn no_name_talks_to_the_terminal() {
         let source = root.path().join(OsStr::from_bytes(NAME));
         mkdirat(rustix::fs::CWD, &source, Mode::from_raw_mode(0o755)).unwrap();
         let missing = with_name("/no/such/", ":/x");
-        // Its own errors: the new root, a mount, a user, a command, a directory, an option.
+        // rootlet's own errors about the new root, a mount, a user, a command, a directory and an
+        // option.
         for options in [
             vec![with_name("/no/such/", "")],
             vec!["-B".into(), missing.clone(), root.path().into()],
@@ -50,7 +52,7 @@ fn no_name_talks_to_the_terminal() {
             assert!(ended.status.code() >= Some(125), "{ended:?}");
             assert_printed(&ended.stderr);
         }
-        // The plan: each place in it.
+        // The plan: each place that shows a name.
         let plan = rootlet(user)
             .args(["run", "--dry-run", "-E"])
             .arg(with_name("X=", ""))
@@ -67,7 +69,7 @@ fn no_name_talks_to_the_terminal() {
         assert_printed(&plan.stdout);
         let plan = String::from_utf8(plan.stdout).unwrap();
         assert_eq!(plan.matches(PRINTED).count(), 4, "{plan}");
-        // Each step, and a mount that is left out.
+        // The log of each step, and a mount that is left out.
         let optional = with_name("/no/such/", ":/x:optional");
         let said = rootlet(user)
             .args(["run", "-v", "-B"])
@@ -92,7 +94,7 @@ fn the_status_message_is_what_is_printed() {
             .output()
             .unwrap();
         assert_printed(&told.stderr);
-        // In a string of JSON a backslash is two.
+        // In a JSON string, a backslash is doubled.
         let told = String::from_utf8(told.stdout).unwrap();
         let message = &told[told.find("\"message\":").unwrap()..];
         assert!(message.contains(&PRINTED.replace('\\', "\\\\")), "{told}");

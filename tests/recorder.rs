@@ -1,8 +1,8 @@
-//! Each call of random runs in random hostile roots, which are changed all the while: what it creates,
-//! removes, changes or mounts on is NEWROOT's own, or what the run has mounted itself.
+//! Runs random calls in random hostile roots that change meanwhile. Each path that a run creates,
+//! removes, changes or mounts on must belong to NEWROOT or to a mount of the run.
 //!
-//! `tests/recorder/recorder.c` says how it is looked at. `ROOTLET_RECORDER_ROOTS` is how many roots,
-//! and `ROOTLET_RECORDER_SEED`, which is printed, makes them the same again.
+//! `tests/recorder/recorder.c` describes how the calls are watched. `ROOTLET_RECORDER_ROOTS` is the
+//! number of roots. `ROOTLET_RECORDER_SEED`, which is printed, makes the same roots again.
 
 #![allow(missing_docs)]
 
@@ -21,7 +21,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn every_call_names_what_is_of_the_root_or_of_the_run() {
+fn every_path_belongs_to_the_root_or_to_the_run() {
     if !can_be_root() {
         return;
     }
@@ -50,9 +50,9 @@ fn every_call_names_what_is_of_the_root_or_of_the_run() {
     let line = ended.stdout.lines().find(|line| line.starts_with("roots "));
     let did = line.unwrap().split([' ', ',', ';', ':']);
     let did: Vec<u64> = did.filter_map(|word| word.parse().ok()).collect();
-    // Roots, swaps, calls, and each kind of them.
+    // Roots, swaps, calls, and each kind of call occurred.
     assert!(did[..8].iter().all(|number| *number > 0), "{line:?}");
-    // How a run may end.
+    // The statuses with which a run may end.
     let statuses = ended
         .stdout
         .lines()
@@ -62,7 +62,7 @@ fn every_call_names_what_is_of_the_root_or_of_the_run() {
         let status = status.trim().rsplit(' ').next();
         assert!(matches!(status, Some("0" | "125")), "{statuses}");
     }
-    // Nor has anything else come among the host's files.
+    // No other file was added to the host's files either.
     let files = "./dev ./dev/full ./dev/null ./dev/pts ./dev/random ./dev/shm ./dev/urandom ./dev/x \
          ./dev/zero ./directory ./directory/link ./directory/resolv.conf ./directory/shm \
          ./directory/sub ./directory/x ./file";

@@ -1,4 +1,4 @@
-//! Binaries that were built with some of the roles: they advertise no other.
+//! A binary built with some of the roles does not mention the others.
 
 #![allow(missing_docs)]
 
@@ -9,8 +9,8 @@ use std::process::Command;
 
 use common::{end, succeed};
 
-/// Builds rootlet with these roles alone, and gives what the words print: on standard output, and
-/// on standard error.
+/// Builds rootlet with only these roles. Returns for each command line its standard output and
+/// standard error.
 fn said(roles: &str, words: &[&[&str]]) -> Vec<(String, String)> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("roles");
     let mut cargo = Command::new(env!("CARGO"));
@@ -36,9 +36,9 @@ fn said(roles: &str, words: &[&[&str]]) -> Vec<(String, String)> {
     said.collect()
 }
 
-/// One test for all: two builds in one place would wait for each other.
+/// One test covers all builds, because two builds in one directory would wait for each other.
 #[test]
-fn only_what_is_in_it_is_advertised() {
+fn a_binary_advertises_only_the_roles_it_has() {
     for (roles, has, lacks) in [
         ("init", &["init"][..], &["run", "boot"][..]),
         ("run", &["run"], &["init", "boot"]),

@@ -1,4 +1,4 @@
-//! What the binary brings in libc's place, by a program that has nothing else.
+//! The binary's replacements for libc, in a program that has nothing else.
 
 #![allow(missing_docs)]
 

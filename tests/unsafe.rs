@@ -1,5 +1,5 @@
-//! Where the source is unsafe: all of it stands in `src/sys` and `src/rt`, but for what
-//! `src/README.md` lists with its reasons.
+//! All unsafe code is in `src/sys` and `src/rt`, except for the places that `src/README.md` lists
+//! with their reasons.
 
 #![allow(missing_docs)]
 
@@ -18,7 +18,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of each file of `src` without its comments and its tests.
+/// Returns the code of each file of `src` without comments and tests.
 fn code() -> BTreeMap<String, String> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
@@ -34,7 +34,7 @@ fn code() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_map_of_the_source_lists_all_that_is_unsafe() {
+fn the_map_of_the_source_lists_all_unsafe_code() {
     let mut there = BTreeMap::new();
     for (name, code) in code() {
         let count = code

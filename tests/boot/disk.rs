@@ -1,4 +1,4 @@
-//! Disks with roots on them, for machines of QEMU's.
+//! Disks with roots on them, for QEMU machines.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::common::guest::{Guest, Initramfs, Over};
 use crate::common::{Root, User, copy_program, rootlet_path, succeed};
 
-/// What is needed to find, on a disk, and mount a root.
+/// The modules and programs that find a root on a disk and mount it.
 pub fn disk_modules() -> Initramfs {
     Initramfs::new().busybox().modules(&["virtio_blk", "ext4"])
 }
@@ -23,7 +23,7 @@ pub const SECOND_UUID: &str = "aaaabbbb-1111-4222-8333-444455556666";
 pub const FIRST_PARTUUID: &str = "12345678-9ABC-4DEF-8012-3456789ABCDE";
 pub const SECOND_PARTUUID: &str = "87654321-9ABC-4DEF-8012-3456789ABCDE";
 
-/// Prints what the root and the first process are like, and ends the machine.
+/// Prints the state of the root and of the first process, and ends the machine.
 const INIT: &str = "#!/bin/sh
 echo \"init: $0 $*, $WORD\"
 while read -r device place type options rest; do
@@ -38,7 +38,7 @@ if echo text 2>/dev/null >/written; then echo written; fi
 poweroff -f
 ";
 
-/// Boots once more, in a container: a mount and a pid namespace, whose root is a tmpfs.
+/// Boots a second time, in a container: a mount and a pid namespace, whose root is a tmpfs.
 const CONTAINER: &str = "#!/bin/sh
 if [ -n \"$INSIDE\" ]; then
     echo \"inside: ${0##*/}, $$, $(cut -d ' ' -f 2 /proc/mounts | sort | xargs)\"
@@ -58,8 +58,8 @@ echo \"outside: $?, the initramfs holds $(ls /run/initramfs | xargs)\"
 poweroff -f
 ";
 
-/// A disk with a partition table, and two roots of a busybox: the first with a usual `/sbin/init`,
-/// and the second with less and less of what could be in its place.
+/// A disk with a partition table and two busybox roots. The first has a usual `/sbin/init`. The
+/// second has a replacement for it, and loses one replacement after the other.
 pub struct Disk {
     pub directory: tempfile::TempDir,
 }
@@ -94,7 +94,7 @@ impl Disk {
         make_ext(&first, &image, "ext4", 1 << 20, 16384, &first_options);
 
         let second = Disk::root("2");
-        // A directory can be executed in no sense; what the kernel would pass over, so do we.
+        // A directory cannot be executed. Like the kernel, rootlet tries the next name.
         second.directory("etc/init");
         fs::remove_file(second.path().join("bin/init")).unwrap();
         second.script("bin/init", INIT);

@@ -1,10 +1,10 @@
-//! What holds for any command line.
+//! The promises of the parser for every command line.
 
 use crate::cli::options::names::{names, options};
 use crate::cli::options::{Entry, ROLES};
 use crate::cli::parse::{Options, Wrong};
 
-/// The words are what is between NULs.
+/// NULs separate the words.
 pub fn arguments(data: &[u8]) {
     let words: Vec<&[u8]> = data.split(|byte| *byte == 0).collect();
     for role in ROLES {
@@ -18,13 +18,13 @@ pub fn arguments(data: &[u8]) {
         if let (false, Some(first)) = (ended, operands.first()) {
             assert!(!first.starts_with(b"-") || *first == b"-");
         }
-        // Written out one by one, the same options are read, and the same operands.
+        // Written in long form, the options and operands parse to the same result.
         let mut again: Vec<Vec<u8>> = Vec::new();
         let options: Vec<&Entry> = options(role).collect();
         for (number, value, further) in &taken {
             let option = options[*number];
             let name = [b"--", option.name.as_bytes()].concat();
-            // What may be left out is empty where it is.
+            // An omitted optional value is empty.
             if option.value.is_empty() || option.value.starts_with('[') && value.is_empty() {
                 assert!(value.is_empty());
                 again.push(name);

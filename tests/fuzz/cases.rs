@@ -1,5 +1,5 @@
-//! Gives a parser what a fuzzer of `tests/fuzz` starts from, and much that is like it: what can be
-//! done in a test, without a compiler that counts the branches.
+//! Runs a parser on the seeds of `tests/fuzz` and on many variations of them. Unlike a fuzzer, this
+//! needs no compiler that counts branches, and therefore works in a plain test.
 
 use std::path::Path;
 use std::prelude::rust_2024::*;
@@ -10,16 +10,16 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 
-/// A part of a seed: which one, where, how long.
+/// A part of a seed: the seed, the offset and the length.
 type Part = (Index, Index, usize);
 
-/// How long each of `count` parsers is tried; none where `scripts/torture` has not said.
+/// Returns how long to try each of `count` parsers, or `None` outside of `scripts/torture`.
 pub fn share(count: u32) -> Option<Duration> {
     let seconds = env::var("ROOTLET_TORTURE_SECONDS").ok()?;
     Some(Duration::from_secs(seconds.parse().unwrap()) / count)
 }
 
-/// What is found is told, not kept in a file.
+/// Failures are reported, and not kept in a file.
 pub fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
@@ -28,7 +28,8 @@ pub fn config(cases: u32) -> ProptestConfig {
     }
 }
 
-/// Panics where the parser does, with the least that makes it. Gives the number of cases.
+/// Panics if the parser does, with the smallest input that makes it panic. Returns the number of
+/// cases.
 pub fn try_all(name: &str, parser: impl Fn(&[u8]), time: Option<Duration>) -> u64 {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds");
     let seeds: Vec<Vec<u8>> = fs::read_dir(directory.join(name))

@@ -1,8 +1,8 @@
-//! The entry point and the memory functions of src/rt, against plain loops: a program of its own,
-//! since in a test harness they would stand in for libc's. Its exit status is the number of the
-//! check that failed.
+//! Checks the entry point and the memory functions of src/rt against plain loops.
 //!
-//! It is compiled without optimization, so that the plain loops stay loops.
+//! This is a program without libc, because in a test harness these functions would replace libc's.
+//! Its exit status is the number of the check that failed. It is compiled without optimization,
+//! which would turn the plain loops into calls of memcpy and memset.
 
 #![no_std]
 #![no_main]
@@ -13,7 +13,7 @@
 mod arch;
 
 mod start {
-    /// `stack` is as the kernel left it: argc, argv, null, environment, null.
+    /// `stack` is laid out by the kernel: argc, argv, null, environment, null.
     pub unsafe extern "C" fn enter(stack: *const usize) -> ! {
         #[repr(align(16))]
         struct Aligned(#[allow(dead_code)] u8);
@@ -51,7 +51,7 @@ fn bytes() -> [u8; SIZE] {
     bytes
 }
 
-/// Byte for byte, without a call of what is under test.
+/// Compares byte by byte, without the functions under test.
 fn same(a: &[u8; SIZE], b: &[u8; SIZE]) -> bool {
     let mut at = 0;
     while at < SIZE && a[at] == b[at] {
@@ -142,7 +142,7 @@ fn comparisons(length: usize) -> i32 {
         for byte in [0, 1, 0x7f, 0x80, 0xff] {
             let mut b = bytes();
             b[differs] = byte;
-            // What comes after the first difference must not count.
+            // Bytes after the first difference must not count.
             if differs + 1 < SIZE {
                 b[differs + 1] = !byte;
             }

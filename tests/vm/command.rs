@@ -1,4 +1,4 @@
-//! What a command in a throwaway kernel gets and gives back.
+//! The command's input, output, status and surroundings in a throwaway kernel.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -36,7 +36,7 @@ fn status_streams_directory_and_environment_are_the_commands() {
 }
 
 #[test]
-fn signals_are_told_as_by_a_shell() {
+fn signals_are_reported_as_by_a_shell() {
     if cannot() {
         return;
     }
@@ -191,7 +191,7 @@ fn nothing_is_lost_when_the_reader_is_slow() {
     let mut stdout = child.stdout.take().unwrap();
     let mut first = [0];
     stdout.read_exact(&mut first).unwrap();
-    // What the guest does next, it does while its output has nowhere to go.
+    // The guest continues while nobody reads its output.
     std::thread::sleep(std::time::Duration::from_secs(2));
     let mut rest = Vec::new();
     stdout.read_to_end(&mut rest).unwrap();
@@ -216,7 +216,7 @@ fn a_reader_that_goes_away_ends_the_guest() {
 }
 
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     if cannot() {
         return;
     }
@@ -458,7 +458,7 @@ fn no_process_survives_the_script() {
 }
 
 #[test]
-fn mistakes_are_told_in_a_line() {
+fn mistakes_are_reported_in_one_line() {
     let place = Place::new(someone());
     let cases: [(&[&str], &str); 7] = [
         (
@@ -525,7 +525,7 @@ fn the_command_line_of_qemu_can_be_seen() {
     place.assert_clean();
 }
 
-/// The ports behind them could be opened once only.
+/// Inside the guest, the ports behind the standard streams can be opened only once.
 #[test]
 fn the_standard_streams_can_be_opened_again() {
     if cannot() {

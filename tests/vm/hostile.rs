@@ -1,5 +1,5 @@
-//! What root in the guest can do to the host by what it sends, and what is left of a script that was
-//! killed.
+//! The messages that root in the guest can send to the host, and the files that a killed script
+//! leaves.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -39,7 +39,7 @@ while True:
         break
 ";
 
-/// Runs `python3` in the guest, which sends these bytes as a status, and then a shell's words.
+/// Runs `python3` in the guest, which sends these bytes as a status and then runs a shell script.
 fn send(place: &Place, options: &[&str], sent: &[u8], then: &str) -> (Ended, Vec<u8>) {
     place.root.file("port.py", TAKE_PORT);
     let sent = fs::File::open(place.root.file("sent", sent)).unwrap();
@@ -52,7 +52,7 @@ fn send(place: &Place, options: &[&str], sent: &[u8], then: &str) -> (Ended, Vec
     (Ended::from(output), raw)
 }
 
-/// No byte of a text can be a command to a terminal.
+/// Checks that no byte of a text can start a command to a terminal.
 #[track_caller]
 fn assert_harmless(text: &[u8]) {
     let text = std::str::from_utf8(text).unwrap();
@@ -81,7 +81,7 @@ fn nothing_that_the_guest_says_is_evaluated() {
             lines.push(format!("{what} {}", number.replace('@', &run)));
         }
     }
-    // Numbers that rootlet would not write. Exit statuses are numbers of eight bits to a shell.
+    // rootlet never writes these numbers. For a shell, exit statuses have eight bits.
     for line in [
         "exit 372",
         "exit 256",
@@ -143,7 +143,7 @@ fn text_of_the_guest_is_no_command_to_a_terminal() {
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     assert_harmless(&raw);
 
-    // The console, when the kernel panics, and when it is shown as it comes.
+    // The console after a panic of the kernel, and the console shown live.
     let text = "{ printf 'console: '; cat odd; echo; } >/dev/console
         echo c >/proc/sysrq-trigger
         sleep 1000";
@@ -181,7 +181,7 @@ fn a_guest_that_talks_without_end_is_ended_in_time() {
 }
 
 #[test]
-fn who_is_not_root_in_the_guest_cannot_forge_a_status() {
+fn an_ordinary_user_in_the_guest_cannot_forge_a_status() {
     if cannot() {
         return;
     }
@@ -198,7 +198,7 @@ fn who_is_not_root_in_the_guest_cannot_forge_a_status() {
     place.assert_clean();
 }
 
-/// The names in the directory for temporary files.
+/// Returns the names in the directory for temporary files.
 fn left(place: &Place) -> Vec<PathBuf> {
     let entries = fs::read_dir(place.temporary()).unwrap();
     entries.map(|entry| entry.unwrap().path()).collect()
@@ -219,14 +219,14 @@ fn kill(place: &Place, mut running: Running) {
     });
 }
 
-/// Does nobody hold the lock of this work directory?
+/// Returns whether the lock of this work directory is free.
 fn is_free(directory: &Path) -> bool {
     let lock = fs::File::open(directory.join("lock"));
     lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok())
 }
 
 #[test]
-fn what_a_killed_script_left_is_removed_by_the_next() {
+fn leftovers_of_a_killed_script_are_removed_by_the_next() {
     if cannot() {
         return;
     }
@@ -241,7 +241,7 @@ fn what_a_killed_script_left_is_removed_by_the_next() {
         live.retain(|path| path.exists());
         assert_eq!(live.len(), 1);
 
-        // Several at once find the same one; who lives loses nothing.
+        // Several scripts find the same leftover at once. Running scripts lose nothing.
         kill(&place, start(&place, &[]));
         assert_eq!(left(&place).len(), 3);
         let mut starting: Vec<_> = (0..8)
@@ -273,7 +273,7 @@ fn only_what_is_surely_left_behind_is_removed() {
     for user in users() {
         let place = Place::new(user);
         let temporary = place.temporary();
-        // Another user's, somebody's link, what is kept, and what has another's name.
+        // A directory of another user, a symbolic link, a kept directory, and foreign names.
         let elsewhere = place.root.directory("elsewhere");
         place.root.file("elsewhere/lock", "");
         symlink(&elsewhere, temporary.join("rootlet-vm.link00")).unwrap();

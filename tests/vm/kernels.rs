@@ -37,7 +37,7 @@ fn debians_kernels_are_at_hand() {
             assert_eq!(versions[found], version);
         }
     }
-    // What was fetched is there now, and what there is not is told.
+    // A downloaded kernel is listed as present, and a wrong name is reported.
     let listed = end(&mut place.vm(&["--kernels"])).stdout;
     let line = listed
         .lines()
@@ -49,7 +49,7 @@ fn debians_kernels_are_at_hand() {
     place.assert_clean();
 }
 
-/// A mirror, as far as it is asked: what is there is 404.
+/// A mirror that records the requests and answers each with 404.
 fn mirror(asked: Arc<Mutex<Vec<String>>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -135,7 +135,8 @@ fn no_script_names_a_mirror() {
                     .filter(|(s, _)| ["", "s"].contains(s))
                 {
                     let host = url.split(['/', '"', '\'', ' ']).next().unwrap();
-                    // The name space of SVG, which nobody opens. Anything but letters is a pattern.
+                    // The namespace of SVG is never fetched. A host that does not start with a
+                    // letter is a pattern.
                     let is_host = host.starts_with(|first: char| first.is_ascii_alphanumeric());
                     assert!(
                         is_lock || !is_host || host == "www.w3.org",
@@ -156,10 +157,10 @@ fn another_machine_can_be_emulated() {
     emulate("aarch64");
 }
 
-/// On request, since a toolchain is downloaded for it: `cargo test --test vm third -- --ignored`.
+/// Only on request, because it downloads a toolchain: `cargo test --test vm third -- --ignored`.
 #[test]
 #[ignore = "downloads a toolchain"]
-fn so_can_a_third() {
+fn a_third_machine_can_be_emulated() {
     if cannot() || is_left_out("riscv64") {
         return;
     }
@@ -168,7 +169,7 @@ fn so_can_a_third() {
 
 fn emulate(arch: &str) {
     let place = Place::new(someone());
-    // The script itself has rootlet built where that is missing.
+    // The script itself builds rootlet for the machine if it is missing.
     let mut command = Command::new(scripts().join("vm"));
     command
         .args(["--arch", arch, "--root=none", "/init", "--version"])
@@ -181,9 +182,9 @@ fn emulate(arch: &str) {
     place.assert_clean();
 }
 
-/// What a kernel can be told to take away on its command line.
+/// Features that kernel parameters can disable.
 #[test]
-fn a_kernel_without_user_namespaces_is_told() {
+fn a_kernel_without_user_namespaces_is_reported() {
     if cannot() {
         return;
     }
@@ -226,7 +227,7 @@ fn a_guest_that_counts_instructions_does_not_wait() {
     place.assert_clean();
 }
 
-/// With a seventh of a processor, and less when there is more to do.
+/// The guest gets a seventh of a processor or less.
 #[test]
 fn a_busy_host_takes_no_time_from_the_guest() {
     if cannot() {

@@ -1,5 +1,4 @@
-//! `scripts/vm`: what a command in a throwaway kernel gets and gives back, and what is said when
-//! there is no status.
+//! `scripts/vm`: runs a command in a throwaway kernel, and reports why if there is no status.
 
 #![allow(missing_docs, unreachable_pub)]
 

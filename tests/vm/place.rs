@@ -1,4 +1,4 @@
-//! Where `scripts/vm` runs for a test.
+//! The directory in which `scripts/vm` runs for a test.
 
 use std::fs;
 use std::io::Read;
@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::common::{self, Ended, Root, User, end, is_left_out, processes_with, users, wait_until};
 
-/// A place for one test: a copy of the script that its user can read, and a directory for
-/// temporary files, in which nothing may be left.
+/// A directory for one test: a copy of the script that its user can read, and a directory for
+/// temporary files that must be empty afterwards.
 pub struct Place {
     pub root: Root,
     pub user: User,
@@ -30,9 +30,10 @@ impl Place {
         Place { root, user }
     }
 
-    /// `scripts/vm`, called with these words, in this place.
+    /// `scripts/vm` with these words, in this directory.
     pub fn vm(&self, words: &[&str]) -> Command {
-        // Read, not executed: a child of another test may still have it open for writing.
+        // bash reads the script, because executing it fails while a child of another test has it
+        // open for writing.
         let mut command = common::command(self.user, "bash");
         command
             .arg(self.root.path().join("scripts/vm"))
@@ -44,7 +45,7 @@ impl Place {
         command
     }
 
-    /// `scripts/vm sh -c TEXT`, and how it ended.
+    /// Runs `scripts/vm sh -c TEXT` to its end.
     #[track_caller]
     pub fn sh(&self, text: &str) -> Ended {
         let ended = end(&mut self.vm(&["--", "sh", "-c", text]));
@@ -59,7 +60,7 @@ impl Place {
     #[track_caller]
     pub fn assert_clean(&self) {
         assert_eq!(common::tree(&self.temporary()), [""; 0]);
-        // The files of virtiofsd have the name of its socket in theirs.
+        // virtiofsd names its files after its socket.
         let place = self.root.path().file_name().unwrap().to_str().unwrap();
         for entry in fs::read_dir("/run/virtiofsd").into_iter().flatten() {
             let name = entry.unwrap().file_name();
@@ -76,17 +77,17 @@ pub fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")
 }
 
-/// Kernels are downloaded.
+/// Returns whether the tests are left out, because they need the network to download kernels.
 pub fn cannot() -> bool {
     is_left_out("network")
 }
 
-/// The user whose tests are not about users.
+/// The user for tests that do not depend on the user.
 pub fn someone() -> User {
     users()[0]
 }
 
-/// The script said this line, and ended so.
+/// Checks the status of the script, and that it printed a line that starts with this text.
 #[track_caller]
 pub fn assert_said(ended: &Ended, status: i32, line: &str) {
     let said = ended.stderr.lines().any(|said| said.starts_with(line));

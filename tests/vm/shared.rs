@@ -1,4 +1,4 @@
-//! Directories of the host that a guest sees: what works there as on any file system.
+//! Directories of the host in a guest behave like a local file system.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -7,7 +7,7 @@ use std::process::Stdio;
 use crate::common::{User, end, users};
 use crate::place::{Place, cannot};
 
-/// What programs do with files, each of which fails on some network file system.
+/// Uses of files that fail on one or another network file system.
 const USE_MEMORY: &str = r"
 import fcntl, mmap, os, socket, sqlite3, stat, sys
 os.chdir(sys.argv[1])
@@ -98,7 +98,7 @@ fn programs_find_a_real_file_system_in_a_directory_that_can_be_written() {
         let name = directory.to_str().unwrap();
         let mut command = place.vm(&["--rw", name, "--", "/usr/bin/python3", "use.py", name]);
         if user == User::Root {
-            // The tests run as root, and another owns the directory.
+            // Give the directory to another user, when the tests run as root.
             std::os::unix::fs::chown(&directory, Some(0), Some(0)).unwrap();
         }
         let ended = end(&mut command);
@@ -106,7 +106,7 @@ fn programs_find_a_real_file_system_in_a_directory_that_can_be_written() {
         assert_eq!((ended.status, &*ended.stdout), (0, expected), "{ended:?}");
         let mapped = fs::read(directory.join("mapped")).unwrap();
         assert_eq!(&mapped[4096..4102], b"mapped");
-        // What the guest's root made is the user's.
+        // Files that the guest's root made belong to the user on the host.
         use std::os::unix::fs::MetadataExt;
         let owners = ["mapped", "fifo", "socket"].map(|name| {
             let found = fs::symlink_metadata(directory.join(name)).unwrap();
@@ -118,7 +118,7 @@ fn programs_find_a_real_file_system_in_a_directory_that_can_be_written() {
     }
 }
 
-/// Where virtiofs cannot be had, since the user may not make user namespaces.
+/// 9p is used without virtiofs, which needs a user who can make user namespaces.
 #[test]
 fn what_9p_cannot_do_in_a_directory_is_as_the_help_says() {
     if cannot() || !users().contains(&User::Ordinary) {
@@ -155,7 +155,7 @@ print(os.stat('.').st_uid == 0)
     place.assert_clean();
 }
 
-/// As the help says: the guest may see an old file, or none, until it drops its caches.
+/// As the help says, the guest may see an old file, or none, until it drops its caches.
 #[test]
 fn a_replaced_file_is_seen_when_caches_are_dropped() {
     if cannot() {

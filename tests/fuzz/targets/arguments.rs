@@ -1,4 +1,4 @@
-//! The command line's parser, which is the binary's.
+//! The parser of the command line, which is part of the binary and not of the library.
 
 #![no_main]
 #![allow(dead_code)]
