@@ -1,5 +1,6 @@
-//! NEWROOT in a mount namespace that holds nothing else, as Linux 7.0 makes one. What a run promises
-//! is the same in every kernel, so all but what the calls show is tested in each.
+//! NEWROOT in a mount namespace that contains nothing else, which Linux 7.0 can make. A run keeps
+//! its promises on every kernel. Therefore only the tests of its system calls depend on the
+//! version.
 
 #![allow(missing_docs)]
 
@@ -10,14 +11,14 @@ use std::path::Path;
 use common::hostile::outer_namespace;
 use common::{Root, User, can_be_root, end, rootlet_path, succeed, users};
 
-/// Does this kernel make such a namespace?
+/// Returns whether this kernel can make such a namespace.
 fn has_it() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     release.split('.').next().unwrap().parse::<u32>().unwrap() >= 7
 }
 
-/// The result of `rootlet run WORDS` in a mount namespace of its own, where `script` has been run
-/// before with the directories of both roots as `$root` and `$host`. Nothing of it stays.
+/// Runs `rootlet run WORDS` in a new mount namespace, after a script with the directories of both
+/// roots as `$root` and `$host`. Nothing of it remains.
 fn run_after(script: &str, root: &Root, host: &Root, words: &str, after: &str) -> common::Ended {
     let rootlet = rootlet_path().display();
     let (root, host) = (root.name(), host.name());
@@ -31,8 +32,9 @@ const PIN: &str = "mount --bind $host $host && mount --make-private $host && tou
     touch $host/below/file";
 
 /// `unshare --mount=FILE`, and snapd with it, pin mount namespaces in files. A copy of such a mount
-/// cannot be attached in a namespace that is newer (ELOOP). Which is, the kernel tells by numbers that
-/// each processor gives out by itself: so it is tried again where the kernel takes ours for the newer.
+/// cannot be attached in a newer namespace (ELOOP). The kernel compares numbers that each processor
+/// assigns separately. Therefore rootlet tries again when the kernel takes its namespace for the
+/// newer one.
 #[test]
 fn a_source_in_which_a_mount_namespace_is_pinned_is_bound_without_that() {
     if !can_be_root() {
@@ -82,14 +84,14 @@ fn a_root_in_which_a_mount_namespace_is_pinned_is_a_root_like_others() {
     );
 }
 
-/// Also what is left out because a source cannot be attached must not be left out for good.
+/// An optional bind must not be left out either because its source cannot be attached at first.
 #[test]
 fn an_optional_bind_in_which_a_mount_namespace_is_pinned_is_not_left_out() {
     if !can_be_root() {
         return;
     }
     let (root, host) = (Root::busybox(User::Root), Root::empty(User::Root));
-    // The host's /dev is a default, which is left out where it cannot be had.
+    // The host's /dev is a default, which is left out if it is unavailable.
     let pin = format!(
         "host=/dev; {}",
         "mount -t tmpfs dev $host && mknod $host/null c 1 3 &&
@@ -102,7 +104,7 @@ fn an_optional_bind_in_which_a_mount_namespace_is_pinned_is_not_left_out() {
     assert_eq!(ended.stdout, "null\npin\npts\nshm\n");
 }
 
-/// What is taken from the host is a peer of it until it is made a slave.
+/// A mount copied from the host is its peer until it is made a slave.
 #[test]
 fn what_is_mounted_inside_appears_nowhere_outside() {
     if !can_be_root() {
@@ -125,7 +127,7 @@ fn what_is_mounted_inside_appears_nowhere_outside() {
             }
             root.file("file", "");
         }
-        // In binds, in what is mounted below them, on a file, on nodes of /dev, and in NEWROOT.
+        // In binds, in mounts below them, on a file, on nodes of /dev, and in NEWROOT.
         let inside = "for place in /r/a /r/b/c /in/a /file /r/f /dev/null /dev/shm /own /bin; do
             test -d $place && mount -t tmpfs inner $place || mount --bind /bin/busybox $place || echo no $place
         done; grep -c ' inner \\|busybox' /proc/self/mountinfo";
@@ -150,7 +152,7 @@ fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The other direction is open: what the host mounts later is seen.
+/// The other direction stays open: later mounts of the host appear inside.
 #[test]
 fn what_the_host_mounts_below_a_source_later_appears_inside() {
     if !can_be_root() {
@@ -158,7 +160,7 @@ fn what_the_host_mounts_below_a_source_later_appears_inside() {
     }
     let (root, host) = (Root::busybox(User::Root), Root::empty(User::Root));
     root.directory("later");
-    // `timeout` ends both where one of them has failed.
+    // `timeout` ends both processes if one of them fails.
     let prepare = "mount -t tmpfs one $host && mkdir $host/a && mount --make-rshared / &&
         mount --bind $root $root && { timeout 100 bash -c 'until [ -e $1/go ]; do sleep 0.01; done
             mount -t tmpfs late $1/a; touch $1/a/late; mount -t tmpfs late $2/later
@@ -169,7 +171,7 @@ fn what_the_host_mounts_below_a_source_later_appears_inside() {
     assert_eq!(ended.stdout, "/later:\nroot\n\n/r/a:\nlate\n", "{ended:?}");
 }
 
-/// Which calls a run makes, where the kernel has the new one and where it does not.
+/// The system calls of a run, with and without the kernel's new one.
 #[test]
 fn a_run_copies_no_mount_table_where_the_kernel_can_do_without() {
     let strace = |user: User, root: &Root, words: &[&str]| {
@@ -205,7 +207,7 @@ fn a_run_copies_no_mount_table_where_the_kernel_can_do_without() {
             (&["--dev", "minimal"], true),
             (&["--unshare", "user"], false),
         ] {
-            // Before Linux 5.11 that is not for ordinary users.
+            // Before Linux 5.11, ordinary users cannot mount an overlay.
             if words == ["--overlay"] && user == User::Ordinary {
                 continue;
             }
@@ -222,7 +224,7 @@ fn a_run_copies_no_mount_table_where_the_kernel_can_do_without() {
     }
 }
 
-/// Where the way in is refused half-way, the old one is taken.
+/// If entering the namespace is refused half-way, rootlet falls back to the old way.
 #[test]
 fn a_filter_that_lets_no_namespace_be_entered_is_no_obstacle() {
     if !can_be_root() {
@@ -244,11 +246,11 @@ fn a_filter_that_lets_no_namespace_be_entered_is_no_obstacle() {
         "move_mount:error=ENOSYS:when=2+",
         "move_mount:error=ELOOP:when=2",
     ] {
-        // Before Linux 7.0 the first setns is for something else.
+        // Before Linux 7.0 the first setns is for another purpose.
         if calls.starts_with("setns") && !has_it() {
             continue;
         }
-        // The second is that of a bind, and before Linux 7.0 would not fail like this.
+        // The second call attaches a bind. Before Linux 7.0 it would not fail like this.
         if calls.contains("move_mount:error=ELOOP") && !has_it() {
             continue;
         }
@@ -273,7 +275,7 @@ fn a_filter_that_lets_no_namespace_be_entered_is_no_obstacle() {
     }
 }
 
-/// Nodes that may not be made are the host's.
+/// If nodes cannot be made, they are bound from the host.
 #[test]
 fn a_minimal_dev_has_the_hosts_nodes_where_none_can_be_made() {
     if !can_be_root() {
@@ -294,7 +296,7 @@ fn a_minimal_dev_has_the_hosts_nodes_where_none_can_be_made() {
     assert_eq!(root.tree(), Root::busybox(User::Root).tree());
 }
 
-/// A caller in a chroot has a root of its own, and keeps it where the first way does not do.
+/// A caller in a chroot has its own root, and keeps it when the first way fails.
 #[test]
 fn it_works_in_a_chroot_with_a_pinned_mount_namespace() {
     if !can_be_root() {
@@ -317,7 +319,7 @@ fn it_works_in_a_chroot_with_a_pinned_mount_namespace() {
     assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
 }
 
-/// Root of a user namespace, as in a container: new proc and sysfs there need one that is shown.
+/// Root of a user namespace, as in a container. There, a new proc or sysfs needs a visible one.
 #[test]
 fn root_of_a_user_namespace_has_a_proc_of_its_own_run() {
     if !can_be_root() {
@@ -336,7 +338,7 @@ fn root_of_a_user_namespace_has_a_proc_of_its_own_run() {
     assert!(Path::new(root.name()).exists());
 }
 
-/// What stands in for missing calls reads /proc, and in NEWROOT alone that may be anything.
+/// The fallbacks for missing calls read /proc, which NEWROOT can forge.
 #[test]
 fn a_false_proc_is_not_asked_what_is_open_or_mounted() {
     if !can_be_root() {

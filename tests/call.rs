@@ -17,7 +17,7 @@ unsafe extern "C" {
     fn tgkill(process: i32, thread: i32, signal: i32) -> i32;
 }
 
-/// In this process, so as the user that the tests run as.
+/// Calls in this process, and therefore as the user that runs the tests.
 fn call<R>(chroot: &Chroot, closure: impl FnOnce() -> R) -> Result<R, Error> {
     // SAFETY: no closure of these tests leaves a descriptor or a lock behind.
     unsafe { chroot.call(closure) }
@@ -36,14 +36,14 @@ fn in_root(root: &Root) -> Chroot {
     Chroot::new(root.path())
 }
 
-/// One without mounts.
+/// A Chroot without mounts.
 fn bare(root: &Root) -> Chroot {
     let mut chroot = in_root(root);
     chroot.no_mounts();
     chroot
 }
 
-/// Eight threads that allocate all the time.
+/// Runs a test while eight threads allocate memory all the time.
 fn beside_busy_threads(test: impl FnOnce()) {
     struct Stop<'a>(&'a AtomicBool);
     impl Drop for Stop<'_> {
@@ -123,12 +123,12 @@ fn how_it_ended_is_told() {
     );
 }
 
-/// A panic is told, and where it is caught inside it is a value.
+/// A panic is reported. If the closure catches it, it is an ordinary value.
 #[test]
 fn a_panic_is_told() {
     let root = Root::empty(users()[0]);
     let chroot = bare(&root);
-    // A thread of its own: it counts as panicking from then on.
+    // A separate thread, because it counts as panicking from then on.
     let told = std::thread::spawn(move || {
         let told: Result<(), _> = call(&chroot, || panic!("this is part of the test"));
         let caught = call(&chroot, || {
@@ -141,8 +141,8 @@ fn a_panic_is_told() {
     assert_eq!(caught, 8);
 }
 
-/// The signal is pending for this thread, as TERM to the program would be, and is there still when the
-/// call is over.
+/// The signal is pending for this thread, like TERM sent to the program, and still is after the
+/// call.
 #[test]
 fn a_signal_ends_a_call_that_says_so() {
     unsafe extern "C" {
@@ -211,7 +211,7 @@ fn what_it_leaves_running_is_killed() {
     let root = Root::busybox(users()[0]);
     let mark = root.path().file_name().unwrap().to_str().unwrap();
     let left = call(&in_root(&root), || {
-        // The shell is an orphan when its own parent has ended.
+        // The shell becomes an orphan when its parent ends.
         let script = format!("sh -c 'sleep 1000; : {mark}' & echo left");
         let mut shell = Command::new("/bin/busybox");
         shell.args(["sh", "-c", &script]).status().unwrap().code()
@@ -280,7 +280,7 @@ fn resources() -> (usize, usize, usize) {
     )
 }
 
-/// In a process of its own, since the other tests open and map what they like.
+/// A separate process, because the other tests open and map files meanwhile.
 #[test]
 #[ignore = "run by calls_leave_nothing_behind"]
 fn ten_thousand_calls() {
@@ -298,7 +298,7 @@ fn ten_thousand_calls() {
         calls(common::rounds(10_000));
         let after = resources();
         assert_eq!(sum, 10 * (100 + common::rounds(10_000)));
-        // The other threads' allocations are mapped now and then.
+        // Allocations of the other threads change the mappings from time to time.
         assert_eq!(after.0, before.0, "descriptors");
         assert!(after.1 <= before.1 + 10, "mappings: {before:?} {after:?}");
         assert!(
@@ -310,8 +310,8 @@ fn ten_thousand_calls() {
     assert_eq!(no_children.unwrap_err(), rustix::io::Errno::CHILD);
 }
 
-/// The memory of the closure's process is the caller's, and so is that of pid 1. (Root's processes
-/// may trace all.)
+/// The closure's process and pid 1 share the caller's memory, therefore the command must not read
+/// it. Root's processes can trace all others.
 #[test]
 #[ignore = "run by an_ordinary_user_calls_too"]
 fn what_runs_inside_cannot_look_into_the_caller() {
@@ -328,7 +328,7 @@ fn what_runs_inside_cannot_look_into_the_caller() {
     }
 }
 
-/// Runs tests of this file in a process of their own.
+/// Runs tests of this file in a separate process.
 fn run_apart(user: User, environment: &[(&str, &str)], tests: &[&str]) {
     let place = Root::empty(users()[0]);
     let copy = place.path().join("tests");

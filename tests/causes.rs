@@ -1,4 +1,4 @@
-//! Hints for causes that rootlet has looked for, and none for others.
+//! rootlet prints a hint only for a cause that it has checked.
 
 #![allow(missing_docs)]
 
@@ -9,7 +9,8 @@ use std::process::Command;
 
 use common::{Ended, Root, User, can_be_root, command, end, rootlet_path, succeed};
 
-/// The start of the hint, and how often there is one.
+/// Checks for this error and for its hint, which starts with this text. There must be no hint if
+/// the text is empty.
 #[track_caller]
 fn expect_hint(ended: &Ended, error: &str, hint: &str) {
     let lines: Vec<&str> = ended.stderr.lines().collect();
@@ -30,8 +31,7 @@ fn expect_hint(ended: &Ended, error: &str, hint: &str) {
     assert_eq!(ended.status, 125, "{ended:?}");
 }
 
-/// A shell's script as root in a mount namespace of its own, with the program and a root as `$1` and
-/// `$2`.
+/// A shell script as root in a new mount namespace, with the program and a root as `$1` and `$2`.
 fn privately(script: &str, root: &Root) -> Command {
     let mut unshare = command(User::Root, "unshare");
     unshare.args(["-m", "sh", "-ec", script, "sh"]);
@@ -46,7 +46,7 @@ fn an_immutable_directory() {
     if !can_be_root() {
         return;
     }
-    // Not every file system has the flag.
+    // Not every file system supports the flag.
     let root = Root::busybox(User::Root);
     root.directory("etc/deep");
     let chattr = |flag: &str, path: &Path| {
@@ -94,7 +94,7 @@ fn a_root_of_another_mount_namespace() {
             "open /proc/",
         ),
     ] {
-        // The sleeper has a copy of all mounts.
+        // The sleeping process has a copy of all mounts.
         let script = format!(
             "unshare -m sleep 1000 & other=$!; trap 'kill $other' EXIT
             until [ $(readlink /proc/$other/ns/mnt) != $(readlink /proc/self/ns/mnt) ]; do :; done
@@ -102,7 +102,7 @@ fn a_root_of_another_mount_namespace() {
         );
         let mut script = privately(&script.replace("\n            ", "\n"), &root);
         let ended = end(&mut script);
-        // On Linux 7.0 and newer the kernel takes them.
+        // Linux 7.0 and newer accept these.
         if ended.status != 0 && ended.status != 127 {
             expect_hint(&ended, error, hint);
         }
@@ -154,7 +154,7 @@ fn another_users_fuse() {
         expect_hint(&end(&mut privately(&script, &root)), error, hint);
         std::fs::remove_dir(root.path().join("mnt")).unwrap();
     }
-    // A directory that is closed to the user is another cause.
+    // A directory that the user cannot enter is another cause.
     root.directory("closed/root");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(root.path().join("closed"), mode).unwrap();
@@ -167,7 +167,8 @@ fn another_users_fuse() {
     );
 }
 
-/// Makes a Landlock domain that handles these accesses, and allows none of them, and executes.
+/// Makes a Landlock domain that handles these accesses and allows none of them, and executes the
+/// command.
 const LANDLOCK: &str = r#"
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -183,7 +184,7 @@ fn a_landlock_domain() {
         return;
     }
     let root = Root::busybox(User::Root);
-    // 4: READ_FILE would keep python from being read; 256: MAKE_SOCK; 2: WRITE_FILE.
+    // 4 is READ_FILE, which would keep python from being read. 256 is MAKE_SOCK, 2 is WRITE_FILE.
     for (who, handled, error) in [
         (User::Root, "512", "make the new mount namespace a slave"),
         (User::Root, "2", "make the new mount namespace a slave"),
@@ -200,7 +201,7 @@ fn a_landlock_domain() {
         if ended.status == 77 {
             return;
         }
-        // Linux 7.0 and newer make root a mount namespace otherwise.
+        // On Linux 7.0 and newer, root makes a mount namespace in another way.
         if who == User::Root && !ended.stderr.contains(error) {
             assert!(ended.stderr.contains("Landlock"), "{ended:?}");
             continue;
@@ -232,12 +233,12 @@ fn apparmor_is_named_where_it_restricts() {
     let mount = "make the new mount namespace a slave";
     let hint = "AppArmor keeps user namespaces from programs without a profile";
     expect_hint(&refused(restricts, ORDINARY, "mount"), mount, hint);
-    // Root has CAP_SYS_ADMIN, and is not restricted.
+    // Root has CAP_SYS_ADMIN and is not restricted.
     for (switch, who) in [(restricts, ""), (does_not, ORDINARY), (":", ORDINARY)] {
         let ended = refused(switch, who, "mount");
         assert!(!ended.stderr.contains("AppArmor keeps"), "{ended:?}");
     }
-    // Root that has not has another reason.
+    // For root without that capability, the reason is another.
     let script = "exec setpriv --bounding-set=-sys_admin,-setfcap \"$1\" run --no-mounts $2 true";
     let ended = end(&mut privately(script, &root));
     expect_hint(
@@ -281,6 +282,6 @@ fn what_keeps_a_user_from_user_namespaces() {
             hint,
         );
     }
-    // The chroot has a root of its own; the host is as it was.
+    // The chroot has its own root. The host is unchanged.
     succeed(&mut root.run(&["--no-mounts", "ROOT", "true"]));
 }

@@ -1,5 +1,5 @@
-//! rootlet in engines that answer less than a kernel: crun with a list of system calls from before
-//! the newer ones, gVisor, qemu-user. The programs whose place `init` takes are run beside it.
+//! rootlet in engines that support fewer system calls than a kernel: crun with an old list of
+//! calls, gVisor, and qemu-user. The programs that `init` replaces are run for comparison.
 
 #![allow(missing_docs)]
 
@@ -17,7 +17,7 @@ use common::{
     rootlet_path, succeed, users, wait_until,
 };
 
-/// The names, with the program that each is of where that needs no libraries, and how it is called.
+/// The names, their original programs if these need no libraries, and their arguments.
 const NAMES: [(&str, Option<&str>, &[&str]); 6] = [
     ("rootlet", None, &["init", "--"]),
     ("tini", Some("tini-static"), &["--"]),
@@ -27,14 +27,14 @@ const NAMES: [(&str, Option<&str>, &[&str]); 6] = [
     ("podman-init", Some("catatonit"), &["--"]),
 ];
 
-/// Leaves an orphan, says `ready`, then `got NAME` for each signal, and ends with 42 after USR2.
+/// Leaves an orphan, prints `ready`, then `got NAME` for each signal, and ends with 42 after USR2.
 const COMMAND: &str = "\
     for name in TERM HUP USR1; do trap \"echo got $name\" $name; done; trap 'exit 42' USR2; \
     (sleep 0 &); echo ready; while :; do sleep 0.05; done";
 
 const SIGNALS: [(i32, &str); 3] = [(15, "TERM"), (1, "HUP"), (10, "USR1")];
 
-/// Sends the signals by `send`, and expects them and the status.
+/// Sends the signals by `send`, and checks the output and the status.
 #[track_caller]
 fn expect_signals(running: &mut Running, context: &str, send: &dyn Fn(i32)) {
     for (number, name) in SIGNALS {
@@ -46,8 +46,9 @@ fn expect_signals(running: &mut Running, context: &str, send: &dyn Fn(i32)) {
     assert_eq!(running.status(), 42, "{context}");
 }
 
-/// A bundle as engines take it: a root with busybox, rootlet and its peers, and a configuration with
-/// this process and, of the list of Debian's containers-common, what is not in `without`.
+/// An OCI bundle: a root with busybox, rootlet and its peers, and a configuration with this
+/// process. Its seccomp profile is that of Debian's containers-common, minus the calls in
+/// `without`.
 fn bundle(words: &[&str], capabilities: &str, seccomp: Option<(i32, &str)>) -> Root {
     let bundle = Root::empty(User::Root);
     let bin = bundle.path().join("rootfs/bin");
@@ -76,7 +77,7 @@ fn bundle(words: &[&str], capabilities: &str, seccomp: Option<(i32, &str)>) -> R
     bundle
 }
 
-/// The list is for engines, which choose from it by architecture and capabilities.
+/// An engine has to filter this list by architecture and capabilities.
 const CONFIGURATION: &str = r#"
 import json, platform, sys
 
@@ -115,12 +116,12 @@ print(json.dumps({
 }))
 "#;
 
-/// What came after signalfd(2), and is in the list.
+/// The calls in the list that are newer than signalfd(2).
 const NEWER: &str = "close_range clone3 faccessat2 openat2 pidfd_getfd pidfd_open pidfd_send_signal \
                      prlimit64 statx";
 
-/// crun around this bundle. It refuses a host with control groups of both versions, even if it is to
-/// use none.
+/// crun with this bundle. crun refuses a host with control groups of both versions, even if it uses
+/// none.
 fn crun(bundle: &Root) -> Command {
     let mut crun = rootlet(User::Root);
     crun.args(["run", "-B", "tmpfs:/sys/fs/cgroup", "-C", bundle.name()]);
@@ -145,7 +146,7 @@ fn in_crun_with_a_list_from_before_the_newer_calls() {
                 let mut running = Running::start(crun(&bundle).stderr(Stdio::null()));
                 let ready = running.try_line(Duration::from_secs(60));
                 assert_eq!(ready.as_deref(), Ok("ready"), "{context}");
-                // The supervisor, pid 1, crun, and the container's first process.
+                // The processes are the supervisor, pid 1, crun, and the container's first process.
                 let init = children(running.command())[0];
                 expect_signals(&mut running, &context, &|number| {
                     common::send_signal(init, number);
@@ -162,14 +163,14 @@ fn in_crun_a_run_works_or_says_that_the_list_forbids_it() {
     }
     let run = |without: &str| {
         let words = ["/bin/rootlet", "run", "--no-mounts", "/", "/bin/id"];
-        // As engines give them.
+        // The capabilities that engines give.
         let capabilities = "CAP_KILL CAP_SETFCAP";
         end(&mut crun(&bundle(&words, capabilities, Some((1, without)))))
     };
     let ended = run("");
     let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
     assert_eq!(told, (0, "uid=0 gid=0\n", ""));
-    // Other lists have these for CAP_SYS_ADMIN alone.
+    // Other lists allow these only with CAP_SYS_ADMIN.
     for without in [
         "unshare",
         "mount",
@@ -184,12 +185,12 @@ fn in_crun_a_run_works_or_says_that_the_list_forbids_it() {
     }
 }
 
-/// What Docker leaves a container's root.
+/// The capabilities of root in a Docker container.
 const DOCKERS: &str = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FSETID CAP_FOWNER CAP_MKNOD CAP_NET_RAW CAP_SETGID \
                        CAP_SETUID CAP_SETFCAP CAP_SETPCAP CAP_NET_BIND_SERVICE CAP_SYS_CHROOT CAP_KILL \
                        CAP_AUDIT_WRITE";
 
-/// What Docker masks, of what every kernel has.
+/// The paths that Docker masks, limited to those that every kernel has.
 const MASKS: &str = r#""linux": {"maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi",
     "/sys/firmware"], "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
     "/proc/sysrq-trigger"], "#;
@@ -213,7 +214,7 @@ fn in_crun_with_dockers_masks_a_run_shares_the_pid_namespace() {
     assert_eq!(told, (0, "own\n", shared));
 }
 
-/// What Docker gives, and Kubernetes and Podman more or less.
+/// The capabilities that Docker gives. Kubernetes and Podman give similar ones.
 const OF_DOCKER: &str = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FSETID CAP_FOWNER CAP_MKNOD CAP_NET_RAW \
                          CAP_SETGID CAP_SETUID CAP_SETFCAP CAP_SETPCAP CAP_NET_BIND_SERVICE \
                          CAP_SYS_CHROOT CAP_KILL CAP_AUDIT_WRITE";
@@ -238,7 +239,7 @@ fn in_crun_every_user_of_the_container_is_one_inside() {
         };
         for (user, expected) in [
             (&[][..], "uid=0 gid=0\n"),
-            // As apt's methods become _apt.
+            // apt's methods change to _apt this way.
             (
                 &["-u", "42:65534", "-G", "65534"],
                 "uid=42 gid=65534 groups=65534\n",
@@ -251,8 +252,8 @@ fn in_crun_every_user_of_the_container_is_one_inside() {
     }
 }
 
-/// gVisor, by ptrace(2), which needs nothing of the machine. To what is written to a file it has an
-/// offset of its own.
+/// gVisor with ptrace(2), which needs no feature of the machine. It keeps its own file offsets,
+/// separate from the host's.
 fn runsc(bundle: &Root, container: &str) -> Command {
     let mut runsc = command(User::Root, "runsc");
     runsc.arg(format!("--root={}/state", bundle.name()));
@@ -281,7 +282,7 @@ fn in_gvisor() {
         };
         expect_signals(&mut running, name, &send);
     }
-    // It has no mount namespaces, or some rights of them.
+    // gVisor lacks mount namespaces, or some of their permissions.
     let words = ["/bin/rootlet", "run", "--no-mounts", "/", "/bin/id"];
     let bundle = bundle(&words, "CAP_KILL CAP_SYS_ADMIN", None);
     let container = format!("rootlet-test-{}-run", std::process::id());
@@ -293,7 +294,7 @@ fn in_gvisor() {
     }
 }
 
-/// The emulator of this machine on this machine.
+/// The emulator of this machine's architecture.
 fn emulator() -> String {
     format!("qemu-{}-static", std::env::consts::ARCH)
 }
@@ -325,7 +326,7 @@ fn under_qemu_user() {
                 run.args(["sh", "-c", COMMAND]).stderr(Stdio::null());
                 let running = Running::start(&mut run);
                 let ready = running.try_line(Duration::from_secs(60));
-                // The real one need not run here.
+                // The original program does not have to run here.
                 if !is_ours && ready.is_err() {
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! What users of other tools have reported, and what holds here.
+//! Bug reports of other tools, checked here.
 
 #![allow(missing_docs)]
 
@@ -15,7 +15,7 @@ use common::{
     Root, User, can_be_root, command, debian, end, rootlet, rootlet_path, succeed, users,
 };
 
-/// `rootlet run` with these words, by a shell that prepares a mount namespace of its own.
+/// `rootlet run` with these words, after a shell has prepared a new mount namespace.
 fn after(user: User, setup: &str, words: &[&str]) -> Command {
     let drop = match user {
         User::Root => "",
@@ -26,7 +26,7 @@ fn after(user: User, setup: &str, words: &[&str]) -> Command {
     outer
 }
 
-/// An overlay's options have separators, and a path may hold them.
+/// The options of an overlay have separators that a path may contain.
 #[test]
 fn an_overlay_takes_a_root_of_any_name() {
     for user in users() {
@@ -153,7 +153,7 @@ fn thousands_of_variables_reach_the_command() {
     }
 }
 
-/// In 202 groups, of which one has twenty thousand members.
+/// The user is in 202 groups. One of them has twenty thousand members.
 #[test]
 fn a_user_has_all_groups_of_long_lines() {
     if !can_be_root() {
@@ -175,7 +175,7 @@ fn a_user_has_all_groups_of_long_lines() {
     assert_eq!(shown.split_whitespace().count(), 203, "{shown}");
 }
 
-/// pacman's CheckSpace, and others, look for the mount that a directory is on.
+/// Programs such as pacman, with CheckSpace, look for the mount that contains a directory.
 #[test]
 fn every_directory_is_on_a_mount() {
     if !can_be_root() {

@@ -1,4 +1,4 @@
-//! `rootlet init --grace`: what the command leaves running has time to end.
+//! `rootlet init --grace`: processes that the command leaves have time to end.
 
 #![allow(missing_docs)]
 
@@ -20,9 +20,10 @@ const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 
-/// A program that leaves a child with a child of its own, in a session of its own, and ends with
-/// status 3. Both take half a second to end after TERM and leave a file each. They sleep in short
-/// steps, since perl runs a handler only between two: a TERM just before a sleep waits for its end.
+/// A program that leaves a child and a grandchild in a new session, and ends with status 3. Both
+/// take half a second to end after TERM, and create a file each. They sleep in short steps, because
+/// perl runs a handler only between two: after a TERM just before a sleep, the handler waits for
+/// its end.
 const LEAVE_TIDY_CHILDREN: &str = "\
     use POSIX 'setsid'; pipe my $told, my $tell; \
     sub stay { \
@@ -45,7 +46,7 @@ fn what_is_left_has_the_grace_to_end() {
             let mut run = init(place, user, &words);
             run.stderr(Stdio::null());
             assert_eq!(end(&mut run).status, 3, "{place:?} {user:?}");
-            // Not longer than they need.
+            // init waits no longer than the processes need.
             assert!(start.elapsed() < Duration::from_secs(25));
             for name in ["first", "second"] {
                 let file = root.path().join(name);
@@ -56,7 +57,8 @@ fn what_is_left_has_the_grace_to_end() {
     }
 }
 
-/// A program that leaves deaf children: the one stops itself, the other is in its own session.
+/// A program that leaves children that ignore TERM: one stops itself, the other is in its own
+/// session.
 const LEAVE_DEAF_CHILDREN: &str = "\
     use POSIX 'setsid'; pipe my $told, my $tell; \
     $SIG{$_} = 'IGNORE' for qw(TERM HUP INT QUIT); \
@@ -108,7 +110,7 @@ fn without_grace_nobody_is_waited_for() {
         for options in [&[][..], &["--grace=0"]] {
             let root = Root::empty(user);
             let words = [options, &["perl", "-e", LEAVE_DEAF_CHILDREN, root.name()]].concat();
-            // The deaf would keep a pipe open.
+            // The remaining processes would keep a pipe open.
             let mut run = init(place, user, &words);
             let status = run.stdout(Stdio::null()).status().unwrap();
             assert_eq!(status.code(), Some(3), "{place:?} {user:?}");
@@ -128,7 +130,7 @@ fn without_proc_the_grace_is_for_the_commands_group_and_ends() {
         let root = Root::busybox(user);
         common::copy_program(rootlet_path(), root.path().join("rootlet"));
         root.file("dev/null", "");
-        // The second is in a session of its own, where nothing finds it.
+        // The second process is in its own session, and the root has no /proc that would list it.
         for leave in ["sleep 1000 &", "setsid sleep 1000 &"] {
             let script = format!("{leave} exit 3");
             let mut run = command(user, "timeout");
@@ -163,9 +165,9 @@ fn a_signal_that_is_not_sent_on_starts_no_grace() {
     }
 }
 
-/// A program whose descendants are a chain of as many as its argument says, each the child of the
-/// one before. It ends with status 3 once the last of them runs, and leaves them all. Each executes
-/// the program again: a fork of a fork of a fork costs the kernel more each time.
+/// A program whose descendants form a chain of the length in its argument. It leaves them all, and
+/// ends with status 3 once the last one runs. Each executes the program again, because nested forks
+/// become slower each time.
 const LEAVE_CHAIN: &str = r#"
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,7 +206,7 @@ fn a_long_chain_of_descendants_is_ended() {
         let mut run = rootlet(user);
         run.args(["run", "--share", "pid", "/"]).args(words);
         for command in inits.iter_mut().chain([&mut run]) {
-            // What is left would keep a pipe open.
+            // The remaining processes would keep a pipe open.
             let status = command.stdout(Stdio::null()).status().unwrap();
             let left = processes_with(root.name());
             left.iter().for_each(|pid| kill(*pid));
@@ -213,13 +215,12 @@ fn a_long_chain_of_descendants_is_ended() {
     }
 }
 
-/// A program that is brought in by somebody outside: it says `ready`, and half a second after TERM
-/// `finished`.
+/// A program that enters from outside. It prints `ready`, and `finished` half a second after TERM.
 const ENTER: &str = "$| = 1; \
     $SIG{TERM} = sub { select undef, undef, undef, 0.5; print \"finished\\n\"; exit 0 }; \
     print \"ready\\n\"; select undef, undef, undef, 0.05 while 1";
 
-/// `perl -e SCRIPT` in the pid namespace of an init, as a child of this process's.
+/// `perl -e SCRIPT` in the pid namespace of an init, as a child of this process.
 fn enter(user: User, init: i32, script: &str) -> Running {
     let mut nsenter = command(user, "nsenter");
     nsenter.args(["--target", &init.to_string(), "--pid"]);
@@ -244,7 +245,7 @@ fn who_was_brought_in_has_the_grace_too() {
                 entered.expect("finished");
                 assert_eq!(entered.status(), 0, "{options:?} {user:?}");
             }
-            // Not longer than they need.
+            // init waits no longer than the processes need.
             assert!(start.elapsed() < Duration::from_secs(25));
         }
     }
@@ -262,7 +263,7 @@ fn who_was_brought_in_and_is_deaf_is_killed_after_the_grace() {
         drop(started.child.stdin.take());
         assert_eq!(started.status(), 3, "{user:?}");
         assert!(start.elapsed() >= Duration::from_secs(1), "{user:?}");
-        // nsenter ends as what it has started does.
+        // nsenter ends with the same signal as its child.
         assert_eq!(entered.wait().signal(), Some(9), "{user:?}");
     }
 }

@@ -12,19 +12,19 @@ use std::process::{Command, Stdio};
 
 use common::{Root, command, end, rootlet_path, succeed, users};
 
-/// A FIFO as make 4.4 makes one, open for both, and a directory of its own around it.
+/// A FIFO like that of make 4.4, open for reading and writing, in its own directory.
 fn fifo(host: &Root, name: &str) -> (PathBuf, std::fs::File) {
     let path = host.directory(name).join("GMfifo1");
     succeed(Command::new("mkfifo").arg(&path));
     host.own(&format!("{name}/GMfifo1"));
     let mut options = OpenOptions::new();
-    // Whoever takes too much meets the end, and does not wait.
+    // Without this flag, taking a token too many would block instead of failing.
     options.read(true).write(true);
     let file = options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
     (path.clone(), file.open(&path).unwrap())
 }
 
-/// As make writes a word of MAKEFLAGS.
+/// Quotes a word as make does in MAKEFLAGS.
 fn quoted(word: &str) -> String {
     let mut text = String::new();
     for letter in word.chars() {
@@ -38,7 +38,7 @@ fn quoted(word: &str) -> String {
     text
 }
 
-/// Takes a token from the FIFO that the argument names, where it is one, and puts another there.
+/// Takes a token from the FIFO named by the argument, and puts another one back.
 const TAKE: &str =
     "[ -p \"$1\" ] || exit 9; dd bs=1 count=1 <\"$1\" 2>/dev/null; echo -n b >\"$1\"";
 
@@ -62,7 +62,7 @@ fn the_fifo_is_the_one_outside() {
                 file.write_all(b"a").unwrap();
                 let words = [options, &["ROOT", "sh", "-c"]].concat();
                 let mut run = root.run(&words);
-                // The last counts, and what follows `--` are variables.
+                // The last jobserver counts. Words after `--` are variables.
                 let other = "--jobserver-auth=fifo:/no/such";
                 let flags = format!("k -j3 --jobserver-auth=3,4 {auth} -- A={other} {other}");
                 run.arg(format!("{TAKE}; echo \"$MAKEFLAGS\""))
@@ -90,7 +90,7 @@ fn what_is_no_jobserver_is_not_passed() {
         "-j4 --jobserver-auth=",
         "-j4 --jobserver-auth=1000,1001",
         "-j4 --jobserver-auth=4294967295,99999999999",
-        // No FIFO.
+        // Not a FIFO.
         &file,
         "--jobserver-auth=fifo:/no/such/fifo",
         "--jobserver-auth=fifo:",
@@ -111,7 +111,8 @@ fn what_is_no_jobserver_is_not_passed() {
     );
 }
 
-/// Two descriptors that are no pipe, as where make has closed its own, are not make's.
+/// Descriptors that are not a pipe do not belong to make. This happens where make has closed its
+/// own.
 #[test]
 fn descriptors_that_are_no_pipe_stay_outside() {
     let root = Root::busybox(users()[0]);
@@ -128,13 +129,13 @@ fn descriptors_that_are_no_pipe_stay_outside() {
     );
 }
 
-/// Each line of `sub.mk` says how many run at once.
+/// Each line of `sub.mk` prints how many run at the same time.
 const SUB: &str = "all: 1 2 3 4\n\
     1 2 3 4:\n\
     \t@mkdir -p running; mkdir running/$(NAME)$@; ls running | wc -l >>seen; \
     sleep 0.3; rmdir running/$(NAME)$@\n";
 
-/// The recipe of the README: the jobs of both makes inside, and no more than make was told.
+/// The recipe of the README: both makes inside share the number of jobs of the outer one.
 #[test]
 fn make_counts_the_jobs_of_recipes_in_a_root() {
     for user in users() {
@@ -162,7 +163,7 @@ fn make_counts_the_jobs_of_recipes_in_a_root() {
         let seen = std::fs::read_to_string(host.path().join("seen")).unwrap();
         let most = seen.lines().map(|line| line.parse::<u32>().unwrap()).max();
         assert_eq!(seen.lines().count(), 8);
-        // One job for each make inside, without --jobserver, would be two.
+        // Without --jobserver, each make inside would run one more job.
         assert!(most <= Some(3), "{seen}");
     }
 }

@@ -1,4 +1,4 @@
-//! `--mount`: binds of any path, in words of their own.
+//! `--mount`: binds of any path, with source and target as separate words.
 
 #![allow(missing_docs)]
 
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use common::{Root, end, rootlet, users};
 
-/// Names with what has a meaning in `--bind`, for a shell, or for who prints them.
+/// Names with characters that are special in `--bind`, for a shell, or for a printer.
 const NAMES: &[&[u8]] = &[
     b"plain",
     b"a:b",
@@ -53,12 +53,12 @@ fn every_path_can_be_bound_anywhere() {
             fs::write(source.join("inside"), name).unwrap();
             fs::write(source.join("file"), "").unwrap();
             host.own(".");
-            // A directory, and a file of its name below another.
+            // A directory, and a file of this name in another directory.
             let below = [b"/below", &target[..]].concat();
             let file = source.join("inside");
             let mut run = rootlet(user);
             run.current_dir(host.path()).arg("run").arg("--mount");
-            // A path of the working directory as well.
+            // A path relative to the working directory.
             run.arg(OsStr::from_bytes(name))
                 .arg(OsStr::from_bytes(&target));
             run.arg("ro");
@@ -107,7 +107,7 @@ fn words_that_are_missing_or_wrong_are_told() {
         let line = format!("rootlet: {line}");
         assert!(ended.stderr.starts_with(&line), "{words:?} {ended:?}");
     }
-    // The first may be attached; options are those of --bind.
+    // `--mount=` takes the first word. Its options are those of --bind.
     let words = ["--mount=/no/such", "/x", "ro,optional", "ROOT", "true"];
     assert_eq!(end(&mut root.run(&words)).status, 0);
     let words = ["--mount", "/no/such", "/x", "ro", "ROOT", "true"];

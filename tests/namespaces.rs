@@ -1,4 +1,4 @@
-//! Which namespaces a run has of its own, and which it shares with its caller.
+//! The new namespaces of a run, and those that it shares with its caller.
 
 #![allow(missing_docs)]
 
@@ -19,7 +19,7 @@ const NAMES: [&str; 7] = ["net", "ipc", "uts", "pid", "cgroup", "time", "user"];
 const LOOK: &str =
     "for name in net ipc uts pid cgroup time user; do readlink /proc/self/ns/$name; done";
 
-/// Those that are not this process's, by what [`LOOK`] printed.
+/// Returns the namespaces in the output of [`LOOK`] that differ from this process's.
 #[track_caller]
 fn changed(looked: &str) -> Vec<&'static str> {
     let looked: Vec<&str> = looked.lines().collect();
@@ -34,7 +34,7 @@ fn changed(looked: &str) -> Vec<&'static str> {
 
 #[test]
 fn namespaces_are_those_that_unshare_makes() {
-    // Options, and unshare's for the same.
+    // Options of rootlet and the equivalent ones of unshare.
     let cases = [
         ("", "--ipc --uts --pid"),
         ("--unshare=net", "--net --ipc --uts --pid"),
@@ -83,7 +83,7 @@ fn a_network_of_its_own_has_loopback_alone_and_up() {
         let script = "ls /sys/class/net; ping -c 1 -W 5 127.0.0.1 >/dev/null && echo up; \
             grep -c : /proc/net/dev; grep -o '/sys sysfs r[ow]' /proc/mounts";
         let shown = succeed(&mut root.run(&["--unshare", "net", "ROOT", "sh", "-c", script]));
-        // An ordinary user may have a new sysfs then.
+        // With a new network namespace, an ordinary user can mount a new sysfs.
         assert_eq!(shown, "lo\nup\n1\n/sys sysfs rw\n", "{user:?}");
     }
 }
@@ -132,7 +132,7 @@ fn what_cannot_be_had_is_named() {
     assert!(ended.stderr.starts_with(line), "{ended:?}");
 }
 
-/// A kernel without a type: clone3 refuses, and `/proc/self/ns` lacks its name.
+/// On a kernel without a type, clone3 fails and `/proc/self/ns` lacks its name.
 #[test]
 fn a_type_that_the_kernel_lacks_is_named() {
     if !can_be_root() {
@@ -169,7 +169,7 @@ fn a_type_that_the_kernel_lacks_is_named() {
     }
 }
 
-/// Without clone3 there is no way to make a time namespace, and no other signal or process either.
+/// Only clone3 can make a time namespace. The fallback to clone must not drop the option.
 #[test]
 fn a_time_namespace_needs_clone3() {
     for user in users() {
@@ -206,7 +206,7 @@ fn a_limit_on_user_namespaces_is_told_as_that() {
     }
 }
 
-/// A length of sleep that is no other test's: processes are known by it.
+/// A length of sleep that no other test uses. It identifies processes.
 fn mark() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(1000);
     format!(
@@ -232,7 +232,7 @@ fn a_shared_pid_namespace_keeps_status_and_signals() {
             );
         }
         assert_eq!(end(&mut shared(&root, &["no-such-command"])).status, 127);
-        // The command's pid is its pid outside.
+        // The command's pid is the same inside and outside.
         let script =
             "trap 'echo ended; exit 5' TERM; echo ready; echo $$; while :; do sleep 0.01; done";
         let mut running = Running::start_ready(&mut shared(&root, &["sh", "-c", script]));
@@ -249,8 +249,8 @@ fn what_a_command_leaves_in_a_shared_pid_namespace_is_killed() {
     for user in users() {
         let root = Root::busybox(user);
         let mark = mark();
-        // One in the command's group, one in a session of its own with a child, one that was
-        // orphaned and ignores what can be ignored.
+        // One process in the command's group, one in its own session with a child, and one orphan
+        // that ignores signals.
         let script = "(trap '' TERM HUP INT; sleep $0 & wait) & \
             setsid sh -c 'sleep $0 & sleep $0; :' $0 & (sleep $0 &); echo ready";
         let ended = end(&mut shared(&root, &["sh", "-c", script, &mark]));
@@ -261,7 +261,7 @@ fn what_a_command_leaves_in_a_shared_pid_namespace_is_killed() {
         );
         assert_eq!(processes_with(&mark), Vec::<i32>::new(), "{user:?}");
 
-        // The supervisor is killed.
+        // Kill the supervisor.
         let script = format!("{script}; exec sleep $0");
         let words = ["sh", "-c", &script, &mark];
         let mut running = Running::start_ready(&mut shared(&root, &words));
@@ -272,7 +272,7 @@ fn what_a_command_leaves_in_a_shared_pid_namespace_is_killed() {
             fs::read_dir(root.path()).unwrap().count() == 1
         });
 
-        // The process in the place of pid 1 is killed: the command is, and mount points are gone.
+        // Kill the process that acts as pid 1. This ends the command and removes the mount points.
         let words = ["sh", "-c", "echo ready; sleep $0; :", &mark];
         let mut running = Running::start_ready(&mut shared(&root, &words));
         let command = running.command();
@@ -282,7 +282,7 @@ fn what_a_command_leaves_in_a_shared_pid_namespace_is_killed() {
             !processes_with(&mark).contains(&command)
         });
         assert_eq!(root.tree(), Vec::<String>::new());
-        // What it had started stays, as the help says; it is ours to end.
+        // Processes that it started stay, as the help says. The test ends them.
         processes_with(&mark)
             .into_iter()
             .for_each(|pid| send_signal(pid, 9));
@@ -320,13 +320,13 @@ fn without_proc_the_command_ends_all_the_same() {
     }
 }
 
-/// A root may hold what looks like a proc: it is not to say who is killed.
+/// A root may contain a fake proc, which must not decide which processes are killed.
 #[test]
 fn a_false_proc_names_no_victims() {
     for user in users() {
         let root = Root::busybox(user);
         let mut bystander = common::command(user, "sleep").arg("1000").spawn().unwrap();
-        // The command writes it, with the number of the process in the place of pid 1.
+        // The command forges it, with the number of the process that acts as pid 1.
         let script = format!(
             "mkdir -p /proc/$PPID/task/$PPID; ln -s $PPID /proc/self; \
              echo {} >/proc/$PPID/task/$PPID/children",

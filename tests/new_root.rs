@@ -1,4 +1,4 @@
-//! What NEWROOT itself may be: large, another kind of file system, dead, or no directory at all.
+//! NEWROOT can be large, another kind of file system, dead, or not a directory.
 
 #![allow(missing_docs)]
 
@@ -30,9 +30,9 @@ fn ten_thousand_entries_are_no_obstacle() {
         let look = "ls / | grep -c '^[0-9]*$'; ls /a | grep -c .";
         let words = ["-B", "tmpfs:/a/b", "ROOT", "sh", "-c", look];
         assert_success(&end(&mut root.run(&words)), "10000\n1\n");
-        // bin and dev are the others.
+        // The other two are bin and dev.
         assert_eq!((count(top), count(&dev)), (10_002, 10_000));
-        // What the command has put into a directory of the run's stays with it.
+        // Files that the command creates in a directory of the run stay in that directory's mount.
         let write = "cd /a; seq 10000 | xargs touch";
         let words = ["-B", "tmpfs:/a/b", "ROOT", "sh", "-c", write];
         assert_success(&end(&mut root.run(&words)), "");
@@ -81,7 +81,7 @@ fn what_is_no_directory_is_told() {
     }
 }
 
-/// A link to a root is that root, and `/` is one.
+/// A symbolic link to a root works as that root. So does `/`.
 #[test]
 fn a_link_to_a_root_and_the_hosts_own_are_roots() {
     for user in users() {
@@ -108,8 +108,8 @@ fn a_link_to_a_root_and_the_hosts_own_are_roots() {
     }
 }
 
-/// Mounts a FUSE file system at a path and ends its server: the same is left of an automount or a
-/// network share whose other end is gone.
+/// Mounts a FUSE file system at a path and ends its server. An automount or a network share is in
+/// the same state once its server is gone.
 const MOUNT_DEAD: &str = r#"
 dead() {
     exec 9<>/dev/fuse
@@ -142,7 +142,7 @@ fn a_dead_mount_is_told_or_left_alone() {
         let new_root = format!("{}/dead", root.name());
         let ended = run(&root, "dead", &format!("{options} {new_root} true"));
         assert_refused(&ended, "(ENOTCONN)");
-        // Below the root it is nobody's business, or a mount point that cannot be had.
+        // Below the root, a dead mount does not matter unless it is a mount point.
         let look = format!("{options} {} true", root.name());
         assert_success(&run(&root, "a", &look), "");
     }
@@ -155,7 +155,7 @@ fn a_dead_mount_is_told_or_left_alone() {
         assert_refused(&ended, named);
         assert!(ended.stderr.contains("(ENOTCONN)"), "{ended:?}");
     }
-    // As a mount point it would have to be asked whether it is a stub.
+    // If it is a mount point, rootlet has to read whether it is temporary.
     for (mounted, words) in [("a", "-B tmpfs:/a . true"), ("dev", ". true")] {
         let ended = run(&root, mounted, words);
         assert_refused(&ended, &format!("/{mounted}: "));
@@ -172,7 +172,7 @@ fn an_overlay_is_a_root_like_others() {
     for options in ["", "--overlay", "--read-only-root", "--dev=minimal"] {
         let lower = Root::busybox(User::Root);
         let outside = Outside::new(User::Root);
-        // In the lower layer alone, so that to change it would be to copy it up.
+        // These are in the lower layer only. Changing them would copy them up.
         lower.symlink("var", outside.name());
         lower.directory("etc");
         lower.symlink("etc/resolv.conf", format!("{}/missing", outside.name()));
@@ -200,7 +200,7 @@ fn an_overlay_is_a_root_like_others() {
     }
 }
 
-/// Nothing can be made there, so mount points have to be there, or an overlay.
+/// A squashfs is read-only, therefore mount points have to exist already or need an overlay.
 #[test]
 fn a_squashfs_is_a_root_as_far_as_it_has_mount_points() {
     if !can_be_root() {
@@ -238,7 +238,7 @@ fn a_squashfs_is_a_root_as_far_as_it_has_mount_points() {
     }
 }
 
-/// What is written for the kernel is written to the proc that rootlet was started with.
+/// rootlet writes the kernel's files in the proc that it was started with.
 #[test]
 fn a_false_proc_is_never_written() {
     for user in users() {
@@ -280,7 +280,7 @@ fn a_false_proc_is_never_written() {
     }
 }
 
-/// CVE-2024-21626: whatever descriptors rootlet has itself, none leads a current directory out.
+/// CVE-2024-21626: no descriptor of rootlet leads to a current directory outside of the root.
 #[test]
 fn no_descriptor_of_ours_is_a_way_out() {
     for user in users() {
@@ -289,7 +289,7 @@ fn no_descriptor_of_ours_is_a_way_out() {
             let directory = format!("/proc/self/fd/{number}");
             let ended = end(&mut root.run(&["-C", &directory, "ROOT", "pwd"]));
             match ended.status {
-                // Of the root, or of a mount point in it.
+                // A directory of the root, or a mount point in it.
                 0 => {
                     let inside = ["/\n", "/dev\n", "/proc\n", "/sys\n", "/etc\n"];
                     assert!(inside.contains(&ended.stdout.as_str()), "{ended:?}");

@@ -1,4 +1,4 @@
-//! The command as a process: its session, its end, its descriptors, and what is told of it.
+//! The command as a process: its session, its end, its descriptors, and its reported status.
 
 #![allow(missing_docs)]
 
@@ -8,7 +8,7 @@ use common::running::Running;
 use common::terminal::{CTRL_C, Session};
 use common::{Root, end, processes_with, rootlet, send_signal, succeed, users, wait_until};
 
-/// Session, process group and terminal of the shell that runs it, as proc_pid_stat(5) has them.
+/// Session, process group and terminal of the shell that runs this, from proc_pid_stat(5).
 const SESSION: &str = "set -- $(cat /proc/$$/stat); echo $(($6 == $$)) $(($5 == $$)) $7";
 
 #[test]
@@ -47,7 +47,7 @@ fn without_a_terminal_there_can_be_a_session_too() {
     }
 }
 
-/// A command that leaves a child which traps TERM, and one that ignores it.
+/// A command that leaves a child that traps TERM and a child that ignores it.
 const LEAVE_CHILDREN: &str = "rm -f one two; (trap 'sleep 0.2; echo finished; exit' TERM; touch /one; \
      while :; do sleep 0.05; done) & (trap '' TERM; touch /two; exec sleep 1000) >/dev/null 2>&1 & \
      while ! [ -e /one ] || ! [ -e /two ]; do sleep 0.05; done; exit 3";
@@ -61,7 +61,7 @@ fn what_is_left_has_the_grace_to_end_and_the_deaf_are_killed() {
         let ended = end(&mut root.run(&options));
         assert_eq!((ended.status, ended.stdout.as_str()), (3, "finished\n"));
         assert_eq!(processes_with(mark), [0; 0]);
-        // Without it there is none.
+        // Without --grace, they are killed immediately.
         let options = ["ROOT", "sh", "-c", LEAVE_CHILDREN, mark];
         assert_eq!(end(&mut root.run(&options)).stdout, "");
     }
@@ -153,7 +153,7 @@ fn descriptors_that_are_asked_for_reach_the_command_and_no_others() {
         assert_eq!(lines.next(), Some("of the caller"));
         let own: Vec<&str> = lines.next().unwrap().split(' ').collect();
         assert_eq!(own, ["0", "1", "2", "40", "7"]);
-        // Only real root may look at pid 1.
+        // Only real root can inspect pid 1.
         let pid1: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
         assert_eq!(pid1 == [""], user == common::User::Ordinary, "{pid1:?}");
         assert!(!pid1.contains(&"7") && !pid1.contains(&"40"), "{pid1:?}");
@@ -166,7 +166,7 @@ fn descriptors_that_are_asked_for_reach_the_command_and_no_others() {
 fn a_descriptor_that_is_not_open_is_an_error() {
     for user in users() {
         let root = Root::busybox(user);
-        // Also where one of rootlet's own would come to have the number.
+        // This includes numbers that rootlet's own descriptors could get.
         for number in (3..10).chain([99, 2_000_000_000, u32::MAX]) {
             let number = number.to_string();
             for more in [&[][..], &["-n"]] {
@@ -198,7 +198,7 @@ fn a_dry_run_tells_the_descriptors() {
     assert!(ended.stdout.contains("\ndescriptor 7\n"), "{ended:?}");
 }
 
-/// Runs rootlet with these words and `--status-fd 9`: its end, and what it told there.
+/// Runs rootlet with these words and `--status-fd 9`. Returns its end and the messages.
 fn told(user: common::User, root: &Root, words: &str) -> (common::Ended, String) {
     let status = root.file("status", "");
     let run = format!("exec \"$0\" run --status-fd 9 {words} 9>\"$1/status\"");
@@ -314,7 +314,7 @@ fn the_pid_is_the_commands_where_the_caller_is() {
             told = std::fs::read_to_string(&status).unwrap();
             told.ends_with('\n')
         });
-        // By then it is executed, and not only started.
+        // The message comes after the command is executed, and not at its start.
         let pid = running.command();
         let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
         assert_eq!(
@@ -325,7 +325,7 @@ fn the_pid_is_the_commands_where_the_caller_is() {
         assert_eq!(running.wait().code(), Some(137));
         let told = std::fs::read_to_string(&status).unwrap();
         assert!(told.ends_with("}\n{\"signal\":9}\n"), "{told}");
-        // A caller in a pid namespace of its own is told the pid that it has there.
+        // A caller in a new pid namespace gets the pid in that namespace.
         let inner = format!(
             "{} run --status-fd 9 / true 9>&1",
             common::rootlet_path().display()
@@ -346,7 +346,7 @@ fn the_pid_is_the_commands_where_the_caller_is() {
 fn a_status_that_nobody_reads_or_that_cannot_be_told() {
     for user in users() {
         let root = Root::busybox(user);
-        // The reader is gone.
+        // The reader has closed the pipe.
         let run = "exec 9> >(exit); wait $!; \"$0\" run --status-fd 9 \"$1\"";
         let ended = script(user, &root, &format!("{run} sh -c 'exit 6'"));
         assert_eq!((ended.status, ended.stderr.as_str()), (6, ""));
@@ -358,7 +358,7 @@ fn a_status_that_nobody_reads_or_that_cannot_be_told() {
                 .starts_with("rootlet: cannot open the new root"),
             "{ended:?}"
         );
-        // The command does not have it.
+        // The command does not inherit it.
         let shown = script(
             user,
             &root,

@@ -1,4 +1,4 @@
-//! `--pty`: a terminal of the command's own, between it and the caller's.
+//! `--pty`: the command has its own terminal, and rootlet connects it with the caller's.
 
 #![allow(missing_docs)]
 
@@ -76,7 +76,7 @@ fn keys_interrupt_and_stop_it() {
     }
 }
 
-/// A shell inside has jobs of its own.
+/// A shell inside has its own jobs.
 #[test]
 fn jobs_inside_are_the_inner_shells() {
     for user in users() {
@@ -96,8 +96,8 @@ fn jobs_inside_are_the_inner_shells() {
     }
 }
 
-/// Types into the terminal that it was given, and pastes into a virtual console (TIOCLINUX), as a
-/// program that is not to be trusted would.
+/// Types into the terminal that it was given, and pastes into a virtual console (TIOCLINUX), like a
+/// hostile program.
 const TYPES: &str = r#"import fcntl, struct, sys, termios
 terminal, TIOCLINUX, SELECT, PASTE = int(sys.argv[1]), 0x541C, 2, 3
 def ask(request, argument):
@@ -120,7 +120,7 @@ fn what_the_command_types_does_not_reach_the_callers_shell() {
                 "$rootlet run --pty / python3 {script}/types.py {descriptor}"
             ));
             session.expect("done\n");
-            // What is typed before would still be the command's.
+            // Text typed earlier would still be for the command.
             session.expect("outer> ");
             session.enter("echo next");
             session.expect("next\n");
@@ -128,7 +128,7 @@ fn what_the_command_types_does_not_reach_the_callers_shell() {
             session.exit();
         }
     }
-    // It does, where the kernel lets it and the terminal is the caller's.
+    // The attack works if the kernel allows it and the terminal is the caller's.
     let knob = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti");
     if knob.is_ok_and(|knob| knob == "1\n") {
         let root = Root::empty(users()[0]);
@@ -166,7 +166,7 @@ fn a_session_of_its_own_keeps_all_but_real_root_from_typing() {
     }
 }
 
-/// As what the outer shell prints of a terminal: file system, device.
+/// The form in which the outer shell prints a terminal: file system and device.
 const WHICH: &str = "stat -L -c %d:%r";
 
 #[test]
@@ -192,7 +192,7 @@ fn the_console_is_the_runs_own_and_the_terminal_has_its_name_inside() {
             assert!(shown.iter().all(|one| *one == shown[0]), "{shown:?}");
             assert!(!callers.contains(shown[0]), "{shown:?}");
             session.expect("outer> ");
-            // What is typed into it does not reach the caller's shell.
+            // Input typed into the console does not reach the caller's shell.
             if has_console {
                 let script = format!("exec 7<>/dev/console; python3 {types} 7");
                 session.enter(&format!("$rootlet run --pty {options} / sh -c '{script}'"));
@@ -229,7 +229,7 @@ fn the_terminal_belongs_to_the_commands_user() {
             session.exit();
         }
     }
-    // The group is the root's own, if it has one.
+    // The group of terminals is the one in the root's own files, if there is one.
     let root = Root::busybox(User::Root);
     root.file("etc/passwd", "alice:x:1000:1000::/:\n");
     root.file("etc/group", "tty:x:77:\n");
@@ -263,7 +263,7 @@ fn a_dry_run_shows_whose_terminal_is_the_console() {
 fn much_goes_through_both_ways_at_once() {
     for user in users() {
         let mut session = Session::bash(user);
-        // It reads nothing before it has written all.
+        // The command reads nothing before it has written everything.
         let script = "stty raw -echo; echo ready; head -c 200000 /dev/zero | tr \"\\0\" x; echo; head -c 3000 | wc -c";
         session.enter(&format!("$rootlet run --pty / sh -c '{script}'"));
         session.expect("ready");

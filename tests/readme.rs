@@ -1,5 +1,5 @@
-//! The commands of the README and of the pages of examples: each is run as it stands there, and prints
-//! what stands there.
+//! Runs each command of the README and of the pages of examples, and compares its output with the
+//! page.
 
 #![allow(missing_docs)]
 
@@ -12,7 +12,7 @@ use common::{can_be_root, debian, is_left_out};
 
 const README: &str = include_str!("../README.md");
 
-/// A block of commands, and what the README says they print.
+/// A block of commands, and the output that the page shows.
 struct Example {
     commands: &'static str,
     printed: Option<&'static str>,
@@ -58,7 +58,7 @@ fn every_command_does_what_the_page_of_vm_says() {
     does_what_it_says(include_str!("../scripts/examples/vm/README.md"), 3);
 }
 
-/// All commands of a page, of which there are at least so many, in their order, in one directory.
+/// Runs all commands of a page in order, in one directory. The page has at least this many.
 fn does_what_it_says(page: &'static str, least: usize) {
     if !can_be_root() || is_left_out("network") {
         return;
@@ -107,9 +107,9 @@ fn does_what_it_says(page: &'static str, least: usize) {
     }
 }
 
-/// The front page of the crate's documentation, whose examples are compiled and run.
+/// The front page of the crate's documentation. Its examples are compiled and run.
 const FRONT_PAGE: &str = include_str!("../src/lib.rs");
-/// Its sections that the README has too.
+/// The sections that are in the README too.
 const HEADINGS: [&str; 2] = ["# Features", "# Examples"];
 
 #[test]
@@ -118,7 +118,7 @@ fn the_library_is_shown_as_on_its_front_page() {
         .lines()
         .map_while(|line| line.strip_prefix("//!"))
         .map(|line| line.strip_prefix(' ').unwrap_or(line))
-        // What makes an example complete, and is not shown.
+        // Hidden lines, which complete an example.
         .filter(|line| !line.starts_with("# ") || HEADINGS.contains(line))
         .collect();
     let page = page.join("\n").replace("\n# ", "\n### ");
@@ -131,7 +131,7 @@ fn the_library_is_shown_as_on_its_front_page() {
     assert!(page.contains(section.trim()), "{section}\n\n{page}");
 }
 
-/// Each word of SECURITY.md that looks like a test is one.
+/// Checks that each test that SECURITY.md names exists.
 #[test]
 fn the_promises_name_tests_that_are_there() {
     let section = include_str!("../SECURITY.md");

@@ -1,4 +1,4 @@
-//! What a command that gave up rights, or is in a root that is not trusted, must not get by the way.
+//! Rights that a command must not gain after it gave them up, or in a root that is not trusted.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use common::hostile::outer_namespace;
 use common::{Ended, Root, User, can_be_root, command, end, is_root, rootlet_path, succeed, users};
 
-/// A root whose owner gives to every account, number and group what the host would give to none.
+/// A root whose files assign ids and groups to names and numbers that have none on the host.
 fn root_that_gives(user: User) -> Root {
     let root = Root::busybox(user);
     root.file(
@@ -41,7 +41,7 @@ fn shown(user: &str, group: &str, groups: &str) -> String {
         .split_terminator(',')
         .map(|group| format!("{group} "))
         .collect();
-    // The kernel ends an empty list with a blank as well.
+    // The kernel prints a blank after an empty list too.
     let groups = if groups.is_empty() { " " } else { &groups };
     let (user, group) = (four(user), four(group));
     format!("Uid:\t{user}\nGid:\t{group}\nGroups:\t{groups}\n/ /bin/sh none none\n")
@@ -61,7 +61,7 @@ fn a_number_takes_nothing_from_the_files_of_the_root() {
         (&["-u", "0001000"], "1000", "1000", ""),
         (&["-u", "65534:65533"], "65534", "65533", ""),
         (&["-u", "65534:0"], "65534", "0", ""),
-        // Names of groups, which are asked for.
+        // Groups by name, because the caller asks for them.
         (&["-u", "65534:docker"], "65534", "999", ""),
         (&["-u", "1000", "-G", "docker,7"], "1000", "1000", "7,999"),
         (&["-u", "1000", "-G", "1000"], "1000", "1000", "1000"),
@@ -73,7 +73,7 @@ fn a_number_takes_nothing_from_the_files_of_the_root() {
             shown(user, group, groups),
             "{options:?}: {ended:?}"
         );
-        // The plan says the same.
+        // The plan shows the same.
         let plan = succeed(&mut root.run(&[options, &["-n", "ROOT", "true"]].concat()));
         let groups = if groups.is_empty() { "none" } else { groups };
         let lines = format!("\nuser       {user}:{group}\ngroups     {groups}\n");
@@ -92,7 +92,8 @@ fn a_number_does_not_look_at_the_files_of_the_root() {
     }
 }
 
-/// Whose groups cannot be changed: a name gets its error, since it has others by the files.
+/// The groups of such a user cannot be changed. A user given by name is an error, because it has
+/// other groups in the files.
 #[test]
 fn a_user_namespace_with_one_user_has_user_0_whatever_the_files_say() {
     let root = root_that_gives(User::Ordinary);
@@ -103,9 +104,9 @@ fn a_user_namespace_with_one_user_has_user_0_whatever_the_files_say() {
     assert_eq!(who(&root, &["-u", "root"]).status, 125);
 }
 
-/// Runs rootlet, with these words, from a session keyring that holds a key, and `fill` more. The
-/// command shows what it has of the key. An ordinary user is one of this test's, since each has room
-/// for few keys.
+/// Runs rootlet with these words from a session keyring that holds a key, and `fill` more. The
+/// command prints its view of the key. Each test uses its own ordinary user, because a user has
+/// room for few keys.
 fn read_key(user: User, test: u32, fill: u32, options: &[&str]) -> Ended {
     let (keyctl, add_key) = (sc::nr::KEYCTL, sc::nr::ADD_KEY);
     // 1: KEYCTL_JOIN_SESSION_KEYRING; 10: KEYCTL_SEARCH; 11: KEYCTL_READ; -3: the session keyring.
@@ -155,7 +156,7 @@ fn the_callers_session_keyring_stays_with_it() {
             let ended = read_key(user, 0, 0, options);
             let kept = options.is_empty() && user == User::Root;
             let expected = if kept { "foundswordfish" } else { "not found" };
-            // A filter, or a kernel without keys.
+            // The system has a filter, or a kernel without keys.
             if !ended.stdout.starts_with("no keys: ") {
                 let shown = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
                 assert_eq!(shown, (0, expected, ""), "{user:?} {options:?}");
@@ -164,7 +165,7 @@ fn the_callers_session_keyring_stays_with_it() {
     }
 }
 
-/// What nothing takes from who is still the same user of the host.
+/// A process that keeps its user id on the host also keeps the user keyring.
 #[test]
 fn the_user_keyring_goes_with_the_user() {
     if !can_be_root() {
@@ -215,7 +216,7 @@ fn without_room_for_a_keyring_no_right_is_kept_in_silence() {
     let line = "rootlet: left out: cannot make a session keyring: Disk quota exceeded (EDQUOT)\n";
     let shown = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
     assert_eq!(shown, (0, "foundswordfish", line));
-    // Another user: the kernel takes its time to forget keys.
+    // This needs another user, because the kernel frees keys with a delay.
     let ended = read_key(User::Ordinary, 2, fill, &["--no-new-privs"]);
     let line = "rootlet: cannot make a session keyring: Disk quota exceeded (EDQUOT)\nhint: ";
     assert_eq!((ended.status, ended.stdout.as_str()), (125, ""));
@@ -237,7 +238,7 @@ fn where_keys_are_forbidden_or_unknown_there_is_nothing_to_leave() {
     }
 }
 
-/// Writes into the host's resolv.conf, which stands for it in a mount namespace of the test's.
+/// Writes into the host's resolv.conf, which is replaced in a mount namespace of the test.
 #[test]
 fn the_hosts_resolv_conf_is_not_written() {
     if !can_be_root() {
@@ -272,8 +273,8 @@ fn the_hosts_resolv_conf_is_not_written() {
     assert_eq!(shown, expected);
 }
 
-/// The mounts that are read-only or covered, and every way to undo that, also in a user namespace of
-/// the command's own.
+/// The read-only and the covered mounts, and every way to undo them, also from a new user namespace
+/// of the command.
 const UNDO: &str = "undo() {
         mount -o remount,bind,rw /data; mount -o remount,bind,rw /; umount -l /data
         umount -l /proc/keys; mount -o remount,bind,rw /proc/sys; mount -t proc proc /proc
@@ -301,7 +302,7 @@ fn read_only_and_masks_hold_against_real_root_without_sys_admin() {
     };
     let ended = attack(&["--drop-caps", "sys_admin,sys_ptrace"]);
     assert_eq!((ended.status, ended.stdout.as_str()), (0, ""), "{ended:?}");
-    // Without that the attack is one.
+    // Without the options the attack succeeds.
     let undone = attack(&[]);
     assert!(undone.stdout.contains("written"), "{undone:?}");
     let help = succeed(&mut root.run(&["--help"]));

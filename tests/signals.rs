@@ -1,4 +1,4 @@
-//! Signals sent to rootlet, and what is left when one ends it.
+//! Signals sent to rootlet, and the cleanup after one ends it.
 
 #![allow(missing_docs)]
 
@@ -28,7 +28,7 @@ const SIGTSTP: i32 = 20;
 
 #[test]
 fn every_signal_reaches_the_command_once() {
-    // SIGCHLD tells rootlet of its own child, and libc hides 32 and 33 from python.
+    // SIGCHLD reports rootlet's own child, and libc hides 32 and 33 from python.
     let all = (1..=64).filter(|number| ![9, 17, 19, 32, 33].contains(number));
     let faults = [4, 5, 7, 8, 11, 31];
     let numbers: Vec<i32> = all.filter(|number| !faults.contains(number)).collect();
@@ -36,8 +36,8 @@ fn every_signal_reaches_the_command_once() {
     for user in users() {
         let mut run = rootlet(user);
         let running = Running::start_ready(run.args(["run", "/", "python3", "-c", &program]));
-        // Pending signals are taken lowest number first by all on the way, so that when 64 comes
-        // nothing of the signal before is still under way.
+        // All processes between deliver pending signals lowest number first. Once 64 arrives, the
+        // signal before it has arrived too.
         running.signal(64);
         running.expect("got 64");
         for number in numbers
@@ -68,11 +68,12 @@ fn every_signal_reaches_the_command_once() {
 #[test]
 fn a_signal_that_kills_the_command_is_the_status() {
     let root = Root::busybox(users()[0]);
-    // The faults kill rootlet, as they would any program; the others excluded kill nobody.
+    // Faults kill rootlet, like any program. The other excluded signals kill no process.
     let harmless = [17, 18, 19, 20, 21, 22, 23, 28];
     let excluded = [&harmless[..], &[4, 5, 7, 8, 9, 11, 31]].concat();
     for number in (1..=64).filter(|number| !excluded.contains(number)) {
-        // No shell says that it is ready, because one that is about to exec may lose a SIGINT.
+        // The command is not a shell that prints `ready`, because a shell that is about to exec may
+        // lose a SIGINT.
         let mut running = Running::start(&mut root.run(&["--no-mounts", "ROOT", "sleep", "1000"]));
         running.wait_for_command("sleep");
         running.signal(number);
@@ -152,7 +153,7 @@ fn without_a_terminal_tstp_stops_the_command_until_cont() {
         drop(running.child.stdin.take());
         assert_eq!(running.status(), 5);
 
-        // A stopped command is no obstacle to the end.
+        // A stopped command does not prevent the end.
         let mut running = Running::start_ready(&mut root.run(&[
             "ROOT",
             "sh",
@@ -168,12 +169,13 @@ fn without_a_terminal_tstp_stops_the_command_until_cont() {
     }
 }
 
-/// Gone, or for its new parent to reap.
+/// Returns whether the process has ended. Its new parent may still have to reap it.
 fn has_ended(pid: i32) -> bool {
     state(pid).is_none_or(|state| state == 'Z')
 }
 
-/// A command with children that hold on: in the background, in a session of their own, deaf.
+/// A command with persistent children: in the background, in their own session, and ignoring
+/// signals.
 fn start_with_children(root: &Root) -> Running {
     let mark = root.name();
     let sleep = format!("sh -c \"sleep 1000; : {mark}\"");
@@ -181,7 +183,7 @@ fn start_with_children(root: &Root) -> Running {
     let script = format!("{sleep} & setsid {sleep} & {deaf} & echo ready; wait");
     let words = ["-B", "tmpfs:/made/for/this", "ROOT", "sh", "-c", &script];
     let running = Running::start_ready(&mut root.run(&words));
-    // pid 1 has overwritten its arguments.
+    // The count does not include pid 1, which has overwritten its arguments.
     wait_until("all children", || processes_with(mark).len() == 5);
     running
 }
@@ -255,7 +257,7 @@ fn a_term_takes_no_mount_from_the_live_command() {
     }
 }
 
-/// Some moment of the start, or just after it.
+/// A random time during the start, or just after it.
 fn random_moment() -> Duration {
     let random = RandomState::new().build_hasher().finish();
     Duration::from_micros(random % 3000)
@@ -275,7 +277,7 @@ fn a_kill_at_any_moment_leaves_nothing() {
             std::thread::sleep(moment);
             running.signal(SIGKILL);
             assert_eq!(running.wait().signal(), Some(SIGKILL));
-            // pid 1, whose arguments are overwritten, is not seen by them.
+            // pid 1 has no mark, because its arguments are overwritten.
             wait_until("the end of all", || {
                 processes_with(root.name()).is_empty() && names() == before
             });
@@ -324,7 +326,7 @@ fn blocked_and_ignored_signals_are_the_callers() {
             inside.args(["run", "/", "grep", "-E", pattern, "/proc/self/status"]);
             assert_eq!(succeed(&mut inside), outside, "{options:?} {user:?}");
         }
-        // TSTP, TTIN and TTOU are 20, 21 and 22, so they are among the bits of 0x380000.
+        // TSTP, TTIN and TTOU are 20, 21 and 22, which are the bits of 0x380000.
         let mut status = rootlet(user);
         let blocked = succeed(status.args(["run", "/", "grep", "SigBlk", "/proc/self/status"]));
         assert_eq!(blocked, "SigBlk:\t0000000000000000\n");
@@ -333,8 +335,8 @@ fn blocked_and_ignored_signals_are_the_callers() {
 
 #[test]
 fn a_stopped_neighbour_in_an_orphaned_group_gets_no_hang_up() {
-    // A session of its own, as cron and CI give one: nobody in it has a parent in another group.
-    // The runs are killed at any moment, also where the command is between two groups.
+    // The runs are in a new session, as under cron and CI: no process in it has a parent in another
+    // group. They are killed at any moment, also while the command changes its group.
     let script = "use POSIX; setsid; my $stopped = fork || exec 'sleep', 1000; \
                   kill STOP => $stopped; \
                   for (1..300) { \

@@ -1,5 +1,5 @@
-//! The standard descriptors of `rootlet init` and `rootlet run`: the command's alone, once it has
-//! them.
+//! rootlet gives up the standard descriptors of `rootlet init` and `rootlet run`. Once the command
+//! is executed, only the command has them.
 
 #![allow(missing_docs)]
 
@@ -22,7 +22,7 @@ use common::{Root, User, command, end, rootlet, rootlet_path, succeed, users, wa
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is read from a pipe with a name, when its end has come.
+/// Sends the contents of a named pipe once its writers have closed it.
 fn to_its_end(pipe: &Path) -> Receiver<String> {
     let (sender, text) = channel();
     let pipe = pipe.to_owned();
@@ -30,8 +30,8 @@ fn to_its_end(pipe: &Path) -> Receiver<String> {
     text
 }
 
-/// A shell in this place that runs the script and can become `$rootlet`. No other process, such as
-/// unshare(1), has what it opens.
+/// A shell in this place that runs the script and can execute `$rootlet`. No other process, such as
+/// unshare(1), inherits the files it opens.
 fn shell(place: Place, user: User, script: &str) -> Command {
     let mut shell = match place {
         Place::Subreaper => command(user, "sh"),
@@ -56,7 +56,7 @@ fn a_reader_sees_the_end_when_the_command_has_closed_its_output() {
             (">out 2>err", "", "text\n", Some("more\n")),
             (">out 2>&1", "", "text\nmore\n", None),
             (">out 2>err", "--grace=9", "text\n", Some("more\n")),
-            // Here the init has more to say, and keeps standard error.
+            // With -w the init keeps standard error, because it may still print a warning.
             (">out", "-w", "text\n", None),
         ] {
             let context = format!("{streams} {options} {place:?} {user:?}");
@@ -118,7 +118,7 @@ fn the_terminal_stays_for_job_control_and_pipes_go() {
     }
 }
 
-/// Without the pipes of a shell: `rootlet run` itself is what has them.
+/// `rootlet run` with its pipes directly, without a shell between.
 fn run(user: User, options: &[&str], script: &str) -> Command {
     let mut run = rootlet(user);
     run.args(["run", "--no-mounts"]).args(options);
@@ -126,7 +126,8 @@ fn run(user: User, options: &[&str], script: &str) -> Command {
     run
 }
 
-/// Some of these have the command executed by a process that does not share the memory of pid 1.
+/// With some of these options, a process that does not share the memory of pid 1 executes the
+/// command.
 const RUNS: [&[&str]; 6] = [
     &[],
     &["--share", "pid"],
@@ -164,7 +165,8 @@ fn a_reader_sees_the_end_when_the_command_of_a_run_has_closed_its_output() {
                     open
                 };
                 assert_eq!(open(running.pid1()), [], "{context}");
-                // Errors are the supervisor's too. Of one pipe for both it keeps the place alone.
+                // The supervisor keeps standard error for its errors. If both streams are one pipe,
+                // it keeps only standard error.
                 if err.is_some() {
                     let errors = (2, pipes[1].to_str().unwrap().to_owned());
                     assert_eq!(open(running.pid()), [errors], "{context}");
@@ -186,7 +188,7 @@ fn who_writes_to_a_run_sees_that_the_command_has_closed_its_input() {
         let mut running = Running::start_ready(run.stdin(Stdio::piped()));
         running.expect("closed");
         let input = running.child.stdin.take().unwrap();
-        // The supervisor and pid 1 may have yet to close it.
+        // The supervisor and pid 1 may still have to close it.
         wait_until("the pipe to be broken", || {
             let mut poll = [PollFd::new(&input, PollFlags::empty())];
             rustix::event::poll(&mut poll, Some(&Timespec::default())).unwrap();
@@ -208,7 +210,7 @@ fn a_socket_and_a_descriptor_that_is_handed_over_are_the_commands_alone_too() {
         run = shell;
         let output = OwnedFd::from(theirs);
         let mut running = run.stdin(Stdio::piped()).stdout(output).spawn().unwrap();
-        // This process has its end too.
+        // `run` in this process also has the other end.
         drop(run);
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
         assert_eq!((&ours).read(&mut [0]).unwrap(), 0, "{user:?}");
@@ -218,7 +220,7 @@ fn a_socket_and_a_descriptor_that_is_handed_over_are_the_commands_alone_too() {
     }
 }
 
-/// Before the command is executed nothing is let go of, and afterwards it is opened again.
+/// rootlet closes nothing before the command is executed, and opens the output again afterwards.
 #[test]
 fn what_a_run_says_comes_through_the_pipe_of_its_output() {
     for user in users() {
@@ -235,7 +237,7 @@ fn what_a_run_says_comes_through_the_pipe_of_its_output() {
                 "{options:?} {user:?} {ended:?}"
             );
         }
-        // The shell still has the pipe, so that somebody reads it at the end.
+        // The shell keeps the pipe open, so that it still has a reader at the end.
         let root = Root::busybox(user);
         let host = fs::read_link("/proc/self/ns/pid").unwrap();
         let host = host.to_str().unwrap();

@@ -1,4 +1,4 @@
-//! Mount points that an ordinary user's overlay has in memory, in a root of another user.
+//! Mount points that an ordinary user's overlay creates in memory, in a root of another user.
 
 #![allow(missing_docs)]
 
@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use common::{Root, User, can_be_root, end, rootlet, succeed};
 
-/// A root of root's, whose tree no run changes.
+/// A root that belongs to root. No run changes its tree.
 fn roots_root() -> Root {
     let root = Root::busybox(User::Root);
     root.directory("etc/deep");
@@ -61,7 +61,7 @@ fn an_overlay_makes_mount_points_in_anothers_root() {
         run.args(["run", "--overlay"])
             .args(options)
             .arg(root.path());
-        // What was there is there still, with its mode, and nobody else's file can be written.
+        // Existing files stay with their modes, and the user cannot write files of other users.
         let script = format!(
             "cat {shown} /etc/passwd; stat -c %a /etc /etc/deep /tmp; ls /etc/resolv.conf
             (: >>/etc/passwd) 2>/dev/null || echo refused"
@@ -90,7 +90,7 @@ fn where_it_cannot_the_hint_is_not_to_use_it() {
         ended.stderr.starts_with(expected) && ended.status == 125,
         "{ended:?}"
     );
-    // Without one it is the cure, and cures.
+    // Without --overlay, the hint names it as the remedy, and it works.
     let mut options = vec!["run", "--no-mounts", "-B", "/bin:/etc/x"];
     let mut run = rootlet(User::Ordinary);
     let ended = end(run.args(&options).arg(root.path()).arg("true"));

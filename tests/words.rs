@@ -1,4 +1,4 @@
-//! Words of a run that are kept in a file (`@FILE`) or behind a descriptor (`--args-fd`).
+//! Words of a run from a file (`@FILE`) or a descriptor (`--args-fd`).
 
 #![allow(missing_docs)]
 
@@ -24,7 +24,7 @@ fn a_file_holds_any_words_one_a_line() {
             "options",
             "# Comment\n\n-E\nA=b  c\n \t# Indented\n  --no-mounts\n",
         );
-        // Without an end of its last line, with those of Windows, and with another in it.
+        // A last line without an end, line ends of Windows, and another file in the file.
         host.file(
             "all",
             format!("@options\r\n\r\n-E\r\nB=1\r\n{}\r\nsh\r\n-c", root.name()),
@@ -32,7 +32,7 @@ fn a_file_holds_any_words_one_a_line() {
         for (words, expected) in [
             (&["@options", "ROOT", "sh", "-c"][..], "b  c,,@options\n"),
             (&["@all"], "b  c,1,@options\n"),
-            // An operand, a value, and what follows NEWROOT or `--` are as they are.
+            // In an operand, in a value, and after NEWROOT or `--`, words are taken literally.
             (
                 &["-E", "B=@all", "@options", "ROOT", "sh", "-c"],
                 "b  c,@all,@options\n",
@@ -91,7 +91,7 @@ fn a_file_can_be_the_first_word() {
         root.symlink(place.trim_start_matches('/'), "/host");
         let mut script = command(user, host.path().join("script"));
         assert_eq!(succeed(script.args(["a b", "@c", ""])), "a b @c \n");
-        // A role that follows, and none at all.
+        // A file before the role, and a file without words.
         host.file("empty", "# Nothing\n");
         let mut first = rootlet(user);
         first.current_dir(host.path());
@@ -101,13 +101,13 @@ fn a_file_can_be_the_first_word() {
             ended.stderr.starts_with("rootlet: missing ROLE: "),
             "{ended:?}"
         );
-        // To pychroot the role is known.
+        // Under the name pychroot, no role is expected.
         host.symlink("pychroot", rootlet_path());
         host.file("options", format!("--no-mounts\n{}", root.name()));
         let mut pychroot = command(user, host.path().join("pychroot"));
         let pychroot = pychroot.current_dir(host.path());
         assert_eq!(succeed(pychroot.args(["@options", "echo", "in"])), "in\n");
-        // init runs what it is told.
+        // init passes all words to the command.
         let ended = end(rootlet(user).args(["init", "@empty"]));
         assert!(
             ended.stderr.starts_with("rootlet: cannot run @empty: "),
@@ -175,7 +175,7 @@ fn a_file_that_cannot_be_used_is_named() {
             "{words:?}"
         );
     }
-    // As many as one likes beside each other, and a value that follows outside.
+    // Any number of files beside each other, and a value that follows outside of the file.
     host.file("empty", "");
     let many = ["@empty"; 100];
     let words = [&many[..], &["@half", "name", "/", "uname", "-n"]].concat();
@@ -217,12 +217,12 @@ fn words_behind_a_descriptor_hold_any_bytes() {
             let output = run.output().unwrap();
             assert_eq!(output.stdout, expected, "{held:?} {output:?}");
         }
-        // An empty word is a word.
+        // An empty word counts as a word.
         let mut run = run(user, &host, &["--args-fd", "0"]);
         run.stdin(File::open(host.file("held", b"\0/\0")).unwrap());
         let line = "rootlet: NEWROOT: '' is not the path of a directory\n";
         assert!(end(&mut run).stderr.starts_with(line));
-        // All of a run, and a descriptor that the command does not get.
+        // All words of a run, with a descriptor that the command does not inherit.
         let held = words(&[root.name().as_bytes(), b"ls", b"/proc/self/fd"]);
         let mut shell = command(user, "sh");
         shell.args(["-c", "exec \"$0\" run --args-fd 7 7<\"$1\""]);
