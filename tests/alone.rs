@@ -106,7 +106,7 @@ fn an_optional_bind_in_which_a_mount_namespace_is_pinned_is_not_left_out() {
 
 /// A mount copied from the host is its peer until it is made a slave.
 #[test]
-fn what_is_mounted_inside_appears_nowhere_outside() {
+fn mounts_made_inside_appear_nowhere_outside() {
     if !can_be_root() {
         return;
     }
@@ -154,7 +154,7 @@ fn shell_word(text: &str) -> String {
 
 /// The other direction stays open: later mounts of the host appear inside.
 #[test]
-fn what_the_host_mounts_below_a_source_later_appears_inside() {
+fn later_mounts_of_the_host_below_a_source_appear_inside() {
     if !can_be_root() {
         return;
     }

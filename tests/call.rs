@@ -67,7 +67,7 @@ fn beside_busy_threads(test: impl FnOnce()) {
 }
 
 #[test]
-fn what_the_closure_assigns_is_there_afterwards() {
+fn assignments_of_the_closure_stay() {
     let root = Root::busybox(users()[0]);
     let before = host_mounts();
     let mut names = Vec::new();
@@ -105,7 +105,7 @@ fn a_closure_starts_programs_and_threads_of_the_caller_go_on() {
 }
 
 #[test]
-fn how_it_ended_is_told() {
+fn the_way_a_call_ended_is_reported() {
     let root = Root::empty(users()[0]);
     let chroot = bare(&root);
     let killed = call(&chroot, || {
@@ -125,7 +125,7 @@ fn how_it_ended_is_told() {
 
 /// A panic is reported. If the closure catches it, it is an ordinary value.
 #[test]
-fn a_panic_is_told() {
+fn a_panic_is_reported() {
     let root = Root::empty(users()[0]);
     let chroot = bare(&root);
     // A separate thread, because it counts as panicking from then on.
@@ -173,7 +173,7 @@ fn a_signal_ends_a_call_that_says_so() {
 }
 
 #[test]
-fn what_keeps_it_from_running_is_told() {
+fn errors_before_the_closure_are_reported() {
     let root = Root::empty(users()[0]);
     let bad = call(&Chroot::new("/no/such/root"), || ());
     assert_eq!(bad.unwrap_err().status(), 125);
@@ -207,7 +207,7 @@ fn what_keeps_it_from_running_is_told() {
 }
 
 #[test]
-fn what_it_leaves_running_is_killed() {
+fn processes_left_by_the_closure_are_killed() {
     let root = Root::busybox(users()[0]);
     let mark = root.path().file_name().unwrap().to_str().unwrap();
     let left = call(&in_root(&root), || {
@@ -314,7 +314,7 @@ fn ten_thousand_calls() {
 /// it. Root's processes can trace all others.
 #[test]
 #[ignore = "run by an_ordinary_user_calls_too"]
-fn what_runs_inside_cannot_look_into_the_caller() {
+fn a_command_inside_cannot_look_into_the_caller() {
     let root = Root::busybox(User::Ordinary);
     let refused = call(&in_root(&root), || {
         [1, 2].map(|pid| {
@@ -358,14 +358,14 @@ fn an_ordinary_user_calls_too() {
         User::Ordinary,
         &[("ROOTLET_TEST_WITHOUT", "root")],
         &[
-            "what_the_closure_assigns_is_there_afterwards",
+            "assignments_of_the_closure_stay",
             "a_closure_starts_programs_and_threads_of_the_caller_go_on",
-            "how_it_ended_is_told",
-            "a_panic_is_told",
-            "what_it_leaves_running_is_killed",
+            "the_way_a_call_ended_is_reported",
+            "a_panic_is_reported",
+            "processes_left_by_the_closure_are_killed",
             "a_call_inside_a_call_goes_on_from_there",
             "many_threads_call_at_once",
-            "what_runs_inside_cannot_look_into_the_caller",
+            "a_command_inside_cannot_look_into_the_caller",
         ],
     );
 }

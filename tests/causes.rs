@@ -249,7 +249,7 @@ fn apparmor_is_named_where_it_restricts() {
 }
 
 #[test]
-fn what_keeps_a_user_from_user_namespaces() {
+fn the_cause_that_forbids_user_namespaces_is_named() {
     if !can_be_root() {
         return;
     }

@@ -1,8 +1,9 @@
-//! What would get out if mount points were looked up in a tree that has mounts in it already: links
-//! that a mount hides or uncovers, roots that change between two looks, other processes' locks.
+//! Escapes that would work if mount points were looked up in a tree that already has mounts: links
+//! that a mount hides or uncovers, roots that change between two steps, and locks of other
+//! processes.
 //!
-//! More hostile roots are in `tests/hostile.rs`. Here the host's `/dev` is a directory of the test's,
-//! bound there in a mount namespace of its own, where each change is seen, also one of a moment.
+//! More hostile roots are in `tests/hostile.rs`. Here the host's `/dev` is a directory of the test,
+//! bound there in a new mount namespace. The test sees each change of it, however short.
 
 #![allow(missing_docs)]
 
@@ -40,9 +41,9 @@ fn with_dev(outside: &Outside, user: User, words: &[&str]) -> Command {
 
 type Links = &'static [(&'static str, &'static str)];
 
-/// Options, and the links of a root that lead through what they mount.
+/// Options, and the links of a root that lead through the mounts of these options.
 const THROUGH_MOUNTS: &[(&[&str], Links)] = &[
-    // Where the sysfs hides the link to what becomes the host's /dev.
+    // The sysfs hides the link to the path where the host's /dev appears.
     (
         &[],
         &[
@@ -70,7 +71,7 @@ const THROUGH_MOUNTS: &[(&[&str], Links)] = &[
             ("srv", "/sys/../d1/by"),
         ],
     ),
-    // A bind of the host's in a tmpfs of the run, where things may be made.
+    // A bind of the host in a tmpfs of the run, where mount points can be created.
     (
         &["-B", "tmpfs:/run", "-R", "/dev:/run/x", "-B", "FILE:/srv/f"],
         &[("srv", "/run/x/planted/by")],
@@ -165,7 +166,7 @@ fn nothing_stays_in_the_hosts_dev_after_a_kill() {
             let running = Running::start_ready(&mut with_dev(&outside, user, &words));
             let pid1 = running.pid1();
             running.signal(9);
-            // It may have ended with the other.
+            // It may have ended together with the other one.
             let _ = rustix::process::kill_process(
                 rustix::process::Pid::from_raw(pid1).unwrap(),
                 rustix::process::Signal::KILL,
@@ -173,7 +174,7 @@ fn nothing_stays_in_the_hosts_dev_after_a_kill() {
             wait_until("the end", || processes_with(root.name()).is_empty());
             wait_until("the end of pid 1", || common::state(pid1).is_none());
             outside.assert_untouched(&(user, more));
-            // What is left of it in the root, the next run removes.
+            // The next run removes the leftovers from the root.
             let words = [&words[..words.len() - 3], &["true"]].concat();
             let ended = end(&mut with_dev(&outside, user, &words));
             assert_eq!(ended.status, 0, "{ended:?}");
@@ -183,7 +184,7 @@ fn nothing_stays_in_the_hosts_dev_after_a_kill() {
     }
 }
 
-/// Looks for a core_pattern that can be written, at these paths, by writing what it holds.
+/// Looks for a writable core_pattern at these paths, by writing its own contents to it.
 const WRITE_CORE_PATTERN: &str = r#"
     exec 2>&-
     while umount -l /sys; do :; done
@@ -238,7 +239,7 @@ fn no_way_to_proc_is_left_without_its_masks() {
     }
 }
 
-/// The proc that a root has itself.
+/// A proc that is mounted in the root itself.
 #[test]
 fn the_proc_of_the_root_itself_is_masked() {
     if !can_be_root() {
@@ -260,7 +261,7 @@ fn the_proc_of_the_root_itself_is_masked() {
     }
 }
 
-/// Does this as long as the runs go on.
+/// Repeats a change as long as the runs continue.
 fn meanwhile(mut change: impl FnMut() + Send, runs: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -276,8 +277,8 @@ fn meanwhile(mut change: impl FnMut() + Send, runs: impl FnOnce()) {
     });
 }
 
-/// Users are looked up in the root that is mounted. A pause after the look at its files, and before
-/// the process inside is made, leaves time for a swap.
+/// rootlet looks up users in the root that it mounts. A pause between reading its files and making
+/// the process inside leaves time for a swap.
 #[test]
 fn a_root_that_is_swapped_is_one_root_for_the_run() {
     if !can_be_root() {
@@ -331,7 +332,7 @@ fn a_link_to_the_root_is_no_mount_point() {
     }
 }
 
-/// Links that lead down a deep directory and up again, each through the next.
+/// Links that lead down into a deep directory and up again, each through the next one.
 #[test]
 fn links_that_go_up_and_down_cost_linear_work() {
     for user in users() {
@@ -347,10 +348,10 @@ fn links_that_go_up_and_down_cost_linear_work() {
         }
         root.directory("39/point");
         let before = root.tree();
-        // What is missing is found by a walk, where the kernel finds the other.
+        // rootlet walks the path of a missing mount point itself. The kernel resolves the others.
         let binds = ["-B", "/etc:/0/point", "-B", "/etc:/0/missing"];
         let words = [&["--no-mounts"][..], &binds, &["ROOT"]].concat();
-        // What it computes, and not how long it takes on a busy machine.
+        // Measure processor time, which does not depend on the load of the machine.
         let script = [&words[..], &["sh", "-c", "echo $(ls /39/point | wc -l)"]].concat();
         let mut run = root.run(&script);
         let mut timed = command(user, "bash");
@@ -366,7 +367,7 @@ fn links_that_go_up_and_down_cost_linear_work() {
     }
 }
 
-/// A link that needs more mount points than a run makes leaves none of them.
+/// A link that needs more mount points than a run creates leaves none of them.
 #[test]
 fn a_link_to_more_missing_directories_than_are_made_leaves_none() {
     for user in users() {
@@ -381,7 +382,7 @@ fn a_link_to_more_missing_directories_than_are_made_leaves_none() {
     }
 }
 
-/// What looks like a mount point of another run, and is locked by somebody who does not let go.
+/// A file that looks like a mount point of another run, locked by a process that never unlocks it.
 fn locked_root(user: User) -> (Root, File) {
     let root = Root::busybox(user);
     let stub = root.directory("dev");
@@ -416,7 +417,7 @@ fn a_run_that_waits_for_a_lock_is_ended_by_a_signal() {
             let begun = Instant::now();
             send_signal(running.pid(), number);
             assert_ne!(running.status(), 0);
-            // It would have given up itself after three.
+            // rootlet itself would give up after three seconds.
             let took = begun.elapsed();
             assert!(took < Duration::from_millis(2900), "{took:?}");
             drop(lock);
@@ -424,7 +425,7 @@ fn a_run_that_waits_for_a_lock_is_ended_by_a_signal() {
     }
 }
 
-/// A directory that is put in the place of one that was just made keeps its mode and what is in it.
+/// A directory that replaces a new mount point keeps its mode and its contents.
 #[test]
 fn what_is_put_in_the_place_of_a_mount_point_keeps_its_mode() {
     let user = User::Ordinary;
@@ -435,10 +436,10 @@ fn what_is_put_in_the_place_of_a_mount_point_keeps_its_mode() {
     let held = File::open(&secret).unwrap();
     let dev = root.path().join("dev");
     let swap = || {
-        // Nothing is there most of the time.
+        // Most of the time there is nothing at this path.
         let _ = renameat_with(CWD, &secret, CWD, &dev, RenameFlags::EXCHANGE);
     };
-    // As the one that can open and change it; its owner is another.
+    // The runner can open and change it, but another user owns it.
     let runner = users()[0];
     meanwhile(swap, || {
         for _ in 0..common::rounds(100) {
@@ -452,7 +453,7 @@ fn what_is_put_in_the_place_of_a_mount_point_keeps_its_mode() {
     });
 }
 
-/// The host mounts in two directories while they are shown: below a bind, and in the root.
+/// The host mounts in two directories while a run shows them: below a bind, and in the root.
 fn flow(options: &str, expected: &str) {
     let (root, source) = (Root::busybox(User::Root), Root::empty(User::Root));
     for name in ["flow", "data"] {
@@ -503,6 +504,6 @@ fn what_the_host_mounts_later_is_never_writable_below_what_is_read_only() {
     flow("--read-only-root -R SOURCE:/data:ro", "");
     flow("--read-only-root", "");
     flow("", &root);
-    // As a user namespace has it, the mounts are slaves as well.
+    // In a user namespace the mounts are slaves as well.
     flow("--unshare user -R SOURCE:/data:ro", &root);
 }

@@ -1,4 +1,4 @@
-//! The folders of `scripts/examples`: each with the program it is for.
+//! The folders of `scripts/examples`, each run with the program that it is for.
 
 #![allow(missing_docs)]
 
@@ -22,8 +22,8 @@ fn example(path: &str) -> PathBuf {
         .join(path)
 }
 
-/// The example's script or configuration, where every user can read it: the checkout may lie below
-/// a directory that is root's alone.
+/// The example's script or configuration, where every user can read it. The checkout may lie below
+/// a directory that only root can enter.
 fn copy_of(path: &str, place: &Root) -> PathBuf {
     let name = Path::new(path).file_name().unwrap();
     let copy = place.path().join(name);
@@ -32,7 +32,7 @@ fn copy_of(path: &str, place: &Root) -> PathBuf {
     copy
 }
 
-/// With rootlet under its name in the PATH.
+/// A command with rootlet under its name in the PATH.
 fn with_rootlet(user: User, program: impl AsRef<Path>, place: &Root) -> Command {
     let programs = place.directory("programs");
     let _ = symlink(rootlet_path(), programs.join("rootlet"));
@@ -45,7 +45,7 @@ fn with_rootlet(user: User, program: impl AsRef<Path>, place: &Root) -> Command 
     command
 }
 
-/// A Debian with what is asked for by the daemons below. Made once, by rootlet.
+/// A Debian with the packages of the daemons below. rootlet makes it once.
 fn debian_with_daemons() -> Root {
     const PACKAGES: &str = "cron iproute2 munge procps slurm-client slurmctld slurmd";
     let tarball = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-bookworm-daemons.tar");
@@ -84,8 +84,8 @@ fn debian_with_daemons() -> Root {
     root
 }
 
-/// A place with two roots that show the host's programs, and what is made in each: as many jobs
-/// as may be at once, each of which writes how many there are.
+/// A directory with two roots that show the host's programs, and a recipe for each. make runs as
+/// many jobs as are allowed at the same time, and each job records how many there are.
 fn two_roots_to_make_in(user: User, recipe: &str) -> (Root, Command) {
     let place = Root::empty(user);
     for root in ["one", "two"] {
@@ -109,7 +109,7 @@ fn two_roots_to_make_in(user: User, recipe: &str) -> (Root, Command) {
 #[test]
 fn make_counts_its_jobs_across_roots() {
     for user in users() {
-        // Three jobs for two roots: two of one root have to meet, and a fourth must never be there.
+        // Three jobs for two roots: two of one root have to meet, and there must never be a fourth.
         let (place, mut make) = two_roots_to_make_in(
             user,
             "all: $(NAME)-1 $(NAME)-2 $(NAME)-3 $(NAME)-4\n\
@@ -127,7 +127,7 @@ fn make_counts_its_jobs_across_roots() {
 }
 
 #[test]
-fn make_fails_with_what_fails_in_a_root() {
+fn make_fails_if_a_recipe_in_a_root_fails() {
     let recipe = "all:\n\ttest $(NAME) = one && exit 7\n";
     let (_place, mut make) = two_roots_to_make_in(User::Ordinary, recipe);
     let ended = end(&mut make);
@@ -167,7 +167,7 @@ fn ctrl_c_ends_make_in_all_roots() {
     session.press(CTRL_C);
     assert_eq!(session.status().trim(), "130");
     assert_eq!(processes_with(mark), []);
-    // make removes what it did not finish.
+    // make removes unfinished files.
     assert!(!place.path().join("one-made").exists() && !place.path().join("two-made").exists());
     session.exit();
 }
@@ -197,7 +197,7 @@ fn crun_runs_an_image_of_two_files() {
         .replace("\"terminal\": true", "\"terminal\": false");
     let end_of = |config_text: &str, container: &str| {
         fs::write(&config, config_text).unwrap();
-        // crun refuses a host with control groups of both versions, even if it is to use none.
+        // crun refuses a host with control groups of both versions, even if it uses none.
         let mut crun = rootlet(User::Root);
         crun.args([
             "run",
@@ -217,7 +217,8 @@ fn crun_runs_an_image_of_two_files() {
             "bundle",
         ]);
         let mut running = Running::start_ready(crun.arg(container));
-        // The first process of the container and its command; crun does not have it in its words.
+        // The first process of the container and its command. The arguments of crun do not contain
+        // it.
         let init = processes_with(&script).into_iter().find(|pid| {
             let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             line.starts_with("/rootlet") || line.starts_with("/usr/bin/tini")
@@ -228,7 +229,7 @@ fn crun_runs_an_image_of_two_files() {
     };
     end_of(&made, "two-files");
 
-    // In the place of tini, with the entry point that the image has.
+    // In place of tini, with the image's own entry point.
     let tini = place.path().join("bundle/rootfs/usr/bin");
     fs::create_dir_all(&tini).unwrap();
     copy_program(rootlet_path(), tini.join("tini"));
@@ -250,7 +251,7 @@ fn cron_runs_a_job_in_a_root() {
     let root = debian_with_daemons();
     let job = fs::read_to_string(example("cron/in-a-root")).unwrap();
     assert!(job.contains("\n@daily "));
-    // cron runs it as soon as it starts.
+    // cron runs this as soon as it starts.
     root.file(
         "etc/cron.d/in-a-root",
         job.replace("\n@daily ", "\n@reboot "),
@@ -326,7 +327,7 @@ fn gnu_parallel_runs_two_hundred_roots_at_once() {
         let met = Root::empty(user);
         let (before, mounts) = (root.tree(), host_mounts());
         let mut parallel = with_rootlet(user, each, &place);
-        // Each waits for the last, in the only directory that they share.
+        // Each job waits for the last one, in the only directory that they share.
         let meet =
             "echo {} >/own; touch /met/{}; until [ -e /met/200 ]; do sleep 0.5; done; cat /own";
         parallel
@@ -343,7 +344,7 @@ fn gnu_parallel_runs_two_hundred_roots_at_once() {
             .stdin(Stdio::from(
                 fs::File::open(place.file("lines", lines(200))).unwrap(),
             ));
-        // It may warn that starting so many takes a while.
+        // parallel may warn that starting so many jobs takes a while.
         let ended = end(&mut parallel);
         assert_eq!(
             (ended.status, ended.stdout),

@@ -1,5 +1,5 @@
-//! Older kernels, and filters that play them: each newer call answers ENOSYS, and the run is what
-//! it is without that. strace(1) gives the answers.
+//! Older kernels, emulated by strace(1): each newer call fails with ENOSYS, and the run has the
+//! same result without it.
 
 #![allow(missing_docs)]
 
@@ -22,8 +22,8 @@ const MISSING: [&str; 7] = [
     "openat2,open_tree,move_mount,mount_setattr,clone3,close_range",
 ];
 
-/// The same command under strace, which answers `error` to these calls and records them, and those
-/// that stand in for them.
+/// The same command under strace, which fails these calls with `error`, and records them and their
+/// fallbacks.
 fn with_error(user: User, calls: &str, error: &str, command: &Command) -> Traced {
     let log = Root::empty(user);
     let mut strace = common::command(user, "strace");
@@ -53,7 +53,7 @@ impl Traced {
     }
 }
 
-/// Did the calls get ENOSYS, and did what stands in for them happen?
+/// Checks that the calls failed with ENOSYS and that their fallbacks were used.
 #[track_caller]
 fn assert_fell_back(log: &str, calls: &str, stand_ins: &[(&str, &str)]) {
     for call in calls.split(',') {
@@ -62,7 +62,7 @@ fn assert_fell_back(log: &str, calls: &str, stand_ins: &[(&str, &str)]) {
         let injected = |line: &str| {
             (line.contains(&answer) || line.contains(&later)) && line.ends_with("(INJECTED)")
         };
-        // Without open_tree there is no tree to move, and none to set options of.
+        // Without open_tree there is no tree to move, and no tree to set options on.
         let has_no_tree =
             ["move_mount", "mount_setattr"].contains(&call) && calls.contains("open_tree");
         assert!(has_no_tree || log.lines().any(injected), "{call}: {log}");
@@ -73,7 +73,7 @@ fn assert_fell_back(log: &str, calls: &str, stand_ins: &[(&str, &str)]) {
     }
 }
 
-/// What stands in for each call; mount_setattr's is looked at where there are options to set.
+/// The fallback for each call. That of mount_setattr is checked where there are options to set.
 const STAND_INS: [(&str, &str); 5] = [
     ("openat2", "O_NOFOLLOW|O_CLOEXEC|O_PATH"),
     ("open_tree", "MS_BIND|MS_REC, "),
@@ -82,7 +82,8 @@ const STAND_INS: [(&str, &str); 5] = [
     ("close_range", " close("),
 ];
 
-/// What the command sees: directories, mounts with their options, descriptors, what it may write.
+/// Prints the command's view: directories, mounts with their options, descriptors, and writable
+/// files.
 const LOOK: &str = r#"
     ls -l / | awk '{ print $1, $NF }'
     cut -d ' ' -f 4-6 /proc/self/mountinfo | sort
@@ -142,8 +143,8 @@ fn a_run_is_the_same_without_the_newer_calls() {
     }
 }
 
-/// As this user, with the words after the script as $1, $2…, in a mount namespace of its own: the
-/// script, and then the command.
+/// Runs the script, and then the command, in a new mount namespace. The words after the script are
+/// $1, $2…
 fn after(script: &str, words: &[&Path], user: User, command: &Command) -> Command {
     let mut outer = common::command(User::Root, "unshare");
     let script = format!("set -e\n{script}\nshift {}\nexec \"$@\"", words.len());
@@ -201,7 +202,7 @@ fn a_read_only_tree_is_read_only_with_all_below_it() {
                 let traced = with_error(user, calls, "ENOSYS", &run);
                 let ended = end(&mut after(mounts, &[tree.path()], user, &traced.command));
                 assert_eq!(ended.stderr, expected.stderr, "{user:?} {calls}");
-                // The mount that another hides may differ: nobody can reach it.
+                // The hidden mount may differ, because it cannot be reached.
                 assert_eq!(
                     without_hidden(&ended.stdout),
                     without_hidden(&expected.stdout),
@@ -217,7 +218,7 @@ fn a_read_only_tree_is_read_only_with_all_below_it() {
     }
 }
 
-/// The lines about mounts, of two with one path only the last.
+/// The lines about mounts. Of two with one path, only the last one.
 fn without_hidden(shown: &str) -> Vec<&str> {
     let path = |line: &str| line.split(' ').next().map(str::to_owned);
     let lines: Vec<&str> = shown.lines().collect();
@@ -327,7 +328,7 @@ fn only_the_standard_descriptors_reach_the_command() {
     }
 }
 
-/// Without /proc there is no list of what to close.
+/// Without /proc there is no list of the descriptors to close.
 #[test]
 fn descriptors_are_closed_without_proc() {
     if !can_be_root() {
@@ -335,7 +336,7 @@ fn descriptors_are_closed_without_proc() {
     }
     let root = Root::busybox(User::Root);
     let look = "for fd in /proc/self/fd/*; do readlink $fd; done; true";
-    // Nor, before Linux 5.12, a way to make the mount of a file read-only.
+    // Before Linux 5.12 there is also no way to make the mount of a file read-only.
     let run = root.run(&[
         "--resolv-conf",
         "off",
@@ -346,7 +347,7 @@ fn descriptors_are_closed_without_proc() {
         look,
     ]);
     let traced = with_error(User::Root, "close_range", "ENOSYS", &run);
-    // strace needs /proc itself, so it goes after strace has started.
+    // strace itself needs /proc, therefore it is unmounted after the start of strace.
     let mut words: Vec<String> = traced
         .command
         .get_args()
@@ -383,7 +384,7 @@ fn assert_refused(ended: &Ended, step: &str) {
     assert!(ended.stderr.starts_with(&line), "{line}{ended:?}");
 }
 
-/// close_range(2) is not among them: closing one by one is as strict.
+/// close_range(2) is not in the list, because closing one by one is equally strict.
 #[test]
 fn eperm_selects_no_fallback() {
     for user in users() {
@@ -393,7 +394,8 @@ fn eperm_selects_no_fallback() {
         let words = ["--no-mounts", "-R", &bind, "ROOT", "true"];
         let run = root.run(&words);
         let name = root.name();
-        // Root asks for a mount namespace of NEWROOT alone first, and goes on where that is refused.
+        // Root first asks for a mount namespace that contains only NEWROOT, and continues if that
+        // is refused.
         let [first_tree, second_tree] = match user {
             User::Root => ["2", "3"],
             User::Ordinary => ["1", "2"],
@@ -430,8 +432,8 @@ fn eperm_selects_no_fallback() {
     }
 }
 
-/// clone3's EPERM is how the kernel says that this user has to take a user namespace. Where clone3 is
-/// refused that as well, it may be a filter, and clone(2) is tried.
+/// With EPERM from clone3, the kernel says that this user needs a user namespace. If clone3 fails
+/// again with the user namespace, a filter may be the reason, and rootlet tries clone(2).
 #[test]
 fn eperm_of_clone3_asks_for_a_user_namespace_and_then_for_clone() {
     for user in users() {
@@ -449,7 +451,7 @@ fn eperm_of_clone3_asks_for_a_user_namespace_and_then_for_clone() {
         let mut traced = with_error(user, "clone3", "EPERM", &run);
         let ended = end(&mut traced.command);
         assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
-        // root keeps its rights.
+        // Root keeps its capabilities.
         assert_eq!(ended.stdout == ours, user == User::Root, "{ended:?}");
 
         let mut traced = with_error(user, "clone3,clone", "EPERM", &run);
@@ -458,7 +460,7 @@ fn eperm_of_clone3_asks_for_a_user_namespace_and_then_for_clone() {
     }
 }
 
-/// As of a kernel or an emulator that does not know `CLONE_PIDFD`, and takes no notice of it.
+/// Like a kernel or an emulator that ignores `CLONE_PIDFD`.
 #[test]
 fn a_clone_that_gives_no_pidfd_is_no_reason_to_wait() {
     for user in users() {
@@ -475,7 +477,7 @@ fn a_clone_that_gives_no_pidfd_is_no_reason_to_wait() {
             let ended = end(&mut traced.command);
             let told = (ended.status, ended.stdout.as_str());
             assert_eq!(told, (37, "text\n"), "{user:?} {missing} {ended:?}");
-            // strace may write to no memory of pid 1.
+            // strace cannot write to the memory of pid 1.
             let own = |line: &&str| !line.starts_with("strace: ");
             assert_eq!(ended.stderr.lines().find(own), None, "{ended:?}");
             let by_pid = missing.contains("pidfd_open");

@@ -1,5 +1,6 @@
-//! Roots on file systems that keep less than ext4 does: no modes, no locks, other modes than asked for.
-//! Wherever it is, nothing stays after a run, and no run takes a mount from another.
+//! Roots on file systems with fewer features than ext4: without modes, without locks, or with other
+//! modes than requested. On each of them, nothing stays after a run, and no run removes a mount of
+//! another.
 
 #![allow(missing_docs)]
 
@@ -16,7 +17,7 @@ use common::running::Running;
 use common::{Root, User, can_be_root, end, send_signal, succeed, users, wait_until};
 use rustix::mount::{MountFlags, mount_bind, mount_remount};
 
-/// Nothing stays after a run that ends by itself, is ended, or of which one process is killed.
+/// Nothing stays after a run that ends, is ended, or has one process killed.
 fn nothing_stays(place: &Place) {
     let before = place.tree();
     let script = format!("touch /made/here/own; {LOOK}");
@@ -42,7 +43,7 @@ fn nothing_stays(place: &Place) {
     assert_eq!(place.tree(), before);
 }
 
-/// Runs that overlap, whichever ends first, and in which one begins when another ends.
+/// Overlapping runs, which end in any order, and of which one begins when another ends.
 fn overlap(place: &Place) {
     let before = place.tree();
     for first_ends_first in [true, false] {
@@ -57,7 +58,7 @@ fn overlap(place: &Place) {
         finish(third);
         assert_eq!(place.tree(), before);
     }
-    // Short ones beside each other: one looks for what another makes or removes.
+    // Short runs side by side: one looks up mount points that another makes or removes.
     let script = format!("touch /made/here/own; {LOOK}");
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -70,7 +71,7 @@ fn overlap(place: &Place) {
         }
     });
     assert_eq!(place.tree(), before);
-    // Many begin at one time.
+    // Many runs begin at the same time.
     let many: Vec<Running> = std::thread::scope(|scope| {
         let started: Vec<_> = (0..6).map(|_| scope.spawn(|| place.start())).collect();
         started.into_iter().map(|run| run.join().unwrap()).collect()
@@ -79,12 +80,12 @@ fn overlap(place: &Place) {
     assert_eq!(place.tree(), before);
 }
 
-/// What no run is left of to remove goes with the next run.
+/// If all processes of a run are killed, the next run removes its mount points.
 fn the_next_run_removes(place: &Place) {
     let before = place.tree();
     let mut running = place.start();
     let pid1 = running.pid1();
-    // A supervisor that is stopped does not see pid 1 end.
+    // A stopped supervisor does not see pid 1 end.
     running.signal(19);
     send_signal(pid1, 9);
     running.signal(9);
@@ -95,7 +96,7 @@ fn the_next_run_removes(place: &Place) {
     assert_eq!(place.tree(), before);
 }
 
-/// A directory that the command used stays, as one like any other.
+/// A directory that the command used becomes an ordinary one and stays.
 fn what_the_command_made_stays(place: &Place, mode: u32) {
     let before = place.tree();
     let script = "busybox mkdir /etc/mine /made/mine; busybox chmod 700 /etc/mine /made/mine";
@@ -213,7 +214,7 @@ fn file_systems_with_older_servers() {
                 no_rename_flags: true,
                 ..ORDINARY
             };
-            // A mask takes the mark from what is made, and it cannot be renamed.
+            // A mask removes the mark from new directories, and they cannot be renamed.
             for umask in [0o022, 0o077] {
                 on_fuse(user, behaviour, |place| {
                     all(&Place { umask, ..*place }, 0o755);
@@ -223,7 +224,8 @@ fn file_systems_with_older_servers() {
     }
 }
 
-/// Another run cannot be told from one that was killed: so it refuses, and harms nobody.
+/// A running run looks the same as a killed one. Therefore a new run refuses to start, and disturbs
+/// none.
 fn without_locks(place: &Place) {
     nothing_stays(place);
     let before = place.tree();
@@ -258,7 +260,7 @@ fn file_systems_without_locks() {
     }
 }
 
-/// As on Lustre and NFSv3: directories have locks, files have none.
+/// Lustre and NFSv3 can have locks for directories but none for files.
 #[test]
 fn file_systems_without_locks_for_files() {
     if !can_be_root() {
@@ -325,7 +327,7 @@ fn a_full_or_read_only_file_system_is_told() {
     }
 }
 
-/// The same run, where strace does this to a system call.
+/// The same run, with this strace injection for a system call.
 fn with_injection(place: &Place, call: &str, injection: &str, script: &str) -> Command {
     let run = place.run(script);
     let mut strace = common::command(place.user, "strace");
@@ -344,7 +346,7 @@ fn with_default_acl(place: &Place) {
     succeed(setfacl.args(["-d", "-m", acl]).arg(place.root.path()));
 }
 
-/// A run begins while another has made its mount points and has not yet marked them.
+/// A run begins after another has made its mount points, and before it has marked them.
 #[test]
 fn no_mount_point_is_seen_without_its_mark() {
     if !can_be_root() {
@@ -368,7 +370,7 @@ fn no_mount_point_is_seen_without_its_mark() {
     }
 }
 
-/// Whatever pid 1 was about to do to a mount point when it was killed.
+/// pid 1 can be killed at any call for a mount point.
 #[test]
 fn a_pid_1_that_is_killed_at_a_mount_point_leaves_nothing() {
     if !can_be_root() {
@@ -383,13 +385,13 @@ fn a_pid_1_that_is_killed_at_a_mount_point_leaves_nothing() {
                 let ended = end(&mut with_injection(place, call, &injection, "exit 3"));
                 assert!([3, 125, 137].contains(&ended.status), "{ended:?}");
                 killed += u32::from(ended.status != 3);
-                // These the process outside calls too, and is killed as well.
+                // The process outside makes these calls too, and is killed as well.
                 if ["flock", "unlinkat"].contains(&call) {
                     finish(place.start());
                 }
                 assert_eq!(place.tree(), before, "{call} {when} {ended:?}");
             }
-            // These are not called everywhere.
+            // These are not called on every file system.
             assert!(
                 killed > 0 || ["renameat2", "fchmod"].contains(&call),
                 "{call}"
@@ -406,7 +408,7 @@ fn a_pid_1_that_is_killed_at_a_mount_point_leaves_nothing() {
     }
 }
 
-/// Both of that name: where modes are kept, and where they are not.
+/// Both kinds of that name: with modes kept by the file system, and without.
 #[test]
 fn what_was_left_beside_a_mount_point_goes() {
     if !can_be_root() {
@@ -422,7 +424,7 @@ fn what_was_left_beside_a_mount_point_goes() {
         place.root.file(".dev.rootlet", "");
         finish(place.start());
         assert_eq!(place.tree(), before);
-        // But not what is somebody's.
+        // Files of other programs stay.
         place.root.file(".dev.rootlet", "contents");
         let kept = place.tree();
         let ended = end(&mut place.run("exit 3"));
@@ -436,7 +438,7 @@ fn what_was_left_beside_a_mount_point_goes() {
     }
 }
 
-/// Between a look at it and its lock, another run has put a directory in the place of a file.
+/// Between the lookup and the lock, another run has replaced a file with a directory.
 #[test]
 fn what_is_beside_a_mount_point_becomes_another() {
     if !can_be_root() {
@@ -467,7 +469,7 @@ fn what_is_beside_a_mount_point_becomes_another() {
     }
 }
 
-/// What the tests above do, as a script of a guest: its kernel has vfat, which the host's may lack.
+/// The tests above as a script of a guest. Its kernel has vfat, which the host's may lack.
 const ON_VFAT: &str = r#"
     fail() { echo "FAILED: $*"; find /mnt; exit 1; }
     is_clean() { test "$(ls -A /mnt)" = busybox || fail "something stays after $*"; }
@@ -521,7 +523,7 @@ const ON_VFAT: &str = r#"
 
 #[test]
 fn vfat_keeps_no_modes() {
-    // Not in the root of an initramfs, which cannot be pivoted (pivot_root(2), *NOTES*).
+    // The root of an initramfs cannot be pivoted (pivot_root(2), *NOTES*).
     let root = Root::busybox(User::Root);
     for directory in ["dev", "proc", "sys", "mnt", "meet"] {
         root.directory(directory);

@@ -1,6 +1,6 @@
-//! `rootlet init` where nothing newer than signalfd(2) can be had: a filter answers the newer calls
-//! with an error, as old profiles of engines do. The program whose name it has is run beside it. And
-//! `rootlet run` without what protects nothing.
+//! `rootlet init` without any call newer than signalfd(2): a filter fails them, like the old
+//! profiles of engines. The programs whose names it takes are run for comparison. `rootlet run` is
+//! tested without optional calls.
 
 #![allow(missing_docs)]
 
@@ -22,7 +22,7 @@ use common::{
     wait_until,
 };
 
-/// The calls of init that are newer than signalfd(2), each for whoever does without it.
+/// The calls of init that are newer than signalfd(2), grouped by the feature that uses them.
 const CALLS: [(&str, &[Call]); 8] = [
     ("close_range", &[CLOSE_RANGE]),
     ("pidfd_send_signal", &[PIDFD_SEND_SIGNAL]),
@@ -53,7 +53,7 @@ const EPERM: i32 = 1;
 const EINVAL: i32 = 22;
 const ENOSYS: i32 = 38;
 
-/// The names, with the program that each is of, and how it is called.
+/// The names, their original programs, and their arguments.
 const NAMES: [(&str, Option<&str>, &[&str]); 6] = [
     ("rootlet", None, &["init", "--"]),
     ("tini", Some("tini"), &["--"]),
@@ -63,8 +63,8 @@ const NAMES: [(&str, Option<&str>, &[&str]); 6] = [
     ("podman-init", Some("catatonit"), &["--"]),
 ];
 
-/// A command that leaves an orphan, which ends at once; says `ready`, then `got NAME` for each
-/// signal; and ends with status 42 after USR2.
+/// A command that leaves an orphan, which ends immediately, prints `ready`, then `got NAME` for
+/// each signal, and ends with status 42 after USR2.
 const COMMAND: &str = "\
     my $between = fork; \
     if (!$between) { my $pid = $$; exit 0 if fork; \
@@ -74,14 +74,14 @@ const COMMAND: &str = "\
     $SIG{USR2} = sub { exit 42 }; print \"ready\\n\"; \
     select undef, undef, undef, 0.05 while 1";
 
-/// What became of it.
+/// The result of a run.
 #[derive(PartialEq, Eq, Debug)]
 struct Outcome {
     got: Vec<String>,
     status: i32,
 }
 
-/// This init around the command, in this place.
+/// This init with the command, in this place.
 fn around(place: Place, user: User, init: &Path, words: &[&str]) -> Command {
     let mut run = match place {
         Place::Subreaper => command(user, init),
@@ -99,7 +99,7 @@ fn around(place: Place, user: User, init: &Path, words: &[&str]) -> Command {
     run
 }
 
-/// Starts it and sends it signals; none where the command was not run.
+/// Starts the run and sends it signals. Returns `None` if the command was not run.
 fn outcome(place: Place, run: &mut Command, signals: &[(i32, &str)]) -> Option<Outcome> {
     let running = Running::start(run);
     if running.try_line(Duration::from_secs(60)).as_deref() != Ok("ready") {
@@ -107,7 +107,7 @@ fn outcome(place: Place, run: &mut Command, signals: &[(i32, &str)]) -> Option<O
     }
     let mut started = Started::find(place, running);
     if place == Place::Pid1 {
-        // A zombie is still in this list.
+        // This list includes zombies.
         wait_until("the orphan to be reaped", || {
             children(started.init).len() == 1
         });
@@ -130,7 +130,7 @@ fn whatever_newer_calls_answer_the_command_runs() {
         let root = Root::empty(user);
         root.symlink(name, rootlet_path());
         let peer = peer.map(|peer| PathBuf::from("/usr/bin").join(peer));
-        // The real one ends by a real-time signal.
+        // A real-time signal ends the original dumb-init.
         let signals = match name {
             "dumb-init" => &all[..3],
             _ => &all[..],
@@ -155,7 +155,7 @@ fn whatever_newer_calls_answer_the_command_runs() {
             };
             let ours = run(&root.path().join(name));
             assert_eq!(ours.as_ref(), Some(&expected), "{context}");
-            // Where the program itself runs, it does the same.
+            // If the original program runs here, it behaves the same.
             if let Some(theirs) = peer.as_deref().and_then(run) {
                 assert_eq!(ours, Some(theirs), "{context}");
             }
@@ -200,8 +200,8 @@ fn without_close_range_inherited_files_are_closed_one_by_one() {
     }
 }
 
-/// An init without CAP_KILL around a command of another user, which ends with standard input. Gives
-/// what was said after three signals, and the status.
+/// An init without CAP_KILL and a command of another user, which ends when standard input does.
+/// Returns the messages after three signals, and the status.
 fn without_the_right(init: &Path, words: &[&str]) -> (Vec<String>, i32) {
     let mut run = command(User::Root, "setpriv");
     run.args(["--bounding-set=-kill", "--inh-caps=-kill"]);
@@ -218,7 +218,7 @@ fn without_the_right(init: &Path, words: &[&str]) -> (Vec<String>, i32) {
         if state(running.pid()).is_some_and(|state| state != 'Z') {
             running.signal(number);
         }
-        // One that waits again has taken the signal.
+        // An init that waits again has taken the signal.
         wait_until("the signal to be taken", || {
             let pending = common::init::status_field(running.pid(), "ShdPnd");
             state(running.pid()) == Some('Z') || u64::from_str_radix(&pending, 16) == Ok(0)
@@ -233,7 +233,7 @@ fn without_the_right(init: &Path, words: &[&str]) -> (Vec<String>, i32) {
 }
 
 #[test]
-fn a_signal_that_could_not_be_sent_is_told_and_not_as_sent() {
+fn a_signal_that_was_not_sent_is_reported_as_failed() {
     if !can_be_root() {
         return;
     }
@@ -243,7 +243,7 @@ fn a_signal_that_could_not_be_sent_is_told_and_not_as_sent() {
         root.symlink(name, rootlet_path());
         root.path().join(name)
     };
-    // Once, without -v.
+    // The message appears once, without -v.
     for (name, words, who) in [
         ("rootlet", &["init"][..], "rootlet: "),
         ("dumb-init", &[], "[dumb-init] "),
@@ -257,7 +257,7 @@ fn a_signal_that_could_not_be_sent_is_told_and_not_as_sent() {
         );
         assert_eq!(status, 7, "{name}");
     }
-    // In a run pid 1 reports it to the supervisor, which has standard error.
+    // In a run, pid 1 reports the error to the supervisor, which has standard error.
     let (said, status) = without_the_right(rootlet_path(), &["run", "--no-mounts", "/"]);
     let line = "rootlet: cannot send a signal to the command: Operation not permitted (EPERM)";
     assert_eq!((said, status), (vec![line.to_owned()], 7));
@@ -268,7 +268,7 @@ fn a_signal_that_could_not_be_sent_is_told_and_not_as_sent() {
         !said.iter().any(|line| line.contains("sent on")),
         "{said:?}"
     );
-    // tini gives up.
+    // tini ends with an error.
     let [ours, theirs] = [named("tini"), PathBuf::from("/usr/bin/tini")].map(|tini| {
         let (said, status) = without_the_right(&tini, &["-s", "--"]);
         let said: Vec<String> = said
@@ -297,7 +297,7 @@ fn without_a_subreaper_init_says_so_when_asked() {
     }
 }
 
-/// Says how much it has used itself.
+/// Prints how much processor time it has used itself.
 const BURN: &str = "1 while (times)[0] < 0.5; printf qq(own %.3f end\\n), (times)[0]";
 
 const ROLES: [&str; 4] = [
@@ -307,7 +307,7 @@ const ROLES: [&str; 4] = [
     "run --no-mounts --share=pid /",
 ];
 
-/// bash's `time` and the command differ by less than a twentieth.
+/// Checks that bash's `time` and the command differ by less than a twentieth.
 #[track_caller]
 fn assert_times_agree(told: &str, context: &str) {
     let number = |name: &str| -> f64 {
@@ -339,7 +339,7 @@ fn the_commands_cpu_time_is_for_the_caller_to_read() {
     }
 }
 
-/// What a run does without, whatever the answer.
+/// The calls that a run can do without, whatever error they return.
 const COMFORTS_OF_RUN: [(&str, &[Call]); 7] = [
     ("clone3", &[CLONE3]),
     ("clone3, CLONE_PIDFD", &[CLONE3, CLONE_PIDFD]),
@@ -364,7 +364,7 @@ const COMFORTS_OF_RUN: [(&str, &[Call]); 7] = [
     ),
 ];
 
-/// `rootlet run` of this command under a filter.
+/// `rootlet run` with this command under a filter.
 fn filtered_run(user: User, errno: i32, calls: &[Call], words: &[&str]) -> Command {
     let mut run = command(user, rootlet_path());
     run.args(["run", "--no-mounts"]).args(words);
@@ -373,7 +373,7 @@ fn filtered_run(user: User, errno: i32, calls: &[Call], words: &[&str]) -> Comma
 }
 
 #[test]
-fn whatever_answers_what_does_not_protect_a_run_works() {
+fn a_run_works_whatever_optional_calls_answer() {
     let signals = [(15, "TERM"), (1, "HUP"), (10, "USR1"), (40, "NUM40")];
     for user in users() {
         for (calls, filtered) in COMFORTS_OF_RUN {
@@ -431,7 +431,7 @@ fn a_run_without_a_subreaper_works_and_says_what_that_weakens() {
                 assert_eq!(ended.status, 7, "{ended:?}");
                 ended.stderr
             };
-            // With a pid namespace of its own it needs none.
+            // A new pid namespace needs no subreaper.
             assert_eq!(run(&[]), "");
             let said = run(&["--share=pid"]);
             assert!(
@@ -464,7 +464,7 @@ fn a_run_that_a_filter_forbids_says_so() {
             assert!(lines[0].contains(step), "{context}");
             assert!(lines[1].starts_with("hint: a seccomp filter"), "{context}");
         }
-        // Without one it is not claimed.
+        // Without one, rootlet claims no protection.
         let mut run = command(User::Ordinary, rootlet_path());
         let ended = end(run.args(["run", "--no-mounts", "--share=user", "/", "true"]));
         let unfiltered = common::init::status_field(std::process::id() as i32, "Seccomp") == "0";

@@ -37,7 +37,7 @@ const LEAVE_TIDY_CHILDREN: &str = "\
     sysread $told, my $two, 1 for 1..2; exit 3";
 
 #[test]
-fn what_is_left_has_the_grace_to_end() {
+fn remaining_processes_have_the_grace_to_end() {
     for (place, user) in cases() {
         for options in [&["--grace", "30"][..], &["--grace=30", "-w"]] {
             let root = Root::empty(user);
@@ -231,7 +231,7 @@ fn enter(user: User, init: i32, script: &str) -> Running {
 }
 
 #[test]
-fn who_was_brought_in_has_the_grace_too() {
+fn a_process_that_entered_has_the_grace_too() {
     for user in users() {
         for options in [&["--grace", "30"][..], &["--grace=30", "-w"]] {
             let words = [options, &["sh", "-c", "echo ready; read line; exit 3"]].concat();
@@ -252,7 +252,7 @@ fn who_was_brought_in_has_the_grace_too() {
 }
 
 #[test]
-fn who_was_brought_in_and_is_deaf_is_killed_after_the_grace() {
+fn a_process_that_entered_and_ignores_term_is_killed_after_the_grace() {
     for user in users() {
         let words = ["--grace=1", "sh", "-c", "echo ready; read line; exit 3"];
         let mut run = init(Place::Pid1, user, &words);

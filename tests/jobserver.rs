@@ -79,7 +79,7 @@ fn the_fifo_is_the_one_outside() {
 }
 
 #[test]
-fn what_is_no_jobserver_is_not_passed() {
+fn only_a_jobserver_is_passed_on() {
     let root = Root::busybox(users()[0]);
     let file = root.file("file", "");
     let file = format!("--jobserver-auth=fifo:{}", file.display());

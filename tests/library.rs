@@ -1,5 +1,5 @@
-//! The library, as a program outside of this package uses it: with std and threads. Most checks are
-//! in that program, `tests/outside`, beside which stand three programs as users write them.
+//! The library from outside of this package, with std and threads. Most checks are in the program
+//! `tests/outside`. Three more programs there are written like those of users.
 
 #![allow(missing_docs)]
 
@@ -23,7 +23,7 @@ use common::{
 
 const O_NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 
-/// The outside program, where every user can execute it.
+/// The outside program, in a place where every user can execute it.
 fn outside() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -51,7 +51,7 @@ fn case(user: User, name: &str, root: &Root) -> Command {
     command
 }
 
-/// Runs a case as each user, in a root that is afterwards as it was; gives what it printed.
+/// Runs a case as each user, in a root that must be unchanged afterwards. Returns the output.
 #[track_caller]
 fn check(name: &str) -> Vec<Ended> {
     users()
@@ -70,8 +70,8 @@ fn check_in(user: User, name: &str, root: &Root) -> Ended {
     ended
 }
 
-/// Where the three programs in `tests/outside` are. Cargo builds them beside the tests, but not where
-/// it was asked for some of the tests alone.
+/// The directory of the three programs in `tests/outside`. Cargo builds them beside the tests,
+/// except when only some tests were requested.
 fn examples() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -99,7 +99,7 @@ fn example(user: User, name: &str, words: &[&str]) -> Ended {
     end(common::command(user, program).args(words))
 }
 
-/// As in the other tests, an ordinary user's overlay needs Linux 5.11.
+/// An ordinary user's overlay needs Linux 5.11.
 #[test]
 fn fifty_packages_are_built_at_once() {
     let user = users()[0];
@@ -162,7 +162,7 @@ fn the_surface_is_that_of_std_and_prints_nothing() {
     }
 }
 
-/// std has a panic handler, and there can be one: a program with its own has no std below it.
+/// A program with its own panic handler must not be linked with std, which has one too.
 #[test]
 fn without_the_feature_there_is_no_std() {
     let source = "#![no_std]\nextern crate rootlet;\n\
@@ -233,7 +233,7 @@ fn no_handler_of_the_program_is_in_our_processes() {
     check("handlers");
 }
 
-/// A case under strace, which answers the call with this error; gives what it recorded.
+/// Runs a case under strace, which fails the call with this error. Returns the recorded calls.
 #[track_caller]
 fn check_with_error(user: User, name: &str, call: &str, error: &str) -> String {
     let root = Root::busybox(user);
@@ -263,8 +263,8 @@ fn without_clone3_the_handlers_are_reset_one_by_one() {
     }
 }
 
-/// The call also tells that the kernel lets the status of what it reaped be read. And a program
-/// may have given up the right to it: its root ends all the same.
+/// rootlet also concludes from this call whether the kernel lets it read the status of a reaped
+/// child. The root still ends in a program that has lost the right to send signals.
 #[test]
 fn a_program_that_may_not_send_signals_works() {
     for user in users() {
@@ -279,7 +279,7 @@ fn a_limit_on_processes_is_an_error() {
     if !can_be_root() {
         return;
     }
-    // Nobody else's, since the limit is on all of a user's processes.
+    // A user id for this test only, because the limit counts all processes of a user.
     let user = 700_000 + std::process::id();
     let root = Root::busybox(User::Root);
     for path in ["", "bin"] {
@@ -309,9 +309,10 @@ fn standard_descriptors_hold_for_run_too() {
     check("run-stdio");
 }
 
-/// As in engines whose filters are older than these calls; a thread of libc's needs clone3, or ENOSYS.
+/// Engines with filters older than these calls fail them. libc's threads need clone3 to work or to
+/// fail with ENOSYS.
 #[test]
-fn without_what_does_not_protect_it_is_the_same() {
+fn a_run_is_the_same_without_optional_calls() {
     let pidfds = [
         CLONE_PIDFD,
         PIDFD_OPEN,
@@ -344,7 +345,7 @@ fn without_what_does_not_protect_it_is_the_same() {
 }
 
 #[test]
-fn what_keeps_a_command_from_running_is_told_when_it_is_spawned() {
+fn errors_before_the_command_runs_are_reported_by_spawn() {
     for user in users() {
         let root = Root::busybox(user);
         root.file("plain", "");
@@ -387,7 +388,7 @@ fn a_root_that_is_detached_outlives_its_owner() {
         let mut owner = case(user, "detach", &root);
         let mut owner = owner.stdout(Stdio::piped()).spawn().unwrap();
         let mut pids = String::new();
-        // To its end, so nobody inside holds the other end.
+        // Reading to the end shows that no process inside holds the other end.
         let mut from_owner = owner.stdout.take().unwrap();
         from_owner.read_to_string(&mut pids).unwrap();
         assert!(owner.wait().unwrap().success());
@@ -398,7 +399,7 @@ fn a_root_that_is_detached_outlives_its_owner() {
         let [pid1, command] = pids[..] else {
             panic!("{pids:?}");
         };
-        // Opened so, it does not wait for a reader that is gone.
+        // With this flag, opening does not wait for a reader that is gone.
         wait_until("the command to read", || {
             let mut writer = fs::OpenOptions::new();
             writer.write(true).custom_flags(O_NONBLOCK);
@@ -417,12 +418,12 @@ fn a_root_that_is_detached_outlives_its_owner() {
 }
 
 #[test]
-fn what_has_ended_leaves_no_zombie_when_it_is_detached() {
+fn a_process_detached_after_its_end_leaves_no_zombie() {
     check("detach-ended");
 }
 
 #[test]
-fn what_pychroots_tests_pin_down_holds() {
+fn the_promises_of_pychroots_tests_hold() {
     check("pychroot");
 }
 
@@ -437,11 +438,11 @@ fn nothing_that_the_binary_brings_is_in_a_program_that_uses_the_library() {
         let names = lines.filter_map(|line| line.splitn(3, ' ').nth(2));
         names.filter(|defined| *defined == name).count()
     };
-    // libc's, in a library.
+    // In a library, these are libc's.
     for name in ["memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"] {
         assert_eq!(defined(name), 0, "{name}");
     }
-    // The C library's.
+    // The C library provides this one.
     assert_eq!(defined("_start"), 1);
     assert!(!symbols.stdout.contains("rootlet::rt::"));
     assert!(symbols.stdout.contains("rootlet::"));

@@ -1,4 +1,4 @@
-//! Who is who in the user namespace of an ordinary user's run.
+//! The users in the user namespace of an ordinary user's run.
 
 #![allow(missing_docs)]
 
@@ -11,11 +11,11 @@ use std::process::Command;
 use common::{Root, User, can_be_root, end, rootlet_path, succeed};
 use rootlet::{Chroot, MapUsers, Namespace};
 
-/// Ranges that no test machine gives to anyone.
+/// Ranges that no test machine assigns to a user.
 const START: u32 = 1_200_000;
 
-/// In a mount namespace of its own, where the ordinary user, called `ordinary`, has these lines in
-/// /etc/subuid and /etc/subgid: `setup` by a shell, then the command as that user.
+/// Runs the command as the ordinary user, called `ordinary`, in a new mount namespace with these
+/// lines in /etc/subuid and /etc/subgid. The shell script `setup` runs first.
 fn with_ranges(place: &Root, lines: &str, setup: &str, command: &[&str]) -> Command {
     place.file("ranges", lines);
     let script = format!(
@@ -34,7 +34,7 @@ fn with_ranges(place: &Root, lines: &str, setup: &str, command: &[&str]) -> Comm
     outer
 }
 
-/// Gives all of a root to the first user of the range.
+/// Makes the first user of the range the owner of the whole root.
 fn give_away(root: &Root) {
     fn visit(path: &Path) {
         lchown(path, Some(START), Some(START)).unwrap();
@@ -61,7 +61,7 @@ fn run<'a>(root: &'a Root, words: &[&'a str]) -> Vec<&'a str> {
     .concat()
 }
 
-/// The group of terminals is among those that are mapped.
+/// The group of terminals is among the mapped ones.
 #[test]
 fn terminals_have_their_group_and_can_be_given_away() {
     if !can_be_root() {
@@ -78,7 +78,7 @@ fn terminals_have_their_group_and_can_be_given_away() {
     assert_eq!(shown, "0 5 620\n33 5\n");
 }
 
-/// The command as this user, with these capabilities and no others.
+/// The command as this user, with only these capabilities.
 fn with_rights(id: &str, capabilities: &[&str], command: &[&str]) -> Command {
     let mut setpriv = common::command(User::Root, "setpriv");
     setpriv.args([&format!("--reuid={id}"), &format!("--regid={id}")]);
@@ -88,7 +88,8 @@ fn with_rights(id: &str, capabilities: &[&str], command: &[&str]) -> Command {
         .map(|name| format!(",+{name}"))
         .collect();
     for set in ["inh-caps", "ambient-caps", "bounding-set"] {
-        // Whoever may set ids loses no right by it, and so needs the bounding set alone.
+        // A process that may set ids loses no capability by setting them. Therefore it needs only
+        // the bounding set.
         if id != "0" || set == "bounding-set" {
             setpriv.arg(format!("--{set}=-all{list}"));
         }
@@ -114,7 +115,7 @@ fn whoever_may_set_ids_has_all_of_them_inside() {
     let both = ["setuid", "setgid", "setfcap"];
     for (id, capabilities, setgroups, users, groups, owner) in [
         ("0", &both[..], "allow", ALL, ALL, "0"),
-        // A pod with securityContext.capabilities, as Kubernetes has it.
+        // A Kubernetes pod with securityContext.capabilities.
         (
             "0",
             &["setfcap", "setgid", "setuid", "chown"],
@@ -130,7 +131,7 @@ fn whoever_may_set_ids_has_all_of_them_inside() {
         ("54321", &["chown"], "deny", ONE, ONE, "65534"),
     ] {
         let expected = format!("0\n0\n{setgroups}\n{users}{groups}{owner}\n");
-        // Where mounts are locked there is a second user namespace, which has the same ids.
+        // To lock mounts, rootlet makes a second user namespace. It has the same ids.
         for options in [&[][..], &["--unshare=user"], &["--ro", "/etc:/mnt"]] {
             let program = [
                 rootlet_path().to_str().unwrap(),
@@ -150,7 +151,7 @@ fn whoever_may_set_ids_has_all_of_them_inside() {
     }
 }
 
-/// apt's methods become the user _apt, with the group 65534 alone.
+/// apt's methods change to the user _apt, with only the group 65534.
 #[test]
 fn apt_works_for_root_without_sys_admin() {
     if !can_be_root() {
@@ -208,11 +209,11 @@ fn a_range_of_users_is_mapped_from_0_on() {
     assert_eq!(shown, "0\n0\n0\nallow\n33 44\n65534\n");
     let file = std::fs::metadata(root.path().join("file")).unwrap();
     assert_eq!((file.uid(), file.gid()), (START + 33, START + 44));
-    // Mount points are made and removed by who may.
+    // The mount points are made and removed by a process that can.
     std::fs::remove_file(root.path().join("file")).unwrap();
     assert_eq!(root.tree(), Vec::<String>::new());
 
-    // Also where mounts are locked in a second user namespace.
+    // This includes a second user namespace, which locks mounts.
     let mut words = run(
         &root,
         &[
@@ -230,7 +231,7 @@ fn a_range_of_users_is_mapped_from_0_on() {
     std::fs::remove_file(root.path().join("file")).unwrap();
     std::fs::remove_dir(root.path().join("mnt")).unwrap();
 
-    // The maps are those that unshare makes.
+    // The maps are the same as those of unshare.
     let look = ["cat", "/proc/self/uid_map", "/proc/self/gid_map"];
     let lines = format!("ordinary:{START}:1000\n");
     let ours = succeed(&mut with_ranges(&place, &lines, "", &run(&root, &look)));
@@ -269,7 +270,7 @@ fn a_missing_range_is_told_with_the_line_to_add() {
     }
 }
 
-/// A name service, for glibc and for shadow, that knows a user `faraway` and its ranges, as LDAP does.
+/// A name service, for glibc and for shadow, with a user `faraway` and its ranges, as in LDAP.
 const NAME_SERVICE: &str = r#"
 #include <nss.h>
 #include <pwd.h>
@@ -324,14 +325,14 @@ fn users_and_ranges_of_a_name_service_are_asked_for() {
         mount --bind switch /etc/nsswitch.conf";
     let look = "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '";
     let words = run(&root, &["sh", "-c", look]);
-    // What the files say of another source's user is not what newuidmap goes by.
+    // newuidmap ignores the files for a user from another source.
     for lines in ["", "other:5:5\n", "faraway:5:5\n54321:7:7\n"] {
         let ended = end(&mut with_ranges(&place, lines, setup, &words));
         let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
         let expected = "0\n0\n 0 1200000 1000\n 1000 1205000 500\n 0 1300000 1500\n";
         assert_eq!(told, (0, expected, ""), "{lines:?}");
     }
-    // Whoever is in no file and no service is asked for by number, and nothing of that is shown.
+    // A user in no file and no service is looked up by number. The lookup prints nothing.
     let words = run(&root, &["true"]);
     let ended = end(&mut with_ranges(
         &place,
@@ -408,7 +409,7 @@ fn a_missing_or_failing_program_is_named() {
     }
     let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
     let lines = format!("ordinary:{START}:1000\n");
-    // With all that is needed but newuidmap.
+    // Everything needed is there except newuidmap.
     let setup = "mkdir -p few; cp /usr/bin/setpriv few; mount --bind few /usr/bin";
     let ended = end(&mut with_ranges(
         &place,
@@ -420,7 +421,7 @@ fn a_missing_or_failing_program_is_named() {
                     directory (ENOENT)\nhint: the program is in the package uidmap";
     assert_eq!(ended.status, 125);
     assert!(ended.stderr.starts_with(expected), "{ended:?}");
-    // A set-user-ID program has no rights under no_new_privs.
+    // A set-user-ID program gains no capabilities under no_new_privs.
     let words = [&["setpriv", "--no-new-privs"], &run(&root, &["true"])[..]].concat();
     let ended = end(&mut with_ranges(&place, &lines, "", &words));
     assert!(
@@ -429,7 +430,7 @@ fn a_missing_or_failing_program_is_named() {
             .contains("\nhint: no_new_privs is in force here"),
         "{ended:?}"
     );
-    // Two ranges that overlap are refused by the kernel.
+    // The kernel refuses two ranges that overlap.
     let lines = format!("ordinary:{START}:1000\nordinary:{START}:1000\n");
     let ended = end(&mut with_ranges(&place, &lines, "", &run(&root, &["true"])));
     let expected = "rootlet: cannot map the caller's range of ids: newuidmap: the program failed, \
@@ -476,7 +477,7 @@ fn the_library_maps_users_too() {
     let mut id = chroot.command("/bin/id");
     id.chroot().map_users(MapUsers::Current);
     assert_eq!(id.arg("-u").output().unwrap().stdout, b"0\n");
-    // A closure has all users as well, where the caller may map them.
+    // A closure also has all users, if the caller can map them.
     root.file("given", "");
     // SAFETY: the closure makes a system call and allocates nothing.
     let given = unsafe { chroot.call(|| lchown("/given", Some(33), Some(34)).is_ok()) };
@@ -496,7 +497,7 @@ fn a_directory_on_the_way_may_be_closed_to_the_range() {
     }
     let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
     give_away(&root);
-    // As a Debian's home directories are.
+    // The mode of home directories in Debian.
     let setup = format!(
         "mkdir -m 700 home; cp -a {} home/root; chown 54321 home",
         root.name()

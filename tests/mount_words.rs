@@ -81,7 +81,7 @@ fn every_path_can_be_bound_anywhere() {
 }
 
 #[test]
-fn words_that_are_missing_or_wrong_are_told() {
+fn missing_and_wrong_words_are_reported() {
     let root = Root::busybox(users()[0]);
     let three = "--mount: needs three words";
     for (words, line) in [

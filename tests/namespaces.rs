@@ -89,7 +89,7 @@ fn a_network_of_its_own_has_loopback_alone_and_up() {
 }
 
 #[test]
-fn the_plan_tells_what_is_not_as_usual() {
+fn the_plan_shows_namespace_options() {
     let root = Root::busybox(users()[0]);
     let words = [
         "-n",
@@ -105,7 +105,7 @@ fn the_plan_tells_what_is_not_as_usual() {
 }
 
 #[test]
-fn what_cannot_be_had_is_named() {
+fn an_unusable_namespace_option_is_named() {
     let root = Root::busybox(users()[0]);
     for (option, line) in [
         (
@@ -189,7 +189,7 @@ fn a_time_namespace_needs_clone3() {
 }
 
 #[test]
-fn a_limit_on_user_namespaces_is_told_as_that() {
+fn a_limit_on_user_namespaces_is_reported_as_the_cause() {
     for user in users() {
         let root = Root::busybox(user);
         let script = "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\"";
@@ -245,7 +245,7 @@ fn a_shared_pid_namespace_keeps_status_and_signals() {
 }
 
 #[test]
-fn what_a_command_leaves_in_a_shared_pid_namespace_is_killed() {
+fn processes_left_in_a_shared_pid_namespace_are_killed() {
     for user in users() {
         let root = Root::busybox(user);
         let mark = mark();

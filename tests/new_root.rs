@@ -41,7 +41,7 @@ fn ten_thousand_entries_are_no_obstacle() {
 }
 
 #[test]
-fn what_is_no_directory_is_told() {
+fn a_root_that_is_no_directory_is_reported() {
     for user in users() {
         let place = Root::empty(user);
         let outside = Outside::new(user);
@@ -120,7 +120,7 @@ dead() {
 "#;
 
 #[test]
-fn a_dead_mount_is_told_or_left_alone() {
+fn a_dead_mount_is_reported_or_left_alone() {
     if !can_be_root() {
         return;
     }

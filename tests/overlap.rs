@@ -1,5 +1,5 @@
-//! Runs that overlap in one root: none takes a mount from another, and the root is afterwards what
-//! it was before.
+//! Runs that overlap in one root: none removes a mount of another, and the root is unchanged at the
+//! end.
 
 #![allow(missing_docs)]
 
@@ -25,8 +25,8 @@ fn wait(child: Child) -> Ended {
     child.wait_with_output().unwrap().into()
 }
 
-/// Looks at its mounts again and again: until all have started, and then, each for another time.
-/// `look` is a command of the shell that fails when one is missing.
+/// Checks the mounts repeatedly: until all runs have started, and then for a different time in
+/// each. `look` is a shell command that fails if a mount is missing.
 fn looking(look: &str, number: usize) -> String {
     format!(
         "look() {{ {look} || {{ echo lost; exit 9; }}; }}
@@ -37,7 +37,8 @@ fn looking(look: &str, number: usize) -> String {
     )
 }
 
-/// Runs them all at once and lets each end at its own time; they meet in a bound directory.
+/// Starts all runs at the same time and lets each end at its own time. They meet in a bound
+/// directory.
 fn overlap(root: &Root, user: User, runs: &[(Vec<&str>, &str)]) {
     let before = root.tree();
     let meeting = Root::empty(user);
@@ -191,7 +192,7 @@ fn a_storm_of_short_runs() {
     }
 }
 
-/// The pid of the only child: pid 1 of the run.
+/// Returns the pid of the only child, which is pid 1 of the run.
 fn only_child(of: u32) -> Option<i32> {
     let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;
     children.trim().parse().ok()
@@ -201,7 +202,7 @@ fn send(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-/// Starts a run with the default mounts, and kills all its processes at one time.
+/// Starts a run with the default mounts, and kills all its processes at the same time.
 fn kill_a_run(root: &Root) {
     let script = "echo started; sleep 1000";
     let mut child = start(&mut root.run(&["-B", "tmpfs:/made/here", "ROOT", "sh", "-c", script]));
@@ -211,7 +212,7 @@ fn kill_a_run(root: &Root) {
     assert_eq!(line, "started\n");
     let supervisor = child.id() as i32;
     let pid1 = only_child(child.id()).unwrap();
-    // A supervisor that is stopped does not see pid 1 end, so neither outlives the other.
+    // A stopped supervisor does not see pid 1 end. Therefore neither of them cleans up.
     send(supervisor, Signal::STOP);
     send(pid1, Signal::KILL);
     send(supervisor, Signal::KILL);
@@ -223,7 +224,7 @@ fn kill_a_run(root: &Root) {
 }
 
 #[test]
-fn what_a_killed_run_left_goes_with_the_next() {
+fn leftovers_of_a_killed_run_are_removed_by_the_next() {
     for user in users() {
         let root = Root::busybox(user);
         root.directory("proc");
@@ -234,7 +235,7 @@ fn what_a_killed_run_left_goes_with_the_next() {
             let start = format!("{name} ");
             assert!(left.iter().any(|line| line.starts_with(&start)), "{left:?}");
         }
-        // Only what the next run mounts on is its business.
+        // The next run cleans up only the mount points that it uses.
         let words = ["--no-mounts", "-B", "tmpfs:/dev", "ROOT", "true"];
         succeed(&mut root.run(&words));
         let kept: Vec<String> = left
@@ -249,7 +250,8 @@ fn what_a_killed_run_left_goes_with_the_next() {
     }
 }
 
-/// pid 1 does what the supervisor would have done; also for a stub that a link leads to.
+/// pid 1 cleans up in place of the supervisor, including a temporary mount point behind a symbolic
+/// link.
 #[test]
 fn a_killed_supervisor_leaves_nothing() {
     for user in users() {
@@ -280,7 +282,7 @@ fn a_killed_supervisor_leaves_nothing() {
     }
 }
 
-/// Half of the runs are killed while the others look on.
+/// Half of the runs are killed while the others check their mounts.
 #[test]
 fn runs_that_are_killed_take_nothing_from_the_others() {
     for user in users() {
@@ -324,7 +326,7 @@ fn a_stub_directory_that_the_command_filled_becomes_an_ordinary_one() {
             "made/mine 40755 ",
         ];
         assert_eq!(root.tree(), expected, "{user:?}");
-        // It is the root's own now: a later run leaves it also when it is empty.
+        // The file belongs to the root now. A later run keeps it even if it is empty.
         fs::remove_file(root.path().join("etc/motd")).unwrap();
         succeed(&mut root.run(&["ROOT", "true"]));
         assert_eq!(
@@ -335,7 +337,7 @@ fn a_stub_directory_that_the_command_filled_becomes_an_ordinary_one() {
 }
 
 #[test]
-fn what_was_there_before_stays_though_it_is_empty() {
+fn existing_files_stay_even_if_they_are_empty() {
     for user in users() {
         let above = Root::empty(user);
         let empty = above.directory("parent/root");
@@ -378,7 +380,7 @@ fn a_resolv_conf_that_is_a_dangling_link_serves_and_stays() {
 }
 
 #[test]
-fn a_resolv_conf_that_is_a_loop_is_told_and_stays() {
+fn a_resolv_conf_that_is_a_loop_is_reported_and_stays() {
     for user in users() {
         let root = Root::busybox(user);
         root.symlink("etc/resolv.conf", "other");
@@ -434,7 +436,8 @@ fn a_signal_takes_no_mount_from_the_living_command() {
     }
 }
 
-/// Where an optional mount is left out, its target shows the root, where things may be made.
+/// If an optional mount is left out, the directory of the root is visible there, and mount points
+/// can be created in it.
 #[test]
 fn a_mount_that_is_left_out_forbids_no_other() {
     for user in users() {
@@ -455,9 +458,9 @@ fn a_mount_that_is_left_out_forbids_no_other() {
     }
 }
 
-/// The mark of a stub is its mode alone, so nothing else may be taken for one.
+/// Only its mode marks a temporary mount point. Nothing else may be mistaken for one.
 #[test]
-fn what_only_resembles_a_stub_stays() {
+fn files_that_only_resemble_a_temporary_mount_point_stay() {
     for user in users() {
         let root = Root::busybox(user);
         root.file("etc/resolv.conf", "not empty");

@@ -1,7 +1,7 @@
-//! What a program inside tries on pid 1 and the supervisor, and what a run does whose pid 1 does not
-//! answer.
+//! Attacks of a program inside on pid 1 and the supervisor, and the end of a run whose pid 1 does
+//! not answer.
 //!
-//! `tests/pid1/attack.c` is the program. It is run in the host's own root, so that it needs no files.
+//! `tests/pid1/attack.c` is the program. It runs in the host's own root, where it needs no files.
 
 #![allow(missing_docs)]
 
@@ -20,7 +20,7 @@ use common::{
     wait_until,
 };
 
-/// The attacker, where every user can execute it.
+/// The attacker, in a place where every user can execute it.
 fn attack() -> &'static str {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| {
@@ -31,7 +31,7 @@ fn attack() -> &'static str {
         let mut cc = Command::new("cc");
         cc.args(["-O1", "-static", "-o"]).arg(&built).arg(source);
         assert!(cc.status().unwrap().success(), "{cc:?}");
-        // Another run of the tests may use it.
+        // Another run of the tests may be using the old file.
         std::fs::rename(built, &program).unwrap();
         common::for_every_user(&program)
     });
@@ -61,7 +61,7 @@ fn shows(ended: &Ended, stdout: &str) {
 }
 
 #[test]
-fn nothing_of_pid_1_or_the_supervisor_is_had() {
+fn a_program_inside_gets_nothing_from_pid_1_or_the_supervisor() {
     for user in users() {
         for (options, processes) in [
             (&[][..], 1),
@@ -77,14 +77,15 @@ fn nothing_of_pid_1_or_the_supervisor_is_had() {
                     &["-u", "54321"],
                     &["-u", "54321:0"],
                     &["--drop-caps", "all"],
-                    // With one of these it is real root, which can.
+                    // With one of these capabilities, the program is real root and the attack is
+                    // allowed.
                     &["--drop-caps", "sys_ptrace,sys_admin,perfmon"],
                     &["--unshare", "user"],
                 ],
                 User::Ordinary => &[&[]],
             };
             for rights in rights {
-                // A user namespace takes no other users; `current` needs one.
+                // A user namespace can map no other users. `current` needs a user namespace.
                 let is_mapped = options.contains(&"--map-users");
                 if user == User::Root && is_mapped != rights.contains(&"--unshare") {
                     continue;
@@ -120,7 +121,7 @@ fn real_root_reads_no_variable_and_no_argument_that_pid_1_was_started_with() {
         let words = [options, &["ROOT", "sh", "-c", look]].concat();
         let ended = end(root.run(&words).env("SECRET", "swordfish"));
         assert_eq!(ended.status, 0, "{ended:?}");
-        // Its own name is left.
+        // The program's own name is left.
         for line in ended
             .stdout
             .lines()
@@ -133,12 +134,12 @@ fn real_root_reads_no_variable_and_no_argument_that_pid_1_was_started_with() {
             end(root.run(&words).env("SECRET", "swordfish")).stdout
         };
         assert_eq!(find("hsifdrows"), "not found\n", "{options:?}");
-        // What is there is found.
+        // The search works: it finds text that is there.
         assert!(find("=HTAP").starts_with("found in "), "{options:?}");
     }
 }
 
-/// A run whose command says `ready`, with stubs in its root.
+/// A run whose command prints `ready`, with temporary mount points in its root.
 fn start(root: &Root) -> Running {
     let command = [
         "ROOT",
@@ -202,7 +203,7 @@ fn a_pid_1_that_is_traced_ends_with_its_supervisor() {
     if !can_be_root() {
         return;
     }
-    // There is no mount point that pid 1 would have to remove first.
+    // pid 1 has no mount point to remove first.
     let (_root, mut running) = traced(&["--no-mounts"]);
     let (pid1, command) = (running.pid1(), running.command());
     running.signal(9);
@@ -230,14 +231,14 @@ fn no_process_of_a_run_is_dumpable() {
                 .unwrap()
                 .uid()
         };
-        // The files in /proc/PID belong to root where the process is not dumpable: proc(5).
+        // The files in /proc/PID belong to root if the process is not dumpable: proc(5).
         assert_ne!(owner(command), 0, "{options:?}");
         let ours = [running.pid(), running.pid1()];
         assert_eq!(ours.map(owner), [0, 0], "{options:?}");
     }
 }
 
-/// Messages that fit nothing, or nearly something, and what status may come of them.
+/// Malformed messages and nearly correct ones, and the statuses that may result.
 #[test]
 fn forged_messages_give_no_status_out_of_range() {
     if !can_be_root() {
@@ -285,7 +286,7 @@ fn forged_messages_give_no_status_out_of_range() {
     }
 }
 
-/// What undoes what is read-only or masked, and prints what it got.
+/// Tries to undo read-only and masked mounts, and prints the results.
 const UNDO: &str = r#"
     exec 2>&-
     undo() {
@@ -308,7 +309,7 @@ const UNDO: &str = r#"
     hostname other && hostname"#;
 
 #[test]
-fn an_ordinary_user_cannot_undo_what_is_read_only_or_masked() {
+fn an_ordinary_user_cannot_undo_read_only_or_masked_mounts() {
     let user = User::Ordinary;
     // `auto`, which needs a range in /etc/subuid, is in `tests/map_users.rs`.
     for map in ["root", "current"] {
@@ -331,7 +332,7 @@ fn an_ordinary_user_cannot_undo_what_is_read_only_or_masked() {
         ]
         .concat();
         let ended = end(&mut root.run(&words));
-        // With its own number it has no rights, so it cannot mount either.
+        // A command that keeps its own user id has no capabilities, so it cannot mount either.
         let expected = match map {
             "root" => "a tmpfs\nother\n",
             _ => "",
@@ -364,7 +365,7 @@ fn outside(user: User, case: &str, root: &str) -> Command {
 }
 
 #[test]
-fn nothing_of_the_librarys_processes_is_had() {
+fn a_program_inside_gets_nothing_from_the_librarys_processes() {
     for user in users() {
         let mut look = outside(user, "look", "/");
         if user == User::Root {

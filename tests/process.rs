@@ -53,7 +53,7 @@ const LEAVE_CHILDREN: &str = "rm -f one two; (trap 'sleep 0.2; echo finished; ex
      while ! [ -e /one ] || ! [ -e /two ]; do sleep 0.05; done; exit 3";
 
 #[test]
-fn what_is_left_has_the_grace_to_end_and_the_deaf_are_killed() {
+fn remaining_processes_have_the_grace_to_end_and_are_killed_then() {
     for user in users() {
         let root = Root::busybox(user);
         let mark = root.name();
@@ -102,7 +102,7 @@ fn a_killed_rootlet_grants_no_grace() {
 }
 
 #[test]
-fn a_grace_is_a_number_and_told_by_a_dry_run() {
+fn a_grace_is_a_number_and_shown_by_a_dry_run() {
     for value in ["", "x", "-1", "1.5", "4294967296"] {
         let ended = end(rootlet(users()[0]).args(["run", "--grace", value, "/", "true"]));
         let line = format!("rootlet: --grace: '{value}' is not a number of seconds\n");
@@ -207,7 +207,7 @@ fn told(user: common::User, root: &Root, words: &str) -> (common::Ended, String)
 }
 
 #[test]
-fn the_end_of_the_command_is_told() {
+fn the_end_of_the_command_is_reported() {
     for user in users() {
         let root = Root::busybox(user);
         for (script, status, line) in [
@@ -233,7 +233,7 @@ fn the_end_of_the_command_is_told() {
 }
 
 #[test]
-fn failures_are_told_in_json_whatever_the_names() {
+fn failures_are_reported_in_json_for_all_names() {
     for user in users() {
         let root = Root::busybox(user);
         root.file("text", "no program");
@@ -301,7 +301,7 @@ fn failures_are_told_in_json_whatever_the_names() {
 }
 
 #[test]
-fn the_pid_is_the_commands_where_the_caller_is() {
+fn the_pid_is_that_in_the_callers_namespace() {
     for user in users() {
         let root = Root::busybox(user);
         let status = root.file("status", "");
@@ -343,7 +343,7 @@ fn the_pid_is_the_commands_where_the_caller_is() {
 }
 
 #[test]
-fn a_status_that_nobody_reads_or_that_cannot_be_told() {
+fn a_status_that_nobody_reads_or_that_cannot_be_written() {
     for user in users() {
         let root = Root::busybox(user);
         // The reader has closed the pipe.

@@ -1,5 +1,5 @@
-//! What the new root shows and lets be written: `--read-only-root`, `--overlay`, `--dev`,
-//! `--resolv-conf`, `--mask-proc`.
+//! Options that change the contents and the write access of the new root: `--read-only-root`,
+//! `--overlay`, `--dev`, `--resolv-conf`, `--mask-proc`.
 
 #![allow(missing_docs)]
 
@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use common::running::Running;
 use common::{Ended, Root, User, can_be_root, end, rootlet_path, succeed, users, wait_until};
 
-/// The same command under strace, which answers ENOSYS to these calls.
+/// The same command under strace, which fails these calls with ENOSYS.
 fn without(calls: &str, user: User, root: &Root, words: &[&str]) -> Ended {
     let run = root.run(words);
     let mut strace = common::command(user, "strace");
@@ -49,7 +49,7 @@ fn a_read_only_root_cannot_be_written_and_its_mounts_can() {
                 "{ended:?}"
             );
             std::fs::remove_file(host.path().join("new")).unwrap();
-            // Its mount points were made and removed all the same.
+            // Its mount points were nevertheless made and removed.
             assert_eq!(root.tree(), before, "{user:?} {calls}");
         }
     }
@@ -98,7 +98,7 @@ fn what_is_mounted_below_a_read_only_root_is_read_only_too() {
                 3,
                 "{ended:?}"
             );
-            // No mount point is made there: that is said.
+            // No mount point can be made there, and the error says so.
             let ended = run("--bind=/dev/null:/below/missing");
             assert_eq!(ended.status, 125, "{ended:?}");
             let line = "rootlet: cannot make the mount point /below/missing: Read-only file system \
@@ -129,7 +129,7 @@ fn a_read_only_root_is_cleaned_up_when_the_supervisor_is_killed() {
     }
 }
 
-/// Of each mount that the command sees, its path and whether it is read-only.
+/// Returns the path of each mount that the command sees, and whether it is read-only.
 fn read_only_mounts(mountinfo: &str) -> Vec<String> {
     let mut mounts: Vec<String> = mountinfo
         .lines()
@@ -190,7 +190,7 @@ fn the_plan_tells_of_the_root() {
     assert!(plan.contains(line), "{plan}");
 }
 
-/// Changes of every kind, and what is there afterwards.
+/// Changes of every kind, and their results.
 const CHANGES: &str = "set -e; cat /kept; echo new >/kept; echo made >/made; mkdir -p /a/b/c; \
     rm -r /directory; mkdir /directory; ls -A /directory; mv /other /renamed; ls /renamed; \
     rm /bin/wc; cat /kept /made; stat -c '%a %u' /";
@@ -279,12 +279,12 @@ fn the_old_root_and_the_memory_are_gone_from_an_overlay() {
             .map(|line| line.split(' ').next().unwrap())
             .collect();
         assert_eq!(kinds, ["overlay", "proc"], "{user:?}");
-        // What is bound is the host's all the same, and can be written.
+        // A bind still shows the host's files and is writable.
         let host = Root::empty(user);
         let bind = format!("{}:/data", host.name());
         succeed(&mut root.run(&["--overlay", "-B", &bind, "ROOT", "touch", "/data/written"]));
         assert!(host.path().join("written").exists());
-        // With the root read-only, mount points are still made in memory.
+        // With a read-only root, mount points are still made in memory.
         let words = ["--overlay", "--read-only-root", "ROOT", "touch", "/x"];
         let ended = end(&mut root.run(&words));
         assert!(ended.stderr.contains("Read-only file system"), "{ended:?}");
@@ -345,7 +345,7 @@ fn an_overlay_keeps_the_options_of_the_mount_below() {
             .starts_with("overlay / overlay rw,nosuid,nodev,"),
         "{ended:?}"
     );
-    // What is mounted below cannot be uncovered by a user.
+    // A user cannot uncover files below the mounts in the root.
     let line = format!(
         "rootlet: cannot put an overlay on {}: Invalid argument (EINVAL)\nhint: an ordinary user",
         place.name()
@@ -358,14 +358,14 @@ fn the_current_directory_is_kept_in_an_overlay() {
     for user in users() {
         let root = Root::busybox(user);
         root.file("here/file", "");
-        // The root is named relative to where the caller is.
+        // The root is named relative to the caller's working directory.
         let mut run = root.run(&["--overlay", "--skip-chdir", "..", "sh", "-c", "pwd; ls"]);
         run.current_dir(root.path().join("here"));
         assert_eq!(succeed(&mut run), "/here\nfile\n");
     }
 }
 
-/// The names in /dev and what they are, by `ls -l` of both: kind and device numbers or target.
+/// The names in /dev, each with its kind and device numbers or its target, from `ls -l`.
 const LIST_DEV: &str = "cd /dev; for name in *; do \
     if [ -L $name ]; then echo $name $(readlink $name); \
     elif [ -c $name ]; then echo $name $(stat -c '%a %t:%T' $name); else echo $name; fi; done";
@@ -409,7 +409,7 @@ fn a_minimal_dev_has_the_usual_devices_and_no_others() {
             ended.stderr.contains("No space left on device"),
             "{ended:?}"
         );
-        // Others take their places in it, and it in that of the host's.
+        // Other mounts can replace files in it, and it can be mounted inside the host's.
         let words = [
             "-B",
             "/dev/null:/dev/other",
@@ -486,7 +486,7 @@ fn resolv_conf_is_bound_copied_or_left_alone() {
             };
             assert_eq!(ended.stdout, format!("{hosts}mine\n"), "{user:?} {ended:?}");
         }
-        // A package manager makes a new one and renames it.
+        // A package manager makes a new file and renames it.
         let replace = "echo new >/etc/new && mv /etc/new /etc/resolv.conf && cat /etc/resolv.conf";
         let ended = run(
             &["--overlay", "--resolv-conf=copy"],
@@ -497,7 +497,7 @@ fn resolv_conf_is_bound_copied_or_left_alone() {
         let kept = std::fs::read_to_string(root.path().join("etc/resolv.conf")).unwrap();
         assert_eq!(kept, "the root's\n");
         assert_eq!(std::fs::read_to_string("/etc/resolv.conf").unwrap(), hosts);
-        // Without /etc it is made.
+        // Without /etc, rootlet makes the directory.
         let bare = Root::busybox(user);
         for overlay in ["--overlay", "--no-mounts"] {
             let words = [
@@ -540,7 +540,7 @@ fn masked_proc_changes_nothing_of_the_machine() {
                 "{user:?} {calls} {ended:?}"
             );
         }
-        // Where there is no proc there is nothing to mask.
+        // Without a proc there is nothing to mask.
         succeed(&mut root.run(&["--mask-proc", "--no-mounts", "ROOT", "true"]));
         assert_eq!(root.tree(), Vec::<String>::new());
     }

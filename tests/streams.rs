@@ -88,7 +88,7 @@ fn a_reader_sees_the_end_when_the_command_has_closed_its_output() {
 }
 
 #[test]
-fn what_a_verbose_init_says_at_the_end_is_read() {
+fn the_last_words_of_a_verbose_init_are_read() {
     for (place, user) in cases() {
         let script = "exec $rootlet init -v sh -c 'exec 2>&-; read line' 2>&1";
         let mut run = shell(place, user, script);
@@ -181,7 +181,7 @@ fn a_reader_sees_the_end_when_the_command_of_a_run_has_closed_its_output() {
 }
 
 #[test]
-fn who_writes_to_a_run_sees_that_the_command_has_closed_its_input() {
+fn a_writer_sees_that_the_command_has_closed_its_input() {
     for user in users() {
         let script = "echo ready; exec <&-; echo closed; exec sleep 1000";
         let mut run = run(user, &[], script);
@@ -222,7 +222,7 @@ fn a_socket_and_a_descriptor_that_is_handed_over_are_the_commands_alone_too() {
 
 /// rootlet closes nothing before the command is executed, and opens the output again afterwards.
 #[test]
-fn what_a_run_says_comes_through_the_pipe_of_its_output() {
+fn messages_of_a_run_come_through_the_pipe_of_its_output() {
     for user in users() {
         for options in RUNS {
             let run = run(user, options, "exit 3");

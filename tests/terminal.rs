@@ -16,11 +16,11 @@ use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
 const SIGUSR1: i32 = 10;
 const SIGUSR2: i32 = 12;
 
-/// A command that waits to be ended by a signal. It is no shell, because one that is about to
+/// A command that waits for a signal to end it. It is not a shell, because a shell that is about to
 /// exec may lose a SIGINT.
 const WAIT: &str = r#"perl -e '$| = 1; print "ready\n"; sleep 1000'"#;
 
-/// rootlet's process outside, which has `mark` on its command line; the one inside has too.
+/// Returns the supervisor with `mark` on its command line. The process inside has the mark too.
 fn supervisor(mark: &str) -> i32 {
     let is_supervisor = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -37,19 +37,19 @@ fn supervisor(mark: &str) -> i32 {
     found[0]
 }
 
-/// The command of that supervisor.
+/// Returns the command of that supervisor.
 fn command_of(supervisor: i32) -> i32 {
     children(children(supervisor)[0])[0]
 }
 
-/// A file that prints the signals it gets, to be run with NEWROOT `/`.
+/// A script that prints the signals it receives, to be run with NEWROOT `/`.
 fn print_signals(directory: &Root) -> String {
     let file = directory.script("print-signals", PRINT_SIGNALS);
     format!("$rootlet run / python3 {}", file.display())
 }
 
-/// SIGUSR1 goes from rootlet's process to process and is behind any INT, so when it has come
-/// nothing of that is still under way.
+/// Checks that the output appears once. SIGUSR1 passes through the same processes after any INT.
+/// Once it arrives, every earlier signal has arrived.
 #[track_caller]
 fn expect_once(session: &mut Session, directory: &Root, printed: &str) {
     session.expect(printed);
@@ -139,7 +139,7 @@ fn a_stopped_job_goes_on_in_the_background_and_comes_back() {
             session.expect_with_prompt("got 18\n");
             expect_once(&mut session, &root, "");
             assert!(session.ask("jobs").contains("Running"));
-            // The key goes to the shell and not to the job in the background.
+            // The key goes to the shell, and not to the job in the background.
             session.press(CTRL_C);
             session.expect("outer> ");
             session.foreground();
@@ -153,7 +153,7 @@ fn a_stopped_job_goes_on_in_the_background_and_comes_back() {
     }
 }
 
-/// Not busybox's shell, which polls the terminal before it reads and so is not stopped.
+/// dash, because busybox's shell polls the terminal before reading and is therefore not stopped.
 const READ: &str = "dash -c 'echo ready; read x; echo got-$x; read x; echo got-$x; exit 6'";
 
 #[test]
@@ -172,7 +172,7 @@ fn a_background_job_that_reads_the_terminal_is_stopped_until_fg() {
         session.press(CTRL_Z);
         session.expect("Stopped");
         session.expect("outer> ");
-        // In the background it stops anew, and leaves the terminal to the shell.
+        // In the background it stops again, and leaves the foreground to the shell.
         session.ask("bg");
         session.ask("wait %1");
         assert_eq!(state(supervisor), Some('T'));
@@ -198,7 +198,7 @@ fn a_running_background_job_can_read_the_terminal_after_fg() {
             fifo.display()
         ));
         session.expect_with_prompt("ready\n");
-        // bash sends no SIGCONT to a job that runs.
+        // bash sends no SIGCONT to a running job.
         session.foreground();
         std::fs::write(&fifo, "go\n").unwrap();
         session.expect("ready\n");
@@ -243,7 +243,7 @@ fn a_new_window_size_is_seen_and_told_once() {
     }
 }
 
-/// A shell for `$SHELL`; line editing would draw its prompt more than once.
+/// A shell for `$SHELL`. Line editing would draw its prompt more than once.
 fn interactive_shell(root: &Root, shell: &str) -> String {
     let script = format!("#!/bin/sh\nexec {shell} \"$@\"\n");
     root.script("shell", &script).display().to_string()
@@ -340,7 +340,7 @@ fn the_rest_of_a_pipeline_still_reads_the_terminal() {
     }
 }
 
-/// A script that runs rootlet thrice, and would tell of going on.
+/// A script that runs rootlet three times, and prints a line if it continues.
 fn looping_script(root: &Root, rootlet: &Path) -> String {
     let script = format!(
         "for i in 1 2 3; do\n{} run / {WAIT} {}\necho went on\ndone\n",
@@ -356,7 +356,8 @@ fn ctrl_c_ends_a_script_around_rootlet() {
         let root = Root::busybox(user);
         let script = looping_script(&root, rootlet_path());
         let mut session = Session::bash(user);
-        // dash ends because the key reaches it too, bash only if it sees the signal end rootlet.
+        // dash ends because the key reaches it too. bash ends only if it sees that the signal ended
+        // rootlet.
         for shell in ["dash", "bash"] {
             session.enter(&format!("{shell} {script}"));
             session.expect("ready\n");
@@ -454,7 +455,7 @@ fn a_hang_up_reaches_the_command() {
         assert_eq!(session.wait().code(), Some(0));
         check(&root);
 
-        // A script, which dies of it and takes its foreground along.
+        // The leader is a script, which dies of the hang-up and ends its foreground group.
         let root = Root::empty(user);
         let mut leader = command(user, "sh");
         leader.args(["-c", "\"$0\" run / python3 \"$1\"; true"]);
@@ -465,7 +466,7 @@ fn a_hang_up_reaches_the_command() {
         session.wait();
         check(&root);
 
-        // An interactive shell, which tells its jobs.
+        // The leader is an interactive shell, which passes the hang-up on to its jobs.
         let root = Root::empty(user);
         for background in ["", " &"] {
             let file = tell(&root);

@@ -75,7 +75,7 @@ fn an_overlay_makes_mount_points_in_anothers_root() {
 }
 
 #[test]
-fn where_it_cannot_the_hint_is_not_to_use_it() {
+fn an_overlay_that_cannot_help_is_not_the_hint() {
     if !can_be_root() {
         return;
     }

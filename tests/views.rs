@@ -1,5 +1,4 @@
-//! What a run shows of the kernel and of the machine's settings: `/proc`, `/dev/pts`, `/sys`,
-//! `/etc/hosts`.
+//! The views of a run: `/proc`, `/dev/pts`, `/sys`, `/etc/hosts`.
 
 #![allow(missing_docs)]
 
@@ -12,8 +11,7 @@ use common::terminal::Session;
 use common::{Root, User, can_be_root, command, end, succeed, users};
 use rootlet::{Chroot, Namespace};
 
-/// Runs a command as this user where things of the caller's mount namespace were changed by a script of
-/// root's.
+/// Runs a command as this user, after a script of root's has changed the caller's mount namespace.
 fn changed_for(user: User, changed: &str, words: &Command) -> Command {
     let mut outer = command(User::Root, "unshare");
     let become_user = match user {
@@ -30,8 +28,8 @@ fn where_it_was(changed: &str, words: &Command) -> Command {
     changed_for(User::Ordinary, changed, words)
 }
 
-/// As container engines and systemd's ProtectKernelTunables= do: so the kernel allows no new proc in a
-/// user namespace.
+/// Mask parts of proc, as container engines and systemd's ProtectKernelTunables= do. The kernel
+/// then allows no new proc in a user namespace.
 const MASKS: [&str; 3] = [
     "mount --bind /dev/null /proc/keys",
     "mount -t tmpfs none /proc/fs",
@@ -41,7 +39,7 @@ const MASKS: [&str; 3] = [
 const SHARED: &str = "rootlet: a new /proc is not allowed here: the command shares the caller's pid \
                       namespace and /proc, as with --share pid\n";
 
-/// Prints `own` where `/proc` is that of the shell's pid namespace.
+/// Prints `own` if `/proc` belongs to the shell's pid namespace.
 const LOOK: &str = "read -r pid rest </proc/self/stat; test \"$pid\" = $$ && echo own";
 
 #[test]
@@ -59,10 +57,10 @@ fn where_no_new_proc_is_allowed_the_pid_namespace_is_shared() {
         let told = (ended.status, &ended.stdout[..], &ended.stderr[..]);
         assert_eq!(told, (0, "own\n", SHARED), "{mask}");
         assert_eq!(root.tree(), before);
-        // Who wants it so is told nothing.
+        // If the user asks for it, there is no message.
         let asked = root.run(&["--share", "pid", "ROOT", "sh", "-c", LOOK]);
         assert_eq!(succeed(&mut where_it_was(mask, &asked)), "own\n");
-        // And who wants another has none.
+        // If the user asks for a new pid namespace, there is no fallback.
         let own = root.run(&["--unshare", "pid", "ROOT", "true"]);
         let ended = end(&mut where_it_was(mask, &own));
         let line = "rootlet: cannot mount proc on /proc: Operation not permitted (EPERM)\n\
@@ -85,7 +83,8 @@ fn where_no_new_proc_is_allowed_the_pid_namespace_is_shared() {
     }
 }
 
-/// The first attempt has taken what the caller gave the command, and gives it back.
+/// The first attempt has already moved the command's descriptors. The second attempt gets them
+/// back.
 #[test]
 fn the_second_attempt_has_all_that_the_first_had() {
     if !can_be_root() {
@@ -103,7 +102,7 @@ fn the_second_attempt_has_all_that_the_first_had() {
     shell.args(["-c", script, "sh", root.name()]);
     shell.arg(run.get_program()).args(run.get_args());
     let ended = end(&mut where_it_was(MASKS[0], &shell));
-    // 4 is that of the directory.
+    // 4 is the descriptor of the directory.
     let given = "typed\nin 0\nin 1\n0 1 2 3 4 7 \n{\"child-pid\":";
     assert!(ended.stdout.starts_with(given), "{ended:?}");
     assert!(
@@ -174,10 +173,10 @@ fn the_library_shares_the_pid_namespace_too() {
     assert_eq!(ended.stderr, "");
 }
 
-/// As every usual distribution mounts it.
+/// The usual mount options of distributions.
 const TERMINALS: &str = "mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 none /dev/pts";
 
-/// The user, group and mode of a new terminal, and whether its user can give it away.
+/// The user, group and mode of a new terminal, and whether its user can change its owner.
 const OPEN: &str =
     "script -qc 'stat -c \"%u %g %a\" $(tty); chown 0:0 $(tty) && tty' /dev/null | tr -d '\\r'";
 
@@ -191,7 +190,7 @@ fn terminals_of_a_user_namespace_are_its_own() {
     for (changed, options) in [
         (TERMINALS, &[][..]),
         (TERMINALS, &["--unshare", "user,net"]),
-        // As LXC has it, and as most engines have it.
+        // The options of LXC, and those of most engines.
         (
             "mount -t devpts -o newinstance,gid=5,ptmxmode=666 none /dev/pts
              mount --bind /dev/pts/ptmx /dev/ptmx",
@@ -208,13 +207,13 @@ fn terminals_of_a_user_namespace_are_its_own() {
         let shown = succeed(&mut where_it_was(changed, &root.run(&words)));
         assert_eq!(shown, own, "{changed} {options:?}");
     }
-    // Root of a user namespace that is there already.
+    // Root of an existing user namespace.
     let run = root.run(&["/", "sh", "-c", OPEN]);
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--mount"]);
     unshare.arg(run.get_program()).args(run.get_args());
     assert_eq!(succeed(&mut where_it_was(TERMINALS, &unshare)), own);
-    // Who binds them gets the host's.
+    // A bind shows the host's terminals.
     let look = "stat -c %i /dev/pts/ptmx; ls /dev/pts | wc -l; stat -f -c %T /dev/pts; exec 3<>/dev/ptmx; ls /dev/pts | wc -l";
     let hosts = root.run(&["-B", "/dev/pts", "/", "sh", "-c", look]);
     let open = format!("{TERMINALS}; exec 9<>/dev/ptmx");
@@ -225,7 +224,7 @@ fn terminals_of_a_user_namespace_are_its_own() {
     assert_eq!(root.tree(), Vec::<String>::new());
 }
 
-/// A host without a place for them loses nothing, and hears nothing.
+/// On a host without /dev/pts nothing changes, and nothing is printed.
 #[test]
 fn a_dev_without_pts_stays_as_it_is() {
     if !can_be_root() {
@@ -261,8 +260,8 @@ fn the_callers_terminal_has_a_name_beside_own_terminals() {
     }
 }
 
-/// Mounts as the kernel and systemd make them, which a host may have, in a sysfs without others. The
-/// second lot covers something, and so the kernel allows no new sysfs in a user namespace.
+/// File systems below /sys, as the kernel and systemd mount them, in a fresh sysfs. The second
+/// group covers a part of it, and the kernel then allows no new sysfs in a user namespace.
 const BELOW_SYS: [&str; 2] = [
     "umount -l /sys; mount -t sysfs none /sys
     mount -t tmpfs cgroups /sys/fs/cgroup; mkdir /sys/fs/cgroup/mine /sys/fs/cgroup/deep
@@ -270,7 +269,7 @@ const BELOW_SYS: [&str; 2] = [
     "mount -t tmpfs variables /sys/firmware",
 ];
 
-/// The mounts, by type and place.
+/// The mounts, by path and type.
 const SYS_MOUNTS: &str = "while read -r kind path type options rest; do
     case $path in /sys | /sys/*) echo $path $type ;; esac; done </proc/mounts | sort";
 
@@ -320,14 +319,14 @@ fn sys_is_the_callers_with_all_that_is_mounted_there() {
         sys_is_the_callers(user, BELOW_SYS[0], false);
         sys_is_the_callers(user, &BELOW_SYS.join("\n"), true);
         let root = Root::busybox(user);
-        // Everybody writes what is his own, and root the devices too.
+        // Every user can write its own files, and root the devices too.
         let script = "touch /sys/fs/cgroup/mine/new && echo mine
             grep -o ' /sys sysfs r[ow]' /proc/mounts";
         let run = root.run(&["ROOT", "sh", "-c", script]);
         let access = if user == User::Root { "rw" } else { "ro" };
         let shown = succeed(&mut changed_for(user, BELOW_SYS[0], &run));
         assert_eq!(shown, format!("mine\n /sys sysfs {access}\n"));
-        // What was read-only stays so.
+        // A read-only mount stays read-only.
         let fixed = "mount -o remount,bind,ro /sys";
         let shown = succeed(changed_for(user, fixed, &run).stderr(std::process::Stdio::null()));
         assert_eq!(shown, " /sys sysfs ro\n");
@@ -357,7 +356,7 @@ fn control_groups_are_mounted_as_a_new_file_system() {
     let place = Root::empty(User::Root);
     let name = place.path().file_name().unwrap().to_str().unwrap();
     let group = format!("/sys/fs/cgroup/{name}/cgroup.procs");
-    // In a group of this test's: the run is moved there, and back by its end.
+    // A control group of this test. The run is moved into it, and back at its end.
     let inside = format!(
         "mount -t cgroup2 none /sys/fs/cgroup; mkdir /sys/fs/cgroup/{name}
          trap 'rmdir /sys/fs/cgroup/{name}' EXIT; enter() {{ (echo 0 >{group}; \"$@\"); }}; enter"
@@ -426,7 +425,7 @@ fn hosts_is_that_of_the_host_as_resolv_conf_is() {
         assert_eq!(shown(&["--hosts=off"], "ls /etc"), "resolv.conf\n");
         assert_eq!(shown(&["--no-mounts"], "ls /etc"), "");
         assert_eq!(root.tree(), before);
-        // That of NEWROOT is hidden, and not touched.
+        // NEWROOT's own file is hidden and stays unchanged.
         root.file("etc/hosts", "its own\n");
         let before = root.tree();
         assert_eq!(shown(&[], "cat /etc/hosts"), hosts);
@@ -446,7 +445,7 @@ fn hosts_is_that_of_the_host_as_resolv_conf_is() {
             let shown = shown(&[&name[..], options].concat(), "cat /etc/hosts");
             assert_eq!(shown, format!("{hosts}{own}"), "{options:?}");
         }
-        // A bind by name is the file itself.
+        // A bind by name shows the file itself.
         assert_eq!(
             shown(
                 &[&name[..], &["-B", "/etc/hosts"]].concat(),
