@@ -1,4 +1,4 @@
-/* The only program of an initramfs: says when its first instruction was, by the machine's clock. */
+/* The only program of an initramfs. Prints the time of its first instruction by the machine's clock. */
 
 #if defined __x86_64__
 #define CLOCK_GETTIME 228

@@ -1,4 +1,4 @@
-/* What a program inside tries on the processes of the run above it. Each thing that it gets is a line. */
+/* Attacks of a program inside on rootlet's processes. Each line reports one that succeeded. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -47,7 +47,7 @@ static int is_zombie(int pid) {
     return state == 'Z' || state == 'X';
 }
 
-/* By the files of proc, which may be of another pid namespace. */
+/* Attacks by the files of proc, which may show another pid namespace. */
 static void files_of(int pid) {
     static const char *const files[] = {"environ", "mem", "maps", "auxv", "root/.", "cwd/.", "ns/mnt", "ns/user"};
     static const char *const links[] = {"exe", "root", "cwd", "ns/mnt", "fd/0", "fd/1"};
@@ -55,8 +55,8 @@ static void files_of(int pid) {
     for (unsigned i = 0; i < sizeof files / sizeof *files; i++) {
         snprintf(path, sizeof path, "/proc/%d/%s", pid, files[i]);
         int fd = open(path, O_RDONLY);
-        /* The kernel refuses the reading, where it did not refuse the opening. What is known of a zombie
-           is nothing but its user namespace, which is ours. */
+        /* Some files can be opened, and fail when read. A zombie shows only its user namespace, which is
+           the attacker's too. */
         if (fd >= 0 && (read(fd, where, 1) > 0 || errno == EISDIR || errno == EINVAL) && !is_zombie(pid)) got(pid, files[i]);
         if (fd >= 0) close(fd);
     }
@@ -92,7 +92,7 @@ static void calls_on(int pid) {
     close(pidfd);
 }
 
-/* Those above us that are rootlet's, by name. */
+/* Attacks rootlet's processes above this one, found by name. */
 static void look(int count, char **names) {
     char comm[64];
     int looked = 0;
@@ -108,7 +108,7 @@ static void look(int count, char **names) {
     printf("looked at %d\n", looked);
 }
 
-/* Those below this one, in a proc of the caller's, but for ourselves. */
+/* Attacks the descendants of a process, in a proc of the caller, except this process itself. */
 static int below(int pid) {
     char path[320], comm[64];
     int looked = 0;
@@ -130,7 +130,7 @@ static int below(int pid) {
     return looked;
 }
 
-/* As real root: is this text, here written backwards, in the memory of pid 1? */
+/* Searches, as real root, the memory of pid 1 for this text. It is passed backwards, so that the search does not find its own argument. */
 static void find(char *wanted) {
     for (char *first = wanted, *last = wanted + strlen(wanted) - 1; first < last; first++, last--) {
         char byte = *first;
@@ -157,7 +157,7 @@ static void find(char *wanted) {
     printf(mem < 0 || !maps ? "no memory\n" : found ? "" : "not found\n");
 }
 
-/* Leaves pid 1 stopped. */
+/* Stops pid 1 by tracing it. */
 static void trace(void) {
     int status;
     if (ptrace(PTRACE_SEIZE, 1, 0, 0) || ptrace(PTRACE_INTERRUPT, 1, 0, 0) || waitpid(1, &status, __WALL) != 1) {
@@ -169,7 +169,7 @@ static void trace(void) {
     for (;;) pause();
 }
 
-/* Sends these bytes, in hexadecimal, to the supervisor by each socket of pid 1. */
+/* Sends these bytes, in hexadecimal, to the supervisor through each socket of pid 1. */
 static void forge(int count, char **messages) {
     int pidfd = syscall(SYS_pidfd_open, 1, 0), sent = 0;
     for (int fd = 0; fd < 64; fd++) {

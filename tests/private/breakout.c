@@ -1,6 +1,6 @@
-// What root inside a run tries on the host. Each line `got: …` is something that it could do.
-// Its arguments: the device and inode of the host's root, and the pid of a process of the host's as it
-// is numbered here, or 0.
+// Attacks of root inside a run on the host. Each line `got: …` reports one that succeeded.
+// Arguments: the device and inode of the host's root, and the pid that a process of the host has in
+// this pid namespace, or 0.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,12 +22,12 @@ static void got(int is_done, const char *what) {
     if (is_done) printf("got: %s\n", what);
 }
 
-// The kernel would have done it, if the arguments had been better.
+// Other errors mean that the kernel allows the call and only rejects these arguments.
 static int is_allowed(long result) {
     return result >= 0 || (errno != EPERM && errno != EACCES && errno != ENOSYS);
 }
 
-// Writes what the file holds already, or this.
+// Writes the contents of the file back to it, or this text if it cannot be read.
 static int can_write(const char *path, const char *text) {
     char held[4096];
     int file = open(path, O_RDONLY);
@@ -82,7 +82,7 @@ static void processes(int host) {
     }
 }
 
-// A root of our own in this one, and up from below it.
+// Changes the root to a directory, and then goes up from a descriptor above it.
 static void root(unsigned long device, unsigned long inode) {
     struct stat here;
     int outside = open("/", O_RDONLY | O_DIRECTORY);

@@ -1,10 +1,10 @@
-/* Runs rootlet in random hostile roots, which two threads change all the while, and looks at each call that creates, removes, changes or mounts just before it is made: by ptrace(2), and with what proc tells of the descriptor that the call names.
+/* Runs rootlet in random hostile roots, which two threads change meanwhile. Checks each call that creates, removes, changes or mounts just before it is made, by ptrace(2) and the entry in proc of the descriptor that the call names.
 
    recorder ROOTLET BUSYBOX DIRECTORY SEED ROOTS
 
-   In a mount namespace of its own NEWROOT is a tmpfs, and so is what stands for the host's files. Each mount then tells by its device, or by its number, whose it is:
-   - created, removed and changed is only in NEWROOT's own file systems, and in those that did not exist before the run;
-   - mounted on, and given flags, are only NEWROOT's own mounts, and those that the host did not have. */
+   In a new mount namespace NEWROOT is a tmpfs, and another tmpfs replaces the host's files. The device or the number of a mount then shows its owner:
+   - files are created, removed and changed only in NEWROOT's own file systems, and in those that did not exist before the run;
+   - only NEWROOT's own mounts, and mounts that the host did not have, are mounted on and get new flags. */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -49,7 +49,7 @@ static uint32_t below(uint64_t *from, uint32_t limit) {
 }
 static uint32_t any(uint32_t limit) { return below(&state, limit); }
 
-/* Devices and mounts of the host, as they are before a run. */
+/* Devices and mounts of the host before a run. */
 static dev_t root_devices[2], host_devices[MAX];
 static long root_count, host_device_count, host_mounts[2 * MAX], host_mount_count;
 static ino_t own_namespace, run_namespace;
@@ -77,7 +77,7 @@ static int is_in(long value, const long *list, long count) {
     return 0;
 }
 
-/* What a descriptor is of: AT_FDCWD is the current directory. */
+/* Finds the device and the mount of a descriptor. AT_FDCWD is the current directory. */
 static int look(pid_t pid, int fd, dev_t *device, long *mount) {
     char path[64];
     struct statx stat;
@@ -121,7 +121,7 @@ static ino_t namespace_of(pid_t pid) {
     return stat(path, &stat_) ? 0 : stat_.st_ino;
 }
 
-/* In a mount namespace of the run's; the host's mounts there are told by their numbers. */
+/* Whether the process is in a mount namespace of the run. The numbers of the mounts there show those of the host. */
 static int is_inside(pid_t pid) {
     ino_t namespace = namespace_of(pid);
     if (!namespace || namespace == own_namespace) return 0;
@@ -137,7 +137,7 @@ static int is_inside(pid_t pid) {
 static void text(pid_t pid, uint64_t address, char *to, size_t size) {
     struct iovec local = {to, size - 1}, remote = {(void *)address, size - 1};
     ssize_t length = -1;
-    /* Up to the end of the page, where there is no other after it. */
+    /* The next page may not be mapped: read up to the end of this one. */
     if (address) length = process_vm_readv(pid, &local, 1, &remote, 1, 0);
     if (length < 0 && address) {
         local.iov_len = remote.iov_len = 4096 - address % 4096;
@@ -184,7 +184,7 @@ static void check(pid_t pid, uint64_t number, const uint64_t *a) {
         kind = &created;
         break;
     }
-    case SYS_renameat2: /* Within one directory. */
+    case SYS_renameat2: /* Must stay within one directory. */
         fd = (int)a[0];
         text(pid, a[1], name, sizeof name);
         text(pid, a[3], other, sizeof other);
@@ -212,7 +212,7 @@ static void check(pid_t pid, uint64_t number, const uint64_t *a) {
             ok = ok && may_mount(pid, fd = of_process);
         else if (!strcmp(name, "."))
             ok = ok && may_mount(pid, fd);
-        else /* On top of the root of the run's namespace, to which no name of NEWROOT leads. */
+        else /* On the root of the run's namespace, which no name of NEWROOT reaches. */
             ok = ok && (!strcmp(name, "/") || !strcmp(name, "/..") || !strcmp(name, "/../lower"));
         break;
     case SYS_move_mount:
@@ -239,7 +239,7 @@ static void check(pid_t pid, uint64_t number, const uint64_t *a) {
         kind = &mounted;
         ok = !strcmp(name, ".") && !strcmp(other, ".") && is_inside(pid) && may_mount(pid, fd);
         break;
-    /* Those by a path alone, or by two, are not made at all. */
+    /* rootlet makes no calls that take only paths. */
     case SYS_linkat:
     case SYS_truncate:
     case SYS_setxattr:
@@ -275,7 +275,7 @@ static void check(pid_t pid, uint64_t number, const uint64_t *a) {
     violations++;
 }
 
-/* Names that a root has, and that options name. */
+/* Names in a root and in options. */
 static const char *const names[] = {"dev", "proc", "sys", "etc", "run", "var", "d1", "srv"};
 static const char *const below_names[] = {"x", "link", "shm", "p", "resolv.conf", "run", "pts", "missing"};
 #define PICK(list) list[any(sizeof list / sizeof *list)]
@@ -292,7 +292,7 @@ static void word(const char *format, ...) {
     va_end(list);
 }
 
-/* A tmpfs among the mounts: others are often in it. */
+/* A tmpfs among the mounts, which often contains others. */
 static char memory[128];
 
 static void place(char *to, size_t size) {
@@ -307,7 +307,7 @@ static void place(char *to, size_t size) {
     }
 }
 
-/* What links lead to: where the plan mounts something. */
+/* The targets of links: mount points of the plan. */
 static char mount_points[16][128] = {"/dev", "/sys", "/proc"};
 static int mount_point_count;
 
@@ -362,7 +362,7 @@ static void target(char *to, size_t size) {
     }
 }
 
-/* By its own ids, as an ordinary user has a root. */
+/* Fills the root. Its files belong to the user who runs rootlet, like an ordinary user's root. */
 static void fill(const char *path, int is_top) {
     char full[1024], to[1024];
     snprintf(full, sizeof full, "%s/%s", new_root, path);
@@ -386,13 +386,13 @@ static void fill(const char *path, int is_top) {
 
 static void *swap(void *seed) {
     uint64_t own = (uintptr_t)seed | 1;
-    /* A name may lead through a link: in a chroot no link leads to the machine's own files. */
+    /* A name may contain a link. A chroot keeps it from reaching the machine's own files. */
     if (unshare(CLONE_FS) || chdir(new_root) || chroot(".") || chdir("/")) fail("a chroot for the swaps");
     int root = AT_FDCWD;
     while (!atomic_load(&stop) && path_count > 1) {
         const char *one = paths[below(&own, path_count)], *two = paths[below(&own, path_count)];
         if (!syscall(SYS_renameat2, root, one, root, two, 2 /* RENAME_EXCHANGE */)) atomic_fetch_add(&swaps, 1);
-        /* And what may be a mount point just made. */
+        /* Swap with a name that may be a new mount point. */
         if (!below(&own, 8)) {
             const char *new = names[below(&own, 8)];
             if (!syscall(SYS_renameat2, root, one, root, new, 2)) atomic_fetch_add(&swaps, 1);
@@ -446,7 +446,7 @@ static void run(uid_t user) {
                 check(pid, info.entry.nr, info.entry.args);
             signal = 0;
         } else if (event == PTRACE_EVENT_EXEC && pid != first) {
-            /* The command. */
+            /* This is the command. */
             ptrace(PTRACE_DETACH, pid, 0, 0);
             continue;
         } else if (event || signal == SIGSTOP || signal == SIGTRAP) {
@@ -456,7 +456,7 @@ static void run(uid_t user) {
     }
 }
 
-/* Empties NEWROOT but for its programs. */
+/* Removes everything in NEWROOT except its programs. */
 static void empty(void) {
     char command[1200];
     snprintf(command, sizeof command, "find '%s' -mindepth 1 -maxdepth 1 ! -name bin -exec rm -rf --one-file-system {} +", new_root);
@@ -491,7 +491,7 @@ int main(int count, char **arguments) {
     }
     snprintf(command, sizeof command, "cd '%s' && mkdir directory directory/x directory/shm directory/sub && echo h >file && echo h >directory/resolv.conf && ln -s sub directory/link && mkdir '%s/bin' && cp '%s' '%s/bin/true'", host, new_root, arguments[2], new_root);
     if (system(command)) fail("files");
-    /* What stands for the host's devices. */
+    /* Copies of the host's devices. */
     snprintf(path, sizeof path, "%s/dev", host);
     if (mkdir(path, 0755)) fail(path);
     make_device(path, "null", 3), make_device(path, "zero", 5), make_device(path, "full", 7), make_device(path, "random", 8), make_device(path, "urandom", 9);
@@ -508,7 +508,7 @@ int main(int count, char **arguments) {
         path_count = 0;
         options(rootlet);
         for (unsigned i = 0; i < sizeof names / sizeof *names; i++) fill(names[i], 1);
-        /* A mount that the root has itself. */
+        /* A mount in the root itself. */
         char own[600];
         snprintf(own, sizeof own, "%s/%s", new_root, PICK(names));
         struct stat stat_;
@@ -526,7 +526,7 @@ int main(int count, char **arguments) {
         atomic_store(&stop, 1);
         for (int i = 0; i < 2; i++) pthread_join(swappers[i], 0);
         if (has_own) {
-            /* It may have been moved with the directory above it. */
+            /* The mount may have moved with its parent directory. */
             root_count--;
             if (umount2(own, MNT_DETACH)) {
                 snprintf(command, sizeof command, "awk -v top='%s/' 'index($5, top) == 1 {print $5}' /proc/self/mountinfo | xargs -r umount -l", new_root);
