@@ -27,7 +27,7 @@ static int is_allowed(long result) {
     return result >= 0 || (errno != EPERM && errno != EACCES && errno != ENOSYS);
 }
 
-// Writes the contents of the file back to it, or this text if it cannot be read.
+// Writes this text to the file, or the contents of the file itself if the text is null.
 static int can_write(const char *path, const char *text) {
     char held[4096];
     int file = open(path, O_RDONLY);
