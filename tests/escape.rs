@@ -2,7 +2,7 @@
 //! that a mount hides or uncovers, roots that change between two steps, and locks of other
 //! processes.
 //!
-//! More hostile roots are in `tests/hostile.rs`. Here the host's `/dev` is a directory of the test,
+//! More hostile roots are in `tests/hostile`. Here the host's `/dev` is a directory of the test,
 //! bound there in a new mount namespace. The test sees each change of it, however short.
 
 #![allow(missing_docs)]
