@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::{end, rootlet, succeed, users};
+use common::{Root, User, command, end, rootlet, rootlet_path, succeed, users};
 use man::options::{Complete, Entry, Kind, ROLES, Role};
 use tempfile::TempDir;
 
@@ -152,8 +152,78 @@ fn the_manual_page_is_clean() {
         shown.lines().all(|line| line.chars().count() <= 80),
         "{shown}"
     );
+    // Newer groff warns of a line that one long word fills.
+    let long = |word: &&str| word.len() > 60;
+    assert_eq!(read("rootlet.1").split_whitespace().find(long), None);
     assert!(shown.contains("-B, --bind SRC[:DEST[:OPT,...]]"), "{shown}");
     assert_eq!(succeed(Command::new("mandoc").arg("-Tlint").arg(&page)), "");
+}
+
+/// The examples of the manual page, in their order, as a shell reads them.
+fn examples() -> Vec<String> {
+    let page = read("rootlet.1");
+    let section = page.split("\n.SH EXAMPLES\n").nth(1).unwrap();
+    let section = section.split("\n.SH ").next().unwrap();
+    let blocks = section.split("\n.nf\n").skip(1);
+    let commands = blocks.map(|block| block.split("\n.fi").next().unwrap());
+    commands
+        .map(|command| command.replace("\\-", "-").replace("\\e", "\\"))
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_manual_page_run() {
+    let examples = examples();
+    assert!(examples.len() >= 6, "{examples:?}");
+    for user in users() {
+        let place = Root::empty(user);
+        let root = place.directory("root/bin").with_file_name("");
+        std::fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+        for name in ["sh", "cp", "touch", "ls"] {
+            place.symlink(&format!("root/bin/{name}"), "busybox");
+        }
+        // It leaves traces where it may write, which must not last.
+        place.script(
+            "root/bin/make",
+            "#!/bin/sh\ntouch /trace; test ! -d /src || touch /src/built\n",
+        );
+        place.file("data/input", "data\n");
+        place.script("program", "#!/bin/sh\necho \"pid $$\"\n");
+        let programs = place.directory("programs");
+        std::os::unix::fs::symlink(rootlet_path(), programs.join("rootlet")).unwrap();
+        let path = format!("{}:/usr/bin:/bin", programs.display());
+        for example in &examples {
+            if user != User::Root && example.contains("--private-users") {
+                continue;
+            }
+            let mut bash = command(user, "bash");
+            bash.args(["-euo", "pipefail", "-c", example])
+                .env("PATH", &path)
+                .current_dir(place.path());
+            let ended = end(&mut bash);
+            assert_eq!(ended.status, 0, "{example}\n{ended:?}");
+            let printed = ended.stdout;
+            if example.contains("--overlay") {
+                assert!(place.path().join("built").exists());
+                assert!(!root.join("trace").exists());
+            }
+            for (words, expected) in [
+                ("--dry-run", "new root   root\n"),
+                ("tiny", "0 in /bin /dev /etc /proc /sys\n"),
+                ("init", "pid "),
+            ] {
+                if example.contains(&format!(" {words} ")) {
+                    assert!(printed.starts_with(expected), "{example}\n{printed}");
+                }
+            }
+        }
+        assert!(
+            std::fs::metadata(place.path().join("initramfs.cpio"))
+                .unwrap()
+                .len()
+                > 1000
+        );
+    }
 }
 
 /// What each shell makes of these words, of which the last is completed.

@@ -145,7 +145,9 @@ pub const ROLE: Role = Role {
                                 a part of root's range in /etc/subuid and /etc/subgid, or else 65536 ids \
                                 from 524288 on that no account and no line in these files uses; each run \
                                 locks its own (/run/rootlet/users-START). /dev is as with --dev minimal, \
-                                and /proc and /sys are as for an ordinary user.",
+                                and /proc and /sys are as for an ordinary user. NEWROOT's file system \
+                                must have id-mapped mounts: ext4, xfs and vfat from Linux 5.12 on, btrfs \
+                                from 5.15, tmpfs from 6.3; overlay and NFS have none.",
                     ..OPTION
                 },
             ],
@@ -221,8 +223,8 @@ pub const ROLE: Role = Role {
                     line: "write JSON lines to file descriptor N: the pid, the end, an error",
                     paragraph: "{\"child-pid\":N} when the command was executed, with its pid in the \
                                 caller's namespace; then {\"exit-code\":N} or {\"signal\":N}. An error, \
-                                {\"error\":{\"step\":...,\"object\":...,\"errno\":...,\"message\":...}}, comes \
-                                instead of these, or after them; errno may be null. A byte that is not \
+                                {\"error\":{...}} with step, object, errno (or null) and message, comes \
+                                instead of these, or after them. A byte that is not \
                                 UTF-8 becomes U+FFFD, except in message, where it is escaped. If the \
                                 last line is missing, rootlet itself was killed. Real root inside can \
                                 forge the end of its own run; nobody else can.",
