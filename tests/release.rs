@@ -75,12 +75,25 @@ fn builds_in_two_places_are_the_same_and_complete() {
     let crates = std::fs::read_dir(top.join("licences")).unwrap().flatten();
     assert_eq!(crates.filter(|entry| entry.path().is_dir()).count(), 2);
 
-    // What was unpacked by this process may still be open for writing in a child of another thread.
-    let binary = place.path().join("rootlet");
-    copy_program(top.join("rootlet"), &binary);
-    let version = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(succeed(Command::new(&binary).arg("--version")), version);
-    let bytes = std::fs::read(&binary).unwrap();
+    let mut bytes = Vec::new();
+    for (name, helps) in [
+        ("rootlet", "Usage: rootlet run ["),
+        ("rootlet-init", "Usage: rootlet init ["),
+    ] {
+        // What was unpacked by this process may still be open for writing in a child of another thread.
+        let binary = place.path().join(name);
+        copy_program(top.join(name), &binary);
+        let version = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!(succeed(Command::new(&binary).arg("--version")), version);
+        assert!(succeed(Command::new(&binary).arg("--help")).starts_with(helps));
+        bytes.extend(std::fs::read(&binary).unwrap());
+    }
+    // It has that role alone.
+    let ended =
+        end(Command::new(place.path().join("rootlet-init")).args(["--", "sh", "-c", "exit 3"]));
+    assert_eq!(ended.status, 3, "{ended:?}");
+    let size = |name: &str| std::fs::metadata(top.join(name)).unwrap().len();
+    assert!(size("rootlet-init") < size("rootlet") / 3);
     for tells in [TOP, env!("CARGO_TARGET_TMPDIR"), "/.cargo/"] {
         let found = bytes
             .windows(tells.len())
@@ -128,6 +141,8 @@ fn the_debian_package_comes_and_goes_cleanly() {
         ]),
         "lo\n"
     );
+    let status = "rootlet-init --grace 5 -- sh -c 'exit 3' || echo $?";
+    assert_eq!(run(&["sh", "-c", status]), "3\n");
     run(&["dpkg", "--purge", "rootlet"]);
     assert_eq!(shown(), before);
 }
@@ -159,6 +174,65 @@ fn cargo_can_install_and_publish_it() {
     cargo.args(["publish", "--dry-run", "--locked", "--allow-dirty"]);
     let ended = end(cargo.current_dir(TOP));
     assert_eq!(ended.status, 0, "{ended:?}");
+    builds_without_a_network(&Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("package"));
+}
+
+/// As a distribution does: what was packaged, with the sources of its dependencies beside it and
+/// nothing of the machine's own cargo.
+fn builds_without_a_network(packages: &Path) {
+    let package = packages.join(concat!("rootlet-", env!("CARGO_PKG_VERSION")));
+    let place = tempfile::tempdir().unwrap();
+    let source = place.path().join("source");
+    succeed(Command::new("cp").arg("-r").args([&package, &source]));
+    let mut vendor = Command::new("cargo");
+    vendor.args(["vendor", "--locked", "vendor"]);
+    let vendor = end(vendor.current_dir(&source));
+    assert_eq!(vendor.status, 0, "{vendor:?}");
+    // It prints what cargo is to be told.
+    std::fs::create_dir(source.join(".cargo")).unwrap();
+    std::fs::write(source.join(".cargo/config.toml"), vendor.stdout).unwrap();
+
+    let build = "cargo build --quiet --offline --locked && scripts/man documents";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-current-user", "--net", "sh", "-ec", build]);
+    unshare.env("CARGO_HOME", place.path().join("cargo"));
+    unshare.env("CARGO_TARGET_DIR", source.join("target"));
+    let ended = end(unshare.current_dir(&source));
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let built = source.join("target/debug/rootlet");
+    let version = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(succeed(Command::new(built).arg("--version")), version);
+    let mut man = Command::new(Path::new(TOP).join("scripts/man"));
+    succeed(man.arg(place.path().join("expected")));
+    let mut diff = Command::new("diff");
+    diff.arg("-r")
+        .arg(place.path().join("expected"))
+        .arg(source.join("documents"));
+    succeed(&mut diff);
+}
+
+/// Alpine's C library is musl, of which the binary takes nothing, not even where rustc names it.
+#[test]
+fn the_binary_links_for_musl() {
+    const TARGET: &str = "x86_64-unknown-linux-musl";
+    let mut rustc = Command::new("rustc");
+    let library = succeed(rustc.args(["--print", "target-libdir", "--target", TARGET]));
+    if !Path::new(library.trim()).exists() {
+        eprintln!("left out: this rustc has no {TARGET}");
+        return;
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("musl");
+    let mut cargo = Command::new("cargo");
+    cargo.args([
+        "build", "--quiet", "--locked", "--bin", "rootlet", "--target", TARGET,
+    ]);
+    let ended = end(cargo.arg("--target-dir").arg(&target).current_dir(TOP));
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let binary = target.join(TARGET).join("debug/rootlet");
+    let version = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(succeed(Command::new(&binary).arg("--version")), version);
+    let elf = succeed(Command::new("readelf").arg("-lW").arg(&binary));
+    assert!(!elf.contains("INTERP") && !elf.contains("DYNAMIC"), "{elf}");
 }
 
 /// As somebody has it who has the package alone, also where nobody may make a user namespace.
