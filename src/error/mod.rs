@@ -6,6 +6,8 @@
 
 mod hint;
 pub(crate) mod kind;
+#[cfg(all(test, has_seeds))]
+mod messages;
 mod step;
 mod verbose;
 
