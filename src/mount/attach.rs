@@ -251,7 +251,7 @@ impl Mounts {
             _ => return Ok(()),
         };
         if self.open_files.is_none() && self.states.len() > FEW {
-            // What was mounted cannot be tried again.
+            // Mounts that were made cannot be made again.
             self.allow_more_files();
         }
         let planned = &mounts[index];
