@@ -189,7 +189,7 @@ impl Error {
         (self.step(), self.why()) == (Step::OpenSource, Why::Errno(Errno::ENOENT))
     }
 
-    /// Is it that a mount point is missing, and is not to be made there?
+    /// Returns whether a mount point is missing and must not be made there.
     pub(crate) fn is_missing_mount_point(&self) -> bool {
         let is_made = matches!(self.step(), Step::MakeOutside | Step::MakeMountPoint);
         let refused = [Errno::EACCES, Errno::EPERM, Errno::EROFS, Errno::EXDEV];

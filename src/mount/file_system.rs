@@ -16,7 +16,7 @@ use crate::sys::process::id;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::number::number;
 
-/// What became of a new file system.
+/// The result of making a new file system.
 pub(crate) enum New {
     /// It is attached; its descriptor is there where it was needed.
     Attached(Option<OwnedFd>),

@@ -88,8 +88,8 @@ pub(crate) fn is_there() -> bool {
     fs::openat(BorrowedFd::CWD, SYSFS, fs::O_PATH, 0).is_ok()
 }
 
-/// What goes into the run's `/sys` beside what the caller's own shows: for a new one what is mounted in
-/// the caller's, and for control groups seen from another root a new view.
+/// Returns the mounts to add to the run's `/sys`: for a new sysfs the mounts in the caller's, and for
+/// control groups seen from another root a new view.
 pub(crate) fn additions(namespaces: Namespaces) -> Result<Vec<Mount>, Error> {
     let mut additions: Vec<Mount> = Vec::new();
     if namespaces.has(Namespace::Network) {

@@ -26,7 +26,7 @@ impl Line {
         }
     }
 
-    /// What was pushed, for whom a part of it is none: ENOMEM where there was no memory for it.
+    /// Returns the line; ENOMEM if there was no memory for it.
     pub(crate) fn whole(&self) -> Result<&[u8], Errno> {
         match self.page {
             Some(_) => Ok(self.bytes()),
@@ -34,7 +34,7 @@ impl Line {
         }
     }
 
-    /// One for whoever writes control characters in a way of its own.
+    /// Returns a line in which names are not escaped, for a caller that escapes them in another way.
     pub(crate) fn verbatim() -> Line {
         Line {
             is_verbatim: true,
