@@ -1,4 +1,4 @@
-//! Programs that use the library, built in other ways than the tests are.
+//! Programs that use the library, built with other settings than the tests.
 
 #![allow(missing_docs)]
 
@@ -12,8 +12,8 @@ use common::{Root, end, for_every_user, is_left_out, succeed, users};
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
-/// Cargo for the program in `tests/outside`, which has std and unwinds, with a folder of its own for
-/// what is built.
+/// Cargo for the program in `tests/outside`, which uses std and unwinding, with its own target
+/// directory.
 fn cargo(command: &str, name: &str, options: &[&str]) -> (Command, PathBuf) {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -27,7 +27,7 @@ fn cargo(command: &str, name: &str, options: &[&str]) -> (Command, PathBuf) {
     (cargo, target)
 }
 
-/// Runs a command and a closure in a root, each as the built program has it.
+/// Runs a command and a closure in a root, with the built program.
 fn works(program: &Path, environment: &[(&str, &str)]) {
     let program = for_every_user(program);
     for user in users() {
@@ -40,7 +40,7 @@ fn works(program: &Path, environment: &[(&str, &str)]) {
     }
 }
 
-/// Is the compiler's library for it there, or can it be had?
+/// Returns whether the compiler's library for this target is installed or can be installed.
 fn has_target(target: &str) -> bool {
     let sysroot = succeed(Command::new("rustc").args(["--print", "sysroot"]));
     let library = Path::new(sysroot.trim_end())

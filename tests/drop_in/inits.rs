@@ -68,7 +68,7 @@ pub fn inits(name: &str) -> Vec<Init> {
     inits
 }
 
-/// Only rootlet under this name, where the original is known to do worse.
+/// Only rootlet under this name, because the original is known to behave worse.
 pub fn only_rootlet(name: &str) -> impl Iterator<Item = Init> {
     inits(name).into_iter().filter(|init| init.is_rootlet)
 }
@@ -80,7 +80,7 @@ impl Init {
         command
     }
 
-    /// The same, without the warning that tini prints where it is not a subreaper.
+    /// The same, without the warning that tini prints if it is not a subreaper.
     pub fn quiet(&self, words: &[&str]) -> Command {
         let mut command = self.command(words);
         command.env("TINI_SUBREAPER", "");
@@ -117,7 +117,7 @@ pub struct Running {
     errors: Receiver<String>,
 }
 
-/// Sends the lines of a stream as they come.
+/// Sends each line of a stream when it arrives.
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {
@@ -167,7 +167,7 @@ impl Running {
         self.lines.recv_timeout(Duration::from_secs(60)).unwrap()
     }
 
-    /// Waits for the command's next line, which is this one.
+    /// Checks that the command's next line is this one.
     #[track_caller]
     pub fn expect(&self, line: &str) {
         assert_eq!(self.next(), line);
@@ -235,7 +235,7 @@ pub fn session(pid: i32) -> i32 {
     stat(pid, 6)
 }
 
-/// `PRINT_SIGNALS` that also prints these signals, where it would otherwise die or stop.
+/// `PRINT_SIGNALS` that also prints these signals, which would otherwise kill or stop it.
 pub fn print_signals(too: &[i32]) -> String {
     let too: Vec<String> = too.iter().map(i32::to_string).collect();
     let blocked = format!("signals = {{{}}} | set(", too.join(", "));

@@ -40,10 +40,10 @@ fn adopts(init: &Init, options: &[&str], variable: Variable) -> (bool, Vec<Strin
     (adopted, named.collect())
 }
 
-/// What is printed about an orphan.
+/// The messages about an orphan.
 #[derive(Clone, Copy, Debug)]
 enum Said {
-    /// Not looked at: a warning, or what `-v` logs.
+    /// A warning or the log of `-v`, which is not checked.
     Other,
     Nothing,
     Reaped,
@@ -93,7 +93,7 @@ fn orphans_are_adopted_and_reported_as_by_the_original() {
 }
 
 #[test]
-fn tini_warns_where_it_cannot_reap() {
+fn tini_warns_if_it_cannot_reap() {
     let table: [(&[&str], Variable, bool); 8] = [
         (&[], None, true),
         (&["-g"], None, true),

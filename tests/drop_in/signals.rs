@@ -12,7 +12,7 @@ use super::inits::{
 /// The signals that stop a job.
 const STOPS: [i32; 3] = [SIGTSTP, SIGTTIN, SIGTTOU];
 
-/// Those that a fault sends, and SIGABRT.
+/// The signals of faults, and SIGABRT.
 const FAULTS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
 
 /// The signals that tini and catatonit pass on: all but the faults and the stops, those that end the
@@ -25,8 +25,8 @@ fn ordinary() -> Vec<i32> {
         .collect()
 }
 
-/// Returns what a python program gets of each of these signals when it is sent to its init. A signal
-/// 64 is sent after each: the kernel delivers it last.
+/// Returns the signals that a python program receives for each of these, when it is sent to the
+/// program's init. A signal 64 is sent after each, because the kernel delivers it last.
 #[track_caller]
 fn forwarded(init: &Init, options: &[&str], program: &str, numbers: &[i32]) -> Vec<Vec<i32>> {
     let words = [options, &["--", "python3", "-c", program]].concat();
@@ -75,13 +75,13 @@ fn tini_and_catatonit_pass_signals_on() {
     }
 }
 
-/// A signal that is sent, and what the command gets.
+/// A sent signal, and the one that the command gets.
 type Pairs<'a> = &'a [(i32, i32)];
 
 #[test]
 fn dumb_init_passes_on_and_rewrites_signals() {
-    // dumb-init knows no signal above 31, so no 64 can be sent after each: a signal that is lost shows
-    // as a timeout. The faults are passed on too; SIGUSR2 ends the program.
+    // dumb-init knows no signal above 31, so no 64 can be sent after each. A lost signal causes a
+    // timeout. dumb-init passes on faults too. SIGUSR2 ends the program.
     let elsewhere = [SIGKILL, 17, 19, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR2];
     let numbers = (1..=31).filter(|number| !elsewhere.contains(number));
     let unchanged: Vec<(i32, i32)> = numbers.map(|number| (number, number)).collect();
@@ -122,7 +122,7 @@ fn dumb_init_drops_signals_rewritten_to_0() {
             let words = [options, &["python3", "-c", PRINT_SIGNALS]].concat();
             let mut running = Running::start_ready(&mut init.command(&words));
             dropped.iter().for_each(|number| running.signal(*number));
-            // Lower numbers are read first, so a 28 that has come shows that those were dropped.
+            // Lower numbers are read first. Once 28 has arrived, the lower ones have been dropped.
             running.signal(28);
             running.expect("got 28");
             running.end_print_signals();
@@ -189,7 +189,7 @@ fn dumb_init_ends_the_session_with_the_command() {
             let mut running = Running::start_ready(&mut init.command(&words));
             let rest = children(running.command())[0];
             running.input = None;
-            // The child has standard error open too, so its end is not waited for.
+            // The child has standard error open too, so waiting for its end of file would not work.
             wait_until("the end of dumb-init", || {
                 running.init.try_wait().unwrap().is_some()
             });

@@ -1,4 +1,4 @@
-//! How the command starts, and what the init prints of itself.
+//! The start of the command, and the init's own messages.
 
 use std::fs;
 use std::path::Path;
@@ -132,8 +132,8 @@ fn a_verbose_dumb_init_logs_what_the_original_logs() {
             running.expect("got 12");
             let (status, errors) = running.end();
             assert_eq!(status, 5, "{init:?}");
-            // At the start the two processes may write in either order, and only an original that
-            // has no terminal reports that.
+            // At the start the two processes may write in either order. Only an original without a
+            // terminal reports that.
             let mut errors: Vec<String> = errors
                 .into_iter()
                 .map(|line| line.replace(&command, "PID"))

@@ -1,5 +1,5 @@
-//! The exit status, the options, and what is printed by `--help`, `--version` and for a command
-//! that cannot be run.
+//! The exit status, the options, and the output of `--help`, of `--version` and for a command that
+//! cannot be run.
 
 use super::common::end;
 use super::inits::inits;
@@ -213,7 +213,7 @@ fn version_and_help_go_to_the_originals_stream() {
 const MISSING: &str = "No such file or directory";
 const DENIED: &str = "Permission denied";
 
-/// The words, the status, and the reason that is given; the command is the first word without `-`.
+/// The words, the status, and the reason in the message. The command is the first word without `-`.
 type CannotRun = &'static [(&'static [&'static str], i32, &'static str)];
 
 const TINI_CANNOT_RUN: CannotRun = &[

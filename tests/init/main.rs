@@ -21,5 +21,5 @@ const SIGCONT: i32 = 18;
 const SIGSTOP: i32 = 19;
 const SIGWINCH: i32 = 28;
 
-/// The stops a terminal makes: TSTP, TTIN, TTOU.
+/// The stop signals of a terminal: TSTP, TTIN, TTOU.
 const STOPS: [i32; 3] = [20, 21, 22];

@@ -1,4 +1,4 @@
-//! Orphans are reaped, all of them, and disturb nothing.
+//! init reaps all orphans, and they disturb nothing.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,8 +9,8 @@ use super::common::init::{Place, Started, cases, init, kernel, status_field};
 use super::common::running::Running;
 use super::common::{children, command, end, rootlet_path, rounds, state, users, wait_until};
 
-/// A program that leaves as many orphans as its argument says, prints `ready`, has all of them end
-/// at once when a line comes, and ends with status 7 after the next line.
+/// A program that leaves as many orphans as its argument says, and prints `ready`. When a line
+/// arrives, all orphans end at the same time. It ends with status 7 after the next line.
 const LEAVE_ORPHANS: &str = "\
     $| = 1; pipe my $held, my $hold; \
     my $between = fork; \
@@ -24,8 +24,8 @@ const LEAVE_ORPHANS: &str = "\
 
 #[test]
 fn no_orphan_stays() {
-    // PIDFD_INFO_EXIT is of Linux 6.15; an older kernel leaves it to init to reap them all. So does
-    // an init that is not pid 1: their CPU time is for its parent to read.
+    // PIDFD_INFO_EXIT is new in Linux 6.15. On older kernels init reaps all orphans itself. So does
+    // an init that is not pid 1, because its parent may read their CPU time.
     let many = rounds(2000);
     let can_tell_reaped_status = kernel() >= (6, 15);
     for (place, user) in cases() {
@@ -44,7 +44,7 @@ fn no_orphan_stays() {
             let mut started = Started::ready(place, &mut run);
             let init = started.init;
             assert_eq!(children(init).len(), count + 1, "{context}");
-            // Read while init runs, so that it is never kept from writing.
+            // A thread reads standard error while init runs, so that init is never blocked writing.
             let mut stderr = started.child.stderr.take().unwrap();
             let lines = std::thread::spawn(move || {
                 let mut text = String::new();
@@ -56,12 +56,12 @@ fn no_orphan_stays() {
             let before = wakes();
             let stdin = started.child.stdin.as_mut().unwrap();
             stdin.write_all(b"end them\n").unwrap();
-            // A zombie is still in this list.
+            // This list includes zombies.
             wait_until("the end of the orphans", || children(init).len() == 1);
             if options.is_empty() && place == Place::Pid1 && can_tell_reaped_status {
                 assert_eq!(wakes(), before, "{context}");
             } else {
-                // Counted when it sleeps again.
+                // The wake is counted when init sleeps again.
                 wait_until("init to have woken", || wakes() != before);
             }
             let stdin = started.child.stdin.as_mut().unwrap();
@@ -81,7 +81,7 @@ fn no_orphan_stays() {
 
 #[test]
 fn the_end_of_the_command_amid_orphans_is_its_own() {
-    // All end at the same moment, so that one wake finds them all.
+    // All orphans end at the same moment, so that one wake finds all of them.
     let script = "pipe my $held, my $hold; \
         for (1..50) { \
             my $child = fork; \
@@ -114,7 +114,7 @@ fn children_from_before_are_reaped_too() {
                 let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
                 name.trim() == "cat"
             };
-            // Where it is slow, it still is the shell that was forked for it.
+            // On a slow machine the child is still the shell that was forked for it.
             let inherited = || children(started.init).into_iter().find(cat);
             wait_until("the child from before", || inherited().is_some());
             let inherited = inherited().unwrap();
@@ -127,8 +127,8 @@ fn children_from_before_are_reaped_too() {
 }
 
 #[test]
-fn where_it_is_not_pid_1_it_is_a_quiet_subreaper() {
-    // Its parent's parent takes an orphan only where nobody nearer does.
+fn a_process_other_than_pid_1_is_a_quiet_subreaper() {
+    // The parent's parent adopts an orphan only if no nearer subreaper does.
     let script = "pipe my $held, my $hold; my $between = fork; \
         if (!$between) { \
             exit 0 if fork; \

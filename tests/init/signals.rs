@@ -1,4 +1,4 @@
-//! Which signals reach the command, once each, and which end init itself.
+//! Signals reach the command once each, and some end init itself.
 
 use std::process::Stdio;
 
@@ -50,7 +50,7 @@ fn every_signal_reaches_the_command_once_or_not_at_all() {
 
 #[test]
 fn signals_go_to_the_group_if_asked() {
-    // Parent and child tell of each signal; the parent ends the child with itself.
+    // Parent and child print each signal. The parent ends the child when it ends.
     let program = print_all_signals().replacen(
         "print \"ready\\n\"; ",
         "my $child = fork; my $name = $child ? 'parent' : 'child'; \
@@ -66,7 +66,7 @@ fn signals_go_to_the_group_if_asked() {
             let mut started = Started::ready(place, &mut init(place, user, &words));
             for number in [SIGUSR1, SIGHUP, SIGINT, SIGTERM, 34] {
                 started.signal(number);
-                // Each tells in its own time.
+                // The two print in any order.
                 let mut lines = vec![started.line()];
                 started.signal(64);
                 let expected = if child_too { 4 } else { 2 };
@@ -80,7 +80,7 @@ fn signals_go_to_the_group_if_asked() {
                 expected.sort();
                 assert_eq!(lines, expected, "{options:?} {place:?} {user:?}");
             }
-            // The child has no number for itself, and ends by this too.
+            // The child, which has no child to kill, kills itself with this signal.
             started.signal(SIGUSR2);
             assert_eq!(started.status(), 5);
         }
@@ -156,7 +156,8 @@ fn a_pause_ends_with_term_and_int_alone() {
                 assert_eq!(descriptors(started.init).len(), 4);
                 let others = [SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGCONT, SIGWINCH, 40];
                 others.into_iter().for_each(|other| started.signal(other));
-                // All but the last were read, then: a TERM would be before them.
+                // All signals except the last one have been read by then: a pending TERM would be
+                // delivered first.
                 let pending = || {
                     let pending = status_field(started.init, "ShdPnd");
                     pending.bytes().all(|digit| digit == b'0')
@@ -175,7 +176,7 @@ fn a_pause_ends_with_term_and_int_alone() {
 }
 
 #[test]
-fn init_is_told_of_its_parents_end() {
+fn init_gets_a_signal_when_its_parent_ends() {
     for user in users() {
         let program = print_all_signals();
         for (name, line) in [
@@ -205,7 +206,8 @@ fn init_is_told_of_its_parents_end() {
 
 #[test]
 fn nothing_from_inside_ends_or_stops_pid_1() {
-    // Before each signal from a child it is told to whom; those that can be passed on are.
+    // The program first sends a signal to pid 1, followed by 64. It gets back those that init passes
+    // on.
     let program = print_all_signals().replacen(
         "print \"ready\\n\"; ",
         "print \"ready\\n\"; \
@@ -229,7 +231,7 @@ fn nothing_from_inside_ends_or_stops_pid_1() {
             }
             started.expect("got 64");
             started.settle();
-            // And from outside it is passed on.
+            // A signal from outside is passed on.
             started.signal(SIGTERM);
             started.expect("got 15");
             started.signal(SIGUSR2);

@@ -1,4 +1,4 @@
-//! What the command inherits, and what init needs and keeps while it runs.
+//! The state that the command inherits, and the resources that init needs and keeps while it runs.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::{SIGTERM, SIGWINCH};
 
 #[test]
 fn the_command_starts_with_a_clean_slate() {
-    // No shell between: some reset what they were given.
+    // There is no shell between, because some shells reset signals.
     let show = ["grep", "-E", "^Sig(Blk|Ign|Cgt):", "/proc/self/status"];
     for (place, user) in cases() {
         for options in [
@@ -37,7 +37,7 @@ fn the_command_starts_with_a_clean_slate() {
                 "{options:?} {place:?} {user:?}"
             );
         }
-        // TSTP, TTIN and TTOU are 20, 21 and 22, so they are among the bits of 0x380000.
+        // TSTP, TTIN and TTOU are 20, 21 and 22, which are the bits of 0x380000.
         let plain = succeed(&mut init(place, user, &show));
         assert!(plain.starts_with("SigBlk:\t0000000000000000\n"), "{plain}");
     }
@@ -59,9 +59,9 @@ fn inherited_files_and_the_directory_are_the_commands_alone() {
             bash.current_dir(root.path());
             let started = Started::ready(place, &mut bash);
 
-            // A pidfd is for where the kernel reaps, and a file of pidfs since Linux 6.9.
+            // init has a pidfd if the kernel can reap, and a file of pidfs since Linux 6.9.
             let kernel_reaps = place == Place::Pid1 && options.is_empty() && kernel() >= (6, 15);
-            // The command may be faster than the init is with closing.
+            // The command may run before init has closed its descriptors.
             let count = if kernel_reaps { 3 } else { 2 };
             wait_until("the closing", || descriptors(started.init).len() == count);
             let of_init = descriptors(started.init);
@@ -104,7 +104,7 @@ fn closed_standard_descriptors_are_no_obstacle() {
 fn sockets_handed_to_init_are_the_commands() {
     let ask = "echo \"$LISTEN_PID\" $$ $LISTEN_FDS; cat <&3";
     for user in users() {
-        // (What LISTEN_PID is, whether it becomes the command's.)
+        // (The value of LISTEN_PID, whether it becomes the command's.)
         for (listen_pid, ours) in [("$$", true), ("1", false), ("1$$", false), ("", false)] {
             let root = Root::empty(user);
             root.file("socket", "handed over");
@@ -130,7 +130,7 @@ fn sockets_handed_to_init_are_the_commands() {
             assert_eq!(lines.next(), Some("handed over"));
         }
     }
-    // As pid 1 of its namespace its pid is 1.
+    // As pid 1 of its namespace, it has pid 1.
     let mut run = init(
         Place::Pid1,
         users()[0],
@@ -169,7 +169,7 @@ fn an_image_needs_no_other_file() {
         let root = Root::empty(user);
         let binary = fs::read(rootlet_path()).unwrap();
         root.executable("rootlet", binary);
-        // It is the only file.
+        // This is the only file.
         let words = [
             "--no-mounts",
             "ROOT",
@@ -243,7 +243,7 @@ fn an_idle_init_makes_no_system_call() {
         wait_until("strace", || {
             status_field(started.init, "TracerPid") == strace.pid().to_string()
         });
-        // The call that it is in.
+        // The system call in which init waits.
         wait_until("the first call", || {
             fs::metadata(&log).is_ok_and(|log| log.len() > 0)
         });
@@ -258,10 +258,10 @@ fn an_idle_init_makes_no_system_call() {
         started.settle();
     }
     let before = sizes();
-    // The one time that is fixed: nothing can be waited for where nothing is to happen.
+    // This fixed time is necessary, because the test checks that nothing happens.
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(sizes(), before);
-    // Had it made a call, it would have been seen.
+    // strace would have recorded any call.
     traced
         .iter()
         .for_each(|(started, ..)| started.signal(SIGWINCH));

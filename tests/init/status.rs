@@ -1,4 +1,4 @@
-//! The exit status: the command's own, and init's own where the command cannot be run.
+//! The exit status: that of the command, or init's own if the command cannot be run.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -26,7 +26,7 @@ fn a_signal_that_kills_the_command_is_the_status() {
     for place in PLACES {
         for number in 1..=64 {
             let mut sleep = init(place, user, &["sleep", "1000"]);
-            // unshare has words for the end of a pid 1 by SIGKILL.
+            // unshare prints a message when SIGKILL ends pid 1.
             sleep.stderr(Stdio::null());
             let mut started = Started::executed(place, &mut sleep, "sleep");
             let command = started.command();
@@ -34,7 +34,8 @@ fn a_signal_that_kills_the_command_is_the_status() {
             let context = format!("{number} {place:?}");
             match number {
                 SIGKILL => {
-                    // Only init itself gets it; the kernel ends what is below a pid 1.
+                    // Only init itself gets the signal. The kernel ends the processes below a pid
+                    // 1.
                     let status = started.wait();
                     match place {
                         Place::Pid1 => wait_until("the end of the command", || {
@@ -219,10 +220,10 @@ fn wrong_use_is_125_with_a_hint() {
 }
 
 #[test]
-fn a_reboot_inside_is_the_end_of_the_run_and_is_told() {
+fn a_reboot_inside_ends_the_run_and_is_reported() {
     let host = fs::read_link("/proc/self/ns/pid").unwrap();
     let host = host.to_str().unwrap();
-    // Only where that is not the host's.
+    // Only in a pid namespace that is not the host's.
     let guard = format!("test -d /proc/1 && [ \"$(readlink /proc/self/ns/pid)\" != '{host}' ]");
     for user in users() {
         let root = Root::busybox(user);

@@ -19,13 +19,13 @@ struct Job {
 }
 
 impl Job {
-    /// Starts it in the foreground, and waits until the program is ready.
+    /// Starts the job in the foreground, and waits until the program is ready.
     #[track_caller]
     fn start(place: Place, user: User) -> Job {
         Job::start_with(place, user, "")
     }
 
-    /// The same with this behind the command line, such as ` &`.
+    /// Starts the job with this at the end of the command line, for example ` &`.
     #[track_caller]
     fn start_with(place: Place, user: User, end: &str) -> Job {
         let root = Root::empty(user);
@@ -80,7 +80,7 @@ fn init_around(mark: &str) -> i32 {
     status_field(python, "PPid").parse().unwrap()
 }
 
-/// Expects this line, and then nothing but a SIGUSR1 that comes behind all other signals.
+/// Checks that this line comes, and then only SIGUSR1, which arrives after all other signals.
 #[track_caller]
 fn expect_once(session: &mut Session, init: i32, printed: &str) {
     session.expect(printed);
@@ -111,8 +111,8 @@ fn the_foreground_is_the_commands_if_it_was_ours() {
     for (place, user) in cases() {
         let job = Job::start(place, user);
         let foreground = rustix::termios::tcgetpgrp(job.session.terminal()).unwrap();
-        // The group of a pid 1 is unshare's here, outside its pid namespace: init can neither tell
-        // whether that group has the foreground, nor give it back.
+        // pid 1 is here in the group of unshare, which is outside of its pid namespace. init cannot
+        // see whether that group has the foreground, and cannot restore it.
         let expected = match place {
             Place::Subreaper => job.command(),
             Place::Pid1 => status_field(job.init, "PPid").parse().unwrap(),
@@ -128,7 +128,7 @@ fn from_the_background_it_takes_no_foreground() {
     for (place, user) in cases() {
         let mut job = Job::start_with(place, user, " &");
         let session = &mut job.session;
-        // The foreground is the shell's, so it gets the key.
+        // The shell has the foreground, so it gets the key.
         session.press(CTRL_C);
         session.expect("outer> ");
         assert!(session.is_leaders(), "{place:?} {user:?}");
@@ -178,8 +178,9 @@ fn as_pid_1_in_the_group_of_a_job_it_leaves_job_control_to_the_shell() {
             session.press(CTRL_C);
             session.expect("got 2\n");
         }
-        // init cannot tell the shell's SIGCONT to the group from one to init alone: it passes it on,
-        // and that may come after the command has handled its own.
+        // init cannot distinguish a SIGCONT that the shell sends to the group from one to init
+        // alone. It passes both on, and the signal may arrive after the command has handled its
+        // own.
         send_signal(init, SIGUSR2);
         assert_eq!(session.expect("got 12\n").replace("got 18\n", ""), "");
         assert_eq!(session.status(), "5\n");
@@ -192,7 +193,7 @@ fn as_pid_1_of_a_terminal_ctrl_z_stops_the_command_until_cont() {
     if !can_be_root() {
         return;
     }
-    // As a container's first process is: leader of its session, which has the terminal.
+    // Like a container's first process, it leads its session, which has the terminal.
     let root = Root::empty(User::Root);
     let file = root.script("print-signals", PRINT_SIGNALS);
     let mut leader = command(User::Root, "unshare");
