@@ -12,8 +12,8 @@ use common::{Root, end, for_every_user, is_left_out, succeed, users};
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
-/// Cargo for the program in `tests/outside`, which uses std and unwinding, with its own target
-/// directory.
+/// Returns a cargo command for the program in `tests/outside`, which has std and unwinds, and the folder
+/// that it builds in.
 fn cargo(command: &str, name: &str, options: &[&str]) -> (Command, PathBuf) {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -27,7 +27,7 @@ fn cargo(command: &str, name: &str, options: &[&str]) -> (Command, PathBuf) {
     (cargo, target)
 }
 
-/// Runs a command and a closure in a root, with the built program.
+/// Has the built program run a command and a closure in a root.
 fn works(program: &Path, environment: &[(&str, &str)]) {
     let program = for_every_user(program);
     for user in users() {
@@ -40,7 +40,7 @@ fn works(program: &Path, environment: &[(&str, &str)]) {
     }
 }
 
-/// Returns whether the compiler's library for this target is installed or can be installed.
+/// Returns whether the compiler has its library for this target, after installing it if need be.
 fn has_target(target: &str) -> bool {
     let sysroot = succeed(Command::new("rustc").args(["--print", "sysroot"]));
     let library = Path::new(sysroot.trim_end())

@@ -235,7 +235,7 @@ fn the_binary_links_for_musl() {
     assert!(!elf.contains("INTERP") && !elf.contains("DYNAMIC"), "{elf}");
 }
 
-/// As somebody has it who has the package alone, also where nobody may make a user namespace.
+/// Packagers have the package alone, and often build where nobody may make a user namespace.
 #[test]
 fn the_package_passes_its_own_tests_also_without_user_namespaces() {
     let place = tempfile::tempdir().unwrap();
@@ -267,7 +267,7 @@ fn the_package_passes_its_own_tests_also_without_user_namespaces() {
             test.args(["test", "--offline", kind, "--target-dir"])
                 .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("package"))
                 .current_dir(place.path().join(name))
-                // What is tried by chance has been tried before it was packaged.
+                // Random trees were tried in the clone already.
                 .env("ROOTLET_TEST_EMULATED", "")
                 .env_remove("CARGO_TARGET_DIR");
             let tested = end(&mut test);

@@ -55,12 +55,12 @@ impl GuestCommand {
         match read_optional(c"/rootlet/environment")? {
             Some(text) => {
                 for variable in strings(&text) {
-                    init.env(variable);
+                    init.variable(&variable);
                 }
             }
             None => {
                 for variable in environment {
-                    init.env(variable);
+                    init.variable(variable);
                 }
             }
         }

@@ -69,7 +69,7 @@ fn rescue(record: Option<&Record>) -> Option<Ending> {
         shell.rewrite(signal, SIGKILL as i32);
     }
     if let Err(error) = shell
-        .env("PATH=/sbin:/bin:/usr/sbin:/usr/bin")
+        .variable(b"PATH=/sbin:/bin:/usr/sbin:/usr/bin")
         .run_in(&around, &asked)
     {
         error.print();

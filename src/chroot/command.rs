@@ -58,6 +58,8 @@ pub struct Command {
     pub(crate) hooks: Vec<Hook>,
     /// The first invalid argument of a method.
     pub(crate) wrong: Option<Error>,
+    /// Of the last [`Command::status`].
+    pub(crate) warnings: Vec<Error>,
 }
 
 /// A function that the command's process calls before it executes the command.
@@ -82,6 +84,7 @@ impl Command {
             standard: [None, None, None],
             hooks: Vec::new(),
             wrong: None,
+            warnings: Vec::new(),
         }
     }
 

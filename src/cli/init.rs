@@ -139,7 +139,7 @@ fn take(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, 
         [command, arguments @ ..] => with_command(&mut init, command, arguments),
     };
     for variable in environment {
-        init.env(variable);
+        init.variable(variable);
     }
 
     let says = Says {

@@ -48,6 +48,8 @@ use crate::tty::jobs::{Job, JobControl};
 pub struct Init {
     words: Vec<Name>,
     environment: Vec<Name>,
+    /// The last variable that cannot be meant.
+    wrong: Option<Error>,
     directory: Option<Name>,
     rewritten: [Option<u8>; 65],
     to_group: bool,
@@ -93,6 +95,7 @@ impl Init {
         Init {
             words: Vec::new(),
             environment: Vec::new(),
+            wrong: None,
             directory: None,
             rewritten: [None; 65],
             to_group: false,
@@ -125,11 +128,34 @@ impl Init {
         self
     }
 
-    /// Adds a variable, `NAME=VALUE`, to the command's environment. Sockets and a watchdog that
-    /// were handed to us become the command's: a LISTEN_PID or WATCHDOG_PID with our pid gets the
+    /// Sets a variable of the command's environment, which is empty at first. Sockets and a watchdog
+    /// that were handed to us become the command's: a LISTEN_PID or WATCHDOG_PID with our pid gets the
     /// command's, and a LISTEN_PIDFDID likewise (sd_listen_fds(3), sd_watchdog_enabled(3)).
-    pub fn env(&mut self, variable: impl AsBytes) -> &mut Init {
-        self.environment.push(Name::new(variable.as_bytes()));
+    ///
+    /// A name that is empty or has a `=` is an error when the command is started:
+    ///
+    /// ```
+    /// use rootlet::{ErrorKind, Habits, Init};
+    ///
+    /// struct Quiet;
+    /// impl Habits for Quiet {}
+    /// let error = Init::new().command("true").env("A=B", "").run(&Quiet).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    /// ```
+    pub fn env(&mut self, name: impl AsBytes, value: impl AsBytes) -> &mut Init {
+        let (name, value) = (name.as_bytes(), value.as_bytes());
+        if name.is_empty() || name.contains(&b'=') {
+            let why = "Init::env: a variable's name is not empty and has no '='";
+            self.wrong = Some(Error::because(Step::TakeName, name, why));
+        }
+        self.environment.push(Name::joined(&[name, b"=", value]));
+        self
+    }
+
+    /// Adds a variable, `NAME=VALUE`, as another process had it.
+    #[allow(dead_code, reason = "the library has no drop-in names")]
+    pub(crate) fn variable(&mut self, variable: &[u8]) -> &mut Init {
+        self.environment.push(Name::new(variable));
         self
     }
 
@@ -228,6 +254,9 @@ impl Init {
     /// The reason that keeps us from being an init. A command that cannot be run is no error here:
     /// its process reports that, and exits with the status from [`Habits::failed`].
     pub fn run(&self, habits: &dyn Habits) -> Result<u8, Error> {
+        if let Some(error) = &self.wrong {
+            return Err(error.clone());
+        }
         self.run_in(&Around::default(), habits)
     }
 

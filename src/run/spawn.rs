@@ -46,7 +46,16 @@ impl Command {
     ///
     /// As for both.
     pub fn status(&mut self) -> Result<ExitStatus, Error> {
-        self.spawn()?.wait()
+        self.warnings.clear();
+        let mut child = self.spawn()?;
+        let status = child.wait();
+        self.warnings.extend_from_slice(child.warnings());
+        status
+    }
+
+    /// Returns the warnings of the last [`Command::status`], as [`Child::warnings`] has them.
+    pub fn warnings(&self) -> &[Error] {
+        &self.warnings
     }
 
     /// Starts the command and returns when it is executed.
@@ -65,7 +74,8 @@ impl Command {
     /// `clone(2)`, and the handlers are reset by `rt_sigaction(2)`.
     ///
     /// The page tables are copied at once, so a program that uses gigabytes waits for that: some 40
-    /// ms with 1 GiB that was written to, and 4 ms with 1 MiB, on a machine where std needs 2 ms.
+    /// ms with 1 GiB that was written to, and 4 ms with 1 MiB, on a machine where std needs 2 ms. The end
+    /// of the copy takes as long again.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));

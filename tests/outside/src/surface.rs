@@ -59,6 +59,9 @@ pub(crate) fn surface(root: &str) {
     assert_eq!(warning.kind(), ErrorKind::Mount);
     let said = "cannot mount no-such-type on /mnt: No such device (ENODEV)";
     assert_eq!(warning.to_string(), said);
+    let mut command = in_root(&optional, ":");
+    assert!(command.status().unwrap().success());
+    assert_eq!(command.warnings(), output.warnings);
 
     let error = shell(root, ":").env("", "value").spawn().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
