@@ -30,6 +30,7 @@ mod insiders;
 mod kills;
 mod library;
 mod load;
+mod orders;
 mod random;
 mod refusals;
 mod roots;
