@@ -344,7 +344,7 @@ fn gnu_parallel_runs_two_hundred_roots_at_once() {
             .stdin(Stdio::from(
                 fs::File::open(place.file("lines", lines(200))).unwrap(),
             ));
-        // parallel may warn that starting so many jobs takes a while.
+        // parallel may warn that starting 200 jobs takes a while.
         let ended = end(&mut parallel);
         assert_eq!(
             (ended.status, ended.stdout),

@@ -73,7 +73,7 @@ fn assert_fell_back(log: &str, calls: &str, stand_ins: &[(&str, &str)]) {
     }
 }
 
-/// The fallback for each call. That of mount_setattr is checked where there are options to set.
+/// The fallback for each call. The one for mount_setattr is checked where there are options to set.
 const STAND_INS: [(&str, &str); 5] = [
     ("openat2", "O_NOFOLLOW|O_CLOEXEC|O_PATH"),
     ("open_tree", "MS_BIND|MS_REC, "),
