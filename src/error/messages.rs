@@ -52,12 +52,12 @@ fn hints() -> String {
         while let Some(of) = Step::from_number(step) {
             let mut found: Vec<(&str, Vec<i32>)> = Vec::new();
             for number in 1..134 {
-                match table.find(of, Errno::from_number(number)) {
-                    Some(hint) => match found.iter_mut().find(|(known, _)| *known == hint) {
-                        Some((_, numbers)) => numbers.push(number),
-                        None => found.push((hint, Vec::from([number]))),
-                    },
-                    None => {}
+                let Some(hint) = table.find(of, Errno::from_number(number)) else {
+                    continue;
+                };
+                match found.iter_mut().find(|(known, _)| *known == hint) {
+                    Some((_, numbers)) => numbers.push(number),
+                    None => found.push((hint, Vec::from([number]))),
                 }
             }
             for (hint, numbers) in found {

@@ -6,7 +6,7 @@
 
 mod hint;
 pub(crate) mod kind;
-#[cfg(all(test, has_seeds))]
+#[cfg(all(test, in_clone))]
 mod messages;
 mod step;
 mod verbose;
