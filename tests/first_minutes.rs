@@ -182,7 +182,7 @@ fn the_new_root_is_empty() {
         }
         let (_, hint) = told(&mut root.run(&["ROOT", "ls"]), 127);
         assert!(
-            hint.starts_with("there is no such command in the root"),
+            hint.starts_with("there is no such command in the new root"),
             "{hint}"
         );
     }
@@ -251,7 +251,7 @@ fn the_root_is_of_another_architecture() {
         "cannot run /program.other: Exec format error (ENOEXEC)"
     );
     assert!(
-        hint.ends_with("on the host, apt-get install qemu-user-static binfmt-support"),
+        hint.ends_with("on the host: apt-get install qemu-user-static binfmt-support"),
         "{hint}"
     );
 

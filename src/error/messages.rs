@@ -34,7 +34,7 @@ fn steps() -> String {
             continue;
         }
         if matches!(step, Step::Restart | Step::PowerOff) {
-            // Said as they are, and not as what cannot be done.
+            // These are whole sentences: nothing failed.
             text += &format!("{step:?}: {}\n", step.words().0);
             continue;
         }
