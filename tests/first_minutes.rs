@@ -280,7 +280,7 @@ fn the_root_is_of_another_architecture() {
     assert!(
         ended
             .stderr
-            .contains("(an emulator registered with flag F of binfmt_misc"),
+            .contains("(not needed for an emulator registered with flag F of binfmt_misc)"),
         "{ended:?}"
     );
 }

@@ -58,7 +58,7 @@ pub struct Command {
     pub(crate) hooks: Vec<Hook>,
     /// The first invalid argument of a method.
     pub(crate) wrong: Option<Error>,
-    /// Of the last [`Command::status`].
+    /// The warnings of the last [`Command::status`].
     pub(crate) warnings: Vec<Error>,
 }
 

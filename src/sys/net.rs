@@ -26,20 +26,26 @@ pub fn socketpair() -> Result<(OwnedFd, OwnedFd), Errno> {
     ))
 }
 
-/// `sendto(2)` of one message, without SIGPIPE if the other end is closed.
+/// `sendto(2)` of one message, without SIGPIPE if the other end is closed. Repeated after EINTR: then
+/// nothing was sent.
 pub fn send(socket: BorrowedFd, message: &[u8]) -> Result<(), Errno> {
-    // SAFETY: the kernel reads at most `message.len()` bytes of the slice.
-    done(unsafe {
-        sc::syscall6(
-            nr::SENDTO,
-            socket.raw(),
-            message.as_ptr() as usize,
-            message.len(),
-            raw::MSG_NOSIGNAL as usize,
-            0,
-            0,
-        )
-    })
+    loop {
+        // SAFETY: the kernel reads at most `message.len()` bytes of the slice.
+        let sent = done(unsafe {
+            sc::syscall6(
+                nr::SENDTO,
+                socket.raw(),
+                message.as_ptr() as usize,
+                message.len(),
+                raw::MSG_NOSIGNAL as usize,
+                0,
+                0,
+            )
+        });
+        if sent != Err(Errno::EINTR) {
+            return sent;
+        }
+    }
 }
 
 /// `recvfrom(2)` of one message, without waiting: EAGAIN if there is none, 0 if the other end is closed.
