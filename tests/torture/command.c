@@ -1,6 +1,6 @@
-/* The command of a run that is traced, with no libc around it: prints `ran`, then what holds it, as it finds it itself. A run that went another way than usual, and says nothing, must not hold it less.
+/* The command of a traced run, without a libc. It prints `ran`, and then the restrictions that it finds on itself. A run that took a fallback without a message must not restrict it less.
  *
- * strace fails the same call of each process once, also of this one, so each is made again. */
+ * strace makes the same call fail once in each process, including this one, so each call is repeated. */
 
 #ifdef __x86_64__
 static long call(long number, long a, long b, long c, long d, long e) {
@@ -31,7 +31,7 @@ enum { AT_FDCWD = -100, O_DIRECTORY = 0200000, LARGE = 1 << 17 };
 static char out[LARGE], text[LARGE], words[65536];
 static long length;
 
-/* Until it succeeds, or fails as before. */
+/* Repeats a call until it succeeds, or fails twice with the same error. */
 static long twice(long number, long a, long b, long c, long d, long e) {
     long before, result = 0;
     do before = result, result = call(number, a, b, c, d, e);
@@ -88,7 +88,7 @@ static void status(void) {
             if (begins(line, fields[i])) put(line, next(line) - line);
 }
 
-/* Which ids of the host's they are is chance where they are nobody's. */
+/* Prints a map of ids. Unused ids of the host are chosen by chance, so long numbers are printed as `some`. */
 static void map(const char *path) {
     say(path);
     say("\n");
@@ -107,7 +107,7 @@ static void map(const char *path) {
     }
 }
 
-/* Mount point, options, propagation, type. */
+/* Prints mount point, options, propagation and type of each mount. */
 static void mounts(void) {
     if (read_all("/proc/self/mountinfo") < 0) return;
     for (char *at = text; *at;) {
@@ -135,7 +135,7 @@ static void link_to(const char *path, const char *as) {
     say("\n");
 }
 
-/* The caller's, by their numbers, are in the environment. */
+/* Compares the namespaces with the caller's, whose numbers are in the environment. */
 static void namespaces(char **environment) {
     static const char *const kinds[] = {"user", "pid", "net", "uts", "ipc", "mnt", "cgroup", "time"};
     const char *callers = "";
@@ -179,7 +179,7 @@ static void descriptors(void) {
 __attribute__((used)) void start(long *stack) {
     char **environment = (char **)(stack + 1 + stack[0] + 1);
     say("ran\n");
-    /* The first is not answered by the kernel where rootlet is to read another command line. */
+    /* If rootlet must read another command line, strace answers the first read instead of the kernel. */
     call(__NR_read, -1, (long)text, 0, 0, 0);
     status();
     map("/proc/self/uid_map");
@@ -191,7 +191,7 @@ __attribute__((used)) void start(long *stack) {
     opened("/proc/1/environ", 0);
     opened("/proc/1/mem", 0);
     link_to("/proc/1/root", "pid 1's root ");
-    /* KEYCTL_SEARCH in the session's keyring for what the caller's has. */
+    /* KEYCTL_SEARCH in the session keyring for the key that the caller's has. */
     result("the caller's key", twice(__NR_keyctl, 10, -3, (long)"user", (long)"rootlet-torture", 0));
     twice(__NR_uname, (long)words, 0, 0, 0, 0);
     say(words + 65), say(" "), say(words + 325), say("\n");
@@ -199,7 +199,7 @@ __attribute__((used)) void start(long *stack) {
     opened("/dev/tty", 0);
     say("session "), number(call(__NR_getsid, 0, 0, 0, 0, 0) == call(__NR_getpid, 0, 0, 0, 0, 0)), say("\n");
     say("umask "), number(call(__NR_umask, 022, 0, 0, 0, 0)), say("\n");
-    /* PR_GET_DUMPABLE, and the limit of descriptors. */
+    /* PR_GET_DUMPABLE, and the limit on descriptors. */
     say("dumpable "), number(twice(__NR_prctl, 3, 0, 0, 0, 0)), say("\n");
     twice(__NR_prlimit64, 0, 7, 0, (long)words, 0);
     say("files "), number(((long *)words)[0]), say(" "), number(((long *)words)[1]), say("\n");

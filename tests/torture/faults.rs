@@ -1,9 +1,9 @@
-//! Every system call of rootlet fails once, with each of some errors: what is said of it, and what
-//! is left.
+//! Every system call of rootlet fails once with each of several errors. The tests check the
+//! message, and that nothing is left.
 //!
-//! Each call has a number in the order of the calls of its name that its process makes, so strace's
-//! `when=` names one: in the first process, or the same one in pid 1 and, where that goes on, in
-//! the process that becomes the command.
+//! The calls of one name that a process makes are numbered in order, and strace's `when=` takes
+//! that number. It selects a call of the first process, or the same call of pid 1 and, if pid 1
+//! goes on, of the process that becomes the command.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use crate::traced::{
 };
 use crate::{is_short, summary, until};
 
-/// What the manual pages say no error of: a kernel where they fail is none.
+/// Calls for which the manual pages document no error. No kernel lets them fail.
 const CANNOT_FAIL: [&str; 10] = [
     "exit",
     "exit_group",
@@ -30,13 +30,13 @@ const CANNOT_FAIL: [&str; 10] = [
     "umask",
 ];
 
-/// What cannot be answered.
+/// Calls whose failure cannot be handled.
 const LEFT_OUT: [&str; 1] = [
-    // At the end of boot. The first process must not end itself, so it waits: there is nothing else.
+    // Called at the end of boot. The first process must not end itself: all it can do is wait.
     "reboot",
 ];
 
-/// What makes descriptors, of which a process may have too many.
+/// Calls that make descriptors, and fail if the process has too many.
 const MAKES_DESCRIPTORS: [&str; 14] = [
     "clone3",
     "dup",
@@ -54,7 +54,7 @@ const MAKES_DESCRIPTORS: [&str; 14] = [
     "socketpair",
 ];
 
-/// Those that came after the first kernels, without a way around.
+/// Calls that came after the first kernels and have no fallback.
 const LATER: [&str; 8] = [
     "memfd_create",
     "name_to_handle_at",
@@ -66,7 +66,7 @@ const LATER: [&str; 8] = [
     "statx",
 ];
 
-/// Those that a signal may interrupt, by their manual pages, or by a file system's.
+/// Calls that a signal may interrupt, by their manual pages or by those of a file system.
 const INTERRUPTIBLE: [&str; 19] = [
     "close",
     "connect",
@@ -89,26 +89,26 @@ const INTERRUPTIBLE: [&str; 19] = [
     "write",
 ];
 
-/// Whose refusal has the kernel's own meaning: what the call is for cannot be had, and the command does
-/// not need to be told.
+/// Calls whose refusal has the kernel's own meaning: the feature is not available, and the command
+/// needs no message.
 const SILENT: [(&str, &[&str]); 4] = [
-    // Who may not make namespaces makes them in a user namespace.
+    // A process that may not make namespaces makes them in a user namespace.
     ("clone3", &["EPERM"]),
     ("clone", &["EPERM"]),
-    // There are no keys, for the command neither.
+    // Keys do not exist then, not even for the command.
     ("keyctl", &["EPERM", "ENOSYS"]),
-    // Who may make no nodes has the host's.
+    // A process that may not make device nodes uses the host's.
     ("mknodat", &["EPERM"]),
 ];
 
-/// What stands for a new proc or sysfs that is refused.
+/// Part of the message for a refused new proc or sysfs, which says that the caller's is used.
 const NOT_ALLOWED: &str = "is not allowed here: the c";
 
-/// What is left out where it cannot be had.
+/// Mounts that are left out if they are not available.
 const ETC: &str = "-mount  /etc/";
 const HOSTS: &str = "-mount  /etc/hosts ";
 
-/// Runs that make, together, the system calls of every role.
+/// Runs that together make the system calls of every role.
 fn scenarios() -> Vec<Scenario> {
     let run = Scenario {
         words: &[
@@ -127,7 +127,7 @@ fn scenarios() -> Vec<Scenario> {
         words: &["init", "--grace", "1", "--", "COMMAND"],
         ..run
     };
-    // The end of the machine, which of a pid namespace is SIGINT for its first process.
+    // A power-off: the kernel ends a pid namespace's first process with SIGINT.
     let powered_off = 128 + 2;
     let boot = Scenario {
         name: "boot",
@@ -272,7 +272,7 @@ fn scenarios() -> Vec<Scenario> {
         },
     ];
     let users = users();
-    // To look into one of them.
+    // Restricts the test to the scenarios whose name contains this.
     let only = std::env::var("ROOTLET_TORTURE_SCENARIO").ok();
     let wanted = |scenario: &Scenario| {
         let needs_root = scenario.start == Start::WithRanges && !can_be_root();
@@ -284,7 +284,7 @@ fn scenarios() -> Vec<Scenario> {
     scenarios.into_iter().filter(wanted).collect()
 }
 
-/// A call that fails, and how.
+/// A call that fails, and its error.
 struct Fault<'a> {
     position: &'a Position,
     error: &'static str,
@@ -294,9 +294,9 @@ fn faults<'a>(scenario: &Scenario, positions: &'a [Position]) -> Vec<Fault<'a>> 
     let mut faults = Vec::new();
     for position in positions {
         let call = &position.call[..];
-        // The first of all is strace's own.
+        // The first execve is strace's own.
         let is_straces = call == "execve" && position.number == 1;
-        // libc takes an error of this one for an address.
+        // libc takes an error of brk for an address.
         let is_libcs = call == "brk" && matches!(scenario.start, Start::Library(_));
         if is_libcs || CANNOT_FAIL.contains(&call) || LEFT_OUT.contains(&call) || is_straces {
             continue;
@@ -305,10 +305,10 @@ fn faults<'a>(scenario: &Scenario, positions: &'a [Position]) -> Vec<Fault<'a>> 
         if MAKES_DESCRIPTORS.contains(&call) {
             errors.push("EMFILE");
         }
-        // strace does one thing to a call: a read that fails is not given the command line, and one
-        // that is tried again would get the host's.
+        // strace applies one rule to a call: a read that fails does not get the command line, and a
+        // repeated one would get the host's.
         if call == "mmap" {
-            // Memory that is nobody's is only short.
+            // Anonymous memory can only run short.
             errors = Vec::from(["ENOMEM"]);
         }
         let is_given = call == "read" && scenario.first.is_some_and(|line| !line.is_empty());
@@ -323,7 +323,7 @@ fn faults<'a>(scenario: &Scenario, positions: &'a [Position]) -> Vec<Fault<'a>> 
     faults
 }
 
-/// Is it a status that fits what was said, with nothing left? Gives what was said.
+/// Returns the message if it fits the status and nothing is left, and an error otherwise.
 fn check(
     place: &Place,
     fault: &Fault,
@@ -339,14 +339,14 @@ fn check(
         .filter(|line| !line.starts_with("hint: "))
         // Another program has its own errors.
         .filter(|line| !line.starts_with("newuidmap: ") && !line.starts_with("newgidmap: "))
-        // No end of the run, which goes on without it, and may meet the same fault again.
+        // This does not end the run, which goes on without it and may meet the same fault again.
         .filter(|line| !line.starts_with("rootlet: cannot adopt orphans: "))
-        // No other call's failure may share the caller's.
+        // Only a mount that fails with EPERM may be replaced by the caller's.
         .filter(|line| {
             !(position.call == "mount" && *error == "EPERM" && line.contains(NOT_ALLOWED))
         })
         .collect();
-    // There are more groups than asked for, which is another error.
+    // There are more groups than asked for, which is reported as another error.
     let named = match (&position.call[..], *error) {
         ("getgroups", "EINVAL") => "EPERM",
         (_, error) => error,
@@ -358,7 +358,7 @@ fn check(
             || traced
                 .stderr
                 .contains("error while loading shared libraries");
-        // Who does not know what a caller may do takes it for none.
+        // If the caller's capabilities are unknown, rootlet assumes none.
         let is_rights = position.call == "capget" && line.contains("only root can");
         is_anothers
             || is_rights
@@ -368,10 +368,10 @@ fn check(
         (Some(status), []) => status == ran && traced.stdout == RAN,
         (Some(status), [line]) => {
             let has_run = status == ran && traced.stdout == RAN;
-            // 126 for the execution of the command, and 125 before a boot has begun.
+            // 126 if the command cannot be executed, 125 before a boot has begun.
             names_all(line) && (has_run || [failed, 125, 126].contains(&status))
         }
-        // What cannot be unmounted is in the way of what follows.
+        // A mount that cannot be unmounted blocks the next step too.
         (Some(125), [line, _]) => position.call == "umount2" && names_all(line),
         _ => false,
     };
@@ -383,25 +383,25 @@ fn check(
         .iter()
         .any(|(call, errors)| *call == position.call && errors.contains(error));
     let is_known = match &position.call[..] {
-        // A kernel has closed it all the same.
+        // The kernel closes a file even if close(2) fails.
         "close" => change.split("; ").all(|line| line.starts_with("+open ")),
         "mount" if *error == "EPERM" => traced.stderr.contains(NOT_ALLOWED),
-        // Nobody is there to hear what a closure goes without.
+        // A call cannot report the mounts that its closure runs without.
         _ if place.scenario.start == Start::Library("call") => {
             !change.contains('+') && change.split("; ").all(|line| line.starts_with(ETC))
         }
-        // It is bound where there is a file, or one may be made.
+        // /etc/hosts is bound only if the file exists or can be made.
         _ if *error == "EPERM" => change.starts_with(HOSTS) && !change.contains("; ") || is_known,
         _ => is_known,
     };
     if said.is_empty() && !change.is_empty() && !is_known {
         return Err(format!("silently: {change}"));
     }
-    // A kernel has closed the file whatever it says, but strace keeps it from that: it is locked until
-    // the end, so that its stub stays for the next run.
+    // The kernel closes a file even if close(2) fails, but strace skips the call. The file stays
+    // locked until the end, so its stub stays for the next run.
     let line = said.first().copied().unwrap_or_default();
-    // What is said to be left is for the next run to remove. And a run with ranges removes in another
-    // process, whose call fails too.
+    // The next run removes a mount point that is reported as left. A run with ranges removes mount
+    // points in another process, whose call fails too.
     let is_said = line.starts_with("rootlet: cannot remove the mount point");
     let removes_elsewhere = place.scenario.start == Start::WithRanges;
     let left = match position.call == "close" || is_said || removes_elsewhere {
@@ -475,10 +475,10 @@ fn every_call_fails_once() {
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
-/// What there must be for the owners of files to be mapped.
+/// Calls without which the owners of files cannot be mapped.
 const MAP_OWNERS: [&str; 3] = ["mount_setattr", "move_mount", "open_tree"];
 
-/// ENOSYS of a newer call is no error of the run.
+/// A run does not fail if a newer call gives ENOSYS.
 #[test]
 fn newer_calls_fall_back() {
     let mut cases = 0;
@@ -495,7 +495,7 @@ fn newer_calls_fall_back() {
             let name = scenario.name;
             let maps_owners = scenario.words.contains(&"--private-users");
             if maps_owners && MAP_OWNERS.iter().any(|needed| call.contains(needed)) {
-                // Which is said, and no fallback could be as strict.
+                // The failure is reported: no fallback could be as strict.
                 assert_eq!(ended.0, Some(125), "{name}: {call} {ended:?}");
                 assert!(ended.2.starts_with("rootlet: cannot "), "{call} {ended:?}");
                 assert_eq!(place.left(), [""; 0], "{name}: {call}");

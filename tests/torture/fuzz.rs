@@ -1,5 +1,5 @@
-//! The command line; what else others write is read inside of the library, and tried there, in
-//! `src/fuzzing.rs`. `tests/fuzz` has fuzzers for the same functions.
+//! Fuzzing of the command line. Other input from outside is parsed inside the library, and tried
+//! there, in `src/fuzzing.rs`. `tests/fuzz` has fuzzers for the same functions.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::cli::options::names::options;
 use crate::common::{Root, users};
 use crate::{arguments, cases, summary, until};
 
-/// Of the time for all parsers.
+/// The number of shares into which the time for all parsers is divided.
 const SHARES: u32 = 7;
 
 #[test]
@@ -21,7 +21,7 @@ fn what_holds_for_any_arguments() {
     summary("fuzz", &format!("arguments: {count} cases, no finding"));
 }
 
-/// What may be typed for a value, rightly or wrongly.
+/// Values that a user might type, valid or not.
 const VALUES: &[&str] = &[
     "",
     "0",
@@ -93,7 +93,7 @@ fn words() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
-/// A dry run of any command line ends with a plan, or with an error that says something.
+/// A dry run of any command line ends with a plan or with an error message.
 #[test]
 fn any_command_line_is_a_plan_or_an_error() {
     let end = until() - (until() - Instant::now()) * (SHARES - 1) / SHARES;

@@ -1,8 +1,8 @@
-/* Tries, from inside a run, to reach a process that is not its own, and what is the host's. Each line `got: …` is something that it could do.
+/* Tries, from inside a run, to reach a process that is not its own, and the host's files, keys and memory. Each line `got: …` names something that it could do.
  *
  * usage: insider PID|parent MARKER KEY
  *
- * PID is the process to reach; MARKER a path of the host's that the run does not show; KEY the number of a segment of shared memory, and the name of a key in the caller's session keyring. */
+ * PID is the process to reach, or `parent`. MARKER is a path of the host that the run does not show. KEY is both the number of a segment of shared memory and the name of a key in the caller's session keyring. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -34,7 +34,7 @@ static int opens(const char *path, int flags) {
     return is_read;
 }
 
-/* A file of /proc/PID that can be opened, or a link that can be read. */
+/* Tries to open the files of /proc/PID, and to read its links. */
 static void proc(long pid) {
     static const char *const files[] = {"environ", "maps", "auxv", "syscall", "io"};
     static const char *const links[] = {"root", "cwd", "exe", "ns/mnt", "ns/user", "fd/0"};
@@ -57,7 +57,7 @@ static void proc(long pid) {
 
 static void process(long pid) {
     char byte;
-    /* What it has to read is the start of a page that every process has somewhere: EFAULT is as good. */
+    /* The address need not be mapped: EFAULT also shows that the read was permitted. */
     struct iovec here = {&byte, 1}, there = {(void *)4096, 1};
     proc(pid);
     got(ptrace(PTRACE_SEIZE, pid, 0, 0) == 0, "a trace");
@@ -79,7 +79,7 @@ static void host(const char *marker, const char *key) {
     got(opens(marker, O_RDONLY), "the file");
     snprintf(path, sizeof path, "/proc/1/root%s", marker);
     got(opens(path, O_RDONLY), "the file by pid 1's root");
-    /* Up, as far as it goes, from a root of its own. */
+    /* Enters its own root, and then goes up as far as possible. */
     int outside = open("/", O_RDONLY | O_DIRECTORY);
     mkdir("/insider", 0700);
     if (chroot("/insider") == 0 && fchdir(outside) == 0) {
@@ -94,7 +94,7 @@ static void host(const char *marker, const char *key) {
     got(shmget(atoi(key), 0, 0) >= 0, "the shared memory");
 }
 
-/* Processes of others, as they are called. */
+/* Looks for processes of another run by their command lines. */
 static void others(void) {
     DIR *proc = opendir("/proc");
     struct dirent *entry;

@@ -1,6 +1,6 @@
-//! A hostile program inside: it reaches neither pid 1 nor the supervisor, nor the host's files, keys and
-//! memory, nor another run in the same root. The same program finds all of that where there is no
-//! rootlet between.
+//! A hostile program inside a run. It reaches neither pid 1, the supervisor, the host's files, keys
+//! and memory, nor another run in the same root. Without rootlet in between, the same program
+//! reaches all of them.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::common::{Root, User, can_be_root, command, copy_program, users};
 use crate::summary;
 use crate::traced::insider_program;
 
-/// Has a key in its session, and a segment of shared memory, as long as the program runs.
+/// Has a key in its session, and a segment of shared memory, while the program runs.
 const HOST: &str = "
 import ctypes, os, subprocess, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -46,7 +46,7 @@ impl Place {
         Place { root, marker, user }
     }
 
-    /// What the insider could do.
+    /// Returns the things that the insider could do.
     fn got(&self, key: u32, before: &[&str], pid: &str) -> Vec<String> {
         let marker = self.marker.path().join("marker");
         let (marker, key) = (marker.to_str().unwrap(), key.to_string());
@@ -67,8 +67,7 @@ impl Place {
     }
 }
 
-/// What root may do to pid 1 of its own run, whatever that does: it has the right to. And it keeps its
-/// keys.
+/// Root has the right to do anything to pid 1 of its own run. It also keeps its keys.
 const OWN: &str = "real root, to its own pid 1";
 
 #[test]
@@ -77,7 +76,7 @@ fn nothing_of_the_hosts_or_of_another_run_is_in_reach() {
     for user in users() {
         let place = Place::new(user);
         let key = 0x7274_0000 + std::process::id() * 2 % 0xffff + u32::from(user == User::Root);
-        // Of a run that is not its own, in the same root.
+        // A process of another run in the same root.
         let words = ["ROOT", "sh", "-c", "echo ready; sleep 1000; : /other"];
         let mut other = place.root.run(&words);
         let other = Running::start(other.env("PATH", "/bin"));
@@ -152,12 +151,12 @@ fn nothing_of_the_hosts_or_of_another_run_is_in_reach() {
             let is_another =
                 |word: &&str| word.starts_with("--user=") || *word == "--private-users";
             if user == User::Root && !words.iter().any(is_another) {
-                // The files of a process that nobody may look at are those of the host's user 0, who
-                // this is: to be killed first, when memory runs out, is all that it can choose.
+                // The proc files of a process that nobody may inspect belong to the host's user 0,
+                // which this is. All it can choose is to be killed first when memory runs out.
                 got.retain(|line| line != "got: oom_score_adj");
             }
             if pid == "parent" {
-                // Whoever shares the caller's processes sees them.
+                // A run that shares the caller's processes sees them.
                 got.retain(|line| !line.contains("another run's process"));
             }
             assert_eq!(got, [""; 0], "{user:?} {words:?}");

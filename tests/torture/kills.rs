@@ -1,7 +1,7 @@
 //! SIGKILL to the supervisor, to pid 1 or to both, at every moment of a run: nothing is left of it.
 //!
-//! Whoever of the two survives removes the stubs. If neither does they stay, which is all that can,
-//! and the next run in that root removes them.
+//! The surviving process removes the stubs. If both die, the stubs stay, but nothing else does, and
+//! the next run in that root removes them.
 
 use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
@@ -17,7 +17,7 @@ use crate::random::Random;
 use crate::traced::{Place, Position, RUN, STATUS, Scenario, positions, sweep};
 use crate::{is_short, summary, until};
 
-/// Of a run that was killed.
+/// The status of a killed run.
 const KILLED: i32 = 128 + 9;
 
 fn scenarios() -> Vec<Scenario> {
@@ -34,7 +34,7 @@ enum Victim {
 
 const VICTIMS: [Victim; 3] = [Victim::Supervisor, Victim::Pid1, Victim::Both];
 
-/// What a killed run must not leave, and whether it has left stubs.
+/// Checks the leftovers of a killed run. Returns whether it has left stubs.
 fn assert_nothing_left(place: &Place, stubs_may_stay: bool, mounts: &str, what: &str) -> bool {
     wait_until(&format!("{what}: the end of all that is inside"), || {
         processes_with(place.root.name()).is_empty()
@@ -43,7 +43,8 @@ fn assert_nothing_left(place: &Place, stubs_may_stay: bool, mounts: &str, what: 
         host_mounts_are(mounts),
         "{what}: the host's mounts have changed"
     );
-    // pid 1 has overwritten its arguments, by which processes are found, and may still be at it.
+    // Processes are found by their arguments. pid 1 has overwritten its own, and may still be
+    // removing.
     if !stubs_may_stay {
         wait_until(&format!("{what}: the removal of mount points"), || {
             place.is_bare()
@@ -53,7 +54,7 @@ fn assert_nothing_left(place: &Place, stubs_may_stay: bool, mounts: &str, what: 
     if !stubs_may_stay {
         assert_eq!(left, [""; 0], "{what}");
     }
-    // The modes that tell stubs from all else.
+    // The modes that distinguish stubs from everything else.
     let is_stub = |line: &String| line.contains(" 41715 ") || line.contains(" 101404 ");
     assert!(left.iter().all(is_stub), "{what}: {left:?}");
     if !left.is_empty() {
@@ -79,8 +80,8 @@ fn wait_until_dead(pidfd: &OwnedFd) {
     poll(&mut polls, None).unwrap();
 }
 
-/// Kills a descendant, unless it has ended: its pid may be another's by now, so it is asked for
-/// its parent once more.
+/// Kills a child, unless it has ended. Its pid may have been reused by now, so its parent is
+/// checked again.
 fn kill_child_of(parent: i32) -> bool {
     let Some(child) = children(parent).first().copied() else {
         return false;
@@ -137,7 +138,7 @@ fn at_any_moment() {
         let figures = Mutex::new(Figures::default());
         let place = Place::new(scenario);
         let time = median_time(&place);
-        // Some are over before.
+        // Some runs end before the kill.
         let numbers: Vec<u64> = (0..10 * wanted as u64).collect();
         sweep(scenario, &numbers, None, |place, number| {
             let mounts = host_mounts();
@@ -185,7 +186,7 @@ fn at_any_moment() {
     summary("kills", &format!("at random: {}", all.text()));
 }
 
-/// Kills pid 1 where it stops, and with it its supervisor or not. Says whether it was there.
+/// Kills pid 1 where it stops, and its supervisor if `both`. Returns whether pid 1 was there.
 fn kill_stopped(place: &Place, position: &Position, both: bool) -> bool {
     let mut strace = place.start_injected(position, "signal=STOP");
     let mut killed = false;
@@ -203,7 +204,7 @@ fn kill_stopped(place: &Place, position: &Position, both: bool) -> bool {
                 }
             }
         }
-        // The supervisor makes the same call, and is stopped there.
+        // The supervisor makes the same call, and stops there, too.
         if let Some(Ok(supervisor)) = supervisor.map(pidfd_of) {
             let _ = pidfd_send_signal(supervisor, Signal::CONT);
         }
@@ -221,12 +222,12 @@ fn at_every_system_call() {
         let now = Instant::now();
         let end = is_short().then_some(now + until().duration_since(now) / scenarios.len() as u32);
         let (mut positions, _) = positions(&Place::new(*scenario));
-        // The first of all is strace's own.
+        // The first execve is strace's own.
         positions.retain(|position| position.call != "execve" || position.number > 1);
         sweep(*scenario, &positions, end, |place, position| {
             let mut position = position.clone();
             if !position.by_first {
-                // The calls in front would be the end of it.
+                // The process would be killed at the calls in front.
                 position.before = 0;
             }
             let what = format!("{:?} {position:?}", scenario.user);
@@ -234,8 +235,8 @@ fn at_every_system_call() {
             let traced = place.inject(&position, "signal=KILL");
             let status = traced.status.unwrap_or_else(|| panic!("{what} hangs"));
             assert!([KILLED, STATUS].contains(&status), "{what}: {traced:?}");
-            // Where the supervisor comes to the same call, it is killed there as well; and so is pid 1
-            // where it makes a call only when it is alone.
+            // If the supervisor makes the same call, it is killed there as well. So is pid 1 if it
+            // makes a call only when it is alone.
             let both_killed = status == KILLED
                 && traced.first_was_killed()
                 && (!position.by_first || traced.child_was_killed());

@@ -1,8 +1,8 @@
-//! What a program does that is traced as it spawns in a new root, or calls there.
+//! The program that is traced as it spawns a command in a new root, or calls a function there.
 //!
-//! The traced tests start this program once more, with the name of what is to be done in its
-//! environment. That is done before main, by the first thread, whose calls strace counts. What is to
-//! fail lies between two calls that nobody else makes.
+//! The traced tests start this program once more, with the name of the task in its environment. The
+//! task runs before main, in the first thread, whose calls strace counts. The calls that will fail
+//! lie between two marking calls, which nothing else makes.
 
 use std::process::exit;
 
@@ -25,7 +25,7 @@ fn root() -> Chroot {
     root
 }
 
-/// Ends as rootlet would.
+/// Ends the process as rootlet would.
 fn finish(ended: Result<Option<i32>, rootlet::Error>) -> ! {
     getpgid(MARKS[1]);
     exit(match ended {
@@ -37,7 +37,7 @@ fn finish(ended: Result<Option<i32>, rootlet::Error>) -> ! {
     })
 }
 
-/// What the loader calls first.
+/// The loader calls this before main.
 #[used]
 // SAFETY: it is a pointer to a function that the loader may call.
 #[unsafe(link_section = ".init_array")]
@@ -72,7 +72,7 @@ fn call() {
     getpgid(MARKS[0]);
     let closure = || {
         getpgid(MARKS[1]);
-        // Something of it fails too.
+        // One of its own calls may fail too.
         let status = command.status().or_else(|_| command.status());
         getpgid(MARKS[0]);
         status.unwrap().code()

@@ -1,4 +1,4 @@
-//! Many at once, many in a row, many mounts, long command lines, and too little of everything.
+//! Many runs at once, many in a row, many mounts, long command lines, and too little of everything.
 
 mod at_once;
 mod binds;
@@ -16,22 +16,23 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use crate::common::{Root, host_mounts};
 use crate::until;
 
-/// Is there time for all of it? The tests do a part.
+/// Returns whether there is time for everything. The ordinary tests do a part.
 fn in_full() -> bool {
     until() > Instant::now() + Duration::from_secs(30)
 }
 
-/// One test of this kind at a time: they measure the machine.
+/// Lets one test of this kind run at a time: they measure the machine.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs it in a thread with a mount namespace of its own, which the processes that it starts are
-/// in, too. Only root can.
+/// Runs it in a thread with its own mount namespace, which the processes that it starts share. Only
+/// root can.
 fn in_own_mounts<R: Send>(body: impl FnOnce() -> R + Send) -> R {
     let own = || {
-        // SAFETY: nobody relies on this thread's current directory and umask being the others'.
+        // SAFETY: nothing relies on this thread sharing its current directory and umask with
+        // others.
         unsafe { unshare_unsafe(UnshareFlags::FS | UnshareFlags::NEWNS) }.unwrap();
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change("/", private).unwrap();
@@ -41,19 +42,19 @@ fn in_own_mounts<R: Send>(body: impl FnOnce() -> R + Send) -> R {
     ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The mounts of this thread's mount namespace.
+/// Returns the mounts of this thread's mount namespace.
 fn own_mounts() -> String {
     std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
 }
 
-/// Fails when something is mounted on the host below there. What others mount meanwhile is theirs.
+/// Fails if something is mounted on the host below the root. Mounts elsewhere do not count.
 #[track_caller]
 fn assert_no_mount_of(root: &Root) {
     let mounts = host_mounts();
     assert!(!mounts.contains(root.name()), "{mounts}");
 }
 
-/// The middle one, in milliseconds.
+/// Returns the median, in milliseconds.
 fn median(times: &[Duration]) -> String {
     let mut times = times.to_vec();
     times.sort();

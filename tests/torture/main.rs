@@ -1,5 +1,6 @@
-//! What `scripts/torture` runs for as long as it is asked to; a short run of each kind is part of
-//! the tests. One file per kind; each prints one line with what it did and found.
+//! The tests that `scripts/torture` runs for as long as requested. A short run of each kind is part
+//! of the ordinary tests. Each kind has its own file, and prints one line with its figures and
+//! findings.
 
 #![allow(missing_docs)]
 
@@ -38,19 +39,20 @@ mod traced;
 
 use std::time::{Duration, Instant};
 
-/// How long each kind goes on: `scripts/torture --seconds`, or about as long as a test may take.
-/// What a kind must do at least, it does however long that takes.
+/// Returns the end time of a kind: `scripts/torture --seconds`, or about as long as a test may
+/// take. The minimum that a kind must do is done however long it takes.
 fn until() -> Instant {
     let seconds = std::env::var("ROOTLET_TORTURE_SECONDS").map_or(5, |text| text.parse().unwrap());
     Instant::now() + Duration::from_secs(seconds)
 }
 
-/// Is it a part of the tests, which is to be short?
+/// Returns whether this is part of the ordinary tests, which must be short.
 fn is_short() -> bool {
     std::env::var_os("ROOTLET_TORTURE_SECONDS").is_none()
 }
 
-/// Are the host's mounts what they were? Others may mount something for a moment meanwhile.
+/// Returns whether the host's mounts are unchanged. Others may mount something for a moment
+/// meanwhile.
 fn host_mounts_are(before: &str) -> bool {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
@@ -64,7 +66,7 @@ fn host_mounts_are(before: &str) -> bool {
     }
 }
 
-/// The line with the figures of a kind, where `scripts/torture` and a log show it.
+/// Prints the line with the figures of a kind, for `scripts/torture` and the log.
 fn summary(kind: &str, figures: &str) {
     println!("torture {kind}: {figures}");
 }

@@ -1,10 +1,10 @@
-//! Two runs in one root, and every order of the system calls by which they make, share and remove
-//! temporary mount points: neither loses its mount, both succeed, and nothing is left.
+//! Two runs in one root, in every order of the system calls that make, share and remove temporary
+//! mount points. Neither loses its mount, both succeed, and nothing is left.
 //!
-//! Both runs are traced, and stop at each call that touches the root. One of them is let go on to its
-//! next such call at a time. Which one is a decision, and each decision is tried both ways. An order
-//! is not followed further from where another one has led before: that is, where each run has seen
-//! the same results, and the root is the same.
+//! Both runs are traced, and stop at each call that touches the root. One of them at a time goes on
+//! to its next such call, and each choice between them is tried both ways. An order is not followed
+//! beyond a state that another one has reached: each run has seen the same results, and the root is
+//! the same.
 
 mod schedule;
 mod traced;
@@ -22,7 +22,7 @@ use crate::random::Random;
 use crate::{is_short, summary, until};
 use schedule::{Victim, explore};
 
-/// What two runs mount, and the file there that their commands look for.
+/// The mounts of two runs, and the files that their commands look for.
 #[derive(Clone, Copy)]
 struct Pair {
     name: &'static str,
@@ -78,7 +78,7 @@ fn in_place(name: &str, test: impl FnOnce(&Root) + Send) {
     on_fuse(User::Root, behaviour, on_root);
 }
 
-/// Tries all orders of a pair, as long as there is time. Returns the figures.
+/// Tries all orders of a pair while there is time. Returns the figures.
 fn try_all(root: &Root, pair: Pair, kill: Option<(Victim, usize)>, end: Option<Instant>) -> Tried {
     let source = Root::empty(User::Root);
     source.file("mark", "here");
@@ -94,7 +94,7 @@ fn try_all(root: &Root, pair: Pair, kill: Option<(Victim, usize)>, end: Option<I
     let mut left = vec![Vec::new()];
     let mut tried = Tried::default();
     let mut random = Random::new(0);
-    // Any of them, so that a part of them is of all kinds.
+    // Take a random one, so that a part of the orders has all kinds.
     while !left.is_empty() {
         let order = left.swap_remove(random.below(left.len() as u64) as usize);
         if end.is_some_and(|end| Instant::now() > end) {
@@ -150,7 +150,7 @@ impl Tried {
     }
 }
 
-/// Where the time is short, each gets a share of it.
+/// Tries all pairs. If time is short, each gets a share of it.
 fn try_pairs(place: &str, kills: bool, until: Instant) {
     if !can_be_root() {
         return;
@@ -201,7 +201,7 @@ fn try_pairs(place: &str, kills: bool, until: Instant) {
     });
 }
 
-/// The places one after the other, each with its share of the time.
+/// Tries the places one after the other, each with its share of the time.
 fn try_places(kills: bool) {
     let now = Instant::now();
     let time = (until() - now) / PLACES.len() as u32;

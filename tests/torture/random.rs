@@ -1,9 +1,9 @@
-//! Numbers that a seed gives, which is printed: `ROOTLET_TORTURE_SEED` makes it the same again.
+//! Random numbers from a seed, which is printed. `ROOTLET_TORTURE_SEED` repeats a run.
 
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-/// Of all of this run.
+/// Returns the seed of this whole run.
 pub fn seed() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();
     *SEED.get_or_init(|| {
@@ -33,7 +33,7 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % limit
     }
 
-    /// The numbers below this, in an order of ours.
+    /// Returns the numbers below `length` in a random order.
     pub fn order(&mut self, length: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..length).collect();
         for index in (1..length).rev() {

@@ -1,8 +1,8 @@
-//! Newer system calls that a seccomp filter refuses from the start, as those of engines do: each, and
-//! any two of them, with each error that engines answer with.
+//! A seccomp filter refuses newer system calls from the start, as the filters of engines do: each
+//! call, and any two of them, with each error that engines use.
 //!
-//! Which they are is taken from what runs do call, and from the kernel's numbers for calls, which only
-//! grow: nothing of it is from rootlet's sources.
+//! The list comes from the calls that runs make, and from the kernel's numbers for calls, which
+//! only grow. None of it comes from rootlet's sources.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use crate::common::{User, users};
 use crate::traced::{Place, RAN, RUN, Scenario, difference, number_of, positions, sweep};
 use crate::{is_short, summary, until};
 
-/// The first number that came after Linux 3.19, userfaultfd(2)'s.
+/// The first number that came after Linux 3.19, that of userfaultfd(2).
 const FIRST_NEW: usize = if cfg!(target_arch = "x86_64") {
     323
 } else {
@@ -26,7 +26,7 @@ const FIRST_NEW: usize = if cfg!(target_arch = "x86_64") {
 /// EPERM, EINVAL and ENOSYS.
 const ERRORS: [i32; 3] = [1, 22, 38];
 
-/// What newer kernels do by an older call.
+/// Features of newer kernels that are reached through an older call.
 const PARTS: [(&str, Call); 5] = [
     ("clone with a pidfd", CLONE_PIDFD),
     ("waitid by pidfd", WAITID_PIDFD),
@@ -115,7 +115,7 @@ fn scenarios() -> Vec<Scenario> {
     scenarios.into_iter().filter(wanted).collect()
 }
 
-/// What a filter refuses, and with which error.
+/// The calls that a filter refuses, and the error.
 struct Refusal {
     names: Vec<String>,
     calls: Vec<Call>,
@@ -153,8 +153,8 @@ fn refusals(called: &BTreeSet<String>) -> Vec<Refusal> {
     refusals
 }
 
-/// init runs its command; a run does, held as ever unless it says what is missing, or it ends with
-/// 125 and one line.
+/// Checks that init runs its command. A run also runs it, with the usual restrictions unless it
+/// reports missing ones, or ends with 125 and one line.
 fn check(place: &Place, refusal: &Refusal, held: &str) -> Result<bool, String> {
     let mut command = place.command();
     command.current_dir(place.root.path());
@@ -179,7 +179,7 @@ fn check(place: &Place, refusal: &Refusal, held: &str) -> Result<bool, String> {
         return Err(format!("no clear end: {}", ended()));
     }
     let change = difference(held, &traced.held);
-    // The command is kept from keys as well.
+    // The command cannot use keys either.
     let has_keys = !refusal.names.iter().any(|name| name == "keyctl");
     if has_run && said.is_empty() && !change.is_empty() && has_keys {
         return Err(format!("silently: {change}"));

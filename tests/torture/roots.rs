@@ -1,5 +1,5 @@
-//! Roots made at random, some of them changed while they are mounted in: nothing outside is
-//! created, changed, removed or mounted on, and the root is afterwards what it was before.
+//! Random roots, some of which change while rootlet mounts in them. Nothing outside is created,
+//! changed, removed or mounted on, and the root is the same afterwards as before.
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use crate::common::hostile::{Outside, end, without_openat2};
 use crate::common::{Ended, Root, User, host_mounts, users};
 use crate::{cases, summary, until};
 
-/// Where roots hold something; all that mounts are put on by default is among them.
+/// Paths at which roots hold something. All default mount points are among them.
 const PLACES: &[&str] = &[
     "dev",
     "dev/shm",
@@ -35,7 +35,7 @@ const PLACES: &[&str] = &[
     "run",
 ];
 
-/// Links besides those that lead outside.
+/// Links other than those that lead outside.
 const LINKS: &[&str] = &[
     "nowhere",
     "/nowhere/at/all",
@@ -102,10 +102,10 @@ const OPTIONS: &[&[&str]] = &[
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// Its mode.
+    /// A directory with this mode.
     Directory(u32),
     File,
-    /// One of those that lead outside, or of the others.
+    /// A link that leads outside, by its index, or one of `LINKS`.
     LinkOutside(usize),
     Link(&'static str),
     Special(FileType),
@@ -117,7 +117,7 @@ struct Case {
     options: &'static [&'static str],
     binds: Vec<(&'static str, &'static str)>,
     openat2: bool,
-    /// What a thread swaps all the time with a link that leads outside.
+    /// The name that a thread keeps swapping with a link that leads outside.
     raced: Option<&'static str>,
 }
 
@@ -156,7 +156,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    /// Makes the root hold what it is to hold. A name whose directory is none is left out.
+    /// Fills the root. A name is left out if its parent is no directory.
     fn fill(&self, root: &Root, outside: &Outside) {
         let mut links = outside.links();
         links.push(outside.link_back());
@@ -189,8 +189,8 @@ impl Case {
                     rustix::fs::mknodat(CWD, &path, *kind, mode, device).map_err(Into::into)
                 }
             };
-            // What is there already stays. Devices are root's to make, and not below a directory
-            // without permissions anyone's but root's.
+            // Existing names stay. Only root can make devices, or anything below a directory
+            // without permissions.
             if made.is_ok() {
                 root.own(name);
             }
@@ -214,8 +214,8 @@ impl Case {
     }
 }
 
-/// What was made for the last case goes, whatever its modes are. No link is followed: they lead to
-/// the host's own directories.
+/// Removes the files of the last case, whatever their modes. No link is followed: links lead to the
+/// host's own directories.
 fn clear(root: &Root) {
     for entry in fs::read_dir(root.path()).unwrap() {
         let path = entry.unwrap().path();
@@ -236,8 +236,8 @@ fn remove(path: &Path) {
     fs::remove_dir(path).unwrap();
 }
 
-/// Without what a run may leave when names are swapped under it: marked as its own, for the next
-/// run that comes there.
+/// Drops the stubs that a run may leave when names are swapped under it. They are marked, and the
+/// next run that comes there removes them.
 fn without_stubs(mut tree: Vec<String>) -> Vec<String> {
     tree.retain(|line| !line.ends_with(" 41715 ") && !line.ends_with(" 101404 "));
     tree
@@ -274,7 +274,7 @@ fn holds(
             let stop = &stop;
             scope.spawn(move || {
                 let mut swaps = 0u64;
-                // An even number, so that it is at the end as it was.
+                // An even number of swaps restores the original state.
                 while swaps % 2 == 1 || !stop.load(Ordering::Relaxed) {
                     let exchange = RenameFlags::EXCHANGE;
                     rustix::fs::renameat_with(CWD, &path, CWD, &link, exchange).unwrap();
@@ -296,7 +296,7 @@ fn holds(
         )
     });
     for ended in &ended {
-        // The command itself may be covered by a mount, and is not found then.
+        // A mount may cover the command itself, which is then not found.
         prop_assert!(matches!(ended.status, 0 | 125..=127), "{ended:?}");
         if ended.status != 0 {
             let mut lines = ended.stderr.lines();

@@ -1,12 +1,12 @@
 /* Starts rootlet after COUNT calls of the system call NUMBER, all of which fail.
  *
- * strace counts the calls of each process for itself, and fails the same one in all of them. With
- * these in front, the numbers of rootlet's own calls are none that its children reach.
+ * strace counts the calls of each process separately, and makes the same one fail in all of them.
+ * With these calls in front, rootlet's own calls have numbers that its children do not reach.
  *
  * usage: start NUMBER COUNT ROOT PROGRAM [ARGUMENT]...
  *
- * Where ROOT is not empty, PROGRAM is process 1 of a new pid namespace, and ROOT its root. Then
- * this one waits for it, and ends as it did. */
+ * If ROOT is not empty, PROGRAM is process 1 of a new pid namespace, with ROOT as its root. Then
+ * this program waits for it, and ends with its status. */
 
 #define _GNU_SOURCE
 #include <sched.h>

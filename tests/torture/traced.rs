@@ -1,4 +1,4 @@
-//! A run under strace(1), which fails a system call of it, or kills it there.
+//! A run under strace(1), which makes one of its system calls fail, or kills it there.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -14,14 +14,14 @@ use crate::common::{
 };
 use crate::random::Random;
 
-/// What the command of each scenario prints.
+/// The output of each scenario's command.
 pub const RAN: &str = "ran\n";
-/// Its name, which a directory before the right one does not have.
+/// Its name. A directory before the right one in `PATH` does not have it.
 pub const COMMAND: &str = "torture-command";
-/// What it ends with.
+/// Its exit status.
 pub const STATUS: i32 = 7;
 
-/// A run as root, which the others differ from.
+/// A run as root. The other scenarios are variations of it.
 pub const RUN: Scenario = Scenario {
     name: "run",
     user: User::Root,
@@ -34,7 +34,7 @@ pub const RUN: Scenario = Scenario {
     failed: 125,
 };
 
-/// The calls that older kernels, or filters, do not have, and a fallback is for.
+/// Calls that older kernels or filters do not have. rootlet has a fallback for each.
 pub const NEWER: [&str; 8] = [
     "clone3",
     "close_range",
@@ -46,38 +46,38 @@ pub const NEWER: [&str; 8] = [
     "pidfd_open",
 ];
 
-/// What rootlet is to do.
+/// A way to run rootlet, and the expected result.
 #[derive(Clone, Copy)]
 pub struct Scenario {
     pub name: &'static str,
     pub user: User,
-    /// The words after `rootlet`, where `ROOT` and `SOURCE` are paths, and `COMMAND` a name.
+    /// The words after `rootlet`: `ROOT` and `SOURCE` stand for paths, `COMMAND` for a name.
     pub words: &'static [&'static str],
     pub start: Start,
-    /// It is process 1 in the root of a tmpfs, and this the kernel's command line; none is read
-    /// where that is empty.
+    /// rootlet is process 1 in the root of a tmpfs, and this is the kernel's command line. If it is
+    /// empty, none is read.
     pub first: Option<&'static str>,
-    /// Each of the newer calls answers ENOSYS.
+    /// Each of the newer calls gives ENOSYS.
     pub is_old: bool,
     /// The root has all mount points already.
     pub prepared: bool,
-    /// The status when the command has run, and when it has not.
+    /// The status if the command has run, and if it has not.
     pub ran: i32,
     pub failed: i32,
 }
 
-/// What is started.
+/// The program that is started.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// rootlet itself.
     Program,
-    /// The same, by a user who has ranges of ids.
+    /// rootlet, started by a user who has ranges of ids.
     WithRanges,
-    /// A function of `library.rs`, which does it between two calls that mark it.
+    /// A function of `library.rs`, which uses the library between two marking calls.
     Library(&'static str),
 }
 
-/// A place in which the runs of a scenario are made one after the other.
+/// A place for the runs of a scenario, one after the other.
 pub struct Place {
     pub scenario: Scenario,
     pub root: Root,
@@ -85,39 +85,39 @@ pub struct Place {
     beside: Root,
 }
 
-/// What a traced run left.
+/// The results of a traced run.
 #[derive(Debug)]
 pub struct Traced {
-    /// None where it did not end.
+    /// `None` if it did not end.
     pub status: Option<i32>,
     pub stdout: String,
-    /// What the command has found that holds it.
+    /// The command's report of the restrictions on it.
     pub held: String,
     pub stderr: String,
     pub log: String,
 }
 
-/// One call, in the words of strace.
+/// One call, as strace identifies it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Position {
     pub call: String,
-    /// The same call made this often before rootlet starts.
+    /// The number of times the same call is made before rootlet starts.
     pub before: usize,
-    /// `when=` this.
+    /// The value of `when=`.
     pub number: usize,
     /// It opens the kernel's command line.
     opens_command_line: bool,
-    /// Made by the process that was started, or by a child of it.
+    /// True if the started process makes the call, false if a child of it does.
     pub by_first: bool,
 }
 
-/// After this rootlet hangs.
+/// After this time rootlet counts as hung.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn program(name: &str, options: &[&str]) -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torture");
     let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{name}"));
-    // Another run of the tests may execute it just now.
+    // Another run of the tests may be executing it.
     let new = built.with_extension(std::process::id().to_string());
     let mut cc = Command::new("cc");
     cc.args(["-O2", "-Wall", "-Werror", "-static", "-o"])
@@ -128,7 +128,7 @@ fn program(name: &str, options: &[&str]) -> PathBuf {
     for_every_user(&built)
 }
 
-/// Prints a word, and what holds it.
+/// Returns the program that prints a word and the restrictions on it.
 pub fn command_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -140,25 +140,25 @@ pub fn command_program() -> &'static Path {
     })
 }
 
-/// This program, as the library's user.
+/// Returns this program, as a user of the library.
 fn test_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| for_every_user(&std::env::current_exe().unwrap()))
 }
 
-/// Tries to get out.
+/// Returns the program that tries to get out.
 pub fn insider_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| program("insider", &[]))
 }
 
-/// Calls what fails, and starts rootlet.
+/// Returns the program that makes failing calls and then starts rootlet.
 fn start_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| program("start", &[]))
 }
 
-/// Where strace counts from: all of these names are strace's own.
+/// Returns the kernel's number of a system call, by the name that strace uses.
 pub fn number_of(call: &str) -> usize {
     static NUMBERS: OnceLock<BTreeMap<String, usize>> = OnceLock::new();
     let numbers = NUMBERS.get_or_init(|| {
@@ -188,13 +188,13 @@ pub fn number_of(call: &str) -> usize {
 const KILLED: &str = "+++ killed by SIGKILL +++";
 
 impl Traced {
-    /// Was the process that was started, whose call is the first of the log?
+    /// Returns whether the started process was killed. Its call is the first in the log.
     pub fn first_was_killed(&self) -> bool {
         let first = self.log.split(' ').next().unwrap_or_default();
         self.killed().any(|line| line.starts_with(first))
     }
 
-    /// Was the first child of the first process, as pid 1 is?
+    /// Returns whether the first child of the first process was killed. pid 1 is such a child.
     pub fn child_was_killed(&self) -> bool {
         let mut pids = self.log.lines().filter_map(|line| line.split(' ').next());
         let first = pids.next();
@@ -202,7 +202,7 @@ impl Traced {
         child.is_some_and(|child| self.killed().any(|line| line.starts_with(child)))
     }
 
-    /// Did the call fail, and not only one of those in front, which have the number too?
+    /// Returns whether a call of rootlet failed, and not only one in front with the same number.
     pub fn failed_one_of_ours(&self, position: &Position) -> bool {
         let is_it = |line: &&str| line.ends_with("(INJECTED)") && line.contains(&position.call);
         let failed = self.log.lines().filter(is_it).count();
@@ -253,7 +253,7 @@ impl Place {
             }
         }
         if scenario.start == Start::WithRanges {
-            // The first of the range.
+            // The first id of the range.
             let mut chown = Command::new("chown");
             common::succeed(chown.args(["-R", "1200000:1200000"]).arg(root.path()));
         }
@@ -265,7 +265,7 @@ impl Place {
         }
     }
 
-    /// What a run has left: files in the root, and processes.
+    /// Returns the leftovers of a run: files in the root, and processes.
     pub fn left(&self) -> Vec<String> {
         let mut left = self.root.tree();
         left.retain(|line| !self.before.contains(line));
@@ -274,15 +274,16 @@ impl Place {
         left
     }
 
-    /// Is there nothing at the top of the root but what was there before?
+    /// Returns whether the top of the root holds nothing new.
     pub fn is_bare(&self) -> bool {
         let is_at_top = |line: &&String| !line.split(' ').next().unwrap_or_default().contains('/');
-        // The tree has no programs.
+        // The tree does not list programs.
         let before = self.before.iter().filter(is_at_top).count() + 1;
         fs::read_dir(self.root.path()).unwrap().count() <= before
     }
 
-    /// The same after one more run, which removes the stubs that one was kept from removing.
+    /// Returns the leftovers after one more run, which removes the stubs that the last one could
+    /// not.
     pub fn left_after_another(&self) -> Vec<String> {
         let processes = processes_with(self.root.name());
         assert_eq!(processes, [0; 0]);
@@ -292,13 +293,13 @@ impl Place {
         self.left()
     }
 
-    /// A line that is the same in each place.
+    /// Makes a line the same in each place.
     pub fn without_paths(&self, line: &str) -> String {
         line.replace(self.root.name(), "ROOT")
             .replace(self.beside("").to_str().unwrap(), "")
     }
 
-    /// A path in a directory beside the root.
+    /// Returns a path in a directory beside the root.
     fn beside(&self, name: &str) -> PathBuf {
         self.beside.path().join(name)
     }
@@ -307,7 +308,7 @@ impl Place {
         format!("/missing:/bin:{}", self.beside("bin").display())
     }
 
-    /// rootlet and its words.
+    /// Returns rootlet and its words.
     pub fn words(&self) -> Vec<String> {
         if let Start::Library(_) = self.scenario.start {
             return Vec::from([test_program().to_str().unwrap().to_owned()]);
@@ -325,7 +326,7 @@ impl Place {
         std::iter::once(program.to_owned()).chain(words).collect()
     }
 
-    /// The same without strace, for a scenario that is no boot.
+    /// Returns the command without strace, for a scenario that is no boot.
     pub fn command(&self) -> Command {
         let words = self.words();
         let mut command = common::command(self.scenario.user, &words[0]);
@@ -335,7 +336,7 @@ impl Place {
         command
     }
 
-    /// A run without strace, and whether it left anything.
+    /// Runs the command without strace and waits for its end.
     pub fn run(&self, command: &mut Command) -> Traced {
         let output = |name| File::create(self.beside(name)).unwrap();
         let child = command.stdout(output("stdout")).stderr(output("stderr"));
@@ -344,7 +345,7 @@ impl Place {
         self.end(child)
     }
 
-    /// Runs it under strace, which knows of these calls, after a number of calls that fail.
+    /// Runs it under strace, which traces only these calls, after a number of failing calls.
     fn trace(&self, calls: &str, before: (&str, usize), rules: &[String]) -> Traced {
         self.end(self.start(calls, before, rules))
     }
@@ -374,7 +375,7 @@ impl Place {
             let mut unshare = common::command(User::Root, "unshare");
             let own = ["-m", "--propagation", "private", "sh", "-c", RANGES, "sh"];
             unshare.args(own).arg(self.beside.path()).arg("strace");
-            // Set-user-ID programs are what they are for a tracer who is root.
+            // Set-user-ID programs keep their effect only if the tracer is root.
             unshare.args(["-u", "ordinary"]);
             unshare
         } else {
@@ -403,9 +404,10 @@ impl Place {
                 "-e",
                 "signal=SIGSTOP,SIGKILL",
             ]);
-        // A signal that strace sends at a stop that seccomp makes is lost.
+        // strace loses a signal that it sends at a seccomp stop.
         let kills = rules.iter().any(|rule| rule.contains(":signal="));
-        // And who traces by seccomp has no new privileges, which prctl(2) sets and set-user-ID programs need.
+        // Tracing by seccomp also sets no_new_privs. prctl(2) sets it too, and set-user-ID programs
+        // cannot work with it.
         let needs_privileges = self.scenario.start == Start::WithRanges || before.0 == "prctl";
         if calls != "all" && !kills && !needs_privileges {
             command.arg("--seccomp-bpf");
@@ -441,21 +443,21 @@ impl Place {
             .unwrap()
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the run and reads its results.
     pub fn end(&self, strace: Child) -> Traced {
         let status = end_in_time(strace);
         let read = |name| {
             String::from_utf8_lossy(&fs::read(self.beside(name)).unwrap_or_default()).into_owned()
         };
         let (mut stdout, mut stderr) = (read("stdout"), read("stderr"));
-        // A terminal's lines end with both, and a library's are in a test's output.
+        // Lines from a terminal end with CR and LF. A library's output is part of a test's output.
         stdout = stdout.replace('\r', "");
         if matches!(self.scenario.start, Start::Library(_)) {
             stdout = stdout
                 .find(RAN)
                 .map_or(String::new(), |at| stdout.split_off(at));
         }
-        // What is executed as init has the console.
+        // A program that is executed as init writes to the console.
         if let (Some(at), true) = (stderr.find(RAN), stdout.is_empty()) {
             stdout = stderr.split_off(at);
         }
@@ -472,7 +474,7 @@ impl Place {
         }
     }
 
-    /// Fails one call, or kills there: `how` is `error=` or `signal=` something.
+    /// Makes one call fail, or kills there: `how` is `error=` or `signal=` and a value.
     pub fn inject(&self, position: &Position, how: &str) -> Traced {
         self.end(self.start_injected(position, how))
     }
@@ -481,8 +483,8 @@ impl Place {
         let Position { call, number, .. } = position;
         let mut rules = self.rules();
         let mut when = number.to_string();
-        // There can be one rule for each call: where it is that of the kernel's command line,
-        // reading that fails too, and then there is none.
+        // strace takes one rule for each call, and `read` has the rule for the kernel's command
+        // line. That read fails instead, and no command line is read.
         if self.reads_command_line() && call == "read" {
             rules.clear();
             let first = position.before + 1;
@@ -498,7 +500,7 @@ impl Place {
         self.start(&calls, (call, position.before), &rules)
     }
 
-    /// The processes that have been stopped, as the log tells.
+    /// Returns the processes that the log shows as stopped.
     pub fn stopped(&self) -> Vec<i32> {
         let log = fs::read_to_string(self.beside("log")).unwrap_or_default();
         log.lines()
@@ -507,7 +509,7 @@ impl Place {
             .collect()
     }
 
-    /// Fails all of these calls.
+    /// Makes all of these calls fail.
     pub fn inject_all(&self, calls: &str, how: &str) -> Traced {
         let mut rules = self.rules();
         rules.push(format!("{calls}:{how}"));
@@ -518,8 +520,8 @@ impl Place {
         self.scenario.first.is_some_and(|line| !line.is_empty())
     }
 
-    /// What is not as it is on this machine, each time. Its own kernel command line must not be
-    /// acted on: the first read gets another in its place.
+    /// Returns the rules for all that differs from this machine in every run. The machine's own
+    /// kernel command line must not be acted on: the first read gets another in its place.
     fn rules(&self) -> Vec<String> {
         let mut rules = Vec::new();
         if let (true, Some(line)) = (self.reads_command_line(), self.scenario.first) {
@@ -534,7 +536,7 @@ impl Place {
     }
 }
 
-/// The root of a boot: the host's devices, which cannot be changed, and its console a file.
+/// The root of a boot. It has the host's devices, read-only, and a file as its console.
 const TMPFS: &str = "set -e
 mount -t tmpfs -o mode=755 none $1/tmpfs
 cp -a $1/initramfs/. $1/tmpfs
@@ -544,7 +546,7 @@ mount -o remount,bind,ro $1/tmpfs/dev
 shift 2
 exec \"$@\"";
 
-/// The ordinary user has a name, and ranges of ids that are nobody else's.
+/// Gives the ordinary user a name, and ranges of ids that nobody else has.
 const RANGES: &str = "set -e
 cd \"$1\"
 grep -v :54321: /etc/passwd >passwd
@@ -563,7 +565,7 @@ shift
 cd \"$OLDPWD\"
 exec \"$@\"";
 
-/// The status as a shell tells it; none where it is a hang, which is ended.
+/// Returns the status as a shell reports it, or `None` for a hang, which is killed.
 fn end_in_time(mut child: Child) -> Option<i32> {
     use std::os::unix::process::ExitStatusExt;
     let end = Instant::now() + PATIENCE;
@@ -589,15 +591,15 @@ fn kill_all_below(pid: i32) {
     for child in children(pid) {
         kill_all_below(child);
         let child = rustix::process::Pid::from_raw(child).unwrap();
-        // It may end with the others.
+        // It may have ended with the others.
         let _ = rustix::process::kill_process(child, rustix::process::Signal::KILL);
     }
 }
 
-/// What cannot be called first and fail.
+/// Calls that must not be made in advance, because they would not fail.
 const WITHOUT_FAILING: [&str; 4] = ["exit", "exit_group", "setsid", "umask"];
 
-/// What a process of a traced run has called: how often, and which of these calls were rootlet's.
+/// The calls of a process in a traced run: how often each was made, and which were rootlet's.
 #[derive(Default)]
 struct Process<'a> {
     all: BTreeMap<&'a str, usize>,
@@ -605,11 +607,11 @@ struct Process<'a> {
     is_ours: bool,
 }
 
-/// What a program calls before rootlet's library, and after it.
+/// Arguments of the marking calls that a program makes before and after the library's calls.
 pub const MARKS: [i32; 2] = [0x7274_6c74, 0x7274_6c75];
 
-/// Every call that a run makes: those of rootlet's processes, not those of what it runs. And what its
-/// command has found that holds it.
+/// Returns every call of rootlet's processes in a run, without the calls of the programs it runs,
+/// and the command's report of the restrictions on it.
 pub fn positions(place: &Place) -> (Vec<Position>, String) {
     let traced = place.trace("all", ("", 0), &place.rules());
     let ran = (traced.status, &traced.stdout[..], &traced.stderr[..]);
@@ -628,7 +630,7 @@ pub fn positions(place: &Place) -> (Vec<Position>, String) {
     for line in traced.log.lines() {
         let (pid, rest) = line.split_once(' ').unwrap();
         let rest = rest.trim_start();
-        // A call that another process interrupts has two lines.
+        // A call that another process interrupts takes two lines in the log.
         let Some((call, _)) = rest.split_once('(').filter(|_| !rest.starts_with('<')) else {
             continue;
         };
@@ -683,7 +685,7 @@ pub fn positions(place: &Place) -> (Vec<Position>, String) {
     (positions, traced.held)
 }
 
-/// The namespaces of this process.
+/// Returns the namespaces of this process.
 fn own_namespaces() -> String {
     let kinds = ["user", "pid", "net", "uts", "ipc", "mnt", "cgroup", "time"];
     let links =
@@ -693,7 +695,8 @@ fn own_namespaces() -> String {
         .join(",")
 }
 
-/// Mounts can be made in more than one order. Others may mount something of theirs meanwhile.
+/// Sorts the lines, since mounts can be made in more than one order, and drops mounts of other
+/// tests.
 fn sorted(held: &str, root: &str) -> String {
     let mut lines: Vec<&str> = held.lines().collect();
     lines.retain(|line| !line.contains("/rootlet-test-") || line.contains(root));
@@ -701,7 +704,7 @@ fn sorted(held: &str, root: &str) -> String {
     lines.join("\n").replace(root, "ROOT")
 }
 
-/// What is in one and not in the other.
+/// Returns the lines that only one of the two has.
 pub fn difference(before: &str, after: &str) -> String {
     let is_filtered = after.contains("Seccomp:\t2");
     let is_straces = |line: &&str| line.starts_with("NoNewPrivs:") || line.starts_with("Seccomp:");
@@ -724,8 +727,8 @@ pub fn difference(before: &str, after: &str) -> String {
         .join("; ")
 }
 
-/// Works through the items in several places at once, in an order that the printed seed gives:
-/// all of them where the run was asked for by name, else as many as there is time for.
+/// Works through the items in several places at once, in an order given by the printed seed. It
+/// handles all items if there is no `until`, and otherwise as many as there is time for.
 pub fn sweep<T: Sync>(
     scenario: Scenario,
     items: &[T],

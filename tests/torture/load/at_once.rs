@@ -11,7 +11,7 @@ use crate::common::{Root, children, processes_with, rounds, users};
 use crate::load::{assert_no_mount_of, in_full, median, turn};
 use crate::summary;
 
-/// What the kernel says of a process's memory, in kB.
+/// Returns the sum of these lines of a process's smaps_rollup, in kB.
 fn rollup(pid: u32, names: &[&str]) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
     let line = |line: &str| {
@@ -22,7 +22,7 @@ fn rollup(pid: u32, names: &[&str]) -> u64 {
     text.lines().filter_map(line).sum()
 }
 
-/// Of the supervisor and pid 1 together: what is theirs alone, and their share of all.
+/// Returns the private memory of the supervisor and pid 1 together, and their share of all.
 fn memory(supervisor: &Child) -> (u64, u64) {
     let pid1 = children(supervisor.id() as i32)[0] as u32;
     let both = |names: &[&str]| rollup(supervisor.id(), names) + rollup(pid1, names);
@@ -47,7 +47,7 @@ fn they_live_side_by_side() {
     for user in users() {
         let root = Root::busybox(user);
         let before = root.tree();
-        // The commands share them, and all end when `all` is closed.
+        // The commands share these sockets, and all end when `all` is closed.
         let (input, all) = UnixStream::pair().unwrap();
         let (mut output, writer) = UnixStream::pair().unwrap();
         let said = tempfile::tempfile().unwrap();
@@ -66,7 +66,7 @@ fn they_live_side_by_side() {
         }
         let used = free - available();
         let [first, middle, last] = [0, number / 2, number - 1].map(|index| memory(&alive[index]));
-        // Not more for who comes later: four pages are what may come and go.
+        // Later runs do not take more. Up to four pages may come and go.
         assert!(last.0 <= first.0 + 16, "{first:?}, {last:?}");
         for child in &mut alive {
             assert_eq!(child.try_wait().unwrap(), None, "one has ended");

@@ -6,7 +6,7 @@ use crate::common::{Root, command, end, rootlet_path, rounds, users};
 use crate::load::{in_full, turn};
 use crate::summary;
 
-/// Runs with that many binds to `/m/N`, and gives what the command printed.
+/// Runs with this number of binds to `/m/N`, and returns the command's output.
 fn run(root: &Root, user: crate::common::User, number: usize) -> String {
     // The usual soft limit on open files.
     let mut shell = command(user, "/bin/sh");
@@ -44,7 +44,7 @@ fn two_thousand_binds_with_and_without_mount_points() {
             let mut times = Vec::new();
             for number in [number / 4, number / 2, number] {
                 let begin = Instant::now();
-                // The command has the caller's limit, whatever we needed.
+                // The command has the caller's limit, whatever rootlet itself needed.
                 assert_eq!(run(&root, user, number), format!("1024\n{number}\n"));
                 times.push(format!("{number}: {} ms", begin.elapsed().as_millis()));
                 assert_eq!(root.tree(), before);

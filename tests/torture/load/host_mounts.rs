@@ -13,13 +13,13 @@ use crate::common::{Root, User, can_be_root, end, rounds, succeed};
 use crate::load::{in_full, in_own_mounts, median, own_mounts, turn};
 use crate::summary;
 
-/// A tmpfs there, for as long as this thread lives; shared, as a Debian's mounts are.
+/// Mounts a tmpfs for as long as this thread lives. It is shared, as mounts on Debian are.
 fn tmpfs(directory: &Path) {
     mount("tmpfs", directory, "tmpfs", MountFlags::empty(), c"").unwrap();
     mount_change(directory, MountPropagationFlags::SHARED).unwrap();
 }
 
-/// Mounts so many there, each in a directory of its own.
+/// Adds a mount for each of these numbers, each in its own directory.
 fn add(directory: &Path, numbers: std::ops::Range<usize>) {
     for number in numbers {
         let point = directory.join(number.to_string());
@@ -28,7 +28,7 @@ fn add(directory: &Path, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// The median of some runs, each of which succeeds and says nothing.
+/// Returns the median of several runs, each of which succeeds and prints nothing.
 fn timed(command: &mut Command) -> String {
     let mut times = Vec::new();
     for _ in 0..11 {
@@ -66,7 +66,7 @@ fn five_thousand_mounts_of_the_host() {
             bwrap.args(["--bind", root.name(), "/", "--dev-bind", "/dev", "/dev"]);
             bwrap.args(["--proc", "/proc", "--ro-bind", "/sys", "/sys"]);
             let bwrap = timed(bwrap.arg("true"));
-            // None of them is seen inside, and all are there still.
+            // The run sees none of them, and all of them still exist.
             let seen = succeed(&mut root.run(&["ROOT", "cat", "/proc/self/mountinfo"]));
             assert!(!seen.contains(host.name()), "{seen}");
             assert_eq!(own_mounts(), mounts);
@@ -76,7 +76,7 @@ fn five_thousand_mounts_of_the_host() {
             );
         }
 
-        // The same below a root, and to be shown.
+        // The same mounts, bound into a run, and then below its root.
         let shown = format!("{}:/all", host.name());
         let read_only = format!("{}:/all:rec", host.name());
         let count = "grep -c ' /all/' /proc/self/mountinfo";
@@ -124,7 +124,7 @@ fn more_mounts_than_the_kernel_allows() {
     let host = Root::empty(User::Root);
     in_own_mounts(|| {
         mount("tmpfs", host.path(), "tmpfs", MountFlags::empty(), c"").unwrap();
-        // Each time as many again, until as many again are too many.
+        // Double the number until the next doubling would be too many.
         add(host.path(), 0..100);
         for round in 0.. {
             if own_mounts().lines().count() * 2 > limit {

@@ -1,4 +1,4 @@
-//! One run after the other, and what the kernel keeps of them: nothing.
+//! One run after the other. The kernel keeps nothing of them.
 
 use std::fs;
 use std::process::Stdio;
@@ -8,10 +8,10 @@ use crate::common::{Root, processes_with, rounds, users};
 use crate::load::{assert_no_mount_of, turn};
 use crate::{summary, until};
 
-/// As many as are asked for, if there is time.
+/// The full number of runs, if there is time.
 const ALL: usize = 100_000;
 
-/// A line of /proc/meminfo, in kB.
+/// Returns a line of /proc/meminfo, in kB.
 pub(super) fn meminfo(name: &str) -> i64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -19,11 +19,11 @@ pub(super) fn meminfo(name: &str) -> i64 {
     value.trim().parse().unwrap()
 }
 
-/// What a run could leave in the kernel.
+/// Kernel resources that a run could leave behind.
 #[derive(Clone, Copy, Debug)]
 struct Kernel {
     available: i64,
-    /// Memory of the kernel's own objects that it cannot take back: mounts and namespaces, too.
+    /// Memory of kernel objects that cannot be reclaimed, such as mounts and namespaces.
     slab: i64,
     /// Dentries that are in use.
     dentries: i64,
@@ -55,7 +55,7 @@ fn a_hundred_thousand_runs_leave_nothing() {
     let _turn = turn();
     let roots: Vec<Root> = users().into_iter().map(Root::busybox).collect();
     let before: Vec<_> = roots.iter().map(Root::tree).collect();
-    // Each user in turn. Without mount points in the root, they are made and removed each time.
+    // The users take turns. Mount points that the root lacks are made and removed each time.
     let mut commands: Vec<_> = roots
         .iter()
         .map(|root| {
@@ -70,7 +70,7 @@ fn a_hundred_thousand_runs_leave_nothing() {
         assert_eq!(status.code(), Some(0), "run {index}");
     };
 
-    // What the kernel keeps for the next ones has come by then.
+    // By then the kernel has allocated what it keeps for later runs.
     let warm = rounds(200);
     (0..warm).for_each(&mut run);
     let start = Kernel::now();
@@ -89,7 +89,7 @@ fn a_hundred_thousand_runs_leave_nothing() {
         assert_no_mount_of(root);
     }
     let grown = |of: fn(&Kernel) -> i64| of(&end) - of(&start);
-    // Whatever else the machine does is lost in so many.
+    // In this number of runs, other activity of the machine is negligible.
     if runs >= ALL / 5 {
         let runs = runs as i64;
         let found = format!("after {runs} runs: {start:?}, {end:?}");

@@ -13,7 +13,7 @@ use crate::common::{
 use crate::load::{in_own_mounts, turn};
 use crate::summary;
 
-/// `ulimit WHAT NUMBER`, and then rootlet with these words.
+/// Returns a command that runs `ulimit WHAT NUMBER`, and then rootlet with these words.
 fn limited(user: User, limit: &str, words: &[&str]) -> Command {
     let mut shell = command(user, "/bin/bash");
     let script = format!("ulimit {limit} && exec \"$@\"");
@@ -22,10 +22,10 @@ fn limited(user: User, limit: &str, words: &[&str]) -> Command {
     shell
 }
 
-/// One line that names the errno, and a hint.
+/// Checks for one line that names the errno, and for a hint.
 #[track_caller]
 fn assert_clear(ended: &Ended, errno: &str, hint: &str) {
-    // What was left out before is told, too.
+    // Earlier omissions are reported, too.
     let is_left_out = |line: &&str| line.starts_with("rootlet: left out: ");
     let text = ended.stderr.split_inclusive('\n').skip_while(is_left_out);
     let text = text.collect::<String>();
@@ -54,7 +54,7 @@ fn few_descriptors() {
                 assert_clear(&ended, "EMFILE", "the limit on open files is reached");
                 refused.push(number);
             } else if !ended.stderr.is_empty() {
-                // An optional mount is told of, too.
+                // An omitted optional mount is reported, too.
                 let line = "rootlet: left out: ";
                 assert!(ended.stderr.starts_with(line), "{number}: {ended:?}");
                 left_out.push(number);
@@ -73,7 +73,7 @@ fn few_descriptors() {
     }
 }
 
-/// Where more may be had they are asked for, wherever in a run they run out.
+/// rootlet raises the soft limit if it can, wherever in a run it runs out of descriptors.
 #[test]
 fn few_descriptors_of_many() {
     let _turn = turn();
@@ -105,7 +105,7 @@ fn few_processes() {
         return;
     }
     let _turn = turn();
-    // Nobody else's, since the kernel counts what a user runs.
+    // An id that nobody else has, since the kernel counts the processes of each user.
     let id = 1_000_000_000 + std::process::id();
     let root = Root::busybox(User::Root);
     std::os::unix::fs::chown(root.path(), Some(id), Some(id)).unwrap();
@@ -146,7 +146,7 @@ fn no_namespaces() {
         let before = root.tree();
         for name in ["mnt", "pid", "uts", "ipc"] {
             let mut outer = command(user, "unshare");
-            // A limit of a user namespace's own, which ends with it.
+            // The limit belongs to a user namespace, and ends with it.
             let script = format!("echo 0 >/proc/sys/user/max_{name}_namespaces && exec \"$@\"");
             outer.args(["--user", "--map-root-user", "sh", "-c", &script, "sh"]);
             outer.arg(rootlet_path()).args(["run", root.name(), "true"]);
@@ -157,7 +157,8 @@ fn no_namespaces() {
     }
 }
 
-/// A copy of the root on a file system that is then filled, so that nothing can be made in it.
+/// Tests a copy of the root on a file system that is then filled, so that nothing can be made in
+/// it.
 fn on_full(medium: &str, fill: impl Fn(&Root, &Root) + Sync) {
     let disk = Root::empty(User::Root);
     let root = Root::busybox(User::Root);
@@ -177,7 +178,7 @@ fn on_full(medium: &str, fill: impl Fn(&Root, &Root) + Sync) {
         let line = "rootlet: cannot make the mount point /";
         assert!(ended.stderr.starts_with(line), "{ended:?}");
         assert_eq!(tree(disk.path()), before);
-        // What the hint says is a cure.
+        // Each remedy in the hint works.
         for cure in ["--overlay", "--no-mounts"] {
             let ended = run(&[cure]);
             assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
@@ -208,7 +209,7 @@ fn a_tmpfs_without_inodes_half_way() {
         on_full(&format!("tmpfs with room for {room}"), |disk, root| {
             mount("tmpfs", disk.path(), "tmpfs", MountFlags::empty(), c"").unwrap();
             copy(root, disk);
-            // Itself, and what is in it.
+            // The root directory itself, and its contents.
             let used = tree(disk.path()).len() + 1;
             let data = std::ffi::CString::new(format!("nr_inodes={}", used + room)).unwrap();
             rustix::mount::mount_remount(disk.path(), MountFlags::empty(), data.as_c_str())
@@ -229,7 +230,7 @@ fn a_full_disk() {
     mkfs.args(["-q", "-m", "0", "-b", "1024"]).arg(image.path());
     assert!(mkfs.status().unwrap().success());
     on_full("ext4", |disk, root| {
-        // Its loop device goes with the mount.
+        // Its loop device is removed with the mount.
         let mut mount = Command::new("mount");
         mount
             .args(["-o", "loop"])
@@ -239,7 +240,7 @@ fn a_full_disk() {
         assert!(mounted.status.success(), "{mounted:?}");
         fs::remove_dir(disk.path().join("lost+found")).unwrap();
         copy(root, disk);
-        // To the last block.
+        // Fill it to the last block.
         for block in ["1024k", "1k"] {
             let mut dd = Command::new("dd");
             dd.arg("if=/dev/zero").arg(format!("bs={block}"));
@@ -270,7 +271,7 @@ fn a_full_tmpfs_is_the_commands_own_error() {
             assert!(!ended.stderr.contains("rootlet"), "{ended:?}");
             assert_eq!(root.tree(), before);
         }
-        // Ours is where there is no room for a mount point of ours.
+        // rootlet itself fails if there is no room for its mount point.
         let small = "tmpfs:/small:nr_inodes=1";
         let words = ["-B", small, "-B", "/dev/null:/small/null", "ROOT", "true"];
         let ended = end(&mut root.run(&words));
@@ -278,7 +279,7 @@ fn a_full_tmpfs_is_the_commands_own_error() {
         let line = "rootlet: cannot make the mount point /small/null: No space left on device";
         assert!(ended.stderr.starts_with(line), "{ended:?}");
         assert_eq!(root.tree(), before);
-        // One that is the smallest there is does not keep an overlay from being made.
+        // Even the smallest size does not keep an overlay from being made.
         succeed(&mut root.run(&["--overlay-size", "1", "ROOT", "true"]));
     }
     summary(

@@ -1,4 +1,4 @@
-//! A command line and an environment of a megabyte, and more than the kernel takes.
+//! A command line and an environment of a megabyte, and longer ones than the kernel accepts.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::common::{Root, User, end, succeed, users};
 use crate::load::turn;
 use crate::summary;
 
-/// In the kernel no word may be longer (execve(2), `MAX_ARG_STRLEN`).
+/// The kernel's limit on the length of a word (execve(2), `MAX_ARG_STRLEN`).
 const WORD_MAX: usize = 128 * 1024;
 
 #[test]
@@ -57,7 +57,7 @@ fn a_megabyte_of_words_arrives() {
 const HINT: &str = "the kernel limits arguments and environment to a quarter of the stack's limit \
                     (ulimit -s), and each of them to 128 KiB";
 
-/// Only a program can ask for that: no shell could have passed it on to rootlet.
+/// Only a program can ask for this: a shell could not have passed these words to rootlet.
 #[test]
 fn more_words_than_the_kernel_takes_are_refused() {
     let root = Root::busybox(User::Root);
@@ -75,8 +75,8 @@ fn more_words_than_the_kernel_takes_are_refused() {
     }
 }
 
-/// The kernel puts the words of a `#!` line before those of the command, and so what rootlet could
-/// be given may be too much for a script.
+/// The kernel puts the words of a `#!` line before those of the command. Words that fit for rootlet
+/// may therefore be too much for a script.
 #[test]
 fn a_script_for_which_there_is_no_room_left_is_told() {
     let _turn = turn();
@@ -89,7 +89,7 @@ fn a_script_for_which_there_is_no_room_left_is_told() {
             command.args(vec!["w".repeat(60_000); bytes / 60_001]);
             command.arg("w".repeat(bytes % 60_001)).output()
         };
-        // As much as rootlet can be given at all, to the byte.
+        // The most that rootlet can be given at all, to the byte.
         let (mut fits, mut too_much) = (0, 16 << 20);
         while too_much - fits > 1 {
             let middle = (fits + too_much) / 2;

@@ -1,4 +1,4 @@
-//! One order of the calls of two runs, and where others part from it.
+//! One order of the calls of two runs, and the points at which other orders branch off.
 
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::traced::{Step, Traced};
 
-/// Who is killed in the first run, before a call of pid 1's.
+/// The processes of the first run that are killed, before a call of pid 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Victim {
     Pid1,
@@ -17,17 +17,17 @@ pub enum Victim {
     Both,
 }
 
-/// What an order came to.
+/// The result of an order.
 pub struct Ended {
     pub statuses: [i32; 2],
     pub order: Vec<usize>,
-    /// The beginnings of orders that are to be tried.
+    /// The beginnings of orders still to try.
     pub others: Vec<Vec<usize>>,
     pub was_killed: bool,
     pub log: String,
 }
 
-/// What a run has seen. Where it does the same again and again, only once.
+/// The results that a run has seen. A repeated sequence is kept once.
 #[derive(Default)]
 struct History(Vec<u64>);
 
@@ -46,10 +46,10 @@ impl History {
     }
 }
 
-/// So many calls of one run are more than it can need.
+/// More calls than any order needs.
 const MOST: usize = 2000;
 
-/// Runs both, in an order that begins as this one, and goes on with the same run as long as it can.
+/// Runs both, in an order that begins as this one, and then stays with one run as long as possible.
 pub fn explore(
     root: &Path,
     commands: [Command; 2],
@@ -66,7 +66,7 @@ pub fn explore(
         was_killed: false,
         log: String::new(),
     };
-    // Another order has come here before.
+    // Another order has reached this state before.
     let mut is_known = false;
     let (mut run, mut calls, mut total) = (0, 0, 0);
     loop {
@@ -109,7 +109,7 @@ pub fn explore(
         let step = traced.step(run);
         let _ = writeln!(ended.log, "{run}: {step:?}");
         histories[run].push(&step);
-        // Whoever waits for the other is not let go on alone.
+        // A run that waits for the other must not go on alone.
         if is_known && step.is_refused() {
             run = 1 - run;
         }

@@ -14,19 +14,19 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use sc::nr;
 
-/// What a run did, and saw.
+/// A call of a run, and its result.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Step {
     call: usize,
     names: [String; 2],
     flags: u64,
     result: i64,
-    /// The file that was opened or looked at: who made it, its mode, its links.
+    /// The file that was opened or looked at: its maker, its mode, its links.
     seen: Option<(u64, u32, u64)>,
 }
 
 impl Step {
-    /// Has somebody else what it wants?
+    /// Returns whether another run has the lock or the name that this one wants.
     pub fn is_refused(&self) -> bool {
         [-libc::EAGAIN, -libc::EEXIST]
             .map(i64::from)
@@ -38,7 +38,7 @@ impl Step {
 enum Role {
     Supervisor,
     Pid1,
-    /// The command, or a program that is about to be.
+    /// The command, or a program that is about to become it.
     Other,
 }
 
@@ -46,9 +46,9 @@ struct Process {
     run: usize,
     role: Role,
     is_new: bool,
-    /// The call that it is in.
+    /// The call that the process is in.
     call: Option<(usize, [u64; 6])>,
-    /// It is stopped before that.
+    /// It is stopped before that call.
     waits: bool,
 }
 
@@ -56,21 +56,21 @@ pub struct Traced {
     root: PathBuf,
     device: u64,
     processes: HashMap<Pid, Process>,
-    /// Stopped before anybody has told of it.
+    /// Children that stopped before their parent's event.
     early: Vec<Pid>,
     supervisors: [Pid; 2],
     statuses: [i32; 2],
-    /// Who made the file of a number, and as which of its own.
+    /// The run that made the file of an inode number, and the file's place among those of that run.
     makers: HashMap<u64, u64>,
     made: [u64; 2],
     done: Option<(Pid, Step)>,
 }
 
-/// The flag of statx(2) for what an empty path names.
+/// The flag of statx(2) that lets an empty path name the descriptor's file.
 const EMPTY_PATH: u64 = libc::AT_EMPTY_PATH as u64;
 
 impl Traced {
-    /// Starts both, until each is at its first such call.
+    /// Starts both runs, each until its first call that touches the root.
     pub fn start(root: &Path, commands: [Command; 2]) -> Traced {
         let supervisors = commands.map(|mut command| {
             command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -131,7 +131,7 @@ impl Traced {
         !self.processes.values().any(|process| process.run == run)
     }
 
-    /// Waits until each run is at a call, or at its end. Says which are at a call.
+    /// Waits until each run is at a call or has ended. Returns which are at a call.
     pub fn ready(&mut self) -> [bool; 2] {
         while [0, 1]
             .into_iter()
@@ -163,7 +163,7 @@ impl Traced {
             self.wait();
             if let Some((of, step)) = self.done.take_if(|(of, _)| *of == pid) {
                 assert_eq!(of, pid);
-                // It has gone on meanwhile.
+                // The process has gone on meanwhile.
                 return step;
             }
         }
@@ -176,7 +176,7 @@ impl Traced {
         }
     }
 
-    /// Kills in the first run, and waits for the end of who was killed.
+    /// Kills processes of the first run, and waits for their end.
     pub fn kill(&mut self, supervisor: bool, pid1: bool) {
         for (role, is_meant) in [(Role::Supervisor, supervisor), (Role::Pid1, pid1)] {
             let mut all = self.processes.iter();
@@ -191,7 +191,7 @@ impl Traced {
         }
     }
 
-    /// What is in the root: names, modes, and who has made each.
+    /// Returns the contents of the root: the name, mode and maker of each file.
     pub fn tree(&self) -> Vec<(String, u32, u64)> {
         fn visit(top: &Path, of: &dyn Fn(u64) -> u64, found: &mut Vec<(String, u32, u64)>) {
             for entry in fs::read_dir(top).unwrap().map(Result::unwrap) {
@@ -221,7 +221,7 @@ impl Traced {
 
     /// Waits for something to happen to a process of either run.
     fn wait(&mut self) {
-        // Not for the children of other tests.
+        // Wait only for this thread's children: other tests have their own.
         let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
         match waitpid(None, Some(flags)).unwrap() {
             WaitStatus::Exited(pid, status) => self.end(pid, status),
@@ -256,7 +256,7 @@ impl Traced {
         }
     }
 
-    /// A process has a child.
+    /// Adds the new child of a process.
     fn begin(&mut self, parent: Pid) {
         let Ok(child) = ptrace::getevent(parent) else {
             return;
@@ -331,7 +331,7 @@ impl Traced {
         fs::metadata(path).is_ok_and(|metadata| metadata.dev() == self.device)
     }
 
-    /// What a call has done.
+    /// Returns the step of a finished call.
     fn seen(
         &mut self,
         pid: Pid,
@@ -388,7 +388,7 @@ impl Traced {
         step
     }
 
-    /// What statx(2) has filled in.
+    /// Reads the result that statx(2) has stored.
     fn seen_at(&self, pid: Pid, address: u64) -> Option<(u64, u32, u64)> {
         let mut buffer = [0; 40];
         let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
@@ -400,7 +400,7 @@ impl Traced {
     }
 }
 
-/// It may have been killed meanwhile.
+/// Lets a process go on, unless it has been killed meanwhile.
 fn go_on(pid: Pid, signal: Option<Signal>) {
     let _ = ptrace::syscall(pid, signal);
 }
@@ -434,7 +434,7 @@ fn text_at(pid: Pid, address: u64) -> String {
 }
 
 impl Drop for Traced {
-    /// Where a test fails in the middle, they end with it.
+    /// Kills the processes of a test that fails in the middle.
     fn drop(&mut self) {
         for pid in self.processes.keys() {
             let _ = kill(*pid, Signal::SIGKILL);
