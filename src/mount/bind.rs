@@ -139,7 +139,7 @@ impl Bind {
         let bind = |place| move_classic(source, place, recursive, flags, point);
         match self.is_directory()? {
             true => bind((c"/", ON_TOP_OF_ROOT)),
-            // No file can be mounted on the root.
+            // A file cannot be mounted on the root, so it is bound on a file in memory.
             false => copy::beside(b"", || bind((COPY, COPY))),
         }
     }

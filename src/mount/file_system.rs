@@ -29,8 +29,8 @@ pub(crate) fn attach(new: &Planned, point: BorrowedFd, is_needed: bool) -> Resul
     fs::fchdir(point)?;
     match mount_at(new, if is_needed { c"/" } else { c"." }) {
         Err(Errno::EPERM) => Ok(New::NotAllowed),
-        // The very same file system is mounted there already: the host's sysfs, in a run whose root
-        // is the host's. Only the flags are missing.
+        // This very file system is already mounted there: the host's sysfs, in a run whose root is
+        // the host's. Only the flags are missing.
         Err(Errno::EBUSY) => {
             change_flags(point, new.mount.flags, 0)?;
             Ok(New::Attached(None))

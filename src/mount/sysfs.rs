@@ -21,8 +21,8 @@ const SYSFS: &CStr = c"/sys/kernel/..";
 
 const MOUNTINFO: &[u8] = b"/proc/self/mountinfo";
 
-/// Takes the caller's, if there is one. Read-only is the sysfs alone: a control group that was
-/// delegated to the caller stays its own.
+/// Takes the caller's, if there is one. Only the sysfs itself becomes read-only: a control group
+/// that was delegated to the caller stays writable.
 pub(super) fn take(host: Host, in_user_namespace: bool) -> Result<Option<Bind>, (Step, Errno)> {
     let propagation = match host {
         // A bind taken in the host's mount namespace must not be a peer.
@@ -106,7 +106,7 @@ pub(crate) fn additions(namespaces: Namespaces) -> Result<Vec<Mount>, Error> {
             Ok(())
         });
         match visited {
-            // Without proc nobody knows them.
+            // Without proc they cannot be found.
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err(Error::new(Step::ReadFile, MOUNTINFO, errno)),
         }

@@ -129,7 +129,7 @@ impl<'a> Inside<'a> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
         // A command with its own terminal is already in its own session.
         match chroot.new_session && self.jobs.terminal.is_none() {
-            // A process just made leads no group, so it may.
+            // A new process leads no group, so the kernel allows this.
             true => setsid().map_err(|errno| Error::new(Step::Prepare, b"", errno))?,
             false => self.jobs.lead_command(),
         }

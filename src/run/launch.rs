@@ -161,7 +161,7 @@ impl<'a> Inside<'a> {
         let mut protected = Ok(());
         let make = |flags| {
             if is_supervisor {
-                // Nothing that sees us inside may trace us, nor the child, which inherits that.
+                // The child inherits this: no process inside may trace it or us.
                 protected = set_dumpable(0);
                 protected?;
             }
