@@ -40,7 +40,7 @@ fn works(program: &Path, environment: &[(&str, &str)]) {
     }
 }
 
-/// Returns whether the compiler has its library for this target, after installing it if need be.
+/// Returns whether the compiler has its library for this target. Installs it if it is missing.
 fn has_target(target: &str) -> bool {
     let sysroot = succeed(Command::new("rustc").args(["--print", "sysroot"]));
     let library = Path::new(sysroot.trim_end())

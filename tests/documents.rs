@@ -1,4 +1,4 @@
-//! What is made from the table of options: the parser, the help, the manual page, the completions.
+//! The products of the table of options: the parser, the help, the manual page, the completions.
 
 #![allow(missing_docs)]
 
@@ -15,7 +15,7 @@ use common::{Root, User, command, end, rootlet, rootlet_path, succeed, users};
 use man::options::{Complete, Entry, Kind, ROLES, Role};
 use tempfile::TempDir;
 
-/// What `scripts/man` writes.
+/// Returns the output directory of `scripts/man`.
 fn made() -> &'static Path {
     static DIRECTORY: OnceLock<TempDir> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| {
@@ -226,7 +226,7 @@ fn the_examples_of_the_manual_page_run() {
     }
 }
 
-/// What each shell makes of these words, of which the last is completed.
+/// The completions of each shell for these words, the last of which is completed.
 const COMPLETED: &[(&[&str], &str, &str)] = &[
     (&["rootlet"], "i", "init"),
     (&["rootlet", "run"], "--no-n", "--no-new-privs"),

@@ -84,7 +84,7 @@ const NAMES: [(&str, &str); 8] = [
     ("podman-init", "init"),
 ];
 
-/// What the words print, to standard output or, as dumb-init does, to standard error.
+/// Returns the output of these words, on standard output or, as dumb-init does, on standard error.
 fn help(user: User, program: impl AsRef<std::ffi::OsStr>, words: &[&str]) -> String {
     let ended = end(command(user, program).args(words));
     assert_eq!(ended.status, 0, "{ended:?}");
@@ -125,7 +125,7 @@ fn help_for_a_role_is_found() {
     }
 }
 
-/// A name that gives the role leaves no role to be told, and its hint names no other program.
+/// A program name that implies the role needs no role, and the hint names no other program.
 #[test]
 fn a_name_that_gives_the_role_says_what_is_missing() {
     let user = users()[0];
@@ -196,7 +196,7 @@ fn options_and_commands_are_mixed_up() {
     assert_eq!(error, "cannot run -v: No such file or directory (ENOENT)");
     let first = "rootlet's own options come first: rootlet run [OPTION]... NEWROOT COMMAND";
     assert_eq!(hint, first);
-    // `--` may stand there, and need not.
+    // `--` is optional there.
     for between in [&[][..], &["--"]] {
         let words = [&["ROOT"], between, &["echo", "-n", "--help"]].concat();
         assert_eq!(succeed(&mut root.run(&words)), "--help");

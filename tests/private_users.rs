@@ -313,7 +313,7 @@ fn roots_own_ranges_are_taken_and_nobody_elses() {
         &root,
     );
     assert_eq!(shown, "0 1300000000 1000 0 1400000000 1000");
-    // All that systemd keeps for containers belongs to somebody, but for its last part.
+    // All ids that systemd keeps for containers belong to somebody, except the last ones.
     let others = "me:524288:1878392832\n";
     let shown = with_ranges(&place, others, "", &root);
     let first = shown.split(' ').nth(1).unwrap().parse().unwrap();

@@ -126,9 +126,6 @@ const PATTERNS: &[(&str, &str)] = &[
 /// Phrases that stay: the end of the file's path, the pattern, and why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 
-/// Parts of the tree that are not written anew yet.
-const LATER: &[&str] = &["tests"];
-
 /// A word of a text.
 struct Word {
     line: usize,
@@ -417,19 +414,9 @@ fn texts() -> Vec<(String, Vec<Block>)> {
 
 #[test]
 fn prose_is_plain_english() {
-    let is_later = |name: &str| {
-        let mut later = LATER.iter();
-        later.any(|part| {
-            name.strip_prefix(part)
-                .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
-        })
-    };
     let mut unused: HashSet<_> = EXCEPTIONS.iter().collect();
     let (mut report, mut count) = (String::new(), 0);
     for (name, blocks) in texts() {
-        if is_later(&name) {
-            continue;
-        }
         let mut tell = |line: usize, pattern: &str, instead: &str| {
             let exception = EXCEPTIONS
                 .iter()

@@ -1,4 +1,4 @@
-//! What `scripts/release` makes, and what cargo does with the source.
+//! The archives and packages of `scripts/release`, and the crate.
 
 #![allow(missing_docs)]
 
@@ -80,7 +80,7 @@ fn builds_in_two_places_are_the_same_and_complete() {
         ("rootlet", "Usage: rootlet run ["),
         ("rootlet-init", "Usage: rootlet init ["),
     ] {
-        // What was unpacked by this process may still be open for writing in a child of another thread.
+        // A file that this process unpacked may still be open for writing in a child of another thread.
         let binary = place.path().join(name);
         copy_program(top.join(name), &binary);
         let version = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
@@ -188,7 +188,7 @@ fn builds_without_a_network(packages: &Path) {
     vendor.args(["vendor", "--locked", "vendor"]);
     let vendor = end(vendor.current_dir(&source));
     assert_eq!(vendor.status, 0, "{vendor:?}");
-    // It prints what cargo is to be told.
+    // It prints the configuration for cargo.
     std::fs::create_dir(source.join(".cargo")).unwrap();
     std::fs::write(source.join(".cargo/config.toml"), vendor.stdout).unwrap();
 
@@ -264,7 +264,7 @@ fn the_package_passes_its_own_tests_also_without_user_namespaces() {
         for kind in ["--lib", "--doc"] {
             let mut test = Command::new(before[0]);
             test.args(&before[1..]).arg(&cargo);
-            // What it depends on is built there already.
+            // Its dependencies are built there already.
             test.args(["test", "--offline", kind, "--target-dir"])
                 .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
                 .current_dir(place.path().join(name))

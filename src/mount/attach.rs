@@ -69,7 +69,7 @@ pub(crate) struct Mounts {
     pub(crate) host: Host,
     /// A step failed that would work in a copy of the host's mount namespace.
     pub(crate) needs_copy: bool,
-    /// Sources were taken outside, with their owners mapped: no path here shows the same.
+    /// The sources were taken outside, with mapped owners. No path here shows the same mount.
     pub(super) taken_outside: bool,
     masks: bool,
     /// The run has its own user namespace.

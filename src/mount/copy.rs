@@ -17,11 +17,11 @@ use crate::sys::mount::{MNT_DETACH, mount, umount};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::path::split_last;
 
-/// Where [`beside`] has the file.
+/// The path of the file of [`beside`]: `..` of the root leads to the mount on top of it.
 pub(crate) const COPY: &CStr = c"/../copy";
 
-/// Calls `attach` while a tmpfs with one file in it is on top of our root. Only what was bound from it
-/// stays.
+/// Calls `attach` while a tmpfs that holds one file is on top of our root. A bind of the file stays
+/// afterwards.
 pub(crate) fn beside(
     contents: &[u8],
     attach: impl FnOnce() -> Result<OwnedFd, Errno>,
@@ -30,7 +30,7 @@ pub(crate) fn beside(
     let attached = fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, fs::O_PATH, 0)
         .and_then(|top| write_new(top.borrow(), c"copy", contents))
         .and_then(|()| attach());
-    // Where it stays, the mounts that follow go below it.
+    // If it stayed, the mounts that follow would go below it.
     let removed = umount(ON_TOP_OF_ROOT, MNT_DETACH);
     attached.and_then(|attached| removed.map(|()| attached))
 }

@@ -18,13 +18,13 @@ use crate::text::number::number;
 
 /// The result of making a new file system.
 pub(crate) enum New {
-    /// It is attached; its descriptor is there where it was needed.
+    /// It is attached. The descriptor is there if it was asked for.
     Attached(Option<OwnedFd>),
-    /// The kernel does not allow a new one (EPERM of the call that mounts it, and of no other).
+    /// The kernel does not allow a new one. Only EPERM of the mounting call itself means this.
     NotAllowed,
 }
 
-/// Mounts it on its mount point; with `is_needed` its descriptor is given.
+/// Mounts it on its mount point. Returns its descriptor if `is_needed`.
 pub(crate) fn attach(new: &Planned, point: BorrowedFd, is_needed: bool) -> Result<New, Errno> {
     fs::fchdir(point)?;
     match mount_at(new, if is_needed { c"/" } else { c"." }) {
@@ -41,7 +41,7 @@ pub(crate) fn attach(new: &Planned, point: BorrowedFd, is_needed: bool) -> Resul
     }
 }
 
-/// Moves what is mounted on top of our root to the current directory.
+/// Moves the mount on top of our root to the current directory.
 fn move_from_root() -> Result<OwnedFd, Errno> {
     let moved = fs::openat(BorrowedFd::CWD, ON_TOP_OF_ROOT, fs::O_PATH, 0).and_then(|top| {
         mount(ON_TOP_OF_ROOT, c".", c"", MS_MOVE, c"")?;

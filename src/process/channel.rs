@@ -116,7 +116,7 @@ impl Report<'_> {
     }
 }
 
-/// Says that this process waits for what the supervisor has to do.
+/// Reports that this process waits for the supervisor's part of the set-up.
 pub(crate) fn send_readiness(socket: BorrowedFd) -> Result<(), Errno> {
     net::send(socket, &[TOOK])
 }
@@ -158,7 +158,7 @@ impl Taken {
         }
     }
 
-    /// Waits for one; `None` where the other end is closed.
+    /// Waits for a message. Returns `None` if the other end is closed.
     pub(crate) fn receive(socket: BorrowedFd) -> Result<Option<Taken>, Errno> {
         let mut message = [0; 4];
         let received = loop {
@@ -313,7 +313,7 @@ impl Order {
         net::send(socket, &[self as u8])
     }
 
-    /// Waits for [`Order::Mapped`]; false where the other end is closed, or says something else.
+    /// Waits for [`Order::Mapped`]. Returns false if the other end is closed or sends another message.
     pub(crate) fn wait_for_map(socket: BorrowedFd) -> Result<bool, Errno> {
         let mut message = [0; 2];
         poll(&mut [Poll::new(socket)], None)?;
@@ -321,8 +321,8 @@ impl Order {
         Ok(message.get(..length) == Some(&[Order::Mapped as u8]))
     }
 
-    /// Receives one without waiting: `None` where the other end is closed, and `Some(None)` for what
-    /// is no order.
+    /// Receives an order without waiting. Returns `None` if the other end is closed, and
+    /// `Some(None)` for a message that is no order.
     pub(crate) fn receive(socket: BorrowedFd) -> Option<Option<Order>> {
         const ALL: [Order; 5] = [
             Order::Foreground,

@@ -7,11 +7,12 @@ use crate::sys::credentials::{
 use crate::sys::{Errno, split};
 use crate::text::line::Line;
 
-/// As `capabilities(7)` names them, without `CAP_`, each at the place of its number: one
-/// text, since a table of references would be larger than it.
-/// `audit_read`, of Linux 3.16, is the last of them.
+/// Every kernel that rootlet runs on knows the capabilities below this number. The last of them is
+/// `audit_read` (Linux 3.16).
 const IN_EVERY_KERNEL: u32 = 38;
 
+/// The names from `capabilities(7)` without `CAP_`, in the order of their numbers. This is one
+/// text, because a table of references would be larger.
 const NAMES: &str = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap \
     linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner \
     sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice \
@@ -91,7 +92,7 @@ impl Capabilities {
     pub(crate) fn leave_bounding(self) -> Result<(), Errno> {
         for number in (0..64).filter(|number| self.0 & 1 << number != 0) {
             match drop_from_bounding(number) {
-                // The kernel knows no more. A filter may say the same of one that there is.
+                // The kernel knows no higher number. A seccomp filter may give this error for a known one.
                 Err(Errno::EINVAL)
                     if self == Capabilities::ALL
                         && number >= IN_EVERY_KERNEL

@@ -70,7 +70,7 @@ impl MapUsers {
         let failed = |errno| Error::new(Step::MapUsers, b"0", errno);
         match self {
             MapUsers::Root | MapUsers::Current => await_map(supervisor),
-            // The caller's other groups stay: they may give a right to what a bind shows.
+            // The caller's other groups stay: a bind may be accessible only through them.
             MapUsers::Auto => {
                 await_map(supervisor)?;
                 become_user_0().map_err(failed)
@@ -248,8 +248,8 @@ pub(crate) fn await_readiness(inside: BorrowedFd) -> Result<(), Error> {
     }
 }
 
-/// Says that this process can be looked at, and waits for its maps. A supervisor that cannot map says
-/// why itself.
+/// Reports that this process is ready, and waits for its maps. A supervisor that cannot map reports
+/// the reason itself.
 fn await_map(supervisor: BorrowedFd) -> Result<(), Error> {
     let waited = channel::send_readiness(supervisor).and_then(|()| Order::wait_for_map(supervisor));
     match waited.map_err(prepare)? {

@@ -84,7 +84,7 @@ fn links_above_and_at_a_bind_target_stay_inside() {
                 let what = (user, name, target, &link, &ended);
                 outside.assert_untouched(&what);
                 assert_eq!(root.tree(), before, "{what:?}");
-                // A path that goes through what is missing and back is an error.
+                // A path that goes through a missing directory and back is an error.
                 if target.contains("..") {
                     assert_refused(&ended, target);
                 } else {
@@ -118,7 +118,7 @@ fn a_link_in_the_place_of_dev_shm_stays_inside() {
                 let before = (root.tree(), common::tree(devices.path()));
                 let ended = end(&mut root.run(&words));
                 outside.assert_untouched(&(user, &link, bound));
-                // What the host shows leads nowhere but below itself.
+                // A link in a bind leads nowhere except below that bind.
                 match bound {
                     true => assert_refused(&ended, "mount point /dev/shm"),
                     false => assert_success(&ended, "here\n"),

@@ -82,7 +82,7 @@ fn special_files_where_directories_or_files_are_expected() {
                 match name {
                     "dev" | "proc" => assert_refused(&ended, &format!("/{name}")),
                     "a" => assert_refused(&ended, "/a/point"),
-                    // The default is optional, so it is told and left out.
+                    // The default mount is optional, so it is left out with a line.
                     "etc" => {
                         assert_eq!(ended.status, 0, "{what}");
                         assert_eq!(
@@ -159,7 +159,7 @@ fn directories_that_may_not_be_read_are_walked_or_told() {
                     assert_refused(&missing, "/a/missing");
                 }
             }
-            // What follows has to be able to look, whoever runs it.
+            // The rest of the test has to see these directories, as any user.
             for path in ["a", "a/point"] {
                 let path = root.path().join(path);
                 assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode);
@@ -236,7 +236,7 @@ fn a_file_above_a_target_is_told() {
 fn a_false_stub_leads_nowhere() {
     for user in users() {
         let outside = Outside::new(user);
-        // What looks like a stub outside, where links and `..` lead.
+        // A directory outside that looks like a temporary mount point, where links and `..` lead.
         let stub: PathBuf = outside.directory.path().join("looks-like-a-stub");
         fs::create_dir(&stub).unwrap();
         fs::set_permissions(&stub, Permissions::from_mode(0o1715)).unwrap();

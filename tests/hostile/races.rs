@@ -24,7 +24,7 @@ fn race(openat2: bool, target_exists: bool) {
     if target_exists {
         root.directory("swapped/point");
     }
-    // Of the missing target "new", no name is outside; "point" is there already.
+    // No name of the missing target "new" exists outside; "point" does.
     let target = if target_exists { "point" } else { "new/deeper" };
     let bind = format!("{}:/swapped/{target}", source.name());
     // Wherever inside the root it has landed, it is one of the command's mounts.

@@ -79,7 +79,7 @@ fn a_clear_environment_without_a_terminal_is_path_alone() {
     let mut run = root.run(&["--clear-env", "ROOT", "env"]);
     let shown = succeed(run.env("PATH", "/nowhere").env("TERMINFO", "x"));
     assert_eq!(shown.lines().count(), 1, "{shown}");
-    // The command is looked for where it is told to look.
+    // PATH of -E is searched for the command.
     let mut run = root.run(&["-E", "PATH=/opt", "ROOT", "tool"]);
     assert_eq!(succeed(&mut run), "found\n");
 }

@@ -48,7 +48,7 @@ fn a_copy_with_rights_of_its_own_refuses_to_run() {
             let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
             assert_eq!(told, (125, "", line), "{prepare:?} {role:?}");
         }
-        // Whoever has the rights anyway may use it.
+        // A user who has the rights anyway may use it.
         succeed(command(User::Root, &copy).args(["run", "/", "id"]));
     }
 }

@@ -16,7 +16,7 @@ fn the_defaults_are_there_and_gone_again() {
         let mounts = succeed(&mut root.run(&["ROOT", "sh", "-c", script]));
         for option in ["nosuid", "nodev", "noexec"] {
             assert!(has(&options(&mounts, "/proc"), option), "{mounts}");
-            // That is the caller's.
+            // /sys is the caller's.
             let callers = options(&fs::read_to_string("/proc/mounts").unwrap(), "/sys");
             let expected = has(&callers, option);
             assert_eq!(has(&options(&mounts, "/sys"), option), expected, "{mounts}");

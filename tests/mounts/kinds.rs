@@ -105,7 +105,7 @@ fn optional_mounts_are_left_out_when_they_cannot_be_had() {
             "/",
         ];
         assert_eq!(succeed(&mut root.run(&words)), "bin\ndev\netc\nproc\nsys\n");
-        // What fails for another reason is left out with a word.
+        // A mount that fails for another reason is left out with a line.
         root.file("file", "");
         let ended = end(&mut root.run(&["-B", "/dev:/file:optional,rec", "ROOT", "echo", "fine"]));
         assert_eq!((ended.status, ended.stdout.as_str()), (0, "fine\n"));

@@ -1,4 +1,4 @@
-//! What the new root shows: the defaults, `--bind` and its relatives, and what they leave behind.
+//! The contents of the new root: the default mounts, `--bind` and its relatives, and their traces afterwards.
 
 #![allow(missing_docs)]
 

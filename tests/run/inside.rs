@@ -1,4 +1,4 @@
-//! What the command finds inside: its root, directory, descriptors, host name and namespaces.
+//! The surroundings of the command: its root, directory, descriptors, host name and namespaces.
 
 use std::process::Stdio;
 
@@ -43,7 +43,7 @@ fn the_path_is_searched_as_execvp_does() {
     run.env("PATH", "/missing:/not-a-directory:/first:/second");
     assert_eq!(succeed(&mut run), "second\n");
 
-    // What is there but forbidden is told when nothing better follows.
+    // A command that exists but is forbidden is reported if no better one follows.
     let mut run = root.run(&["ROOT", "tool"]);
     let ended = end(run.env("PATH", "/first:/missing"));
     assert_eq!(ended.status, 126, "{ended:?}");

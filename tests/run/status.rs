@@ -21,7 +21,7 @@ fn a_signal_that_kills_is_128_and_its_number() {
     // and 33 belong to libc.
     let others = [17, 18, 19, 20, 21, 22, 23, 28, 32, 33];
     for signal in (1..=64).filter(|signal| !others.contains(signal)) {
-        // Not a shell, because those ignore SIGQUIT; perl ignores SIGFPE, but can be told not to.
+        // Not a shell, because those ignore SIGQUIT; perl ignores SIGFPE, but the script resets that.
         let kill = format!("$SIG{{FPE}} = 'DEFAULT'; kill {signal}, $$; sleep 60");
         let mut run = rootlet(users()[0]);
         let ended = end(run.args(["run", "--no-mounts", "/", "perl", "-e", &kill]));
@@ -158,7 +158,7 @@ fn a_mount_point_that_cannot_be_removed_does_not_cost_the_status() {
         return;
     }
     // As an ordinary user inside a directory that the command makes unwritable, with pid 1, which
-    // could remove it all the same, killed.
+    // could still remove it, killed.
     let root = Root::busybox(User::Ordinary);
     root.directory("closed");
     let script = "chmod 500 /closed; touch /ready; sleep 1000";

@@ -152,7 +152,7 @@ fn nothing_of_the_hosts_or_of_another_run_is_in_reach() {
                 |word: &&str| word.starts_with("--user=") || *word == "--private-users";
             if user == User::Root && !words.iter().any(is_another) {
                 // The proc files of a process that nobody may inspect belong to the host's user 0,
-                // which this is. All it can choose is to be killed first when memory runs out.
+                // which this is. Its only choice: pid 1 is killed first when memory runs out.
                 got.retain(|line| line != "got: oom_score_adj");
             }
             if pid == "parent" {

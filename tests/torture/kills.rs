@@ -235,8 +235,8 @@ fn at_every_system_call() {
             let traced = place.inject(&position, "signal=KILL");
             let status = traced.status.unwrap_or_else(|| panic!("{what} hangs"));
             assert!([KILLED, STATUS].contains(&status), "{what}: {traced:?}");
-            // If the supervisor makes the same call, it is killed there as well. So is pid 1 if it
-            // makes a call only when it is alone.
+            // If the supervisor makes the same call, it is killed there as well. The same holds for
+            // pid 1 if it makes a call only when it is alone.
             let both_killed = status == KILLED
                 && traced.first_was_killed()
                 && (!position.by_first || traced.child_was_killed());

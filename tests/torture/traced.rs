@@ -484,7 +484,7 @@ impl Place {
         let mut rules = self.rules();
         let mut when = number.to_string();
         // strace takes one rule for each call, and `read` has the rule for the kernel's command
-        // line. That read fails instead, and no command line is read.
+        // line. Here a read fails instead, so no command line is read.
         if self.reads_command_line() && call == "read" {
             rules.clear();
             let first = position.before + 1;

@@ -43,7 +43,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let case = arguments.next().expect("the name of a case");
     let root = arguments.next().expect("the path of a root");
-    // What hangs is to end.
+    // A test that hangs must end.
     alarm(600);
     let before = Owned::look(&root);
     match case.as_str() {
@@ -74,7 +74,7 @@ fn main() {
     }
 }
 
-/// What a program must not be left with.
+/// Resources that a call must not leave in the program.
 #[derive(PartialEq, Debug)]
 struct Owned {
     descriptors: BTreeSet<String>,
@@ -228,7 +228,7 @@ fn output(root: &str) {
         assert!(collected.iter().all(|byte| *byte == 0));
     }
 
-    // What is left running holds the pipes, and is killed.
+    // A process that is left running holds the pipes. It is killed.
     let mut output = shell(root, "sleep 1000 & echo out; echo err >&2; exit 6");
     let output = output.output().unwrap();
     assert_eq!(output.status.code(), Some(6));
@@ -296,7 +296,7 @@ fn sigchld(root: &str) {
     let mut child = shell(root, "kill -9 $$").spawn().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(SIGKILL));
 
-    // Nor does a program that waits for its own children hear of ours.
+    // A program that waits for its own children does not see the library's.
     signal(SIGCHLD, count as extern "C" fn(i32) as usize);
     let mut own = Command::new("sh")
         .args(["-c", "read x; exit 8"])
@@ -447,7 +447,7 @@ fn stdio(root: &str) {
     reader.read_to_string(&mut last).unwrap();
     assert_eq!(last, "last\n");
     assert_eq!(child.try_wait().unwrap(), None);
-    // Nor does pid 1 hold anything of the program's; only root may look at it.
+    // pid 1 holds no descriptor of the program either; only root may look at it.
     let id = child.id();
     let directory = format!("/proc/{id}/fd");
     let may_look = fs::read_dir(&directory).is_ok();
@@ -464,7 +464,7 @@ fn stdio(root: &str) {
     }
 }
 
-/// Descriptors of ours must not be taken for standard ones where those are closed.
+/// The library's descriptors must not become standard ones if those are closed.
 fn closed_stdio(root: &str) {
     let result = format!("{root}/result");
     for closed in [&[0][..], &[1], &[2], &[0, 1], &[1, 2], &[0, 1, 2]] {
@@ -628,7 +628,7 @@ fn detach_ended(root: &str) {
     assert_eq!(state(pid1), None);
 }
 
-/// What pychroot's own tests pin down.
+/// The promises of pychroot's own tests.
 fn pychroot(root: &str) {
     // A path that is not there, and one that is no directory.
     let error = Chroot::new("/nonexistent/path")
@@ -712,7 +712,7 @@ fn call(root: &str) {
     });
 }
 
-/// What `ATTACK` gets of those above it, and in a closure also where the caller's /proc is shown.
+/// Prints the findings of `ATTACK` on the processes above it, in a closure also with the caller's /proc.
 fn look() {
     let attack = std::env::var("ATTACK").unwrap();
     let user = std::env::var("AS").ok();

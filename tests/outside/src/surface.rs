@@ -12,7 +12,7 @@ use rootlet::{Chroot, ErrorKind, ExitStatus, Mount, Stdio};
 
 use crate::{command_of, group_of, in_root, names, shell};
 
-/// What a program with std expects, and that nothing is printed.
+/// The interface that a program with std expects; nothing is printed.
 pub(crate) fn surface(root: &str) {
     let descriptors = || names("/proc/self/fd").len();
     let before = descriptors();
@@ -26,7 +26,7 @@ pub(crate) fn surface(root: &str) {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // As often as one likes.
+    // A command can be started any number of times.
     for _ in 0..2 {
         let mut child = command.spawn().unwrap();
         assert_eq!(child.wait_timeout(Duration::from_millis(1)).unwrap(), None);
@@ -42,7 +42,7 @@ pub(crate) fn surface(root: &str) {
         assert_eq!(descriptors(), before);
     }
 
-    // What is waited for holds nothing, though it is there still.
+    // A child that has been waited for holds no descriptor, even before it is dropped.
     let mut child = shell(root, ":").spawn().unwrap();
     assert!(child.as_fd().as_raw_fd() > 2);
     assert!(child.wait().unwrap().success());
