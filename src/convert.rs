@@ -156,6 +156,10 @@ impl io::Read for ChildStderr {
 /// # Panics
 ///
 /// Panics if the child has been waited for: its descriptors are closed then.
+#[allow(
+    clippy::expect_used,
+    reason = "the trait has no way to return an error"
+)]
 impl AsFd for Child {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let descriptor = self.descriptor();

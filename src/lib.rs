@@ -189,6 +189,20 @@
 //! `user_namespaces(7)` explain how namespaces affect each other.
 
 #![no_std]
+// A failure is an error with its step, never a panic: the process may be pid 1, or be between two roots.
+// Messages go through one function, and processes end in one.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::exit,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 extern crate alloc;
 #[cfg(any(test, fuzzing, feature = "std"))]

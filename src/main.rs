@@ -3,6 +3,17 @@
 
 #![no_std]
 #![no_main]
+// A failure is an error with its step, never a panic: the process may be pid 1, or be between two roots.
+// Messages go through one function, and processes end in one.
+#![deny(
+    clippy::exit,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 // The modules are the library's. They are compiled into the binary again instead of being linked. Items
 // that only the binary needs stay private, and the library can use std while the binary has none. The
 // linker removes items of the library alone and of roles that are not built.

@@ -154,7 +154,7 @@ fn a_signal_ends_a_call_that_says_so() {
         let mut term = [0; 16];
         term[0] = 1 << 14;
         // SAFETY: the set is as long as the C library's; SIG_BLOCK is 0.
-        let blocked = unsafe { pthread_sigmask(0, &term, std::ptr::null_mut()) };
+        let blocked = unsafe { pthread_sigmask(0, &raw const term, std::ptr::null_mut()) };
         assert_eq!(blocked, 0);
         let us = rustix::thread::gettid();
         // SAFETY: the number is that of this thread, as tgkill(2) takes it.

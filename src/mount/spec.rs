@@ -43,8 +43,11 @@ impl Mount {
     ///   `size=64m`.
     /// - `\:` is a colon in a path.
     ///
-    /// Returns `None` for an optional mount whose `$NAME` is not set. An error names the wrong
-    /// part.
+    /// Returns `None` for an optional mount whose `$NAME` is not set.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a mount, or names a variable that is not set. The error names the wrong part.
     ///
     /// ```
     /// use rootlet::Mount;
@@ -102,7 +105,11 @@ impl Mount {
     }
 
     /// Reads the three arguments of `--mount`: two paths, which are taken literally, and `OPT,…` as
-    /// for [`Mount::parse`], which may be empty. An error names the wrong part.
+    /// for [`Mount::parse`], which may be empty.
+    ///
+    /// # Errors
+    ///
+    /// One of the words is wrong: the error names it.
     ///
     /// ```
     /// use rootlet::Mount;
