@@ -94,7 +94,10 @@ fn an_overlay_that_cannot_help_is_not_the_hint() {
     let mut options = vec!["run", "--no-mounts", "-B", "/bin:/etc/x"];
     let mut run = rootlet(User::Ordinary);
     let ended = end(run.args(&options).arg(root.path()).arg("true"));
-    assert!(ended.stderr.contains("in memory (--overlay)"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("write to memory instead (--overlay)"),
+        "{ended:?}"
+    );
     options.push("--overlay");
     succeed(
         rootlet(User::Ordinary)

@@ -64,7 +64,7 @@ fn where_no_new_proc_is_allowed_the_pid_namespace_is_shared() {
         let own = root.run(&["--unshare", "pid", "ROOT", "true"]);
         let ended = end(&mut where_it_was(mask, &own));
         let line = "rootlet: cannot mount proc on /proc: Operation not permitted (EPERM)\n\
-                    hint: the kernel allows no new /proc where";
+                    hint: the kernel allows no new /proc if";
         assert!(
             ended.status == 125 && ended.stderr.starts_with(line),
             "{ended:?}"

@@ -287,7 +287,9 @@ impl Place {
     pub fn left_after_another(&self) -> Vec<String> {
         let processes = processes_with(self.root.name());
         assert_eq!(processes, [0; 0]);
-        if self.scenario.first.is_none() {
+        if self.scenario.start == Start::WithRanges {
+            self.trace("exit_group", ("", 0), &[]);
+        } else if self.scenario.first.is_none() {
             common::end(&mut self.command());
         }
         self.left()
