@@ -421,7 +421,11 @@ fn check(
 fn every_call_fails_once() {
     let (mut calls, mut injected, mut findings) = (0, 0, Vec::new());
     let mut messages = BTreeSet::new();
-    let scenarios = scenarios();
+    let mut scenarios = scenarios();
+    if is_short() {
+        // A fault in a library call can take many seconds under strace.
+        scenarios.retain(|scenario| !matches!(scenario.start, Start::Library(_)));
+    }
     for scenario in &scenarios {
         let now = Instant::now();
         let share = until().duration_since(now) / scenarios.len() as u32;
