@@ -508,3 +508,19 @@ fn a_host_without_hosts_has_localhost_all_the_same() {
     let local = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
     assert_eq!(shown, format!("{local}127.0.1.1\talone\n"));
 }
+
+/// Only the refusal of the new file system itself selects the caller's /proc or /sys.
+#[test]
+fn a_failure_of_another_call_shares_nothing() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let run = root.run(&["--overlay", "ROOT", "true"]);
+        for number in 1..=8 {
+            let mut strace = common::command(user, "strace");
+            strace.args(["-f", "-q", "-o", "/dev/null", "-e", "trace=fchdir", "-e"]);
+            strace.arg(format!("inject=fchdir:error=EPERM:when={number}"));
+            let ended = end(strace.arg(run.get_program()).args(run.get_args()));
+            assert!(!ended.stderr.contains("allowed here"), "{number} {ended:?}");
+        }
+    }
+}
