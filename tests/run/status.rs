@@ -235,3 +235,18 @@ fn memory_that_cannot_be_had_is_told() {
     let line = "rootlet: cannot get memory: Cannot allocate memory (ENOMEM)\n";
     assert_eq!((ended.status, &ended.stderr[..]), (125, line));
 }
+
+#[test]
+fn an_interrupted_report_does_not_lose_the_status() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let run = root.run(&["ROOT", "sh", "-c", "exit 7"]);
+        for number in 1..=3 {
+            let mut strace = common::command(user, "strace");
+            strace.args(["-f", "-q", "-o", "/dev/null", "-e", "trace=sendto", "-e"]);
+            strace.arg(format!("inject=sendto:error=EINTR:when={number}"));
+            let ended = end(strace.arg(run.get_program()).args(run.get_args()));
+            assert_eq!((ended.status, &ended.stderr[..]), (7, ""), "{number}");
+        }
+    }
+}
