@@ -274,6 +274,72 @@ fn a_program_that_may_not_send_signals_works() {
     }
 }
 
+/// Runs a case under strace, and returns the calls of this kind.
+fn traced(user: User, name: &str, calls: &str) -> String {
+    let root = Root::busybox(user);
+    let log = Root::empty(user);
+    let mut strace = common::command(user, "strace");
+    strace
+        .args(["-f", "--seccomp-bpf", "-o"])
+        .arg(log.path().join("log"))
+        .args(["-e", &format!("trace={calls}")])
+        .arg(outside())
+        .args([name, root.name()]);
+    let ended = end(&mut strace);
+    assert_eq!(ended.status, 0, "{user:?}\n{}", ended.stderr);
+    fs::read_to_string(log.path().join("log")).unwrap()
+}
+
+/// Whatever the program uses, no copy of its page tables is made.
+#[test]
+fn a_spawn_copies_no_memory() {
+    if !can_be_root() {
+        return;
+    }
+    let log = traced(User::Root, "wait", "clone,clone3,fork,vfork,execveat");
+    let clones: Vec<_> = log.lines().filter(|line| line.contains("clone")).collect();
+    let starts = |line: &&&str| line.contains("flags=") || line.contains("clone(");
+    assert!(clones.iter().filter(starts).count() >= 3, "{log}");
+    for clone in clones.iter().filter(starts) {
+        let by_busybox = clone.contains("CLONE_CHILD_SETTID");
+        assert!(by_busybox || clone.contains("CLONE_VM"), "{clone}\n{log}");
+    }
+    assert!(log.contains("[\"rootlet-pid1\"]"), "{log}");
+}
+
+/// A filter or a mount option may forbid to execute a file in memory.
+#[test]
+fn a_spawn_without_the_reaper_is_the_same() {
+    if !can_be_root() {
+        return;
+    }
+    for name in ["wait", "output", "detach-ended"] {
+        for (call, error) in [("execveat", "EACCES"), ("memfd_create", "ENOSYS")] {
+            check_with_error(User::Root, name, call, error);
+        }
+    }
+}
+
+/// pid 1 is a program of one page by then: it removes only what it made.
+#[test]
+fn a_mount_point_that_was_replaced_stays_after_its_owner_was_killed() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let mut owner = case(user, "hold", &root);
+        let mut owner = owner.stdout(Stdio::piped()).spawn().unwrap();
+        let pid1 = first_number(owner.stdout.as_mut().unwrap());
+        fs::rename(root.path().join("dev"), root.path().join("moved")).unwrap();
+        fs::create_dir(root.path().join("dev")).unwrap();
+        send_signal(owner.id() as i32, 9);
+        owner.wait().unwrap();
+        wait_until("the end of pid 1", || state(pid1).is_none());
+        assert!(root.path().join("dev").is_dir(), "{user:?}");
+        assert!(!root.path().join("proc").exists(), "{user:?}");
+        fs::remove_dir(root.path().join("dev")).unwrap();
+        let _ = fs::remove_dir(root.path().join("moved"));
+    }
+}
+
 #[test]
 fn a_limit_on_processes_is_an_error() {
     if !can_be_root() {
@@ -358,6 +424,13 @@ fn errors_before_the_command_runs_are_reported_by_spawn() {
 #[test]
 fn signals_reach_the_command() {
     check("signals");
+}
+
+#[test]
+fn a_signal_that_cannot_be_sent_is_a_warning() {
+    if can_be_root() {
+        check_with_error(User::Root, "not-sent", "kill", "EPERM");
+    }
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl Error {
         Error(Page::noted(failure, [object, place]))
     }
 
-    fn step(&self) -> Step {
+    pub(crate) fn step(&self) -> Step {
         self.0.value.step
     }
 

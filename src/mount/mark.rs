@@ -13,13 +13,17 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 pub(crate) const DIRECTORY_MODE: u32 = 0o1715;
 pub(crate) const FILE_MODE: u32 = 0o1404;
 
+/// The mode of a marked directory, and the bits that may differ: it inherits the set-group-id bit
+/// from its parent.
+pub(crate) const DIRECTORY: (u32, u32) = (DIRECTORY_MODE, 0o2000);
+/// The mode of a marked file, and the bits that may differ: `lock_exclusive` may have to make it
+/// writable.
+pub(crate) const FILE: (u32, u32) = (FILE_MODE, 0o200);
+
 /// Returns whether this is the mode of a temporary mount point, whichever run made it.
 pub(crate) fn is_marked(stat: &Stat) -> bool {
-    let permissions = stat.permissions();
-    // A directory inherits the set-group-id bit from its parent, and `lock_exclusive` may have to
-    // make a file writable.
-    (stat.is_directory() && permissions & !0o2000 == DIRECTORY_MODE)
-        || (stat.is_file() && permissions & !0o200 == FILE_MODE && stat.size == 0)
+    let has = |(mode, may_differ): (u32, u32)| stat.permissions() & !may_differ == mode;
+    (stat.is_directory() && has(DIRECTORY)) || (stat.is_file() && has(FILE) && stat.size == 0)
 }
 
 /// Returns whether the mark may be a companion. rmdir(2) will tell whether a directory is empty.

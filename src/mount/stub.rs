@@ -28,10 +28,11 @@ use core::ops::Range;
 
 use crate::mount::lock::{lock_shared, open_to_lock};
 use crate::mount::make::{Directory, Place, Refused, Shared, gone, make_aside, make_marked};
-use crate::mount::mark::{Companion, is_marked};
+use crate::mount::mark::{Companion, DIRECTORY, FILE, is_marked};
 use crate::mount::removal::{Record, remove};
 use crate::mount::resolve::CName;
 use crate::sys::fs::Stat;
+use crate::sys::reaper::MountPoint;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
 /// How many temporary mount points one target may need, including the directories above it.
@@ -251,6 +252,35 @@ impl Stubs {
             if let Ok(name) = CName::new(self.text(&stub.name)) {
                 unmount(self.parent(root, stub), name.as_c_str());
             }
+        }
+    }
+
+    /// Calls `with` with each one, the last one first, or with `None` if its mark is a companion or it
+    /// could not be locked.
+    pub(crate) fn for_each_point(
+        &self,
+        root: BorrowedFd,
+        with: &mut dyn FnMut(Option<MountPoint>),
+    ) {
+        for stub in self.stubs.iter().rev() {
+            let (permissions, may_differ) = match stub.is_directory {
+                true => DIRECTORY,
+                false => FILE,
+            };
+            let name = CName::new(self.text(&stub.name));
+            let is_plain = stub.file.is_locked && !stub.file.has_companion;
+            with(match (&name, is_plain) {
+                (Ok(name), true) => Some(MountPoint {
+                    parent: self.parent(root, stub),
+                    name: name.as_c_str(),
+                    file: stub.file.file.borrow(),
+                    identity: stub.file.identity,
+                    is_directory: stub.is_directory,
+                    permissions,
+                    may_differ,
+                }),
+                _ => None,
+            });
         }
     }
 

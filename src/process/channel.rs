@@ -9,6 +9,7 @@ use crate::mount::removal::Record;
 use crate::sys::memory::Page;
 use crate::sys::net::{self, receive};
 use crate::sys::poll::{Poll, poll};
+use crate::sys::reaper::Words;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::line::Line;
 
@@ -307,6 +308,18 @@ pub(crate) enum Order {
     /// End, as if the other side had gone.
     End = b'Q' as isize,
 }
+
+/// The part of the protocol that the reaper knows.
+pub(crate) const WORDS: Words = Words {
+    executed: EXECUTED as u32,
+    took: TOOK as u32,
+    left: LEFT as u32,
+    killed: KILLED as u32,
+    not_sent: NOT_SENT as u32,
+    end: Order::End as u32,
+    stop: Order::Stop as u32,
+    detach: Order::Detach as u32,
+};
 
 impl Order {
     pub(crate) fn send(self, socket: BorrowedFd) -> Result<(), Errno> {

@@ -232,11 +232,7 @@ impl Chroot {
         };
         unprotect_memory();
         let _ = sigprocmask(caller_mask);
-        // These are the numbers of pid 1's descriptors, not our own.
-        inside.mounts.abandon();
-        inside.mounts.points.stubs.abandon();
-        forget(inside.root.take());
-        forget(inside.needed.take());
+        inside.abandon();
 
         let ended = match ended {
             Ok(ended) => ended,

@@ -10,6 +10,7 @@ use crate::process::channel::Order;
 use crate::process::namespace::Namespace;
 use crate::process::stdio::Ends;
 use crate::run::launch::Launched;
+use crate::run::parent::Parent;
 use crate::run::pipes::{ChildStderr, ChildStdin, ChildStdout};
 use crate::run::spawn::{Output, collect};
 use crate::run::supervisor::Heard;
@@ -61,6 +62,8 @@ pub struct Child {
 /// pid 1 and the connection to it.
 struct Running {
     pid1: Process,
+    /// The process to wait for, if pid 1 is not our own child.
+    parent: Option<Parent>,
     inside: OwnedFd,
     heard: Heard,
     /// The new root, which holds the mount points, and the targets of the mounts.
@@ -95,9 +98,24 @@ impl Running {
         }
     }
 
+    /// Ends pid 1's parent, once pid 1 does not end with it any more.
+    fn leave_parent(&mut self) -> Result<(), Errno> {
+        let Some(parent) = self.parent.take() else {
+            return Ok(());
+        };
+        let inside = self.inside.borrow();
+        while !self.heard.listen(inside) && !self.heard.took {
+            poll(&mut [Poll::new(inside)], None)?;
+        }
+        parent.end()
+    }
+
     /// Waits for pid 1, and removes the mount points that it has left.
     fn wait(&mut self, warnings: &mut Vec<Error>) -> Result<Result<ExitStatus, Error>, Errno> {
-        let ended = self.pid1.wait()?;
+        let ended = match self.parent.take() {
+            Some(parent) => parent.wait()?,
+            None => self.pid1.wait()?,
+        };
         self.heard.listen(self.inside.borrow());
         let removed = self.heard.remove_left(
             self.new_root.borrow(),
@@ -119,7 +137,7 @@ fn failed(errno: Errno) -> Error {
 }
 
 impl Child {
-    pub(crate) fn new(launched: Launched, inside: OwnedFd, plan: Plan) -> Child {
+    pub(crate) fn new(launched: Launched, inside: OwnedFd, heard: Heard, plan: Plan) -> Child {
         Child {
             stdin: None,
             stdout: None,
@@ -127,8 +145,9 @@ impl Child {
             id: launched.pid1.id,
             running: Some(Running {
                 pid1: launched.pid1,
+                parent: launched.parent,
                 inside,
-                heard: Heard::default(),
+                heard,
                 targets: plan.targets().map(Name::new).collect(),
                 has_pid_namespace: plan.namespaces.has(Namespace::Pid),
                 new_root: plan.new_root,
@@ -167,20 +186,11 @@ impl Child {
         Some(running.pid1.pidfd().unwrap_or(running.inside.borrow()))
     }
 
-    /// Waits until the command was executed, or fails with the error that prevented it.
-    pub(crate) fn wait_until_executed(&mut self) -> Result<(), Error> {
-        while let Some(running) = &mut self.running {
-            let mut ready = [running.poll(), Poll::new(running.inside.borrow())];
-            poll(&mut ready, None).map_err(failed)?;
-            let [may_have_ended, _] = ready.map(|poll| poll.is_ready());
-            let pid1_ended = running.has_ended() && may_have_ended;
-            // pid 1 also reports a command that failed to execute, but the error comes first.
-            if running.heard.executed && running.heard.error.is_none() {
-                return Ok(());
-            }
-            if pid1_ended || running.heard.error.is_some() {
-                break;
-            }
+    /// Returns the error that prevented the execution, after [`await_execution`].
+    pub(crate) fn check_execution(&mut self) -> Result<(), Error> {
+        let executed = |running: &Running| running.heard.has_executed();
+        if self.running.as_ref().is_some_and(executed) {
+            return Ok(());
         }
         self.wait()?;
         let why = "the process inside was killed";
@@ -377,17 +387,36 @@ impl Child {
     ///
     /// ENOMEM if pid 1 could not be informed; the command is then killed.
     pub fn detach(mut self) -> Result<(), Error> {
-        let Some(running) = &self.running else {
+        let Some(running) = &mut self.running else {
             return Ok(());
         };
         match Order::Detach.send(running.inside.borrow()) {
-            Ok(()) => self.detached = true,
+            Ok(()) => {
+                self.detached = true;
+                running.leave_parent().map_err(failed)?;
+            }
             // It ends, or has ended: nothing is left to live on.
             Err(Errno::EPIPE) => {}
             Err(errno) => return Err(Error::new(Step::Detach, b"the command", errno)),
         }
         Ok(())
     }
+}
+
+/// Waits until the command is executed, and returns whether it was. If not, there was an error, or
+/// pid 1 has ended.
+pub(crate) fn await_execution(pid1: &Process, inside: BorrowedFd, heard: &mut Heard) -> bool {
+    let mut ended = false;
+    while !ended && !heard.has_executed() && heard.error.is_none() {
+        let pid1_ended = pid1.pidfd().map_or(Poll::none(), Poll::new);
+        let mut ready = [pid1_ended, Poll::new(inside)];
+        if poll(&mut ready, None).is_err() {
+            break;
+        }
+        let nothing_comes = heard.listen(inside);
+        ended = nothing_comes || ready[0].is_ready();
+    }
+    heard.has_executed()
 }
 
 /// Returns the time at which this duration from now has passed.

@@ -113,7 +113,7 @@ impl<'a> Inside<'a> {
     }
 
     /// Executes the command's part of the plan. Returns only when the command cannot be executed.
-    fn become_command(&mut self, kept: &PathBuffer, reaper: Option<i32>) -> Error {
+    pub(super) fn become_command(&mut self, kept: &PathBuffer, reaper: Option<i32>) -> Error {
         let Err(error) = self.prepare_command(kept, reaper);
         if error.status() == 127 && !self.plan.command.fallback.is_empty() {
             return self.fallback.execute();

@@ -8,6 +8,7 @@
 //! lock at that moment, and nobody would release it here.
 
 use core::cell::OnceCell;
+use core::mem::forget;
 
 use crate::chroot::plan::{Action, Plan};
 use crate::error::{Error, Step, Verbose};
@@ -71,6 +72,10 @@ pub(crate) struct Inside<'a> {
     /// NEWROOT's mounts in a mount namespace that holds nothing else.
     pub(crate) alone: Option<Alone>,
     pub(crate) standard: Standard,
+    /// pid 1 shares the program's memory: see [`crate::run::reaper`].
+    pub(crate) shares_memory: bool,
+    /// It could not be replaced by the reaper.
+    pub(crate) needs_fork: bool,
     /// Which of our own standard descriptors pid 1 closes once the command has them.
     pub(crate) to_close: [bool; 3],
     /// The execution of the command is reported.
@@ -90,26 +95,31 @@ impl<'a> Inside<'a> {
     /// Runs pid 1 from beginning to end. `to_inside` is the supervisor's end of the socket, which
     /// this process must not keep open.
     pub(crate) fn run(&mut self, to_inside: BorrowedFd) -> ! {
+        let mut kept = PathBuffer::new();
+        let end = self
+            .reach_new_root(to_inside, &mut kept)
+            .and_then(|()| self.run_command(&kept));
+        exit(self.conclude(end))
+    }
+
+    /// Sets up everything that the command's process does not do itself.
+    pub(super) fn reach_new_root(
+        &mut self,
+        to_inside: BorrowedFd,
+        kept: &mut PathBuffer,
+    ) -> Result<(), Error> {
         // While this process holds that end too, the socket does not report the end of the
         // supervisor. PR_SET_PDEATHSIG reports it instead if the supervisor stays our parent, which
         // saves the call. A child that waits for its ids has not set that yet.
-        let map = self.plan.chroot.map_users;
-        if self.owner != Owner::Supervisor || map.is_made_outside(self.caller) {
+        let chroot = self.plan.chroot;
+        if self.owner != Owner::Supervisor || chroot.map_users.is_made_outside(self.caller) {
             // SAFETY: this process never uses it; the supervisor has its own.
             let _ = unsafe { fs::close(to_inside.number() as u32) };
         }
-        let mut kept = PathBuffer::new();
-        let end = self
-            .enter_new_root(&mut kept)
-            .and_then(|()| self.leave_caller())
-            .and_then(|()| {
-                self.plan
-                    .chroot
-                    .leave_session_keyring(self.new_user_namespace, self.verbose)
-            })
-            .and_then(|()| self.set_up())
-            .and_then(|()| self.run_command(&kept));
-        exit(self.conclude(end))
+        self.enter_new_root(kept)?;
+        self.leave_caller()?;
+        chroot.leave_session_keyring(self.new_user_namespace, self.verbose)?;
+        self.set_up()
     }
 
     /// Closes, in the supervisor after the fork, the descriptors that only the child uses. Returns
@@ -132,7 +142,7 @@ impl<'a> Inside<'a> {
             self.jobs = pty.enter(self.plan.identity.host_terminal_owner())?;
         }
         if self.new_user_namespace {
-            if self.owner == Owner::Program {
+            if self.owner == Owner::Program && !self.shares_memory {
                 // Only root may write the id maps of a process that is not dumpable.
                 set_dumpable(1).map_err(prepare)?;
             }
@@ -141,6 +151,10 @@ impl<'a> Inside<'a> {
             }
             let map = chroot.map_users;
             map.map(self.caller, self.supervisor.borrow())?;
+        }
+        if self.shares_memory {
+            // Nobody is inside before the reaper has protected itself.
+            return Ok(());
         }
         let inherits_it = self.owner == Owner::Supervisor && !self.new_user_namespace;
         if !inherits_it {
@@ -152,6 +166,18 @@ impl<'a> Inside<'a> {
             _ => wipe_own_words(),
         }
         Ok(())
+    }
+
+    /// Forgets the descriptors of a pid 1 that shared this memory. Their numbers mean others here.
+    #[cfg_attr(not(feature = "call"), allow(dead_code))]
+    pub(super) fn abandon(&mut self) {
+        self.mounts.abandon();
+        self.mounts.points.stubs.abandon();
+        forget(self.root.take());
+        forget(self.needed.take());
+        forget(self.alone.take());
+        forget(self.taken_root.take());
+        forget(self.proc.take());
     }
 
     /// Reports the end to the supervisor, cleans up, and returns the exit status of pid 1.

@@ -11,6 +11,7 @@ use crate::process::host_paths;
 use crate::process::namespace::Namespace;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
+use crate::run::parent::Parent;
 use crate::sys::credentials::capabilities;
 use crate::sys::process::{CLONE_NEWUSER, Cloning, Fork, fork};
 use crate::sys::shared::set_dumpable;
@@ -89,6 +90,8 @@ impl<'a> Inside<'a> {
             taken_root: None,
             alone: None,
             standard: Standard::new(),
+            shares_memory: false,
+            needs_fork: false,
             to_close: [owner == Owner::Program; 3],
             tells_execution: owner == Owner::Program || asked.status_descriptor.is_some(),
             supervisor,
@@ -144,6 +147,7 @@ impl<'a> Inside<'a> {
         let user_namespace = mapped.inspect_err(|_| end_unmapped(&pid1))?;
         Ok(Launched {
             pid1,
+            parent: None,
             user_namespace,
             ids: self.private.as_mut().and_then(Range::take_name),
         })
@@ -189,6 +193,8 @@ impl<'a> Inside<'a> {
 /// A launched process inside.
 pub(crate) struct Launched {
     pub(crate) pid1: Process,
+    /// Its parent, if that is not this process.
+    pub(crate) parent: Option<Parent>,
     pub(crate) user_namespace: Option<UserNamespace>,
     /// The lock on its ids, if it has its own.
     pub(crate) ids: Option<LockName>,

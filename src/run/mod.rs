@@ -18,9 +18,10 @@ pub(crate) mod launch;
 #[cfg(feature = "call")]
 pub(crate) mod limits;
 mod mapped;
+pub(crate) mod parent;
 pub(crate) mod pipes;
-#[cfg(feature = "call")]
 mod protect;
+mod reaper;
 pub(crate) mod spawn;
 pub(crate) mod status;
 pub(crate) mod supervisor;

@@ -8,9 +8,10 @@ use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::process::namespace::Namespaces;
 use crate::process::stdio::{Ends, Standard, Stdio};
-use crate::run::child::Child;
+use crate::run::child::{Child, await_execution};
 use crate::run::inside::Inside;
 use crate::run::launch::{Owner, prepare};
+use crate::run::supervisor::Heard;
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::ExitStatus;
 use crate::sys::signal::{SignalSet, signalfd, sigprocmask};
@@ -66,16 +67,25 @@ impl Command {
     /// Rust programs ignore. It has its standard descriptors ([`Command::stdin`]) and no others.
     /// Processes that it leaves running are killed when it ends.
     ///
-    /// Two processes are added: pid 1 of the new pid namespace, and the command. The first is a
-    /// copy of the program that makes system calls only, takes no lock and allocates nothing. Its
-    /// memory is shared until one of the two writes to it. No signal handler of the program runs in
-    /// it: it is made by `clone3(2)` with `CLONE_CLEAR_SIGHAND` (Linux 5.5), while the signals of
-    /// the calling thread are blocked for a moment. If clone3 fails with ENOSYS, it is made by
-    /// `clone(2)`, and the handlers are reset by `rt_sigaction(2)`.
+    /// Three processes are added: pid 1 of the new pid namespace, its parent, which waits for it so
+    /// that the program gets no SIGCHLD, and the command. None of them copies the program's memory:
+    /// as with `vfork(2)`, the calling thread waits while pid 1 and the command's process use it
+    /// (`clone3(2)` with `CLONE_VM`, Linux 5.3). They make system calls only, take no lock and
+    /// allocate nothing, and no signal handler of the program runs in them. Before the command is
+    /// executed, pid 1 has become a program of one page (`memfd_create(2)` and `execveat(2)`, Linux
+    /// 3.19), which no process inside could use to reach the program's memory. The parent stays in
+    /// that memory, outside the new namespaces, and ends with pid 1. So a spawn takes as long in a
+    /// program that uses gigabytes as in a small one.
     ///
-    /// The page tables are copied at once, so a program that uses gigabytes waits for that: some 40
-    /// ms with 1 GiB that was written to, and 4 ms with 1 MiB, on a machine where std needs 2 ms. The end
-    /// of the copy takes as long again.
+    /// pid 1 is a copy of the program instead, made as with `fork(2)`, where its part of the run is
+    /// not in that small program: for a terminal ([`Command::pty`]), a new session or process group,
+    /// [`Command::pre_exec`], kept descriptors, [`Chroot::grace`](crate::Chroot::grace), ids
+    /// other than [`MapUsers::Root`](crate::MapUsers::Root), a shared pid namespace, and temporary
+    /// mount points in a read-only root or on a file system without modes. It is also a copy for an
+    /// ordinary user whose command has all rights in its user namespace, and could trace the small
+    /// program (without a [read-only](crate::Chroot::read_only) mount or
+    /// [masks](crate::Chroot::mask_proc)); and where one of the calls is refused. The page tables are
+    /// copied then, which takes some 33 ms for each GiB in use, and as long again at the end.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
@@ -150,6 +160,21 @@ impl Command {
     // Not inlined: both attempts share one copy of the code.
     #[inline(never)]
     fn spawn_in(&self, namespaces: Namespaces, standard: &mut Standard) -> Result<Child, Error> {
+        match self.spawn_by(Way::Reaper, namespaces, standard)? {
+            Some(child) => Ok(child),
+            None => self
+                .spawn_by(Way::Fork, namespaces, standard)?
+                .ok_or_else(|| prepare(Errno::EAGAIN)),
+        }
+    }
+
+    /// Returns `None` if this way is closed.
+    fn spawn_by(
+        &self,
+        way: Way,
+        namespaces: Namespaces,
+        standard: &mut Standard,
+    ) -> Result<Option<Child>, Error> {
         let mut plan = self.compile()?;
         plan.namespaces = namespaces;
         plan.move_above_standard().map_err(prepare)?;
@@ -158,25 +183,48 @@ impl Command {
         let supervisor = supervisor.above_standard().map_err(prepare)?;
         let signals = signals.above_standard().map_err(prepare)?;
         let mut inside = Inside::new(&plan, Owner::Program, supervisor, signals);
+        if way == Way::Reaper && !inside.may_have_reaper() {
+            return Ok(None);
+        }
         inside.standard = take(standard);
+        let mut heard = Heard::default();
 
         // They stay blocked until the child reads them from its signalfd.
         let caller_mask = sigprocmask(SignalSet::ALL).map_err(prepare)?;
         inside.caller_mask = caller_mask;
-        // SAFETY: the child allocates nothing; `inside` is all it needs.
-        let launched = unsafe { inside.launch(to_inside.borrow()) };
+        let launched = match way {
+            // SAFETY: `may_have_reaper` was asked.
+            Way::Reaper => unsafe { inside.launch_reaper(to_inside.borrow(), &mut heard) }.map(Ok),
+            // SAFETY: the child allocates nothing; `inside` is all it needs.
+            Way::Fork => Ok(unsafe { inside.launch(to_inside.borrow()) }),
+        };
         let _ = sigprocmask(caller_mask);
         // Only the command should have these, unless there is a second attempt.
         let given = take(&mut inside.standard);
         // These are the child's alone.
         drop(inside);
-        let mut child = Child::new(launched?, to_inside, plan);
-        let executed = child.wait_until_executed();
+        let Ok(launched) = launched else {
+            *standard = given;
+            return Ok(None);
+        };
+        let launched = launched?;
+        await_execution(&launched.pid1, to_inside.borrow(), &mut heard);
+        let mut child = Child::new(launched, to_inside, heard, plan);
+        let executed = child.check_execution();
         if executed.is_err() {
             *standard = given;
         }
-        executed.map(|()| child)
+        executed.map(|()| Some(child))
     }
+}
+
+/// How pid 1 is started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In the program's memory, to be replaced by the reaper.
+    Reaper,
+    /// With a copy of the program's memory.
+    Fork,
 }
 
 /// Reads both to their ends, or until all processes inside have ended and nothing is left to read:

@@ -96,7 +96,9 @@ pub(crate) struct Heard {
     /// Deviations from the request that are not errors.
     pub(crate) warnings: Vec<Error>,
     /// The command was executed.
-    pub(crate) executed: bool,
+    executed: bool,
+    /// pid 1 has taken an order.
+    pub(crate) took: bool,
     made: Vec<Made>,
     has_left: bool,
     killed: Option<u8>,
@@ -106,6 +108,7 @@ impl Heard {
     fn take(&mut self, report: Report) {
         match report {
             Report::Executed => self.executed = true,
+            Report::Took => self.took = true,
             Report::Left => self.has_left = true,
             Report::Killed(signal) => self.killed = Some(signal),
             Report::NotSent(errno) => {
@@ -131,7 +134,6 @@ impl Heard {
             Report::Stopped
             | Report::NeedsForeground
             | Report::WillBeCommand
-            | Report::Took
             | Report::GivenBack(_)
             | Report::Terminal => {}
         }
@@ -153,6 +155,18 @@ impl Heard {
                 end => return end != Err(Errno::EAGAIN),
             }
         }
+    }
+
+    /// Returns whether the command was executed. pid 1 also reports that of a command that could not
+    /// be, but the error comes first.
+    pub(crate) fn has_executed(&self) -> bool {
+        self.executed && self.error.is_none()
+    }
+
+    /// Returns whether the run failed at this step.
+    pub(crate) fn failed_at(&self, step: Step) -> bool {
+        let error = self.error.as_ref();
+        error.is_some_and(|error| error.step() == step)
     }
 
     /// Returns how the command ended, given how pid 1 ended.

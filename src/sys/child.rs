@@ -25,6 +25,12 @@ impl Process {
         Process { id, pidfd }
     }
 
+    /// Takes a child of another process, which cannot be waited for, by its pid and its pidfd.
+    pub fn with_pidfd(id: i32, pidfd: OwnedFd) -> Process {
+        let pidfd = Some(pidfd);
+        Process { id, pidfd }
+    }
+
     /// Returns the child's pidfd, if there is one.
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(OwnedFd::borrow)

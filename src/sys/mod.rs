@@ -21,6 +21,7 @@ pub mod mount;
 pub mod net;
 pub mod poll;
 pub mod process;
+pub mod reaper;
 pub mod shared;
 pub mod signal;
 mod split;

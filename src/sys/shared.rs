@@ -16,19 +16,16 @@ use super::{Errno, OwnedFd, Process, check, done};
 /// A stack with a guard below it that must not be touched: an overflow is a fault, and does not write to
 /// other memory.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub struct Stack {
     start: usize,
     length: usize,
 }
 
 /// The size of the guard: the largest page of the machines that rootlet runs on.
-#[cfg_attr(not(feature = "call"), allow(dead_code))]
 const GUARD: usize = 64 * 1024;
 
 impl Stack {
     /// `mmap(2)` of a stack of this many bytes, a multiple of 64 KiB. Unused pages take no memory.
-    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     pub fn new(length: usize) -> Result<Stack, Errno> {
         let length = length + GUARD;
         let flags = raw::MAP_PRIVATE | raw::MAP_ANONYMOUS | raw::MAP_NORESERVE | raw::MAP_STACK;
@@ -50,7 +47,6 @@ impl Stack {
         Ok(stack)
     }
 
-    #[cfg_attr(not(feature = "call"), allow(dead_code))]
     fn top(&self) -> usize {
         self.start + self.length
     }
@@ -77,7 +73,6 @@ pub type Body<'a> = &'a mut dyn FnMut() -> u8;
 /// `body`, all that it borrows, and the stack stay in place until the process has ended, and nothing else
 /// uses meanwhile what it changes. The process has the thread-local storage of the calling thread, which
 /// must therefore do nothing but system calls meanwhile.
-#[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub unsafe fn start(
     namespaces: u32,
     signal: u32,
@@ -259,7 +254,6 @@ unsafe fn clone(
 }
 
 /// `prctl(PR_GET_DUMPABLE)`: returns whether other processes can trace this one, and whether it dumps core.
-#[cfg_attr(not(feature = "call"), allow(dead_code))]
 pub fn dumpable() -> Result<usize, Errno> {
     let get = linux_raw_sys::prctl::PR_GET_DUMPABLE as usize;
     // SAFETY: no memory is passed.

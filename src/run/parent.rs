@@ -1,0 +1,130 @@
+//! The parent of a reaper: a process that waits for it, and ends as it has ended.
+//!
+//! execve(2) makes SIGCHLD the signal that a process sends at its end. A program that was the
+//! reaper's parent would get that signal, its wait(2) for any child would find the reaper, and if it
+//! ignored SIGCHLD the status would be lost. The parent comes between the two: it shares the
+//! program's memory, where it needs a few kilobytes of stack, and sends no signal. If it is killed,
+//! so is pid 1.
+
+use core::mem::ManuallyDrop;
+
+use crate::process::channel::Order;
+use crate::process::descriptors::close_from;
+use crate::sys::net::{receive_with_more, send_with_descriptor, socketpair};
+use crate::sys::poll::{Poll, poll};
+use crate::sys::process::{Waited, Who, exit, id, wait};
+use crate::sys::shared::{Body, Stack, start};
+use crate::sys::signal::{SIGKILL, kill, set_sigchld};
+use crate::sys::{BorrowedFd, Errno, ExitStatus, Process, fs};
+
+const STACK: usize = 64 * 1024;
+
+/// A parent that has not ended.
+pub(crate) struct Parent {
+    process: Process,
+    /// Freed after its end.
+    stack: ManuallyDrop<Stack>,
+}
+
+impl Parent {
+    /// Starts a parent, and `pid1` in new `namespaces` (`CLONE_NEW*`) as its child. `pid1` must
+    /// wait for [`Order::Mapped`] on its socket, whose other end is `to_inside`, before it does
+    /// anything.
+    ///
+    /// # Safety
+    ///
+    /// As for [`start`], until `pid1` has ended or executed a program.
+    pub(crate) unsafe fn start(
+        namespaces: u32,
+        stack_of_pid1: &Stack,
+        pid1: &mut Body,
+        to_inside: BorrowedFd,
+    ) -> Result<(Parent, Process), Errno> {
+        let stack = Stack::new(STACK)?;
+        let (ours, its) = socketpair()?;
+        let mut refused = Errno::EAGAIN;
+        let mut body = || {
+            // If the program ignores SIGCHLD, we inherit that and the kernel would reap.
+            set_sigchld(false);
+            // SAFETY: the caller's promise.
+            let pid1 = match unsafe { start(namespaces, 0, stack_of_pid1, pid1) } {
+                Ok(pid1) => pid1,
+                Err(errno) => {
+                    refused = errno;
+                    return 125;
+                }
+            };
+            let message = pid1.id.to_ne_bytes();
+            let pidfd = pid1.pidfd().ok_or(Errno::ENOSYS);
+            match pidfd.and_then(|pidfd| send_with_descriptor(its.borrow(), &message, pidfd)) {
+                // From here on this process uses nothing of the caller's.
+                Ok(()) => wait_for(pid1.id),
+                Err(errno) => refused = errno,
+            }
+            let _ = pid1.send(SIGKILL);
+            let _ = pid1.wait();
+            125
+        };
+        let mut body: Body = &mut body;
+        // SAFETY: the stack stays until the process has ended; `body` stays until it has sent its
+        // message or ended, which is waited for.
+        let process = unsafe { start(0, 0, &stack, &mut body) }?;
+        drop(its);
+        let parent = Parent {
+            process,
+            stack: ManuallyDrop::new(stack),
+        };
+        let mut message = [0; 4];
+        let mut ready = [Poll::new(ours.borrow()), parent.poll()];
+        while poll(&mut ready, None).is_err() {}
+        let received = receive_with_more(ours.borrow(), &mut message);
+        if let Ok(Some(pidfd)) = received.map(|received| received.descriptor) {
+            let pid1 = Process::with_pidfd(i32::from_ne_bytes(message), pidfd);
+            let _ = Order::Mapped.send(to_inside);
+            return Ok((parent, pid1));
+        }
+        // A pid 1 that is there ends by this order, and then its copy of the other end is closed.
+        let _ = Order::End.send(to_inside);
+        while poll(&mut [Poll::for_hangup(ours.borrow())], None).is_err() {}
+        let _ = parent.wait();
+        Err(refused)
+    }
+
+    fn poll(&self) -> Poll {
+        self.process.pidfd().map_or(Poll::none(), Poll::new)
+    }
+
+    /// Waits for its end, and returns how pid 1 has ended.
+    pub(crate) fn wait(self) -> Result<ExitStatus, Errno> {
+        let ended = self.process.wait();
+        // ECHILD: somebody else has waited for it.
+        if let Ok(_) | Err(Errno::ECHILD) = ended {
+            drop(ManuallyDrop::into_inner(self.stack));
+        }
+        ended
+    }
+
+    /// Ends it. pid 1 must have stopped to depend on it.
+    pub(crate) fn end(self) -> Result<(), Errno> {
+        self.process.send(SIGKILL)?;
+        self.wait().map(drop)
+    }
+}
+
+/// Waits for the child, and ends as it has ended.
+fn wait_for(child: i32) -> ! {
+    // The program must see when others have closed a descriptor, and its directory must be free.
+    let _ = close_from(0, &mut core::iter::empty(), &[]);
+    let _ = fs::chdir(c"/");
+    let ended = loop {
+        match wait(Who::Pid(child)) {
+            Ok(Waited::Ended(_, status)) => break status,
+            Ok(_) => {}
+            Err(_) => exit(125),
+        }
+    };
+    if ended.signal().is_some() {
+        let _ = kill(id(), SIGKILL);
+    }
+    exit(ended.shell())
+}

@@ -1,0 +1,217 @@
+//! A spawn from a program with much memory: pid 1 is set up in that memory and then replaced by the
+//! [reaper](crate::sys::reaper).
+//!
+//! fork(2) copies the page tables of all memory in use, which takes 33 ms for each GiB. Two
+//! processes made with `CLONE_VM` copy nothing: pid 1, and the one that becomes the command. The
+//! command's process waits until pid 1 has executed the reaper, which cannot be traced from inside
+//! and has no memory of the program. From then on no process inside can reach that memory.
+//!
+//! The calling thread waits until the command is executed, because the two processes use its stack
+//! and the program's heap.
+
+use crate::error::{Error, Step};
+use crate::pid1::End;
+use crate::pid1::descendants::kill_all;
+use crate::process::channel::{self, Order};
+use crate::process::descriptors::close_standard;
+use crate::process::namespace::Namespace;
+use crate::run::child::await_execution;
+use crate::run::inside::Inside;
+use crate::run::launch::{Launched, prepare};
+use crate::run::parent::Parent;
+use crate::run::protect::{protect_memory, unprotect_memory};
+use crate::run::supervisor::Heard;
+use crate::sys::poll::{Poll, poll};
+use crate::sys::process::{CLONE_NEWUSER, effective_ids, set_pdeathsig, setpgid};
+use crate::sys::reaper::{Descriptors, Memory, Reaper};
+use crate::sys::shared::{Body, Stack, dumpable, start};
+use crate::sys::signal::{SIGCHLD, SIGKILL, set_sigchld, sigprocmask};
+use crate::sys::{BorrowedFd, Errno, Process, fs};
+use crate::text::path::PathBuffer;
+use crate::user::id_map::MapUsers;
+use crate::user::maps::Caller;
+
+/// Sufficient for the deepest of our calls, also in a build without optimization.
+pub(super) const STACK: usize = 512 * 1024;
+
+/// The run cannot have a reaper. Nothing of the attempt is left.
+pub(super) struct NeedsFork;
+
+impl<'a> Inside<'a> {
+    /// Returns whether the reaper can be pid 1. It has no parts for these: ids that change when it
+    /// is executed, a terminal, a group of its own, the time to end, a closure that expects a copy
+    /// of the memory.
+    pub(super) fn may_have_reaper(&self) -> bool {
+        let (chroot, command) = (self.plan.chroot, self.plan.command);
+        self.plan.namespaces.has(Namespace::Pid)
+            && chroot.map_users == MapUsers::Root
+            && chroot.grace == 0
+            && !chroot.new_session
+            && !command.own_group
+            && !command.pty
+            && command.hooks.is_empty()
+            && command.kept_descriptors.is_empty()
+            && command.status_descriptor.is_none()
+            // Only root may write the id maps of a process that is not dumpable.
+            && dumpable() == Ok(1)
+    }
+
+    /// Launches the run, and waits until the command is executed or the run has ended. `heard` gets
+    /// the reports so far.
+    ///
+    /// # Safety
+    ///
+    /// [`Inside::may_have_reaper`].
+    pub(super) unsafe fn launch_reaper(
+        &mut self,
+        to_inside: BorrowedFd,
+        heard: &mut Heard,
+    ) -> Result<Launched, NeedsFork> {
+        let namespaces = self.plan.namespaces;
+        let caller_mask = self.caller_mask;
+        let needs_fork = |_| NeedsFork;
+        let stack_of_pid1 = Stack::new(STACK).map_err(needs_fork)?;
+        let stack_of_command = Stack::new(STACK).map_err(needs_fork)?;
+        self.shares_memory = true;
+        let rights = self.rights;
+        let mut launch = |inside: &mut Inside, flags| {
+            let mut pid1 = || inside.become_reaper(to_inside, &stack_of_command);
+            let mut pid1: Body = &mut pid1;
+            // SAFETY: `pid1` and the stacks stay until nothing uses them, which is waited for below.
+            // Until then this thread makes only system calls.
+            let started = unsafe { Parent::start(flags, &stack_of_pid1, &mut pid1, to_inside) };
+            let (parent, pid1) = started?;
+            let _ = sigprocmask(caller_mask);
+            if !await_execution(&pid1, to_inside, heard) {
+                await_end(&pid1);
+            }
+            Ok((parent, pid1))
+        };
+        // A process of the command's changes its ids, and with them the flag of this memory.
+        protect_memory();
+        let made = namespaces.make(rights, |flags| launch(self, flags));
+        let made = match made {
+            Err(Errno::EPERM) if namespaces.may_have_user() => {
+                self.new_user_namespace = true;
+                self.caller = Caller::with(rights);
+                match MapUsers::Root.is_made_outside(self.caller) {
+                    true => Err(Errno::EPERM),
+                    false => launch(self, namespaces.flags() | CLONE_NEWUSER),
+                }
+            }
+            made => made,
+        };
+        unprotect_memory();
+        self.abandon();
+        let (parent, pid1) = made.map_err(needs_fork)?;
+        // Another thread's call or spawn may have taken the right to write our own id maps.
+        let lost_maps = heard.failed_at(Step::MapUsers);
+        if self.needs_fork || lost_maps {
+            let _ = parent.wait();
+            return Err(NeedsFork);
+        }
+        Ok(Launched {
+            pid1,
+            parent: Some(parent),
+            user_namespace: None,
+            ids: None,
+        })
+    }
+
+    /// Sets up the new root and becomes the reaper. Returns only if that fails, with the status to
+    /// exit with.
+    fn become_reaper(&mut self, to_inside: BorrowedFd, stack_of_command: &Stack) -> u8 {
+        let _ = set_pdeathsig(SIGKILL);
+        if Order::wait_for_map(self.supervisor.borrow()) != Ok(true) {
+            return 125;
+        }
+        let mut kept = PathBuffer::new();
+        let end = self
+            .reach_new_root(to_inside, &mut kept)
+            .and_then(|()| self.start_command_and_reaper(&kept, stack_of_command));
+        self.conclude(end)
+    }
+
+    fn start_command_and_reaper(
+        &mut self,
+        kept: &PathBuffer,
+        stack_of_command: &Stack,
+    ) -> Result<End, Error> {
+        self.say(Step::Execute, self.command.name());
+        let (executed, _its_end) = fs::pipe(fs::O_CLOEXEC).map_err(prepare)?;
+        let (its_go, go) = fs::pipe(fs::O_CLOEXEC).map_err(prepare)?;
+        let mut memory = Memory::new();
+        let mut reaper = Reaper::new(
+            &mut memory,
+            Descriptors {
+                signals: self.signals.lend_for_good(),
+                socket: self.supervisor.lend_for_good(),
+                executed: executed.borrow(),
+                go: go.borrow(),
+            },
+            channel::WORDS,
+        );
+        // Executing a program takes the rights of every other user. And in a user namespace the
+        // reaper belongs to that one, so a command with all rights there could trace it.
+        let is_root = effective_ids().0 == 0;
+        let is_traceable = self.new_user_namespace && !self.locks_mounts();
+        if !is_root || is_traceable || !self.add_mount_points(&mut reaper) {
+            self.needs_fork = true;
+            return Ok(End::Told);
+        }
+        // If the caller ignores SIGCHLD, we inherit that and the kernel would reap.
+        set_sigchld(false);
+        let copy_of_go = go.borrow().number() as u32;
+        let mut command = || {
+            // SAFETY: this process does not use its copy, and waits until there is no other.
+            let _ = unsafe { fs::close(copy_of_go) };
+            let _ = fs::read(its_go.borrow(), &mut [0]);
+            let error = self.become_command(kept, None);
+            channel::send_error(self.supervisor.borrow(), &error);
+            error.status()
+        };
+        let mut command: Body = &mut command;
+        // SAFETY: `command` and its stack stay until the calling thread knows that the command was
+        // executed, or until all processes inside have ended. This process uses from now on only
+        // what the other one does not change.
+        let command = unsafe { start(0, SIGCHLD, stack_of_command, &mut command) };
+        if let Ok(command) = command {
+            // The command was started in the caller's process group. Its signals, and the
+            // terminal's, are not for us.
+            let _ = setpgid();
+            // A reader of the command's output must see when the command has closed it.
+            close_standard(&self.to_close);
+            // The kernel or a filter may refuse to execute a file in memory.
+            let _ = reaper.execute(command.id);
+        }
+        kill_all();
+        self.needs_fork = true;
+        Ok(End::Told)
+    }
+
+    /// Adds the mount points that the reaper has to remove. Returns false if it cannot.
+    fn add_mount_points(&self, reaper: &mut Reaper) -> bool {
+        let chroot = self.plan.chroot;
+        let stubs = &self.mounts.points.stubs;
+        // Those of an overlay are in memory that goes with the run.
+        if stubs.is_empty() || chroot.overlay.is_some() {
+            return true;
+        }
+        let Some(root) = self.root.get() else {
+            return false;
+        };
+        let mut added = !chroot.read_only;
+        stubs.for_each_point(root.borrow(), &mut |point| {
+            added &= point.is_some_and(|point| reaper.add(&point).is_ok());
+        });
+        added
+    }
+}
+
+/// Waits until all processes inside have ended. They may use this memory until then.
+fn await_end(pid1: &Process) {
+    let ended = || pid1.pidfd().map_or(Poll::none(), Poll::new);
+    while poll(&mut [ended()], None).is_err() {
+        let _ = pid1.send(SIGKILL);
+    }
+}

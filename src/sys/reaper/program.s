@@ -1,0 +1,226 @@
+// The reaper, for a machine that the other files of this folder make of each processor: a result,
+// five arguments of a system call, a place in the list of mount points, and words in memory at the
+// addresses that mod.rs gives.
+
+// Nobody inside may trace this process or read its memory. The command waits until `go` is closed.
+    arg1 {SET_DUMPABLE}
+    arg2 0
+    arg3 0
+    arg4 0
+    arg5 0
+    system {PRCTL}
+    if_less 0, .Lreaper_exit
+// Executing this may have cleared it. The parent ends with the program, or before.
+    arg1 {SET_PDEATHSIG}
+    arg2 {SIGKILL}
+    system {PRCTL}
+    arg1 {SET_NAME}
+    arg2 {name}
+    system {PRCTL}
+    word1 {go}
+    system {CLOSE}
+
+.Lreaper_loop:
+    arg1 {polls}
+    arg2 3
+    arg3 0
+    arg4 0
+    arg5 0
+    system {PPOLL}
+    if_less 0, .Lreaper_loop
+
+// The command's process closes this pipe when it executes or ends.
+    load {executed_events}
+    shift 16
+    if_equal 0, .Lreaper_signals
+    word1 {executed}
+    system {CLOSE}
+    arg1 -1
+    store_arg1 {executed}
+    word1 {socket}
+    arg2 {executed_report}
+    arg3 1
+    arg4 {NOSIGNAL}
+    arg5 0
+    system {SENDTO}
+
+.Lreaper_signals:
+    load {signals_events}
+    shift 16
+    if_equal 0, .Lreaper_socket
+    word1 {signals}
+    arg2 {buffer}
+    arg3 128
+    system {READ}
+    if_less 128, .Lreaper_socket
+    load {buffer}
+    if_equal {SIGCHLD}, .Lreaper_reap
+    store {number}
+    goto .Lreaper_forward
+
+.Lreaper_socket:
+    load {socket_events}
+    shift 16
+    if_equal 0, .Lreaper_loop
+    word1 {socket}
+    arg2 {buffer}
+    arg3 2
+    arg4 {DONTWAIT}
+    arg5 0
+    system {RECVFROM}
+    if_equal 0, .Lreaper_leave
+    if_equal 1, .Lreaper_order
+    goto .Lreaper_loop
+.Lreaper_order:
+    load {buffer}
+    keep_bits 0xff
+    if_word {order_end}, .Lreaper_leave
+    if_word {order_stop}, .Lreaper_stop
+    if_word {order_detach}, .Lreaper_detach
+    goto .Lreaper_loop
+.Lreaper_stop:
+    arg1 {SIGSTOP}
+    store_arg1 {number}
+    goto .Lreaper_forward
+.Lreaper_detach:
+    arg1 {SET_PDEATHSIG}
+    arg2 0
+    system {PRCTL}
+    word1 {socket}
+    arg2 {took_report}
+    arg3 1
+    arg4 {NOSIGNAL}
+    arg5 0
+    system {SENDTO}
+    word1 {socket}
+    system {CLOSE}
+    arg1 -1
+    store_arg1 {socket}
+    goto .Lreaper_loop
+
+.Lreaper_forward:
+    word1 {command}
+    word2 {number}
+    system {KILL}
+    if_equal 0, .Lreaper_loop
+    if_equal -{ESRCH}, .Lreaper_loop
+    negate
+    store {message_value}
+    load {has_reported}
+    if_equal 1, .Lreaper_loop
+    arg1 1
+    store_arg1 {has_reported}
+    word1 {not_sent_report}
+    store_byte_arg1 {message}
+    word1 {socket}
+    arg2 {message}
+    arg3 3
+    arg4 {NOSIGNAL}
+    arg5 0
+    system {SENDTO}
+    goto .Lreaper_loop
+
+// One SIGCHLD may stand for many processes.
+.Lreaper_reap:
+    arg1 -1
+    arg2 {status}
+    arg3 {NOHANG}
+    arg4 0
+    system {WAIT4}
+    if_less 1, .Lreaper_socket
+    if_word {command}, .Lreaper_ended
+    goto .Lreaper_reap
+
+// The encoding of wait(2).
+.Lreaper_ended:
+    load {status}
+    keep_bits 0x7f
+    if_equal 0, .Lreaper_exited
+    store {message_value}
+    increase 128
+    store {code}
+    word1 {killed_report}
+    store_byte_arg1 {message}
+    word1 {socket}
+    arg2 {message}
+    arg3 2
+    arg4 {NOSIGNAL}
+    arg5 0
+    system {SENDTO}
+    goto .Lreaper_leave
+.Lreaper_exited:
+    load {status}
+    shift 8
+    keep_bits 0xff
+    store {code}
+
+// The program removes the mount points, unless it has ended or let the command live on.
+.Lreaper_leave:
+    load {count}
+    if_equal 0, .Lreaper_exit
+    word1 {socket}
+    arg2 {left_report}
+    arg3 1
+    arg4 {NOSIGNAL}
+    arg5 0
+    system {SENDTO}
+    if_equal 1, .Lreaper_exit
+    arg1 -1
+    arg2 {SIGKILL}
+    system {KILL}
+.Lreaper_await:
+    arg1 -1
+    arg2 0
+    arg3 {WALL}
+    arg4 0
+    system {WAIT4}
+    if_less 0, .Lreaper_remove
+    goto .Lreaper_await
+
+// As mount/removal.rs does, but anything unusual is left to the next run in this root.
+.Lreaper_remove:
+    record_at {records}
+.Lreaper_record:
+    field1 {PARENT}
+    system {FCHDIR}
+.Lreaper_unmount:
+    field1 {NAME}
+    arg2 {DETACH_NOFOLLOW}
+    system {UMOUNT2}
+    if_equal 0, .Lreaper_unmount
+    field1 {FILE}
+    arg2 {LOCK}
+    system {FLOCK}
+    if_less 0, .Lreaper_next
+    field1 {PARENT}
+    field2 {NAME}
+    arg3 {NOFOLLOW}
+    arg4 {BASIC_STATS}
+    arg5 {buffer}
+    system {STATX}
+    if_less 0, .Lreaper_next
+    unless_same {found_inode}, {INODE}, .Lreaper_next
+    unless_same {found_device}, {DEVICE}, .Lreaper_next
+    load {found_mode}
+    keep_bits_of_field {MODE_BITS}
+    unless_field {MODE}, .Lreaper_next
+    load_field {FLAGS}
+    if_equal {REMOVEDIR}, .Lreaper_unlink
+    unless_same {found_size}, {NO_SIZE}, .Lreaper_next
+.Lreaper_unlink:
+    field1 {PARENT}
+    field2 {NAME}
+    field3 {FLAGS}
+    system {UNLINKAT}
+.Lreaper_next:
+    next_record {RECORD}
+    load {count}
+    increase -1
+    store {count}
+    if_equal 0, .Lreaper_exit
+    goto .Lreaper_record
+
+.Lreaper_exit:
+    word1 {code}
+    system {EXIT_GROUP}
+    goto .Lreaper_exit
