@@ -334,8 +334,22 @@ impl Place {
         let mut command = common::command(self.scenario.user, &words[0]);
         command.args(&words[1..]);
         command.env("PATH", self.path());
-        command.env("NAMESPACES", own_namespaces());
+        command.envs(self.environment());
         command
+    }
+
+    /// Returns the variables that the command's report and the program of `library.rs` need.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let source = self.beside("source").to_str().unwrap().to_owned();
+        let mut variables = Vec::from([
+            ("NAMESPACES", own_namespaces()),
+            ("TORTURE_ROOT", self.root.name().to_owned()),
+            ("TORTURE_SOURCE", source),
+        ]);
+        if let Start::Library(what) = self.scenario.start {
+            variables.push(("TORTURE_LIBRARY", what.to_owned()));
+        }
+        variables
     }
 
     /// Runs the command without strace and waits for its end.
@@ -386,18 +400,11 @@ impl Place {
         command
             .args(["-f", "-q", "-s", "64", "-E"])
             .arg(format!("PATH={}", self.path()))
-            .args(["-E", &format!("NAMESPACES={}", own_namespaces())])
-            .args(match self.scenario.start {
-                Start::Library(what) => {
-                    Vec::from(["-E".to_owned(), format!("TORTURE_LIBRARY={what}")])
-                }
-                _ => Vec::new(),
-            })
-            .args(["-E", &format!("TORTURE_ROOT={}", self.root.name())])
-            .args([
-                "-E",
-                &format!("TORTURE_SOURCE={}", self.beside("source").display()),
-            ])
+            .args(
+                self.environment()
+                    .iter()
+                    .flat_map(|(name, value)| ["-E".to_owned(), format!("{name}={value}")]),
+            )
             .arg("-o")
             .arg(&log)
             .args([
