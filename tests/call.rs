@@ -330,10 +330,16 @@ fn a_command_inside_cannot_look_into_the_caller() {
 
 /// Runs tests of this file in a separate process.
 fn run_apart(user: User, environment: &[(&str, &str)], tests: &[&str]) {
+    run_by(&["env"], user, environment, tests);
+}
+
+/// Runs them by another program, whose words come first.
+fn run_by(program: &[&str], user: User, environment: &[(&str, &str)], tests: &[&str]) {
     let place = Root::empty(users()[0]);
     let copy = place.path().join("tests");
     common::copy_program(std::env::current_exe().unwrap(), &copy);
-    let mut apart = common::command(user, &copy);
+    let mut apart = common::command(user, program[0]);
+    apart.args(&program[1..]).arg(&copy);
     apart.args(["--include-ignored", "--exact"]).args(tests);
     for name in ["ROOTLET_TEST_EMULATED", "ROOTLET_UNDER_TEST"] {
         if let Some(value) = std::env::var_os(name) {
@@ -345,6 +351,46 @@ fn run_apart(user: User, environment: &[(&str, &str)], tests: &[&str]) {
     assert_eq!(ended.status, 0, "{ended:?}");
     let passed = format!("{} passed", tests.len());
     assert!(ended.stdout.contains(&passed), "{ended:?}");
+}
+
+/// A separate process, whose message `a_message_that_is_not_sent_ends_the_call` makes fail.
+#[test]
+#[ignore = "run by a_message_that_is_not_sent_ends_the_call"]
+fn a_call_that_fails() {
+    let root = Root::empty(User::Ordinary);
+    let error = call(&bare(&root), || ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot prepare the run: Cannot allocate memory (ENOMEM)"
+    );
+    assert_eq!(names_in(root.path()), [""; 0]);
+}
+
+/// The processes that make a user namespace wait for each other's messages.
+#[test]
+fn a_message_that_is_not_sent_ends_the_call() {
+    let strace = [
+        "timeout",
+        "60",
+        "strace",
+        "-f",
+        "-q",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=sendto",
+        "-e",
+        "inject=sendto:error=ENOMEM:when=1",
+        "setpriv",
+        "--pdeathsig=KILL",
+    ];
+    let environment = [("ROOTLET_TEST_WITHOUT", "root")];
+    run_by(
+        &strace,
+        User::Ordinary,
+        &environment,
+        &["a_call_that_fails"],
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! calling thread waits. Both have ended when the call returns: no process may keep the caller's
 //! memory.
 
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::mem::forget;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -13,7 +14,7 @@ use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::pid1::descendants::kill_all;
 use crate::pid1::{Above, End, Orders, Pid1, Reaping};
-use crate::process::channel::{self, Report};
+use crate::process::channel::{self, Report, send_readiness};
 use crate::process::descriptors::close_all_but_these;
 use crate::process::namespace::{Namespace, Namespaces};
 use crate::run::inside::Inside;
@@ -134,6 +135,42 @@ impl Chroot {
         limits: &Limits,
         closure: impl FnOnce() -> R,
     ) -> Result<R, Error> {
+        // SAFETY: the caller's promise.
+        unsafe { self.call_with_warnings(limits, &mut Vec::new(), closure) }
+    }
+
+    /// Calls a closure as [`Chroot::call_within`] does, and adds deviations from the request that
+    /// are not errors to `warnings`, as [`Child::warnings`](crate::Child::warnings) has them: a
+    /// default or optional mount that was left out or replaced by the caller's, a mount point that
+    /// could not be removed.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
+    /// use rootlet::{Chroot, Limits, Mount};
+    ///
+    /// let mut root = Chroot::new("/");
+    /// root.mount(Mount::file_system("no-such-type", "/mnt").optional());
+    /// let mut warnings = Vec::new();
+    /// // SAFETY: the closure only returns a number.
+    /// let seven = unsafe { root.call_with_warnings(&Limits::new(), &mut warnings, || 7) }?;
+    /// let warning = warnings[0].to_string();
+    /// assert!(seven == 7 && warning.starts_with("cannot mount no-such-type on /mnt"), "{warning}");
+    /// # Ok::<(), rootlet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Chroot::call_within`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Chroot::call`].
+    pub unsafe fn call_with_warnings<R>(
+        &self,
+        limits: &Limits,
+        warnings: &mut Vec<Error>,
+        closure: impl FnOnce() -> R,
+    ) -> Result<R, Error> {
         let mut closure = Some(closure);
         let mut returned = None;
         let mut body = || {
@@ -142,7 +179,8 @@ impl Chroot {
             }
         };
         // SAFETY: the caller's promise; `body` stays until the call is over.
-        unsafe { self.call_body(limits, &mut body) }.map_err(|error| self.look_for_cause(error))?;
+        unsafe { self.call_body(limits, warnings, &mut body) }
+            .map_err(|error| self.look_for_cause(error))?;
         returned.ok_or_else(|| Error::because(Step::Call, b"", ENDED_EARLY))
     }
 
@@ -150,7 +188,12 @@ impl Chroot {
     ///
     /// As for [`Chroot::call`].
     #[inline]
-    unsafe fn call_body(&self, limits: &Limits, body: &mut dyn FnMut()) -> Result<(), Error> {
+    unsafe fn call_body(
+        &self,
+        limits: &Limits,
+        warnings: &mut Vec<Error>,
+        body: &mut dyn FnMut(),
+    ) -> Result<(), Error> {
         let namespaces = self.namespaces;
         if !namespaces.has(Namespace::Pid) {
             let why = "a closure needs a pid namespace of its own";
@@ -247,8 +290,9 @@ impl Chroot {
         heard.listen(to_inside.borrow());
         let root = plan.new_root.borrow();
         let removed = heard.remove_left(root, plan.targets(), ended, None);
+        warnings.append(&mut heard.warnings);
         // A mount point that could not be removed is no reason to lose the closure's result.
-        let _ = removed;
+        warnings.extend(removed.err());
         if let Some(error) = heard.error.take() {
             return Err(error);
         }
@@ -310,17 +354,15 @@ unsafe fn start_in_user_namespace(
                 // Only root may write the id maps of a process that is not dumpable. This memory is
                 // a copy.
                 let _ = set_dumpable(1);
-                map_users.map(caller, holders.borrow())
+                map_users.map(caller, holders.borrow())?;
+                send_readiness(holders.borrow()).map_err(prepare)
             });
-            match mapped {
-                Ok(()) => {
-                    Report::Took.send(holders.borrow());
-                    // It waits until it has been entered, or nobody will enter it any more. It has
-                    // the host's root and mounts, so it must be gone before a process inside could
-                    // inspect it.
-                    let _ = poll(&mut [Poll::new(holders.borrow())], None);
-                }
-                Err(error) => channel::send_error(holders.borrow(), &error),
+            // It waits until it has been entered, or nobody will enter it any more. It has the host's
+            // root and mounts, so it must be gone before a process inside could inspect it.
+            let waited = mapped
+                .and_then(|()| poll(&mut [Poll::new(holders.borrow())], None).map_err(prepare));
+            if let Err(error) = waited {
+                channel::send_error(holders.borrow(), &error);
             }
             exit(0)
         }
@@ -340,14 +382,16 @@ unsafe fn start_in_user_namespace(
             let mut enter = || {
                 // SAFETY: this process does not use it, and must not keep it open.
                 let _ = unsafe { fs::close(peer.number() as u32) };
-                let entered = UserNamespace::enter_that_of(&holder);
-                Report::Took.send(ours.borrow());
-                // The holder closes its end as it ends.
-                let _ = poll(&mut [Poll::for_hangup(ours.borrow())], None);
+                let released = UserNamespace::enter_that_of(&holder)
+                    .and_then(|()| send_readiness(ours.borrow()));
+                if released.is_ok() {
+                    // The holder closes its end as it ends.
+                    let _ = poll(&mut [Poll::for_hangup(ours.borrow())], None);
+                }
                 // SAFETY: as above.
                 let _ = unsafe { fs::close(ours.number() as u32) };
                 // SAFETY: the caller's promise; this process waits for that one.
-                let pid1 = entered
+                let pid1 = released
                     .and_then(|()| unsafe { start(namespaces.flags(), 0, stack_of_pid1, pid1) });
                 match pid1 {
                     Ok(pid1) => match pid1.wait() {
@@ -365,7 +409,13 @@ unsafe fn start_in_user_namespace(
             let started = unsafe { start(0, 0, &stack, &mut enter) }.map_err(failed);
             let status = started.and_then(|process| limits.wait(&process, peer).map_err(to_wait));
             match refused {
-                Some(errno) => Err(failed(errno)),
+                Some(errno) => {
+                    let length = receive(ours.borrow(), &mut *message).unwrap_or(0);
+                    match Report::parse(&message[..length]) {
+                        Some(Report::Failed(error)) => Err(Failed::ToStart(error)),
+                        _ => Err(failed(errno)),
+                    }
+                }
                 None => status,
             }
         }

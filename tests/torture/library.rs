@@ -6,7 +6,7 @@
 
 use std::process::exit;
 
-use rootlet::{Chroot, Mount};
+use rootlet::{Chroot, Error, Limits, Mount};
 
 use crate::traced::{COMMAND, MARKS};
 
@@ -23,6 +23,13 @@ fn root() -> Chroot {
             .read_only(),
     );
     root
+}
+
+/// Prints warnings as rootlet would.
+fn print(warnings: &[Error]) {
+    for warning in warnings {
+        eprintln!("rootlet: left out: {warning}");
+    }
 }
 
 /// Ends the process as rootlet would.
@@ -58,9 +65,7 @@ fn spawn() {
     getpgid(MARKS[0]);
     let ended = command.spawn().and_then(|mut child| {
         let status = child.wait();
-        for warning in child.warnings() {
-            eprintln!("rootlet: left out: {warning}");
-        }
+        print(child.warnings());
         status
     });
     finish(ended.map(|status| status.code()));
@@ -77,6 +82,9 @@ fn call() {
         getpgid(MARKS[0]);
         status.unwrap().code()
     };
+    let mut warnings = Vec::new();
     // SAFETY: the closure keeps no descriptor and no lock, and ends no process.
-    finish(unsafe { root.call(closure) });
+    let ended = unsafe { root.call_with_warnings(&Limits::new(), &mut warnings, closure) };
+    print(&warnings);
+    finish(ended);
 }

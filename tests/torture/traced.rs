@@ -634,6 +634,8 @@ pub fn positions(place: &Place) -> (Vec<Position>, String) {
         _ => format!("execve(\"{}\"", place.words()[0]),
     };
     let mut first = "";
+    // Whether a new process is rootlet's: a closure starts others between the marks.
+    let mut makes_ours = false;
     let mut command_line = None;
     let mut processes: BTreeMap<&str, Process> = BTreeMap::new();
     for line in traced.log.lines() {
@@ -644,7 +646,7 @@ pub fn positions(place: &Place) -> (Vec<Position>, String) {
             continue;
         };
         let process = processes.entry(pid).or_insert_with(|| Process {
-            is_ours: !first.is_empty(),
+            is_ours: makes_ours,
             ..Process::default()
         });
         let count = process.all.entry(call).or_default();
@@ -652,6 +654,7 @@ pub fn positions(place: &Place) -> (Vec<Position>, String) {
         if rest.starts_with(&rootlet) && (first.is_empty() || rootlet == marks[0]) {
             first = if first.is_empty() { pid } else { first };
             process.is_ours = true;
+            makes_ours = true;
             continue;
         }
         if process.is_ours {
@@ -662,6 +665,7 @@ pub fn positions(place: &Place) -> (Vec<Position>, String) {
         }
         if call == "execve" && !rest.contains(" = -1 ") || rest.starts_with(&marks[1]) {
             process.is_ours = false;
+            makes_ours &= call == "execve";
         }
     }
 
