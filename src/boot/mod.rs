@@ -231,7 +231,7 @@ fn go_on(
     if let Some(command) = &command {
         mount_all(real_root::NEW_ROOT.to_bytes(), &command.mounts)?;
     }
-    switch_root::switch_root(real_root::NEW_ROOT)?;
+    switch_root::switch_root(real_root::NEW_ROOT, real_root::may_use_initramfs(line))?;
     match command {
         Some(command) => command.run(line, events, record),
         None => {

@@ -52,6 +52,11 @@ pub(super) fn mount(line: &CommandLine, root: &[u8], events: &Events) -> Result<
     overlay.map_or(Ok(()), cover)
 }
 
+/// Returns whether files of the initramfs may be part of the root: the layers of an overlay.
+pub(super) fn may_use_initramfs(line: &CommandLine) -> bool {
+    line.value(b"rootfstype") == Some(b"overlay")
+}
+
 /// The source of the mount, and the types to try, separated by commas.
 struct Root {
     source: Name,

@@ -1,7 +1,8 @@
 //! Enters the real root from the initramfs, and frees the memory of the initramfs.
 //!
 //! Before Linux 7.0 the initramfs is the root of the mount namespace, which `pivot_root(2)` cannot
-//! replace (EINVAL). Its files are then deleted, and the new root is moved over it.
+//! replace (EINVAL). Its files are then deleted, except under an overlay, and the new root is moved
+//! over it.
 
 use core::ffi::CStr;
 
@@ -12,8 +13,8 @@ use crate::sys::mount::{MNT_DETACH, MS_MOVE, mount, move_mount_at, pivot_root, u
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 
 /// Makes the mount at `new_root` the root, with `/dev`, `/proc`, `/sys` and `/run` moved there,
-/// and frees the initramfs.
-pub(super) fn switch_root(new_root: &CStr) -> Result<(), Error> {
+/// and frees the initramfs, unless the new root uses its files.
+pub(super) fn switch_root(new_root: &CStr, uses_initramfs: bool) -> Result<(), Error> {
     let failed = |errno| Error::new(Step::PivotRoot, b"", errno);
     let initramfs = open_directory(c"/").map_err(failed)?;
     let root = open_directory(new_root).map_err(failed)?;
@@ -25,7 +26,9 @@ pub(super) fn switch_root(new_root: &CStr) -> Result<(), Error> {
     match pivot_root(c".", c".") {
         Ok(()) => umount(c".", MNT_DETACH),
         Err(Errno::EINVAL) => {
-            delete_all(initramfs.borrow()).map_err(failed)?;
+            if !uses_initramfs {
+                delete_all(initramfs.borrow()).map_err(failed)?;
+            }
             mount(c".", c"/", c"", MS_MOVE, c"").and_then(|()| fs::chroot(c"."))
         }
         Err(errno) => Err(errno),

@@ -522,3 +522,17 @@ fn newer_calls_fall_back() {
         &format!("{cases} runs without a newer call, all succeeded"),
     );
 }
+
+/// Before Linux 7.0 the initramfs cannot be left by pivot_root(2). Its files are deleted, but not
+/// under an overlay, whose layers they may be.
+#[test]
+fn a_root_of_initramfs_files_is_entered_on_older_kernels_too() {
+    let mut scenarios = scenarios();
+    scenarios.retain(|scenario| scenario.name == "boot into a root");
+    for scenario in scenarios {
+        let place = Place::new(scenario);
+        let traced = place.inject_all("pivot_root", "error=EINVAL");
+        assert!(traced.log.contains("(INJECTED)"), "{traced:?}");
+        assert_eq!((traced.status, &traced.stdout[..]), (Some(STATUS), RAN));
+    }
+}
