@@ -432,7 +432,9 @@ impl Init {
             }
         }
         if self.grouping == Grouping::Session {
-            let _ = setsid();
+            if let Err(errno) = setsid() {
+                return Error::new(Step::Prepare, b"", errno);
+            }
             let _ = tty::make_controlling(BorrowedFd::STDIN);
             habits.event(Event::LeadsSession);
         } else {

@@ -1,0 +1,154 @@
+//! One call fails, at each place where it is made. A run that says nothing has the same restrictions
+//! as one in which nothing failed: only a refused call selects a weaker way, and not another call
+//! that fails in its place.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Ended, Root, User, end, rootlet, succeed, users};
+
+/// Prints mounts, rights, ids and the session. It makes no call that fails.
+const HELD: &str = "cut -d' ' -f5,6 /proc/thread-self/mountinfo; cat /proc/self/uid_map; \
+     grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|SigBlk|SigIgn)' /proc/self/status; \
+     cut -d' ' -f5,6 /proc/$$/stat; id -u; \
+     test \"$(readlink /proc/self/ns/user)\" = CALLERS && echo same; true";
+
+#[derive(Clone, Copy)]
+struct Failure {
+    options: &'static [&'static str],
+    call: &'static str,
+    error: &'static str,
+    /// Restricts the failure to this path, and to names in the open directory with this path.
+    path: &'static str,
+    /// Restricts it to the supervisor.
+    outside: bool,
+}
+
+const FAILURE: Failure = Failure {
+    options: &[],
+    call: "",
+    error: "ENOMEM",
+    path: "",
+    outside: false,
+};
+
+const FAILURES: [Failure; 8] = [
+    // It keeps processes inside from tracing rootlet.
+    Failure {
+        call: "prctl",
+        error: "EPERM",
+        outside: true,
+        ..FAILURE
+    },
+    Failure {
+        options: &["--drop-caps=all"],
+        call: "prctl",
+        error: "EINVAL",
+        ..FAILURE
+    },
+    // It takes the caller's /sys.
+    Failure {
+        options: &["--share=net"],
+        call: "open_tree",
+        ..FAILURE
+    },
+    // It finds the mounts below /sys.
+    Failure {
+        options: &["--unshare=net"],
+        call: "openat",
+        path: "/proc/self/mountinfo",
+        ..FAILURE
+    },
+    Failure {
+        options: &["--new-session"],
+        call: "setsid",
+        error: "EPERM",
+        ..FAILURE
+    },
+    // They make the mount point of /etc/hosts.
+    Failure {
+        call: "openat",
+        path: "/etc",
+        ..FAILURE
+    },
+    Failure {
+        call: "openat2",
+        ..FAILURE
+    },
+    // It removes a tmpfs that a copy is bound from.
+    Failure {
+        options: &["--resolv-conf=copy"],
+        call: "umount2",
+        error: "EINVAL",
+        ..FAILURE
+    },
+];
+
+/// Makes the call with this number fail in each process. Returns `None` if no process makes
+/// the call that often.
+fn end_with(user: User, failure: Failure, number: usize, run: &Command) -> Option<Ended> {
+    let Failure { call, error, .. } = failure;
+    let beside = Root::empty(user);
+    let log = beside.path().join("log");
+    let mut strace = common::command(user, "strace");
+    strace.args(["-q", "-e", &format!("trace={call}"), "-e"]);
+    strace.arg(format!("inject={call}:error={error}:when={number}"));
+    if !failure.outside {
+        strace.arg("-f");
+    }
+    if !failure.path.is_empty() {
+        strace.args(["-P", failure.path]);
+    }
+    strace.arg("-o").arg(&log);
+    let ended = end(strace.arg(run.get_program()).args(run.get_args()));
+    let log = std::fs::read_to_string(log).unwrap();
+    log.contains("(INJECTED)").then_some(ended)
+}
+
+#[test]
+fn a_run_that_says_nothing_is_restricted_as_ever() {
+    let callers = std::fs::read_link("/proc/self/ns/user").unwrap();
+    let held = HELD.replace("CALLERS", callers.to_str().unwrap());
+    for user in users() {
+        let root = Root::busybox(user);
+        root.file("etc/resolv.conf", "");
+        let before = root.tree();
+        for failure in FAILURES {
+            let Failure { options, call, .. } = failure;
+            let run = || root.run(&[options, &["ROOT", "sh", "-c", &held]].concat());
+            let usual = succeed(&mut run());
+            let mut count = 0;
+            while let Some(ended) = end_with(user, failure, count + 1, &run()) {
+                count += 1;
+                let what = format!("{user:?} {options:?} {call} {count}: {ended:?}");
+                assert!(matches!(ended.status, 0 | 125), "{what}");
+                let says = ended
+                    .stderr
+                    .lines()
+                    .any(|line| line.starts_with("rootlet: "));
+                assert!(says || ended.stdout == usual, "{what}\nusual: {usual}");
+            }
+            assert_eq!(root.tree(), before, "{call}");
+            // An ordinary user copies its /sys, and removes the tmpfs, in other ways.
+            assert!(count > 0 || user == User::Ordinary, "{options:?} {call}");
+        }
+    }
+}
+
+#[test]
+fn an_init_without_its_new_session_does_not_run_the_command() {
+    let user = users()[0];
+    let mut init = rootlet(user);
+    init.args(["init", "--new-session", "--", "true"]);
+    let failure = Failure {
+        call: "setsid",
+        error: "EPERM",
+        ..FAILURE
+    };
+    let ended = end_with(user, failure, 1, &init).unwrap();
+    let line = "rootlet: cannot prepare the run: Operation not permitted (EPERM)\n";
+    assert_eq!((ended.status, &ended.stderr[..]), (125, line));
+}
