@@ -478,3 +478,71 @@ fn files_that_only_resemble_a_temporary_mount_point_stay() {
         assert_eq!(size, 9);
     }
 }
+
+/// Between the opening and the locking of a mount point, the run that made it ends, and another one
+/// makes it again. The one that was opened is gone then, although there is one of this name.
+#[test]
+fn a_mount_point_that_was_replaced_before_it_was_locked_is_not_used() {
+    let user = users()[0];
+    let root = Root::busybox(user);
+    let before = root.tree();
+    let source = Root::empty(user);
+    source.file("mark", "");
+    let bind = format!("{}:/a", source.name());
+    let run = |script: &str| {
+        let look = format!("test -e /a/mark || exit 9; {script}");
+        root.run(&["--no-mounts", "-B", &bind, "ROOT", "sh", "-c", &look])
+    };
+    let start_other = || Running::start_ready(&mut run("echo ready; exec sleep 1000"));
+    let end_other = |mut other: Running| {
+        other.signal(15);
+        other.wait();
+    };
+    let mut replaced = 0;
+    for number in 1.. {
+        let mut other = Some(start_other());
+        let log = Root::empty(user);
+        let log = log.path().join("log");
+        let run = run("exit 3");
+        let mut strace = common::command(user, "strace");
+        strace.args(["-f", "-q", "-e", "trace=openat", "-e"]);
+        strace.arg(format!("inject=openat:signal=STOP:when={number}"));
+        strace.arg("-o").arg(&log).arg(run.get_program());
+        let mut child = start(strace.args(run.get_args()));
+        let mut continued = 0;
+        let mut is_replaced = false;
+        wait_until("the end of the stopped run", || {
+            if child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            let lines = log
+                .lines()
+                .filter(|line| line.contains("stopped by SIGSTOP"));
+            let stopped: Vec<i32> = lines
+                .filter_map(|line| line.split(' ').next()?.parse().ok())
+                .collect();
+            for pid in &stopped[continued..] {
+                // The supervisor opens other files.
+                if !is_replaced && only_child(child.id()) != Some(*pid) {
+                    other.take().map(end_other);
+                    other = Some(start_other());
+                    is_replaced = true;
+                }
+                send(*pid, Signal::CONT);
+            }
+            continued = stopped.len();
+            false
+        });
+        let ended = wait(child);
+        let found = (ended.status, ended.stderr.as_str());
+        assert_eq!(found, (3, ""), "stopped after openat {number}");
+        other.take().map(end_other);
+        assert_eq!(root.tree(), before, "stopped after openat {number}");
+        replaced += usize::from(is_replaced);
+        if continued == 0 {
+            break;
+        }
+    }
+    assert!(replaced > 0);
+}

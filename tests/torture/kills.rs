@@ -3,6 +3,9 @@
 //! The surviving process removes the stubs. If both die, the stubs stay, but nothing else does, and
 //! the next run in that root removes them.
 
+mod memory;
+mod pauses;
+
 use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
