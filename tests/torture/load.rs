@@ -2,6 +2,7 @@
 
 mod at_once;
 mod binds;
+mod bursts;
 mod host_mounts;
 mod in_a_row;
 mod shortage;
