@@ -2,13 +2,15 @@
 //! and memory, nor another run in the same root. Without rootlet in between, the same program
 //! reaches all of them.
 
+mod terminals;
+
 use std::process::Command;
 
 use crate::common::hostile::end;
 use crate::common::running::Running;
 use crate::common::{Root, User, can_be_root, command, copy_program, users};
 use crate::summary;
-use crate::traced::insider_program;
+use crate::traced::{RANGES, insider_program};
 
 /// Has a key in its session, and a segment of shared memory, while the program runs.
 const HOST: &str = "
@@ -50,7 +52,18 @@ impl Place {
     fn got(&self, key: u32, before: &[&str], pid: &str) -> Vec<String> {
         let marker = self.marker.path().join("marker");
         let (marker, key) = (marker.to_str().unwrap(), key.to_string());
-        let mut python: Command = command(self.user, "python3");
+        let mut python: Command = match before.contains(&"--map-users=auto") {
+            false => command(self.user, "python3"),
+            true => {
+                let mut unshare = command(User::Root, "unshare");
+                unshare.args(["-m", "--propagation", "private", "sh", "-c", RANGES, "sh"]);
+                unshare
+                    .arg(self.marker.path())
+                    .args(["setpriv", "--reuid=54321"]);
+                unshare.args(["--regid=54321", "--clear-groups", "python3"]);
+                unshare
+            }
+        };
         python.args(["-c", HOST, &key]);
         python.args(before.iter().map(|word| match *word {
             "ROOT" => self.root.name(),
@@ -131,6 +144,15 @@ fn nothing_of_the_hosts_or_of_another_run_is_in_reach() {
                 (with(&["--private-users"]), "1"),
                 (with(&["--private-users", "--overlay"]), "1"),
                 (with(&["--private-users", "--share=pid"]), "parent"),
+            ]);
+        }
+        if user == User::Ordinary && can_be_root() {
+            // With a range of ids.
+            cases.extend([
+                (with(&["--map-users=auto"]), "1"),
+                (with(&["--map-users=auto", "--overlay"]), "1"),
+                (with(&["--map-users=auto", "--user=7:8"]), "1"),
+                (with(&["--map-users=auto", "--share=pid"]), "parent"),
             ]);
         }
         for (words, pid) in cases {

@@ -152,6 +152,12 @@ pub fn insider_program() -> &'static Path {
     BUILT.get_or_init(|| program("insider", &[]))
 }
 
+/// Returns the program that attacks terminals.
+pub fn terminal_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| program("terminal", &[]))
+}
+
 /// Returns the program that makes failing calls and then starts rootlet.
 fn start_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
@@ -556,7 +562,7 @@ shift 2
 exec \"$@\"";
 
 /// Gives the ordinary user a name, and ranges of ids that nobody else has.
-const RANGES: &str = "set -e
+pub const RANGES: &str = "set -e
 cd \"$1\"
 grep -v :54321: /etc/passwd >passwd
 echo ordinary:x:54321:54321::/: >>passwd
