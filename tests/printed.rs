@@ -100,3 +100,41 @@ fn the_status_message_is_what_is_printed() {
         assert!(message.contains(&PRINTED.replace('\\', "\\\\")), "{told}");
     }
 }
+
+/// Escaped, a name is up to four times as long as a path may be.
+#[test]
+fn a_long_name_leaves_room_for_the_reason() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let component = format!("/{}", "\x01".repeat(250));
+        let long = component.repeat(15);
+        for (words, reason) in [
+            (
+                vec![long.clone(), "true".into()],
+                "...: No such file or directory (ENOENT)\n",
+            ),
+            (
+                vec![
+                    format!("-B{long}:{long}"),
+                    root.name().into(),
+                    "true".into(),
+                ],
+                "...: No such file or directory (ENOENT)\n",
+            ),
+            (
+                vec![format!("--chdir={long}"), root.name().into(), "true".into()],
+                "...: No such file or directory (ENOENT)\n",
+            ),
+        ] {
+            let ended = rootlet(user).arg("run").args(&words).output().unwrap();
+            assert_eq!(ended.status.code(), Some(125), "{ended:?}");
+            let text = String::from_utf8(ended.stderr).unwrap();
+            assert!(text.starts_with("rootlet: cannot "), "{text}");
+            assert!(
+                text.lines().next().unwrap().ends_with(reason.trim_end()),
+                "{text}"
+            );
+            assert!(text.ends_with('\n'), "{text}");
+        }
+    }
+}

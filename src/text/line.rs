@@ -16,7 +16,10 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) const LENGTH_MAX: usize = 2 * 4096 + 512;
+    pub(crate) const LENGTH_MAX: usize = 2 * Line::NAME_MAX + 512;
+
+    /// The most bytes of one name. Escaped it could fill the line, and the reason of an error would be lost.
+    const NAME_MAX: usize = 4096;
 
     pub(crate) fn new() -> Line {
         Line {
@@ -55,17 +58,25 @@ impl Line {
     ///
     /// Escaped as in `\x1b` are the bytes of control characters (C0, DEL, and C1, which is U+0080 to
     /// U+009F), of characters that reorder text, and bytes that are not UTF-8. A terminal that does not
-    /// use UTF-8 takes a lone 0x9b for `ESC [`.
+    /// use UTF-8 takes a lone 0x9b for `ESC [`. A name that is too long ends with `...`.
     pub(crate) fn push_name(&mut self, name: &[u8]) {
         if self.is_verbatim {
             return self.push(name);
         }
         let mut rest = name;
+        let (end, mut cut) = (self.length + Line::NAME_MAX, self.length);
         while let Some((length, is_plain)) = first_character(rest) {
             let (character, after) = rest.split_at(length);
             match is_plain {
                 true => self.push(character),
                 false => self.push_escaped(character),
+            }
+            if self.length > end {
+                self.length = cut;
+                return self.push(b"...");
+            }
+            if self.length + 3 <= end {
+                cut = self.length;
             }
             rest = after;
         }
