@@ -7,6 +7,7 @@ use crate::sys::BorrowedFd;
 use crate::cli::drop_in::{Program, Says};
 use crate::cli::help::unpacked;
 use crate::cli::parse::Options;
+use crate::cli::signal::signal;
 use crate::cli::{VERSION, print, print_to};
 use crate::text::number::number;
 
@@ -210,33 +211,4 @@ fn rewritten(text: &[u8], program: Program) -> Option<(i32, i32)> {
     };
     let greatest = if program == Program::DumbInit { 31 } else { 64 };
     (old <= greatest && new <= greatest).then_some((old, new))
-}
-
-/// Parses a signal: a number from 1 to 64, or a name with or without `SIG`. Real-time signals are counted
-/// from libc's first one, `RTMIN`, to `RTMAX`, like in kill(1) and systemd.
-fn signal(text: &[u8]) -> Option<i32> {
-    const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-        "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
-        "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-    ];
-    if let Some(number) = number(text) {
-        return i32::try_from(number)
-            .ok()
-            .filter(|number| (1..=64).contains(number));
-    }
-    let name = text.strip_prefix(b"SIG").unwrap_or(text);
-    let real_time = [(b"RTMIN", 34u32), (b"RTMAX", 64)];
-    let strip = |(end, base): (&[u8; 5], u32)| Some((base, name.strip_prefix(end)?));
-    if let Some((base, offset)) = real_time.into_iter().find_map(strip) {
-        let number = match offset {
-            [] => base,
-            [b'+', offset @ ..] => base.wrapping_add(number(offset)?),
-            [b'-', offset @ ..] => base.wrapping_sub(number(offset)?),
-            _ => return None,
-        };
-        return (34..=64).contains(&number).then_some(number as i32);
-    }
-    let index = NAMES.iter().position(|known| known.as_bytes() == name)?;
-    Some(index as i32 + 1)
 }

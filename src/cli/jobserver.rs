@@ -38,7 +38,7 @@ pub(crate) fn pass(command: &mut Command, makeflags: &[u8]) {
 
 /// Returns the value of the last `--jobserver-auth=`, or `--jobserver-fds=` before make 4.2. make escapes
 /// blanks and backslashes by a backslash, and doubles `$`.
-fn named(makeflags: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn named(makeflags: &[u8]) -> Option<Vec<u8>> {
     let (mut last, mut word) = (None, Vec::new());
     let mut rest = makeflags;
     loop {

@@ -15,6 +15,9 @@ mod jobserver;
 mod parse;
 #[cfg(feature = "run")]
 pub(crate) mod run;
+#[cfg(feature = "init")]
+mod signal;
+mod usage;
 #[cfg(feature = "run")]
 pub(crate) mod words;
 
@@ -22,14 +25,6 @@ use crate::error::{Error, Step};
 use crate::sys::{BorrowedFd, fs::write_all};
 
 use crate::cli::help::{OVERVIEW, ROLES, unpacked};
-use crate::cli::parse::Wrong;
-
-impl From<Wrong> for Error {
-    #[inline(never)]
-    fn from(wrong: Wrong) -> Error {
-        Error::usage(wrong.role, &[&wrong.what], wrong.why)
-    }
-}
 
 const VERSION: &str = concat!("rootlet ", env!("CARGO_PKG_VERSION"), "\n");
 

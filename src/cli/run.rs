@@ -61,7 +61,7 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             Id::Env | Id::UnsetEnv => changed.extend(split(value, b'=').next()),
             Id::PrivateUsers => {
                 let why = "is not auto or START:COUNT, such as 524288:65536";
-                let users = parse_private_users(value);
+                let users = PrivateUsers::parse(value);
                 private_users = Some(users.ok_or_else(|| options.refuse(value, why))?);
             }
             Id::MapUsers => maps_users = true,
@@ -261,18 +261,6 @@ pub(crate) fn run(words: &[&'static [u8]], environment: &[&[u8]]) -> Result<u8, 
             core::mem::forget(open);
             Ok(status.shell())
         }
-    }
-}
-
-/// Parses `auto` or `START:COUNT`.
-fn parse_private_users(value: &[u8]) -> Option<PrivateUsers> {
-    if let b"" | b"auto" = value {
-        return Some(PrivateUsers::Auto);
-    }
-    let mut numbers = split(value, b':').map(number);
-    match (numbers.next(), numbers.next(), numbers.next()) {
-        (Some(Some(start)), Some(Some(count)), None) => Some(PrivateUsers::Range { start, count }),
-        _ => None,
     }
 }
 

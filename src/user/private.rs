@@ -37,6 +37,23 @@ pub enum PrivateUsers {
     },
 }
 
+impl PrivateUsers {
+    /// Parses `auto`, which is also the empty text, or `START:COUNT`.
+    #[allow(dead_code, reason = "the binary uses it")]
+    pub(crate) fn parse(text: &[u8]) -> Option<PrivateUsers> {
+        if let b"" | b"auto" = text {
+            return Some(PrivateUsers::Auto);
+        }
+        let mut numbers = split(text, b':').map(number);
+        match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Some(start)), Some(Some(count)), None) => {
+                Some(PrivateUsers::Range { start, count })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A range that a run has taken.
 #[derive(Debug)]
 pub(crate) struct Range {
@@ -50,7 +67,7 @@ pub(crate) struct Range {
 }
 
 /// The number of ids that a run takes: all of 16 bits, of which 65534 is nobody.
-const COUNT: u32 = 0x1_0000;
+pub(crate) const COUNT: u32 = 0x1_0000;
 
 /// The numbers that systemd reserves for containers (*Users, Groups, UIDs and GIDs on systemd
 /// systems*).
@@ -128,8 +145,8 @@ fn take_free() -> Result<Range, Error> {
     let read = |path| fs::read_all(path).unwrap_or_default();
     let [users, groups] = [c"/etc/subuid", c"/etc/subgid"].map(|path| lines(&read(path)));
     let (passwd, group) = (read(accounts::PASSWD), read(accounts::GROUP));
-    let of_root = |(whose, start, count): &(bool, u32, u32)| whose.then_some((*start, *count));
-    let pieces_of = |lines: &[(bool, u32, u32)]| -> Vec<(u32, u32)> {
+    let of_root = |(whose, start, count): &Delegated| whose.then_some((*start, *count));
+    let pieces_of = |lines: &[Delegated]| -> Vec<(u32, u32)> {
         lines.iter().filter_map(of_root).flat_map(pieces).collect()
     };
     let ours = pieces_of(&users).into_iter().zip(pieces_of(&groups));
@@ -148,14 +165,8 @@ fn take_free() -> Result<Range, Error> {
         .flat_map(|user| [user.id, user.group])
         .chain(accounts::groups(&group).map(|(_, id, _)| id));
     let accounts: Vec<u32> = accounts.collect();
-    let is_free = |start: u32| {
-        let end = start + COUNT;
-        let mut ranges = users.iter().chain(&groups);
-        !accounts.iter().any(|id| (start..end).contains(id))
-            && !ranges.any(|(_, first, count)| *first < end && start < first.saturating_add(*count))
-    };
     for start in (FIRST..=LAST).step_by(COUNT as usize) {
-        if is_free(start) {
+        if is_free(start, &accounts, [&users, &groups]) {
             if let Some(lock) = lock(start)? {
                 return Ok(Range {
                     users: start,
@@ -171,8 +182,19 @@ fn take_free() -> Result<Range, Error> {
     Err(Error::because(Step::PrivateUsers, b"auto", why))
 }
 
-/// Returns the lines `NAME:START:COUNT`, each with whether it is root's.
-fn lines(text: &[u8]) -> Vec<(bool, u32, u32)> {
+/// A range in a line of `/etc/subuid`: whether it is root's, its start and its length.
+pub(crate) type Delegated = (bool, u32, u32);
+
+/// Returns whether the range of a run that begins here has no account's id, and none that was delegated.
+pub(crate) fn is_free(start: u32, accounts: &[u32], delegated: [&[Delegated]; 2]) -> bool {
+    let end = start + COUNT;
+    let mut ranges = delegated.into_iter().flatten();
+    !accounts.iter().any(|id| (start..end).contains(id))
+        && !ranges.any(|(_, first, count)| *first < end && start < first.saturating_add(*count))
+}
+
+/// Returns the ranges in lines `NAME:START:COUNT`.
+pub(crate) fn lines(text: &[u8]) -> Vec<Delegated> {
     let parse = |line| {
         let mut fields = split(line, b':');
         let is_roots = matches!(fields.next()?, b"root" | b"0");
@@ -184,7 +206,7 @@ fn lines(text: &[u8]) -> Vec<(bool, u32, u32)> {
 }
 
 /// Splits a range into pieces, one for each run.
-fn pieces((start, count): (u32, u32)) -> impl Iterator<Item = (u32, u32)> {
+pub(crate) fn pieces((start, count): (u32, u32)) -> impl Iterator<Item = (u32, u32)> {
     let end = start.saturating_add(count);
     let starts = (start..end).step_by(COUNT as usize);
     starts.map(move |start| (start, COUNT.min(end - start)))

@@ -186,6 +186,8 @@ fn wrong_use_is_125_with_a_hint() {
         (&["-r", "RTMAX+1:1", "true"], "is not OLD:NEW"),
         (&["-r", "RT:1", "true"], "is not OLD:NEW"),
         (&["-p", "RTMIN-1", "true"], "-p: 'RTMIN-1' is not a signal"),
+        (&["-p", "RTMIN-4294967276", "true"], "is not a signal"),
+        (&["-p", "RTMAX+4294967290", "true"], "is not a signal"),
         (
             &["-p", "RTMAX-65", "true"],
             "-p: 'RTMAX-65' is not a signal",
