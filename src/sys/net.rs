@@ -257,29 +257,60 @@ pub fn receive_with_more(socket: BorrowedFd, buffer: &mut [u8]) -> Result<Receiv
         length,
         ..Received::default()
     };
-    // Each control message is a `struct cmsghdr`: length, level, kind, and then numbers.
-    let mut rest = control.get(..message.control_length).unwrap_or_default();
-    while let Some((head, _)) = rest.split_first_chunk::<16>() {
-        let length = head
-            .first_chunk()
-            .map_or(0, |length| usize::from_ne_bytes(*length));
-        let kind = head
-            .last_chunk()
-            .map_or(0, |kind| i32::from_ne_bytes(*kind));
-        let data = rest.get(16..length).unwrap_or_default();
-        for number in data.chunks_exact(4).filter_map(<[u8]>::first_chunk) {
-            let number = i32::from_ne_bytes(*number);
+    received.take_control(control.get(..message.control_length).unwrap_or_default());
+    Ok(received)
+}
+
+impl Received {
+    /// Takes the sender and the descriptor from the control messages. Each is a `struct cmsghdr`: length,
+    /// level, kind, and then numbers.
+    fn take_control(&mut self, mut rest: &[u8]) {
+        while let Some((head, _)) = rest.split_first_chunk::<16>() {
+            let length = head
+                .first_chunk()
+                .map_or(0, |length| usize::from_ne_bytes(*length));
+            let kind = head
+                .last_chunk()
+                .map_or(0, |kind| i32::from_ne_bytes(*kind));
+            let data = rest.get(16..length).unwrap_or_default();
+            let mut numbers = data.chunks_exact(4).filter_map(<[u8]>::first_chunk);
             match kind {
                 // The last descriptor is kept; the assignment closes the others.
-                abi::SCM_RIGHTS => received.descriptor = Some(OwnedFd::new(number as usize)),
-                // `struct ucred` begins with the pid.
-                abi::SCM_CREDENTIALS if received.sender == 0 => received.sender = number,
+                abi::SCM_RIGHTS => numbers.for_each(|number| {
+                    let number = i32::from_ne_bytes(*number);
+                    self.descriptor = Some(OwnedFd::new(number as usize));
+                }),
+                // `struct ucred` begins with the pid, which is 0 outside our pid namespace.
+                abi::SCM_CREDENTIALS => {
+                    self.sender = numbers.next().map_or(0, |pid| i32::from_ne_bytes(*pid));
+                }
                 _ => {}
             }
+            rest = rest
+                .get(length.next_multiple_of(8).max(16)..)
+                .unwrap_or_default();
         }
-        rest = rest
-            .get(length.next_multiple_of(8).max(16)..)
-            .unwrap_or_default();
     }
-    Ok(received)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::rust_2024::*;
+
+    use super::*;
+
+    fn credentials(pid: i32) -> Vec<u8> {
+        let [user, group] = [1000i32, 1000];
+        let head = [1, abi::SCM_CREDENTIALS, pid, user, group].map(i32::to_ne_bytes);
+        [&28usize.to_ne_bytes()[..], &head.concat(), &[0; 4]].concat()
+    }
+
+    #[test]
+    fn a_sender_outside_the_pid_namespace_is_not_its_user() {
+        for pid in [0, 7] {
+            let mut received = Received::default();
+            received.take_control(&credentials(pid));
+            assert_eq!(received.sender, pid);
+        }
+    }
 }
