@@ -210,6 +210,16 @@ extern crate std;
 
 mod boot;
 mod chroot;
+// The parsers that only the binary has, for the fuzzers.
+#[cfg(any(test, fuzzing))]
+#[allow(dead_code, reason = "the binary uses the rest")]
+mod cli {
+    pub(crate) mod jobserver;
+    pub(crate) mod parse;
+    pub(crate) mod signal;
+    mod usage;
+    pub(crate) mod words;
+}
 #[cfg(feature = "std")]
 mod convert;
 mod error;

@@ -8,7 +8,7 @@ use crate::text::name::Name;
 use crate::text::number::number;
 
 /// A name of a device, in the forms of the kernel and of other initramfs programs.
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     Path(Name),
     Number((u32, u32)),
     Tag {
@@ -21,7 +21,7 @@ pub(super) enum Wanted {
 
 /// The property that names a device.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(crate) enum Tag {
     Uuid,
     Label,
     PartUuid,
@@ -75,7 +75,7 @@ pub(crate) fn device_number(text: &[u8]) -> Option<(u32, u32)> {
 }
 
 impl Wanted {
-    pub(super) fn new(root: &[u8]) -> Wanted {
+    pub(crate) fn new(root: &[u8]) -> Wanted {
         let (text, separator) = match root.strip_prefix(b"/dev/disk/by-") {
             Some(link) => (link, b'/'),
             None => (root, b'='),

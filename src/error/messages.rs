@@ -18,7 +18,7 @@ const NOT_READ: [&str; 6] = [
     "src/boot/disk",
     "src/cli/options",
     "src/error/messages.rs",
-    "src/fuzzing.rs",
+    "src/fuzzing",
     "src/rt/",
     "src/sys/shared.rs",
 ];

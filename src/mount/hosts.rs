@@ -41,7 +41,7 @@ pub(crate) fn add_name(planned: &mut Planned, name: &Name) {
 
 /// Returns the contents with a line for this name, if a line can hold it: the whole name, and the
 /// part before the first dot.
-fn with_name(mut hosts: Vec<u8>, name: &[u8]) -> Vec<u8> {
+pub(crate) fn with_name(mut hosts: Vec<u8>, name: &[u8]) -> Vec<u8> {
     let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
     if name.is_empty() || !name.iter().all(fits) {
         return hosts;

@@ -142,7 +142,12 @@ fn file_system_at(path: &Name) -> Vec<u8> {
 fn file_system_of(file: BorrowedFd) -> Vec<u8> {
     let mount_id = fs::stat(file).map_or(0, |stat| stat.mount_id);
     let text = fs::read_all(c"/proc/self/mountinfo").unwrap_or_default();
-    let mut kinds = split(&text, b'\n').filter_map(|line| {
+    kind_in(&text, mount_id).to_vec()
+}
+
+/// Returns the type of the mount with this id, empty if it is not listed.
+pub(crate) fn kind_in(mountinfo: &[u8], mount_id: u64) -> &[u8] {
+    let mut kinds = split(mountinfo, b'\n').filter_map(|line| {
         let mut words = split(line, b' ');
         if u64::from(number(words.next()?)?) != mount_id {
             return None;
@@ -150,5 +155,5 @@ fn file_system_of(file: BorrowedFd) -> Vec<u8> {
         words.find(|word| *word == b"-")?;
         words.next()
     });
-    kinds.next().unwrap_or_default().to_vec()
+    kinds.next().unwrap_or_default()
 }

@@ -99,7 +99,7 @@ pub(crate) fn directory_of(pid: i32) -> Short {
 
 /// Appends the lines that map the ids of this extent to themselves, except for the two that are
 /// exchanged. 0 is left out if it may not be mapped, unless it is the caller.
-fn push_exchanged(
+pub(crate) fn push_exchanged(
     map: &mut Line,
     (first, count): (u32, u32),
     (caller, inner): (u32, u32),

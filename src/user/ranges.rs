@@ -130,7 +130,7 @@ fn ranges(
 
 /// Returns the user's ranges in lines `NAME:START:COUNT`, where the name may be a number, and the
 /// first number above all ranges.
-fn ranges_in(text: &[u8], name: &[u8], digits: &[u8]) -> (Vec<(u32, u32)>, u32) {
+pub(crate) fn ranges_in(text: &[u8], name: &[u8], digits: &[u8]) -> (Vec<(u32, u32)>, u32) {
     let mut free = 100_000;
     let mut ranges = Vec::new();
     for line in split(text, b'\n') {
@@ -150,7 +150,7 @@ fn ranges_in(text: &[u8], name: &[u8], digits: &[u8]) -> (Vec<(u32, u32)>, u32) 
 }
 
 /// Returns the ranges in lines `INDEX: NAME START COUNT`, as getsubids(1) prints them.
-fn ranges_told(answer: &[u8]) -> Vec<(u32, u32)> {
+pub(crate) fn ranges_told(answer: &[u8]) -> Vec<(u32, u32)> {
     let mut ranges = Vec::new();
     for line in split(answer, b'\n') {
         let mut words = line.rsplit(|byte| *byte == b' ');

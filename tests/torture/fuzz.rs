@@ -13,7 +13,7 @@ use crate::common::{Root, users};
 use crate::{arguments, cases, summary, until};
 
 /// The number of shares into which the time for all parsers is divided.
-const SHARES: u32 = 7;
+const SHARES: u32 = 15;
 
 #[test]
 fn what_holds_for_any_arguments() {
