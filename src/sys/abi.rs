@@ -1,5 +1,9 @@
 //! Constants and structs of the kernel's interface that `linux-raw-sys` lacks, or has as another type.
 
+/// A buffer that the kernel fills with structs of words. Not every machine writes a word at any address.
+#[repr(C, align(8))]
+pub(super) struct Words<const LENGTH: usize>(pub(super) [u8; LENGTH]);
+
 /// `AT_FDCWD` of `<linux/fcntl.h>`.
 pub(super) const AT_FDCWD: i32 = -100;
 

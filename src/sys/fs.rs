@@ -7,7 +7,7 @@ use core::mem::size_of;
 use linux_raw_sys::general as raw;
 use sc::nr;
 
-use super::{BorrowedFd, Errno, OwnedFd, check, done, split};
+use super::{BorrowedFd, Errno, OwnedFd, abi, check, done, split};
 
 pub use super::fd::open_standard_descriptors;
 pub use super::stat::{
@@ -235,7 +235,7 @@ pub fn flock(fd: BorrowedFd, lock: Lock) -> Result<(), Errno> {
 /// `getdents64(2)`: calls `visit` with each name in a directory except `.` and `..`, until it returns
 /// false.
 pub fn visit_names(dir: BorrowedFd, visit: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), Errno> {
-    let mut buffer = [0; 2048];
+    let abi::Words(buffer) = &mut abi::Words([0; 2048]);
     loop {
         // SAFETY: the kernel writes at most `buffer.len()` bytes into the buffer.
         let length = check(unsafe {

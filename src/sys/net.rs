@@ -235,7 +235,7 @@ pub struct Received {
 /// `recvmsg(2)`: like [`receive`], with the sender and a descriptor.
 pub fn receive_with_more(socket: BorrowedFd, buffer: &mut [u8]) -> Result<Received, Errno> {
     // Room for the credentials and one descriptor; the kernel drops further ones.
-    let mut control = [0u8; 56];
+    let abi::Words(control) = &mut abi::Words([0; 56]);
     let mut part = [buffer.as_mut_ptr() as usize, buffer.len()];
     let mut message = abi::Message {
         parts: part.as_mut_ptr() as usize,

@@ -59,7 +59,7 @@ impl Poll {
 /// reaches that time, and then returns false.
 pub fn poll(descriptors: &mut [Poll], until: Option<u64>) -> Result<bool, Errno> {
     loop {
-        let left = until.map(|until| {
+        let mut left = until.map(|until| {
             let left = until.saturating_sub(clock());
             raw::__kernel_timespec {
                 tv_sec: (left / NANOSECONDS) as i64,
@@ -67,8 +67,8 @@ pub fn poll(descriptors: &mut [Poll], until: Option<u64>) -> Result<bool, Errno>
             }
         });
         let timeout = left
-            .as_ref()
-            .map_or(core::ptr::null(), |left| &raw const *left);
+            .as_mut()
+            .map_or(core::ptr::null_mut(), |left| &raw mut *left);
         // SAFETY: `Poll` is a pollfd; the kernel writes into the given number of them, and into
         // `left`, which is not used afterwards.
         let ready = check(unsafe {
