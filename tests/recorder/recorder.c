@@ -114,6 +114,22 @@ static int may_mount(pid_t pid, int fd) {
     return is_root_device(device) || !is_in(mount, host_mounts, host_mount_count);
 }
 
+/* Whether it belongs to a mount that the run has made and attached nowhere on the host. */
+static int is_copy(pid_t pid, int fd) {
+    dev_t device;
+    long mount;
+    return look(pid, fd, &device, &mount) == 0 && !is_in(mount, host_mounts, host_mount_count);
+}
+
+/* Whether it is a lock on a range of ids of --private-users, or the directory for these. */
+static int is_lock(int fd, const char *path) {
+    static const char directory[] = "/run/rootlet", lock[] = "/run/rootlet/users-";
+    if (fd != AT_FDCWD) return 0;
+    if (!strcmp(path, directory)) return 1;
+    const char *number = path + sizeof lock - 1;
+    return !strncmp(path, lock, sizeof lock - 1) && *number && strspn(number, "0123456789") == strlen(number);
+}
+
 static ino_t namespace_of(pid_t pid) {
     char path[64];
     struct stat stat_;
@@ -167,7 +183,7 @@ static void check(pid_t pid, uint64_t number, const uint64_t *a) {
     case SYS_unlinkat:
         fd = (int)a[0];
         text(pid, a[1], name, sizeof name);
-        ok = is_name(name) && may_create(pid, fd);
+        ok = (is_name(name) && may_create(pid, fd)) || is_lock(fd, name);
         kind = number == SYS_unlinkat ? &removed : &created;
         break;
     case SYS_openat:
@@ -180,7 +196,7 @@ static void check(pid_t pid, uint64_t number, const uint64_t *a) {
         if (!(flags & (O_CREAT | O_TRUNC)) && (flags & O_TMPFILE) != O_TMPFILE) return;
         fd = (int)a[0];
         text(pid, a[1], name, sizeof name);
-        ok = is_name(name) && may_create(pid, fd);
+        ok = (is_name(name) && may_create(pid, fd)) || is_lock(fd, name);
         kind = &created;
         break;
     }
@@ -224,7 +240,8 @@ static void check(pid_t pid, uint64_t number, const uint64_t *a) {
     case SYS_mount_setattr:
         fd = (int)a[0];
         text(pid, a[1], name, sizeof name);
-        ok = !*name && is_inside(pid) && may_mount(pid, fd);
+        /* Owners are mapped outside, in copies of mounts. */
+        ok = !*name && (is_inside(pid) ? may_mount(pid, fd) : is_copy(pid, fd));
         break;
     case SYS_umount2:
         text(pid, a[0], name, sizeof name);
@@ -311,7 +328,15 @@ static void place(char *to, size_t size) {
 static char mount_points[16][128] = {"/dev", "/sys", "/proc"};
 static int mount_point_count;
 
-static void options(const char *rootlet) {
+/* Whether the run has a range of ids, and how many of those succeeded, as root and as the ordinary user. */
+static int has_range;
+static long ranged[2];
+
+/* Gives the ordinary user a name and a range of ids. */
+static const char ranges[] = "set -e; cd '%s'; grep -v :%u: /etc/passwd >passwd; echo ordinary:x:%u:%u::/: >>passwd; echo ordinary:1200000:65536 >ranges;"
+    "for file in passwd:passwd ranges:subuid ranges:subgid; do touch /etc/${file#*:}; mount --bind ${file%%:*} /etc/${file#*:}; done";
+
+static void options(const char *rootlet, uid_t user) {
     static const char *const singles[] = {"--overlay", "--read-only-root", "--mask-proc", "--dev=minimal", "--no-mounts"};
     char to[128];
     word_count = 0;
@@ -319,6 +344,8 @@ static void options(const char *rootlet) {
     word("run");
     for (int i = 0; i < 5; i++)
         if (!any(5)) word("%s", singles[i]);
+    has_range = any(2);
+    if (has_range) word(user ? "--map-users=auto" : "--private-users");
     *memory = 0;
     mount_point_count = 3;
     for (uint32_t i = any(6); i > 0; i--) {
@@ -421,8 +448,9 @@ static void run(uid_t user) {
         int null = open("/dev/null", O_RDWR);
         for (int fd = 0; fd < 3; fd++) dup2(null, fd);
         if (null > 2) close(null);
-        if (user && (setgid(user) || setuid(user))) _exit(99);
+        /* Before the rights are gone: with the user's, newuidmap would lose its own. */
         ptrace(PTRACE_TRACEME, 0, 0, 0);
+        if (user && (setgid(user) || setuid(user))) _exit(99);
         raise(SIGSTOP);
         execv(*words, words);
         _exit(98);
@@ -436,6 +464,7 @@ static void run(uid_t user) {
         pid_t pid = waitpid(-1, &status, __WALL);
         if (pid < 0) break;
         if (WIFEXITED(status) || WIFSIGNALED(status)) {
+            if (pid == first && status == 0 && has_range) ranged[user != 0]++;
             if (pid == first) statuses[WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)]++;
             continue;
         }
@@ -497,6 +526,10 @@ int main(int count, char **arguments) {
     make_device(path, "null", 3), make_device(path, "zero", 5), make_device(path, "full", 7), make_device(path, "random", 8), make_device(path, "urandom", 9);
     snprintf(command, sizeof command, "cd '%s' && mkdir shm pts x", path);
     if (system(command) || mount(path, "/dev", "", MS_BIND, "") || mount("", "/", "", MS_REC | MS_SHARED, "")) fail("/dev");
+    snprintf(path, sizeof path, "%s/ranges", arguments[3]);
+    if (mkdir(path, 0755)) fail(path);
+    snprintf(command, sizeof command, ranges, path, ORDINARY, ORDINARY, ORDINARY);
+    if (system(command)) fail("ranges");
     root_devices[root_count++] = device_of(new_root);
     own_namespace = namespace_of(getpid());
     signal(SIGALRM, hangs);
@@ -506,7 +539,7 @@ int main(int count, char **arguments) {
         state = (seed + number) * 0x9e3779b97f4a7c15ull | 1;
         any(1);
         path_count = 0;
-        options(rootlet);
+        options(rootlet, user);
         for (unsigned i = 0; i < sizeof names / sizeof *names; i++) fill(names[i], 1);
         /* A mount in the root itself. */
         char own[600];
@@ -535,7 +568,7 @@ int main(int count, char **arguments) {
         }
         empty();
     }
-    printf("roots %ld, swaps %ld, calls %ld: created %ld, removed %ld, changed %ld, mounted %ld, unmounted %ld; violations %ld\nstatuses:", roots, atomic_load(&swaps), checked, created, removed, changed, mounted, unmounted, violations);
+    printf("roots %ld, swaps %ld, calls %ld: created %ld, removed %ld, changed %ld, mounted %ld, unmounted %ld; violations %ld\nsucceeded with private users %ld, with a user's range %ld\nstatuses:", roots, atomic_load(&swaps), checked, created, removed, changed, mounted, unmounted, violations, ranged[0], ranged[1]);
     for (int i = 0; i < 256; i++)
         if (statuses[i]) printf(" %d of %d,", (int)statuses[i], i);
     printf("\n");
