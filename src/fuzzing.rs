@@ -68,6 +68,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it takes too long")]
     fn what_holds_for_disks() {
         holds("disk", super::disk);
     }
@@ -83,11 +84,13 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no such sockets")]
     fn what_holds_for_messages() {
         holds("channel", super::channel);
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no such files")]
     fn what_holds_for_paths() {
         holds("paths", super::paths);
     }
@@ -98,6 +101,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no such files")]
     fn what_holds_for_words_of_files() {
         holds("words", super::words);
     }

@@ -175,6 +175,7 @@ fn all(top: &Path) -> String {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it reads all sources")]
 fn every_message_is_in_the_text_that_people_review() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = top.join("tests/errors/messages.txt");

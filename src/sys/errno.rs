@@ -246,6 +246,7 @@ mod tests {
 
     /// The descriptions are those of libc, which perl prints.
     #[test]
+    #[cfg_attr(miri, ignore = "it starts programs")]
     fn every_number_has_its_name() {
         let script =
             r#"for (sort keys %!) { $! = Errno->can($_)->(); printf "%d %s %s\n", $!, $_, $!; }"#;

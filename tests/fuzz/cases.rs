@@ -53,7 +53,7 @@ pub fn try_all(name: &str, parser: impl Fn(&[u8]), time: Option<Duration>) -> u6
     };
     let end = time.map(|time| Instant::now() + time);
     loop {
-        let mut runner = TestRunner::new(config(256));
+        let mut runner = TestRunner::new(config(if cfg!(miri) { 4 } else { 256 }));
         let result = runner.run(&changed, |(seed, changes)| {
             let mut text = seed.get(&seeds).clone();
             for (at, removed, new) in changes {

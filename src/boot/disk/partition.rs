@@ -211,6 +211,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it starts programs")]
     fn a_gpt_is_what_sfdisk_wrote_and_partx_says() {
         let directory = tempfile::tempdir().unwrap();
         let image = gpt_of(directory.path());
@@ -231,6 +232,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it starts programs")]
     fn a_gpt_of_long_blocks_is_what_partx_says() {
         let directory = tempfile::tempdir().unwrap();
         let script = "g\nn\n1\n\n+1M\nn\n2\n\n\nx\nn\n2\nlong blocks\nr\nw\n";
@@ -246,6 +248,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it starts programs")]
     fn an_mbr_is_what_partx_says() {
         let directory = tempfile::tempdir().unwrap();
         let image = mbr_of(directory.path());
@@ -265,6 +268,7 @@ mod tests {
 
     /// The kernel also falls back to the backup table at the disk's end, with its parameter `gpt`.
     #[test]
+    #[cfg_attr(miri, ignore = "it starts programs")]
     fn a_broken_first_gpt_is_passed_over() {
         let directory = tempfile::tempdir().unwrap();
         let good = gpt_of(directory.path());
@@ -286,6 +290,7 @@ mod tests {
 
     /// A GPT without its protective MBR is stale, for the kernel too.
     #[test]
+    #[cfg_attr(miri, ignore = "it starts programs")]
     fn a_stale_gpt_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let mut image = gpt_of(directory.path());
@@ -335,7 +340,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 2000 }))]
 
         /// Any bytes in the first blocks of a disk can be read.
         #[test]
@@ -370,6 +375,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it starts programs")]
     fn broken_tables_are_read() {
         let directory = tempfile::tempdir().unwrap();
         let images = [gpt_of(directory.path()), mbr_of(directory.path())];

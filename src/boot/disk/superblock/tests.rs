@@ -144,11 +144,13 @@ fn images() -> &'static [Vec<u8>] {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it starts programs")]
 fn each_file_system_is_what_blkid_says() {
     images();
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it starts programs")]
 fn a_label_of_fat_is_the_one_of_the_root_directory() {
     let directory = tempfile::tempdir().unwrap();
     for (options, mebibytes) in FATS {
@@ -251,7 +253,7 @@ fn what_is_no_file_system_is_none() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 2000 }))]
 
     /// Any bytes on a device can be read, with few reads.
     #[test]
@@ -271,6 +273,7 @@ proptest! {
 
 /// The same for an image that is nearly a file system, or ends early.
 #[test]
+#[cfg_attr(miri, ignore = "it starts programs")]
 fn broken_images_are_read() {
     // Outside of the cases: an image that cannot be made is one failure, not thousands.
     let images = images();
@@ -303,6 +306,7 @@ fn broken_images_are_read() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it starts programs")]
 fn a_mark_at_the_end_is_found_on_a_disk_of_any_size() {
     let image = images()[0].clone();
     let sizes = [2 << 20, (2 << 20) + 512, (2 << 20) - 512, 9 << 18];
