@@ -99,6 +99,14 @@ fn example(user: User, name: &str, words: &[&str]) -> Ended {
     end(common::command(user, program).args(words))
 }
 
+fn all_built() -> String {
+    let lines = (0..50).map(|number| format!("built {number} on builder\n"));
+    lines.collect()
+}
+
+const CHECKED: &str =
+    "shell_is_there: ok, /bin/sh has 1 bytes\nis_alone: ok, 2 processes\nhangs: no time left\n";
+
 /// An ordinary user's overlay needs Linux 5.11.
 #[test]
 fn fifty_packages_are_built_at_once() {
@@ -107,10 +115,7 @@ fn fifty_packages_are_built_at_once() {
     let before = tree(root.path());
     let built = example(user, "builder", &[root.name()]);
     assert_eq!(built.status, 0, "{}", built.stderr);
-    let expected: String = (0..50)
-        .map(|number| format!("built {number} on builder\n"))
-        .collect();
-    assert_eq!((built.stdout, built.stderr), (expected, String::new()));
+    assert_eq!((built.stdout, built.stderr), (all_built(), String::new()));
     assert_eq!(tree(root.path()), before);
 }
 
@@ -120,11 +125,9 @@ fn a_harness_runs_its_checks_inside_for_as_long_as_it_says() {
         let root = Root::busybox(user);
         let before = tree(root.path());
         let checked = example(user, "harness", &[root.name()]);
-        let expected = "shell_is_there: ok, /bin/sh has 1 bytes\nis_alone: ok, 2 processes\n\
-                        hangs: no time left\n";
         assert_eq!(
             (checked.stdout.as_str(), checked.status),
-            (expected, 0),
+            (CHECKED, 0),
             "{}",
             checked.stderr
         );
@@ -271,6 +274,36 @@ fn a_program_that_may_not_send_signals_works() {
         for name in ["sigchld", "handlers"] {
             check_with_error(user, name, "pidfd_send_signal", "EPERM");
         }
+    }
+}
+
+/// The same programs with std, rustix and unshare(1). They need root, and leave mount points behind.
+#[test]
+fn each_program_is_shorter_than_by_hand() {
+    let lines = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let text = fs::read_to_string(path).unwrap();
+        text.lines()
+            .filter(|line| !line.is_empty() && !line.contains("//"))
+            .count()
+    };
+    let root = Root::busybox(users()[0]);
+    let supervised = "exit 0: exit status: 0, started 1 times\n";
+    for (name, words, expected) in [
+        ("builder", &[][..], all_built()),
+        ("harness", &[], CHECKED.to_owned()),
+        ("supervisor", &["exit 0"], supervised.to_owned()),
+    ] {
+        let ours = lines(&format!("tests/outside/{name}.rs"));
+        let by_hand = lines(&format!("tests/outside/by_hand/{name}.rs"));
+        println!("{name}: {ours} lines, {by_hand} by hand");
+        assert!(ours < by_hand, "{name}: {ours} lines, {by_hand} by hand");
+        if !can_be_root() {
+            continue;
+        }
+        let words = [&[root.name()][..], words].concat();
+        let by_hand = example(User::Root, &format!("{name}_by_hand"), &words);
+        assert_eq!(by_hand.stdout, expected, "{name}: {}", by_hand.stderr);
     }
 }
 
