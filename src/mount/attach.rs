@@ -34,8 +34,8 @@ pub(super) enum State {
     LeftOut,
 }
 
-/// As many mounts fit in any usual limit on open files.
-pub(crate) const FEW: usize = 16;
+/// As many mounts as a run has by default. They fit in any usual limit on open files.
+const FEW: usize = 7;
 
 /// The tree in which missing mount points are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,6 +117,11 @@ impl Mounts {
         }
         let mount = &planned.mount;
         let (host, in_user_namespace) = (self.host, self.in_user_namespace);
+        let is_large = self.states.len() > FEW || self.root == Root::Overlay;
+        if self.open_files.is_none() && is_large {
+            // Later steps cannot be tried again.
+            self.allow_more_files();
+        }
         let take = || match &mount.source {
             Source::FileSystem(_) if mount.host_first => sysfs::take(host, in_user_namespace),
             Source::FileSystem(_) | Source::Terminal(_) => Ok(None),
@@ -250,10 +255,6 @@ impl Mounts {
             State::Taken(bind) => bind.take(),
             _ => return Ok(()),
         };
-        if self.open_files.is_none() && self.states.len() > FEW {
-            // Mounts that were made cannot be made again.
-            self.allow_more_files();
-        }
         let planned = &mounts[index];
         if let (None, Source::Terminal(_)) = (&bind, &planned.mount.source) {
             // The command has no terminal of its own.

@@ -3,7 +3,6 @@
 
 use crate::error::Error;
 use crate::mount::Source;
-use crate::mount::attach::FEW;
 use crate::mount::idmap::mapped_copy;
 use crate::process::channel::{Taken, send_readiness};
 use crate::run::inside::Inside;
@@ -49,9 +48,7 @@ impl<'a> Inside<'a> {
 
     /// Inside: receives the mapped trees.
     pub(super) fn receive_mapped(&mut self) -> Result<(), Error> {
-        if self.plan.mounts.len() > FEW {
-            self.mounts.allow_more_files();
-        }
+        self.mounts.allow_more_files();
         send_readiness(self.supervisor.borrow()).map_err(prepare)?;
         loop {
             match Taken::receive(self.supervisor.borrow()).map_err(prepare)? {

@@ -84,10 +84,20 @@ fn few_descriptors_of_many() {
         let bind = |number: i32| ["-B".to_owned(), format!("/etc/hosts:/m/{number}")];
         let fill = |number: i32| ["-B".to_owned(), format!("tmpfs:/t/{number}/a")];
         let many: Vec<String> = (0..20).flat_map(|n| [bind(n), fill(n)]).flatten().collect();
-        for (options, limits) in [
-            (&[][..], (17..=40).step_by(1)),
-            (&many[..], (64..=170).step_by(9)),
-        ] {
+        let few: Vec<String> = (0..5).flat_map(bind).collect();
+        let with = |option: &str| [&[option.to_owned()], &few[..]].concat();
+        let mut cases = vec![
+            (Vec::new(), (17..=40).step_by(1)),
+            (few.clone(), (17..=40).step_by(1)),
+            (with("--read-only-root"), (17..=40).step_by(1)),
+            (with("--dev=minimal"), (17..=40).step_by(1)),
+            (many, (64..=170).step_by(9)),
+        ];
+        if user == User::Root {
+            cases.push((with("--overlay"), (17..=40).step_by(1)));
+            cases.push((with("--private-users"), (19..=40).step_by(1)));
+        }
+        for (options, limits) in cases {
             for number in limits {
                 let words = options.iter().map(String::as_str);
                 let words: Vec<&str> = words.chain([root.name(), "true"]).collect();
