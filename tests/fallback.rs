@@ -384,6 +384,25 @@ fn assert_refused(ended: &Ended, step: &str) {
     assert!(ended.stderr.starts_with(&line), "{line}{ended:?}");
 }
 
+/// openat2(2) fails with EAGAIN if something in the system is renamed or mounted meanwhile, which may be
+/// the case each time.
+#[test]
+fn a_system_that_never_rests_selects_the_walk() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let source = Root::empty(user);
+        let binds = ["/data/in", "/t/in"].map(|place| format!("{}:{place}", source.name()));
+        let [outer, inner] = &binds;
+        let words = ["--no-mounts", "-B", outer, "-B", "tmpfs:/t", "-B", inner];
+        let run = root.run(&[&words[..], &["ROOT", "true"]].concat());
+        let mut traced = with_error(user, "openat2", "EAGAIN", &run);
+        let ended = end(&mut traced.command);
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{user:?}");
+        assert!(traced.log().contains("(INJECTED)"));
+        assert_eq!(root.tree(), [""; 0], "{user:?}");
+    }
+}
+
 /// close_range(2) is not in the list, because closing one by one is equally strict.
 #[test]
 fn eperm_selects_no_fallback() {

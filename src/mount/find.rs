@@ -295,9 +295,7 @@ fn open_plain(
         return Ok(None);
     }
     match openat2(root, target, fs::O_PATH, RESTRICTIONS) {
-        Err(Errno::ENOENT | Errno::ELOOP | Errno::ENOTDIR | Errno::ENOSYS | Errno::EAGAIN) => {
-            Ok(None)
-        }
+        Err(Errno::ENOENT | Errno::ELOOP | Errno::ENOTDIR | Errno::ENOSYS) => Ok(None),
         found => {
             let found = found?;
             let stat = fs::stat(found.borrow())?;

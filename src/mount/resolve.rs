@@ -41,22 +41,21 @@ impl CName {
     }
 }
 
-/// Calls `openat2(2)` again as long as it fails with EAGAIN, which means that a rename was going
-/// on.
+/// Calls `openat2(2)` again if it fails with EAGAIN, which means that something in the system was renamed or
+/// mounted meanwhile. If that does not end, fails with ENOSYS, which selects the walk.
 pub(crate) fn openat2(
     root: BorrowedFd,
     path: &CStr,
     flags: u32,
     resolve: u32,
 ) -> Result<OwnedFd, Errno> {
-    let mut result = Err(Errno::EAGAIN);
     for _ in 0..128 {
-        result = fs::openat2(root, path, flags, resolve);
-        if !matches!(result, Err(Errno::EAGAIN)) {
-            break;
+        match fs::openat2(root, path, flags, resolve) {
+            Err(Errno::EAGAIN) => {}
+            result => return result,
         }
     }
-    result
+    Err(Errno::ENOSYS)
 }
 
 /// The meaning of an absolute link, and of `..` at the top.
