@@ -1,4 +1,5 @@
-//! Plain English in everything that a person reads: pages, help, errors and comments.
+//! Plain English in everything that a person reads: pages, help, errors and comments. Sources are
+//! short, so that each is about one idea.
 //!
 //! Each pattern is a list of words, `*` for any one word, and `^` for the start of a sentence. Beside it
 //! stands what to write instead. A phrase that has to stay is an exception, with its reason.
@@ -446,6 +447,31 @@ fn prose_is_plain_english() {
 }
 
 /// The test finds what it looks for, wherever it is written.
+/// The longest that a file may be, in lines.
+const LONGEST: [(&str, usize); 2] = [("src", 450), ("tests", 600)];
+
+/// Longer files that still have to be split.
+const TOO_LONG: [&str; 1] = ["src/run/call.rs"];
+
+#[test]
+fn files_are_short() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut long = String::new();
+    for (directory, longest) in LONGEST {
+        let mut paths = Vec::new();
+        files(&top.join(directory), &mut paths);
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+        for path in paths {
+            let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+            let is_known = TOO_LONG.iter().any(|known| path.ends_with(known));
+            if lines > longest && !is_known {
+                writeln!(long, "{}: {lines} lines, {longest} at most", path.display()).unwrap();
+            }
+        }
+    }
+    assert!(long.is_empty(), "split these by idea:\n{long}");
+}
+
 #[test]
 fn patterns_are_found() {
     let source = "\

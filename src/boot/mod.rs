@@ -28,8 +28,8 @@ use crate::boot::command::GuestCommand;
 use crate::boot::events::Events;
 use crate::boot::port::Record;
 use crate::boot::sysfs::read_optional;
-use crate::error::{Error, Step};
-use crate::mount::attach::mount_in;
+use crate::error::{Error, Step, Verbose};
+use crate::mount::attach::{Mounts, Root};
 use crate::mount::{Mount, Planned};
 use crate::process::exec::Command;
 use crate::sys::memory::Marked;
@@ -183,6 +183,8 @@ fn parts(text: &[u8], separator: u8) -> Vec<Vec<u8>> {
     parts
 }
 
+/// Mounts all of these below a directory, permanently. Nobody else uses the mount points of an
+/// initramfs, so they are neither locked nor removed.
 fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error> {
     let root = Name::new(root);
     let flags = fs::O_PATH | fs::O_DIRECTORY;
@@ -196,6 +198,20 @@ fn mount_all(root: &[u8], mounts: &[Mount]) -> Result<(), Error> {
     // Mounting changes the working directory to the mount points.
     let _ = fs::chdir(c"/");
     result
+}
+
+fn mount_in(root: BorrowedFd, planned: &[Planned]) -> Result<(), Error> {
+    let mut mounts = Mounts::with_room_for(planned.len(), Root::Initial, false);
+    for (index, mount) in planned.iter().enumerate() {
+        mounts.take_source(index, mount, Verbose::NOT)?;
+    }
+    for (index, mount) in planned.iter().enumerate() {
+        mounts.find(root, index, mount, &[], Verbose::NOT)?;
+    }
+    for index in 0..planned.len() {
+        mounts.attach(index, planned, Verbose::NOT)?;
+    }
+    Ok(())
 }
 
 fn go_on(

@@ -438,19 +438,3 @@ pub(super) fn left_out(
         state => state,
     }
 }
-
-/// Mounts all of these below a directory, permanently. This is for an initramfs, which nobody else
-/// uses.
-pub(crate) fn mount_in(root: BorrowedFd, planned: &[Planned]) -> Result<(), Error> {
-    let mut mounts = Mounts::with_room_for(planned.len(), Root::Initial, false);
-    for (index, mount) in planned.iter().enumerate() {
-        mounts.take_source(index, mount, Verbose::NOT)?;
-    }
-    for (index, mount) in planned.iter().enumerate() {
-        mounts.find(root, index, mount, &[], Verbose::NOT)?;
-    }
-    for index in 0..planned.len() {
-        mounts.attach(index, planned, Verbose::NOT)?;
-    }
-    Ok(())
-}

@@ -7,6 +7,7 @@
 //! The kernel gives pid 1 two special properties. Orphans in its pid namespace become its children.
 //! When it ends, the kernel kills all other processes of the namespace.
 
+pub(crate) mod around;
 pub(crate) mod descendants;
 pub(crate) mod init;
 pub(crate) mod observer;

@@ -11,8 +11,9 @@ use std::time::Instant;
 
 use crate::common::{User, can_be_root, host_mounts, users};
 use crate::host_mounts_are;
+use crate::positions::{Position, positions};
 use crate::traced::{
-    NEWER, Place, Position, RAN, RUN, STATUS, Scenario, Start, Traced, difference, positions, sweep,
+    NEWER, PRIVATE, Place, RAN, RUN, STATUS, Scenario, Start, Traced, difference, sweep,
 };
 use crate::{is_short, summary, until};
 
@@ -219,18 +220,7 @@ fn scenarios() -> Vec<Scenario> {
             start: Start::WithRanges,
             ..run
         },
-        Scenario {
-            name: "run, private users",
-            words: &[
-                "run",
-                "--private-users",
-                "-B",
-                "SOURCE:/data",
-                "ROOT",
-                "COMMAND",
-            ],
-            ..run
-        },
+        PRIVATE,
         Scenario {
             name: "spawn",
             start: Start::Library("spawn"),
@@ -369,7 +359,7 @@ fn check(
     let names_all = |line: &str| {
         let line = line.strip_prefix("rootlet: ").unwrap_or_default();
         let line = line.strip_prefix("left out: ").unwrap_or(line);
-        let is_anothers = line.ends_with("map: the program failed, and has said why")
+        let is_anothers = line.ends_with("map: it failed, and printed the reason")
             || traced
                 .stderr
                 .contains("error while loading shared libraries");

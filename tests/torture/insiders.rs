@@ -10,8 +10,9 @@ use crate::common::hostile::end;
 use crate::common::init::kernel;
 use crate::common::running::Running;
 use crate::common::{Root, User, can_be_root, command, copy_program, users};
+use crate::programs::insider_program;
 use crate::summary;
-use crate::traced::{RANGES, insider_program};
+use crate::traced::RANGES;
 
 /// Has a key in its session, and a segment of shared memory, while the program runs.
 const HOST: &str = "

@@ -16,8 +16,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::common::{self, children, host_mounts, processes_with, users, wait_until};
 use crate::host_mounts_are;
+use crate::positions::{Position, positions};
 use crate::random::Random;
-use crate::traced::{Place, Position, RUN, STATUS, Scenario, positions, sweep};
+use crate::traced::{Place, RUN, STATUS, Scenario, sweep};
 use crate::{is_short, summary, until};
 
 /// The status of a killed run.

@@ -8,7 +8,8 @@ use std::process::exit;
 
 use rootlet::{Chroot, Error, Limits, Mount};
 
-use crate::traced::{COMMAND, MARKS};
+use crate::positions::MARKS;
+use crate::traced::COMMAND;
 
 unsafe extern "C" {
     safe fn getpgid(pid: i32) -> i32;

@@ -32,6 +32,8 @@ mod kills;
 mod library;
 mod load;
 mod orders;
+mod positions;
+mod programs;
 mod random;
 mod refusals;
 mod roots;

@@ -13,7 +13,8 @@ use crate::common::filter::{
     WAITID_PIDFD,
 };
 use crate::common::{User, users};
-use crate::traced::{Place, RAN, RUN, Scenario, difference, number_of, positions, sweep};
+use crate::positions::{number_of, positions};
+use crate::traced::{PRIVATE, Place, RAN, RUN, Scenario, difference, sweep};
 use crate::{is_short, summary, until};
 
 /// The first number that came after Linux 3.19, that of userfaultfd(2).
@@ -92,18 +93,7 @@ fn scenarios() -> Vec<Scenario> {
             ],
             ..run
         },
-        Scenario {
-            name: "run, private users",
-            words: &[
-                "run",
-                "--private-users",
-                "-B",
-                "SOURCE:/data",
-                "ROOT",
-                "COMMAND",
-            ],
-            ..run
-        },
+        PRIVATE,
         Scenario {
             name: "run, private users and an overlay",
             words: &["run", "--private-users", "--overlay", "ROOT", "COMMAND"],

@@ -1,17 +1,15 @@
 //! A run under strace(1), which makes one of its system calls fail, or kills it there.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use crate::common::{
-    self, Root, User, children, copy_program, for_every_user, processes_with, rootlet_path,
-};
+use crate::common::{self, Root, User, children, copy_program, processes_with, rootlet_path};
+use crate::positions::{Position, number_of};
+use crate::programs::{command_program, start_program, test_program};
 use crate::random::Random;
 
 /// The output of each scenario's command.
@@ -32,6 +30,20 @@ pub const RUN: Scenario = Scenario {
     prepared: false,
     ran: STATUS,
     failed: 125,
+};
+
+/// A run with private users, and a bind whose owners are mapped.
+pub const PRIVATE: Scenario = Scenario {
+    name: "run, private users",
+    words: &[
+        "run",
+        "--private-users",
+        "-B",
+        "SOURCE:/data",
+        "ROOT",
+        "COMMAND",
+    ],
+    ..RUN
 };
 
 /// Calls that older kernels or filters do not have. rootlet has a fallback for each.
@@ -97,99 +109,8 @@ pub struct Traced {
     pub log: String,
 }
 
-/// One call, as strace identifies it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Position {
-    pub call: String,
-    /// The number of times the same call is made before rootlet starts.
-    pub before: usize,
-    /// The value of `when=`.
-    pub number: usize,
-    /// It opens the kernel's command line.
-    opens_command_line: bool,
-    /// True if the started process makes the call, false if a child of it does.
-    pub by_first: bool,
-}
-
 /// After this time rootlet counts as hung.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn program(name: &str, options: &[&str]) -> PathBuf {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torture");
-    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{name}"));
-    // Another run of the tests may be executing it.
-    let new = built.with_extension(std::process::id().to_string());
-    let mut cc = Command::new("cc");
-    cc.args(["-O2", "-Wall", "-Werror", "-static", "-o"])
-        .arg(&new);
-    cc.args(options).arg(sources.join(format!("{name}.c")));
-    common::succeed(&mut cc);
-    fs::rename(new, &built).unwrap();
-    for_every_user(&built)
-}
-
-/// Returns the program that prints a word and the restrictions on it.
-pub fn command_program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let alone = ["-nostdlib", "-ffreestanding", "-fno-stack-protector"];
-        program(
-            "command",
-            &[&alone[..], &["-fno-tree-loop-distribute-patterns"]].concat(),
-        )
-    })
-}
-
-/// Returns this program, as a user of the library.
-fn test_program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| for_every_user(&std::env::current_exe().unwrap()))
-}
-
-/// Returns the program that tries to get out.
-pub fn insider_program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| program("insider", &[]))
-}
-
-/// Returns the program that attacks terminals.
-pub fn terminal_program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| program("terminal", &[]))
-}
-
-/// Returns the program that makes failing calls and then starts rootlet.
-fn start_program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| program("start", &[]))
-}
-
-/// Returns the kernel's number of a system call, by the name that strace uses.
-pub fn number_of(call: &str) -> usize {
-    static NUMBERS: OnceLock<BTreeMap<String, usize>> = OnceLock::new();
-    let numbers = NUMBERS.get_or_init(|| {
-        let header = Command::new("cc")
-            .args([
-                "-E",
-                "-dM",
-                "-include",
-                "asm/unistd.h",
-                "-x",
-                "c",
-                "/dev/null",
-            ])
-            .output()
-            .unwrap();
-        let text = String::from_utf8(header.stdout).unwrap();
-        text.lines()
-            .filter_map(|line| {
-                let (name, number) = line.strip_prefix("#define __NR_")?.split_once(' ')?;
-                Some((name.to_owned(), number.parse().ok()?))
-            })
-            .collect()
-    });
-    numbers[call]
-}
 
 const KILLED: &str = "+++ killed by SIGKILL +++";
 
@@ -368,7 +289,7 @@ impl Place {
     }
 
     /// Runs it under strace, which traces only these calls, after a number of failing calls.
-    fn trace(&self, calls: &str, before: (&str, usize), rules: &[String]) -> Traced {
+    pub fn trace(&self, calls: &str, before: (&str, usize), rules: &[String]) -> Traced {
         self.end(self.start(calls, before, rules))
     }
 
@@ -537,7 +458,7 @@ impl Place {
 
     /// Returns the rules for all that differs from this machine in every run. The machine's own
     /// kernel command line must not be acted on: the first read gets another in its place.
-    fn rules(&self) -> Vec<String> {
+    pub fn rules(&self) -> Vec<String> {
         let mut rules = Vec::new();
         if let (true, Some(line)) = (self.reads_command_line(), self.scenario.first) {
             let hex: String = line.bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -609,99 +530,6 @@ fn kill_all_below(pid: i32) {
         // It may have ended with the others.
         let _ = rustix::process::kill_process(child, rustix::process::Signal::KILL);
     }
-}
-
-/// Calls that must not be made in advance, because they would not fail.
-const WITHOUT_FAILING: [&str; 4] = ["exit", "exit_group", "setsid", "umask"];
-
-/// The calls of a process in a traced run: how often each was made, and which were rootlet's.
-#[derive(Default)]
-struct Process<'a> {
-    all: BTreeMap<&'a str, usize>,
-    ours: BTreeMap<&'a str, Vec<usize>>,
-    is_ours: bool,
-}
-
-/// Arguments of the marking calls that a program makes before and after the library's calls.
-pub const MARKS: [i32; 2] = [0x7274_6c74, 0x7274_6c75];
-
-/// Returns every call of rootlet's processes in a run, without the calls of the programs it runs,
-/// and the command's report of the restrictions on it.
-pub fn positions(place: &Place) -> (Vec<Position>, String) {
-    let traced = place.trace("all", ("", 0), &place.rules());
-    let ran = (traced.status, &traced.stdout[..], &traced.stderr[..]);
-    let scenario = &place.scenario;
-    assert_eq!(ran, (Some(scenario.ran), RAN, ""), "{}", scenario.name);
-    assert!(!traced.held.is_empty(), "{}", scenario.name);
-
-    let marks = MARKS.map(|mark| format!("getpgid({mark})"));
-    let rootlet = match scenario.start {
-        Start::Library(_) => marks[0].clone(),
-        _ => format!("execve(\"{}\"", place.words()[0]),
-    };
-    let mut first = "";
-    // Whether a new process is rootlet's: a closure starts others between the marks.
-    let mut makes_ours = false;
-    let mut command_line = None;
-    let mut processes: BTreeMap<&str, Process> = BTreeMap::new();
-    for line in traced.log.lines() {
-        let (pid, rest) = line.split_once(' ').unwrap();
-        let rest = rest.trim_start();
-        // A call that another process interrupts takes two lines in the log.
-        let Some((call, _)) = rest.split_once('(').filter(|_| !rest.starts_with('<')) else {
-            continue;
-        };
-        let process = processes.entry(pid).or_insert_with(|| Process {
-            is_ours: makes_ours,
-            ..Process::default()
-        });
-        let count = process.all.entry(call).or_default();
-        *count += 1;
-        if rest.starts_with(&rootlet) && (first.is_empty() || rootlet == marks[0]) {
-            first = if first.is_empty() { pid } else { first };
-            process.is_ours = true;
-            makes_ours = true;
-            continue;
-        }
-        if process.is_ours {
-            process.ours.entry(call).or_default().push(*count);
-            if rest.starts_with("openat(") && rest.contains("\"/proc/cmdline\"") {
-                command_line = Some(*count);
-            }
-        }
-        if call == "execve" && !rest.contains(" = -1 ") || rest.starts_with(&marks[1]) {
-            process.is_ours = false;
-            makes_ours &= call == "execve";
-        }
-    }
-
-    let of = |calls: &BTreeMap<&str, usize>, call| calls.get(call).copied().unwrap_or(0);
-    let mut positions = Vec::new();
-    for (pid, process) in &processes {
-        for (call, numbers) in &process.ours {
-            let others = processes.iter().filter(|(pid, _)| **pid != first);
-            let most = others.map(|(_, other)| of(&other.all, call)).max();
-            let before = match WITHOUT_FAILING.contains(call) {
-                true => 0,
-                false => most.unwrap_or(0),
-            };
-            let by_first = *pid == first;
-            let skipped = if by_first { before } else { 0 };
-            positions.extend(numbers.iter().map(|number| Position {
-                call: (*call).to_owned(),
-                before,
-                number: skipped + number,
-                opens_command_line: by_first && *call == "openat" && Some(*number) == command_line,
-                by_first,
-            }));
-        }
-    }
-    if scenario.is_old {
-        positions.retain(|position| !NEWER.contains(&&position.call[..]));
-    }
-    positions.sort();
-    positions.dedup();
-    (positions, traced.held)
 }
 
 /// Returns the namespaces of this process.

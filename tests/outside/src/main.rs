@@ -3,13 +3,14 @@
 
 #![allow(missing_docs)]
 
+mod closures;
+mod streams;
 mod surface;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write, pipe};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -54,9 +55,9 @@ fn main() {
         "sigchld" => sigchld(&root),
         "handlers" => handlers(&root),
         "process-limit" => process_limit(&root),
-        "stdio" => stdio(&root),
-        "closed-stdio" => closed_stdio(&root),
-        "run-stdio" => run_stdio(&root),
+        "stdio" => streams::stdio(&root),
+        "closed-stdio" => streams::closed_stdio(&root),
+        "run-stdio" => streams::run_stdio(&root),
         "errors" => errors(&root),
         "signals" => signals(&root),
         "hold" => hold(&root),
@@ -64,10 +65,10 @@ fn main() {
         "detach" => detach(&root),
         "detach-ended" => detach_ended(&root),
         "pychroot" => pychroot(&root),
-        "call" => call(&root),
+        "call" => closures::call(&root),
         "surface" => surface::surface(&root),
-        "look" => look(),
-        "beside" => beside(&root),
+        "look" => closures::look(),
+        "beside" => closures::beside(&root),
         case => panic!("there is no case {case}"),
     }
     if !["closed-stdio", "run-stdio", "detach"].contains(&case.as_str()) {
@@ -374,136 +375,6 @@ fn process_limit(root: &str) {
     assert_eq!(limited.status().unwrap().code(), Some(3));
 }
 
-fn stdio(root: &str) {
-    let file = |name: &str| {
-        let path = format!("{root}/{name}");
-        File::options()
-            .create(true)
-            .append(true)
-            .read(true)
-            .open(path)
-            .unwrap()
-    };
-    let read = |name: &str| fs::read_to_string(format!("{root}/{name}")).unwrap();
-    let (out, err) = (file("out"), file("err"));
-    fs::write(format!("{root}/in"), "from in\n").unwrap();
-    let input = File::open(format!("{root}/in")).unwrap();
-
-    let status = shell(root, "cat; echo to err >&2; ls /proc/self/fd >&2")
-        .stdin(input)
-        .stdout(out)
-        .stderr(err.try_clone().unwrap())
-        .status();
-    assert!(status.unwrap().success());
-    assert_eq!(read("out"), "from in\n");
-    // The last is ls's own.
-    assert_eq!(read("err"), "to err\n0\n1\n2\n3\n");
-
-    let status = shell(root, "cat; echo lost; echo lost >&2")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    assert!(status.unwrap().success());
-    let status = shell(root, "echo a; echo b >&2")
-        .stdout(err.try_clone().unwrap())
-        .stderr(err)
-        .status();
-    assert!(status.unwrap().success());
-    assert_eq!(read("err"), "to err\n0\n1\n2\n3\na\nb\n");
-
-    // Standard descriptors for each other: the test reads what comes.
-    let status = shell(root, "echo to stderr; echo to stdout >&2")
-        .stdout(std::io::stderr())
-        .stderr(std::io::stdout())
-        .status();
-    assert!(status.unwrap().success());
-    let mut inherited = shell(root, "echo to stdout");
-    assert!(
-        inherited
-            .stdout(Stdio::inherit())
-            .status()
-            .unwrap()
-            .success()
-    );
-
-    for number in [77, -1] {
-        let mut command = shell(root, ":");
-        // SAFETY: it is not open, so it is nobody's.
-        let error = unsafe { command.keep_raw_fd(number) }.spawn().unwrap_err();
-        assert_eq!((error.errno(), error.status()), (Some(EBADF), 125));
-        let line = "cannot give the command descriptor ";
-        assert!(error.to_string().starts_with(line), "{error}");
-    }
-
-    // A pipe ends when the command closes it, though it and its pid 1 live on.
-    let (mut reader, writer) = pipe().unwrap();
-    let (stays, _open) = pipe().unwrap();
-    let mut child = shell(root, "echo last; exec >&-; read line")
-        .stdin(OwnedFd::from(stays))
-        .stdout(OwnedFd::from(writer))
-        .spawn()
-        .unwrap();
-    let mut last = String::new();
-    reader.read_to_string(&mut last).unwrap();
-    assert_eq!(last, "last\n");
-    assert_eq!(child.try_wait().unwrap(), None);
-    // pid 1 holds no descriptor of the program either; only root may look at it.
-    let id = child.id();
-    let directory = format!("/proc/{id}/fd");
-    let may_look = fs::read_dir(&directory).is_ok();
-    let user = fs::metadata("/proc/self").unwrap().uid();
-    assert!(may_look || user != 0);
-    for number in may_look.then(|| names(&directory)).unwrap_or_default() {
-        let open = fs::read_link(format!("/proc/{id}/fd/{number}")).unwrap();
-        let open = open.to_str().unwrap();
-        assert!(number.parse::<u32>().unwrap() > 2, "{number} {open}");
-        assert!(!open.starts_with("pipe:"), "{number} {open}");
-    }
-    for name in ["in", "out", "err"] {
-        fs::remove_file(format!("{root}/{name}")).unwrap();
-    }
-}
-
-/// The library's descriptors must not become standard ones if those are closed.
-fn closed_stdio(root: &str) {
-    let result = format!("{root}/result");
-    for closed in [&[0][..], &[1], &[2], &[0, 1], &[1, 2], &[0, 1, 2]] {
-        for descriptor in closed {
-            close(*descriptor);
-        }
-        let script = "ls /proc/self/fd >/result; exit 3";
-        let status = shell(root, script).status().unwrap();
-        let open = fs::read_to_string(&result).unwrap();
-        let output = shell(root, "echo out; echo err >&2").output().unwrap();
-        let expected = (Some(3), &b"out\n"[..], &b"err\n"[..]);
-        let got = (status.code(), &output.stdout[..], &output.stderr[..]);
-        if got != expected || open.lines().count() > 4 {
-            fs::write(&result, format!("{closed:?}: {got:?} {open}")).unwrap();
-            std::process::exit(9);
-        }
-    }
-    fs::remove_file(result).unwrap();
-}
-
-/// `run` blocks signals for good.
-fn run_stdio(root: &str) {
-    let standard = || [0, 1, 2].map(|number| fs::read_link(format!("/proc/self/fd/{number}")).ok());
-    let before = standard();
-    let (mut reader, writer) = pipe().unwrap();
-    let status = shell(root, "cat; echo out")
-        .stdin(Stdio::null())
-        .stdout(OwnedFd::from(writer))
-        .foreground()
-        .run();
-    assert!(status.unwrap().success());
-    // The program goes on, and has use for its own.
-    assert_eq!(standard(), before);
-    let mut out = String::new();
-    reader.read_to_string(&mut out).unwrap();
-    assert_eq!(out, "out\n");
-}
-
 fn errors(root: &str) {
     let spawn = |mut command: RootCommand, status: u8, line: &str| {
         let error = command.spawn().unwrap_err();
@@ -597,7 +468,6 @@ fn signals(root: &str) {
     assert_eq!(start(script).wait().unwrap().code(), Some(3));
 }
 
-/// Says the pid, and waits to be ended.
 /// kill(2) fails here.
 fn not_sent(root: &str) {
     let mut command = shell(root, "exec cat");
@@ -616,6 +486,7 @@ fn not_sent(root: &str) {
     assert_eq!(warnings, [line]);
 }
 
+/// Prints the pid, and waits to be ended.
 fn hold(root: &str) {
     let child = shell(root, "sleep 1000").spawn().unwrap();
     println!("{}", child.id());
@@ -696,93 +567,4 @@ fn pychroot(root: &str) {
     let script = "hostname; cat /proc/sys/kernel/domainname";
     assert_eq!(text(&mut in_root(&named, script)), "name\nexample.org\n");
     assert_eq!(hostname(), before);
-}
-
-/// A command, and then code with the variables of its caller, from a program with threads.
-fn call(root: &str) {
-    let mut chroot = Chroot::new(root);
-    chroot
-        .mount(Mount::bind("/usr").to("/data").read_only())
-        .hostname("build.example.org");
-    let status = chroot
-        .command("sh")
-        .args(["-c", "test -d /data && test $(hostname) = build"])
-        .env("PATH", "/bin")
-        .status()
-        .unwrap();
-    assert_eq!(status.code(), Some(0));
-
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut names = Vec::new();
-                let list = || {
-                    for entry in fs::read_dir("/bin").unwrap() {
-                        names.push(entry.unwrap().file_name().into_string().unwrap());
-                    }
-                    names.len()
-                };
-                // SAFETY: it leaves no descriptor and no lock behind.
-                let count = unsafe { Chroot::new(root).call(list) }.unwrap();
-                assert_eq!(count, names.len());
-                assert!(names.iter().any(|name| name == "busybox"));
-            });
-        }
-    });
-}
-
-/// Prints the findings of `ATTACK` on the processes above it, in a closure also with the caller's /proc.
-fn look() {
-    let attack = std::env::var("ATTACK").unwrap();
-    let user = std::env::var("AS").ok();
-    let attacked = || {
-        let mut command = Chroot::new("/").command(&attack);
-        command.args(["look", "outside"]);
-        if let Some(user) = &user {
-            command.chroot().user(user);
-        }
-        command
-    };
-    print!("{}", text(&mut attacked()));
-    let (mut reader, writer) = pipe().unwrap();
-    let mut child = attacked().stdout(OwnedFd::from(writer)).spawn().unwrap();
-    let mut shown = String::new();
-    reader.read_to_string(&mut shown).unwrap();
-    assert!(child.wait().unwrap().success());
-    print!("{shown}");
-    if user.is_some() {
-        // A closure keeps the rights of its caller.
-        return;
-    }
-    let caller = std::process::id().to_string();
-    let mut bare = Chroot::new("/");
-    bare.no_mounts();
-    for (chroot, words) in [
-        (Chroot::new("/"), ["look", "outside"]),
-        (bare, ["below", &caller]),
-    ] {
-        let run = || Command::new(&attack).args(words).output().unwrap().stdout;
-        // SAFETY: it leaves no descriptor and no lock behind.
-        let shown = unsafe { chroot.call(run) }.unwrap();
-        print!("{}", String::from_utf8(shown).unwrap());
-    }
-}
-
-/// Closures in one thread, commands in others.
-fn beside(root: &str) {
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for _ in 0..100 {
-                // SAFETY: it does nothing.
-                assert_eq!(unsafe { Chroot::new(root).call(|| 7) }.unwrap(), 7);
-            }
-        });
-        for _ in 0..3 {
-            scope.spawn(|| {
-                for _ in 0..100 {
-                    assert_eq!(text(&mut shell(root, "echo here")), "here\n");
-                }
-            });
-        }
-    });
 }

@@ -5,8 +5,8 @@ use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::common::terminal::Session;
 use crate::common::{Root, User, copy_program, users, wait_until};
+use crate::programs::terminal_program;
 use crate::summary;
-use crate::traced::terminal_program;
 
 /// The options of the runs of each user.
 const RUNS: [(User, &str); 7] = [

@@ -9,7 +9,8 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::{assert_nothing_left, pidfd_of, scenarios};
 use crate::common::host_mounts;
-use crate::traced::{Place, Position, RAN, STATUS, Traced, difference, positions, sweep};
+use crate::positions::{Position, positions};
+use crate::traced::{Place, RAN, STATUS, Traced, difference, sweep};
 use crate::{is_short, summary, until};
 
 /// The time that a process stays stopped, in which the others go on.
