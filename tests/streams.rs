@@ -95,7 +95,7 @@ fn the_last_words_of_a_verbose_init_are_read() {
         let mut running = Running::start(run.stdin(Stdio::piped()));
         assert!(running.line().starts_with("rootlet: started the command"));
         drop(running.child.stdin.take());
-        running.expect("rootlet: the command ended with 1");
+        running.expect("rootlet: the command exited with status 1");
         assert_eq!(running.status(), 1, "{place:?} {user:?}");
     }
 }
@@ -164,7 +164,8 @@ fn a_reader_sees_the_end_when_the_command_of_a_run_has_closed_its_output() {
                     open.retain(|(_, what)| is_pipe(what));
                     open
                 };
-                assert_eq!(open(running.pid1()), [], "{context}");
+                // pid 1 closes its standard descriptors one after the other.
+                wait_until(&context, || open(running.pid1()).is_empty());
                 // The supervisor keeps standard error for its errors. If both streams are one pipe,
                 // it keeps only standard error.
                 if err.is_some() {
