@@ -163,7 +163,7 @@ impl io::Read for ChildStderr {
 impl AsFd for Child {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let descriptor = self.descriptor();
-        lent(descriptor.expect("a child that has been waited for has no descriptor"))
+        lent(descriptor.expect("the child was already waited for"))
     }
 }
 

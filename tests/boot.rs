@@ -134,7 +134,7 @@ fn every_end_of_a_command_is_a_status() {
             script("exit 3").file("rootlet/fstab", "\0\u{1}garbage\n"),
             "",
             "failed ",
-            &["a line of fstab has a device, a mount point and a type"],
+            &["a line of fstab needs a device, a mount point and a type"],
         ),
         (
             script("exit 3").file("rootlet/fstab", "nothing /mnt nothingfs defaults\n"),
@@ -146,7 +146,7 @@ fn every_end_of_a_command_is_a_status() {
             Initramfs::new(),
             "",
             "failed ",
-            &["neither a root= nor a command is given"],
+            &["the kernel command line has neither root= nor a command"],
         ),
         // Files with the names of the directories that rootlet makes.
         (
@@ -165,7 +165,7 @@ fn every_end_of_a_command_is_a_status() {
             Initramfs::new().file("rootlet/command", ""),
             "",
             "failed ",
-            &["neither a root= nor a command is given"],
+            &["the kernel command line has neither root= nor a command"],
         ),
         // Without devices rootlet cannot report the error. It still ends the machine without a
         // panic.
@@ -211,7 +211,7 @@ fn a_shell_on_the_console_when_something_fails() {
         "root=/dev/nothing rootwait=1 rootlet.shell",
         &[],
     );
-    guest.expect("there is no block device");
+    guest.expect("no block device was found");
     guest.expect("did not appear in time");
     // Job control works on the shell's terminal, and the usual environment is set.
     guest.enter("sleep 1000 & kill %1; echo \"in $PWD, $(tty), $((6 * 7))\"; exit\n");
@@ -295,11 +295,11 @@ fn a_missing_root_is_reported_with_the_devices_found() {
     let over = disk.boot("root=UUID=0a0b0c0d-0000-0000-0000-000000000000 rootwait=2");
     let list = format!(
         "rootlet: waiting for the device UUID=0a0b0c0d-0000-0000-0000-000000000000\n\
-         rootlet: 1 s\rrootlet: these block devices are there:\n\
+         rootlet: 1 s\rrootlet: block devices found:\n\
          rootlet:   /dev/vda\n\
          rootlet:   /dev/vda1 ext4 UUID={FIRST_UUID} LABEL=alpha beta PARTUUID={} PARTLABEL=first\n\
          rootlet:   /dev/vda2 ext2 UUID={SECOND_UUID} LABEL=gamma PARTUUID={} PARTLABEL=the second\n\
-         rootlet: these file systems are known: ext2 ext3 ext4 erofs f2fs nilfs2 xfs squashfs vfat \
+         rootlet: known file systems: ext2 ext3 ext4 erofs f2fs nilfs2 xfs squashfs vfat \
          exfat ntfs romfs cramfs bcachefs jfs iso9660 udf btrfs reiserfs\n\
          rootlet: cannot find the device UUID=0a0b0c0d-0000-0000-0000-000000000000: \
          it did not appear in time\n",

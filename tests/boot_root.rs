@@ -113,7 +113,7 @@ fn a_disk_of_a_mirror_is_never_mounted() {
     }
     let named: &[&str] = &[
         "rootlet: on /dev/vda is linux_raid_member\n",
-        "it is a member of a RAID",
+        "it is part of a RAID array",
     ];
     for root in ["/dev/vda", "/dev/vda rootfstype=ext4", "fe00"] {
         refused(&made[2..4], root, named);
@@ -254,7 +254,7 @@ fn an_unknown_file_system_is_reported() {
     let over = boot(&initramfs, "root=LABEL=x rootwait=1", &[image]);
     over.says(&[
         "rootlet:   /dev/vda\n",
-        "rootlet: these file systems are known: ext2 ext3 ext4 erofs f2fs nilfs2 xfs ",
+        "rootlet: known file systems: ext2 ext3 ext4 erofs f2fs nilfs2 xfs ",
     ]);
 }
 
@@ -542,7 +542,8 @@ fn a_module_that_uses_another_says_so() {
     assert_eq!(over.outcome(), "exit 3");
     over.says(&[
         "rootlet: cannot load the module /modules/raid1.ko.xz: No such file or directory (ENOENT)\n\
-         hint: the file is there: list the module that it uses before it\n",
+         hint: the file exists, but a module that it depends on is not loaded: list that one \
+         before it\n",
     ]);
 }
 

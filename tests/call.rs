@@ -165,7 +165,7 @@ fn a_signal_ends_a_call_that_says_so() {
         let ended = unsafe { chroot.call_within(rootlet::Limits::new().signal(15), sleep) };
         let error = ended.unwrap_err();
         assert_eq!(error.kind(), rootlet::ErrorKind::Interrupted);
-        let told = "cannot finish the closure: a signal was to end it";
+        let told = "cannot finish the closure: a signal canceled it";
         assert_eq!(error.to_string(), told);
     })
     .join()
@@ -199,7 +199,7 @@ fn errors_before_the_closure_are_reported() {
     for fewer in fewer {
         let told = call(&fewer, || ()).unwrap_err().to_string();
         assert!(
-            told.ends_with("keeps the caller's user and rights"),
+            told.ends_with("cannot change its user or drop rights"),
             "{told}"
         );
     }

@@ -70,7 +70,7 @@ fn an_immutable_directory() {
         expect_hint(
             &ended,
             "make the mount point /",
-            "the directory that it would be made in is immutable",
+            "its parent directory is immutable",
         );
     }
 }
@@ -84,7 +84,7 @@ fn a_root_of_another_mount_namespace() {
     root.directory("mnt");
     let hint = "it is on a mount of another mount namespace, as /proc/PID/root is";
     for (options, error) in [
-        ("--no-mounts /proc/$other/root", "take the mounts of /proc/"),
+        ("--no-mounts /proc/$other/root", "copy the mounts of /proc/"),
         (
             "--no-mounts --overlay /proc/$other/root/usr",
             "put an overlay on /proc/",
@@ -163,7 +163,7 @@ fn another_users_fuse() {
     expect_hint(
         &ended,
         "open the new root /",
-        "every directory on the way to NEWROOT",
+        "this user needs search permission on every directory",
     );
 }
 
@@ -186,12 +186,20 @@ fn a_landlock_domain() {
     let root = Root::busybox(User::Root);
     // 4 is READ_FILE, which would keep python from being read. 256 is MAKE_SOCK, 2 is WRITE_FILE.
     for (who, handled, error) in [
-        (User::Root, "512", "make the new mount namespace a slave"),
-        (User::Root, "2", "make the new mount namespace a slave"),
+        (
+            User::Root,
+            "512",
+            "change the propagation of the new mount namespace",
+        ),
+        (
+            User::Root,
+            "2",
+            "change the propagation of the new mount namespace",
+        ),
         (
             User::Ordinary,
             "512",
-            "make the new mount namespace a slave",
+            "change the propagation of the new mount namespace",
         ),
         (User::Ordinary, "2", "write /proc/self/setgroups: Perm"),
     ] {
@@ -209,7 +217,7 @@ fn a_landlock_domain() {
         expect_hint(
             &ended,
             error,
-            "no seccomp filter, AppArmor or SELinux is in force here, so it is a Landlock",
+            "this process is probably in a Landlock domain",
         );
     }
 }
@@ -230,8 +238,8 @@ fn apparmor_is_named_where_it_restricts() {
     };
     let restricts = "echo 1 >/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
     let does_not = "echo 0 >/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
-    let mount = "make the new mount namespace a slave";
-    let hint = "AppArmor keeps user namespaces from programs without a profile";
+    let mount = "change the propagation of the new mount namespace";
+    let hint = "AppArmor denies user namespaces to programs without a profile";
     expect_hint(&refused(restricts, ORDINARY, "mount"), mount, hint);
     // Root has CAP_SYS_ADMIN and is not restricted.
     for (switch, who) in [(restricts, ""), (does_not, ORDINARY), (":", ORDINARY)] {
@@ -244,7 +252,7 @@ fn apparmor_is_named_where_it_restricts() {
     expect_hint(
         &ended,
         "write /proc/self/uid_map: ",
-        "without CAP_SYS_ADMIN root is mapped in a user",
+        "without CAP_SYS_ADMIN rootlet maps root in a user",
     );
 }
 
@@ -258,13 +266,13 @@ fn the_cause_that_forbids_user_namespaces_is_named() {
     for (script, hint) in [
         (
             format!("{ORDINARY} \"$1\" run --share user $2 true"),
-            "without CAP_SYS_ADMIN these need a new user namespace, and --share user rules it out",
+            "without CAP_SYS_ADMIN these need a new user namespace: leave out --share user",
         ),
         (
             "cp \"$1\" $2/rootlet; mount -t proc proc $2/proc
                 chroot --userspec=54321:54321 $2 /rootlet run --no-mounts / /bin/true"
                 .to_owned(),
-            "the kernel makes no user namespace in a chroot",
+            "the kernel creates no user namespace in a chroot",
         ),
         (
             format!(
@@ -273,7 +281,7 @@ fn the_cause_that_forbids_user_namespaces_is_named() {
                 {ORDINARY} strace -f -qq -o /dev/null -e trace=clone,clone3 \
                     -e inject=clone,clone3:error=EPERM \"$1\" run --no-mounts $2 true"
             ),
-            "user namespaces are root's alone here: sysctl kernel.unprivileged_userns_clone=1",
+            "only root may create user namespaces here: sysctl kernel.unprivileged_userns_clone=1",
         ),
     ] {
         expect_hint(

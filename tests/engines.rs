@@ -208,8 +208,8 @@ fn in_crun_with_dockers_masks_a_run_shares_the_pid_namespace() {
     assert!(configuration.contains("\"linux\": {"));
     fs::write(file, configuration.replace("\"linux\": {", MASKS)).unwrap();
     let ended = end(&mut crun(&bundle));
-    let shared = "rootlet: a new /proc is not allowed here: the command shares the caller's pid \
-                  namespace and /proc, as with --share pid\n";
+    let shared = "rootlet: the kernel allows no new /proc here: the command shares the caller's \
+                  pid namespace and /proc, as with --share pid\n";
     let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
     assert_eq!(told, (0, "own\n", shared));
 }

@@ -425,9 +425,9 @@ fn eperm_selects_no_fallback() {
             (
                 "open_tree",
                 second_tree,
-                &format!("take the mounts of {name}"),
+                &format!("copy the mounts of {name}"),
             ),
-            ("move_mount", "1", &format!("take the mounts of {name}")),
+            ("move_mount", "1", &format!("copy the mounts of {name}")),
             (
                 "move_mount",
                 "2",

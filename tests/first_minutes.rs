@@ -35,8 +35,8 @@ fn words(words: &[&str]) -> (String, String) {
     told(rootlet(users()[0]).args(words), 125)
 }
 
-const OF_RUN: &str = "'rootlet help run' lists the options; those of COMMAND come after it";
-const OF_INIT: &str = "--help lists the options; those of COMMAND come after it";
+const OF_RUN: &str = "'rootlet help run' lists the options; options of COMMAND come after COMMAND";
+const OF_INIT: &str = "--help lists the options; options of COMMAND come after COMMAND";
 const OF_ROLES: &str =
     "'rootlet help' lists the roles; a command in a root is: rootlet run NEWROOT [COMMAND]";
 
@@ -175,7 +175,9 @@ fn the_new_root_is_empty() {
                 "cannot run /bin/sh: No such file or directory (ENOENT)"
             );
             assert!(
-                hint.starts_with("NEWROOT has no shell: name a COMMAND that is there, or fill it:"),
+                hint.starts_with(
+                    "NEWROOT has no shell: name a COMMAND that exists there, or fill NEWROOT with"
+                ),
                 "{hint}"
             );
             assert_eq!(root.tree(), [""; 0]);
@@ -223,7 +225,8 @@ fn user_namespaces_are_off() {
         error,
         "cannot make new namespaces: No space left on device (ENOSPC)"
     );
-    let cure = "where it is 0, run as root, or: sysctl user.max_user_namespaces=10000";
+    let cure =
+        "if max_user_namespaces is 0, run as root, or: sysctl user.max_user_namespaces=10000";
     assert!(hint.ends_with(cure), "{hint}");
 }
 
@@ -280,7 +283,7 @@ fn the_root_is_of_another_architecture() {
     assert!(
         ended
             .stderr
-            .contains("(not needed for an emulator registered with flag F of binfmt_misc)"),
+            .contains("(an emulator that binfmt_misc has with flag F need not be there)"),
         "{ended:?}"
     );
 }

@@ -449,8 +449,8 @@ fn a_run_that_a_filter_forbids_says_so() {
         for (calls, step) in [
             (&[CLONE3, CLONE][..], "make new namespaces"),
             (&[UNSHARE], "make new namespaces"),
-            (&[MOUNT], "make the new mount namespace a slave of"),
-            (&[MOVE_MOUNT], "take the mounts of"),
+            (&[MOUNT], "change the propagation of"),
+            (&[MOVE_MOUNT], "copy the mounts of"),
             (&[PIVOT_ROOT], "enter the new root"),
         ] {
             let ended = end(&mut filtered_run(user, EPERM, calls, &["/", "true"]));

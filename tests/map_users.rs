@@ -262,7 +262,7 @@ fn a_missing_range_is_told_with_the_line_to_add() {
     ] {
         let ended = end(&mut with_ranges(&place, lines, "", &run(&root, &["true"])));
         let expected = format!(
-            "rootlet: cannot find in /etc/subuid a line such as {line}: No such file or directory \
+            "rootlet: cannot find in /etc/subuid a line like {line}: No such file or directory \
              (ENOENT)\nhint: such a line gives this user a range of ids"
         );
         assert_eq!(ended.status, 125);
@@ -340,7 +340,7 @@ fn users_and_ranges_of_a_name_service_are_asked_for() {
         "grep -v :54321: passwd >others; cat others >passwd",
         &words,
     ));
-    let line = "rootlet: cannot find in /etc/subuid a line such as 54321:100000:65536: ";
+    let line = "rootlet: cannot find in /etc/subuid a line like 54321:100000:65536: ";
     assert!(ended.stderr.starts_with(line), "{ended:?}");
     assert_eq!(
         (ended.status, ended.stderr.lines().count()),
@@ -417,24 +417,22 @@ fn a_missing_or_failing_program_is_named() {
         setup,
         &run(&root, &["true"]),
     ));
-    let expected = "rootlet: cannot map the caller's range of ids: newuidmap: No such file or \
-                    directory (ENOENT)\nhint: the program is in the package uidmap";
+    let expected = "rootlet: cannot map the caller's ids with newuidmap: No such file or \
+                    directory (ENOENT)\nhint: it is in the package uidmap";
     assert_eq!(ended.status, 125);
     assert!(ended.stderr.starts_with(expected), "{ended:?}");
     // A set-user-ID program gains no capabilities under no_new_privs.
     let words = [&["setpriv", "--no-new-privs"], &run(&root, &["true"])[..]].concat();
     let ended = end(&mut with_ranges(&place, &lines, "", &words));
     assert!(
-        ended
-            .stderr
-            .contains("\nhint: no_new_privs is in force here"),
+        ended.stderr.contains("\nhint: no_new_privs is set"),
         "{ended:?}"
     );
     // The kernel refuses two ranges that overlap.
     let lines = format!("ordinary:{START}:1000\nordinary:{START}:1000\n");
     let ended = end(&mut with_ranges(&place, &lines, "", &run(&root, &["true"])));
-    let expected = "rootlet: cannot map the caller's range of ids: newuidmap: the program failed, \
-                    and has said why\n";
+    let expected = "rootlet: cannot map the caller's ids with newuidmap: it failed, and printed \
+                    the reason\n";
     assert_eq!(ended.status, 125);
     assert!(ended.stderr.ends_with(expected), "{ended:?}");
     assert_eq!(root.tree(), Vec::<String>::new());
@@ -486,7 +484,7 @@ fn the_library_maps_users_too() {
     assert_eq!((given.uid(), given.gid()), (33, 34));
     // SAFETY: the closure is never called.
     let called = unsafe { chroot.map_users(MapUsers::Auto).call(|| ()) };
-    let said = "cannot finish the closure: it takes no range of users";
+    let said = "cannot finish the closure: a closure cannot have a range of users";
     assert_eq!(called.unwrap_err().to_string(), said);
 }
 

@@ -78,7 +78,10 @@ fn options_that_no_bind_has_are_refused() {
             let mount = format!("/:/mnt:{options}");
             let ended = end(&mut root.run(&["-B", &mount, "ROOT", "true"]));
             assert_eq!(ended.status, 125, "{ended:?}");
-            assert!(ended.stderr.contains("it can be ro, rw,"), "{ended:?}");
+            assert!(
+                ended.stderr.contains("the options of a bind are ro, rw,"),
+                "{ended:?}"
+            );
         }
     }
 }

@@ -99,7 +99,7 @@ fn missing_and_wrong_words_are_reported() {
         ),
         (
             &["--mount", "/etc", "/x", "size=1m", "/"],
-            "--mount: 'size=1m' has an unknown OPT: it can be ro,",
+            "--mount: 'size=1m' has an unknown OPT: the options of a bind are ro,",
         ),
     ] {
         let ended = end(rootlet(users()[0]).arg("run").args(words));

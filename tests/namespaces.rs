@@ -118,7 +118,7 @@ fn an_unusable_namespace_option_is_named() {
         ),
         (
             "--share=uts",
-            "cannot set the host name: --share uts shares the caller's, which would be renamed\n",
+            "cannot set the host name: it belongs to the caller (--share uts)\n",
         ),
     ] {
         let ended = end(&mut root.run(&["--hostname=x", option, "ROOT", "true"]));
@@ -201,7 +201,7 @@ fn a_limit_on_user_namespaces_is_reported_as_the_cause() {
             .args(run.get_args());
         let ended = end(&mut outer);
         let line = "rootlet: cannot make new namespaces: No space left on device (ENOSPC)\n\
-                    hint: the limit on namespaces is reached: see sysctl user.max_user_namespaces";
+                    hint: the limit on namespaces is reached (/proc/sys/user/max_*_namespaces)";
         assert!(ended.stderr.starts_with(line), "{user:?} {ended:?}");
     }
 }

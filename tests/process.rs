@@ -372,7 +372,7 @@ fn a_status_that_nobody_reads_or_that_cannot_be_written() {
         for number in ["9", "4294967295"] {
             let ended = end(&mut root.run(&["--status-fd", number, "ROOT", "true"]));
             let why = "Bad file descriptor (EBADF)";
-            let line = format!("rootlet: cannot tell the status on descriptor {number}: {why}\n");
+            let line = format!("rootlet: cannot report the status on descriptor {number}: {why}\n");
             assert_eq!((ended.status, ended.stderr), (125, line));
         }
         let shown = script(user, &root, "\"$0\" run -n --status-fd 9 \"$1\" true 9>&1");

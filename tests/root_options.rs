@@ -102,7 +102,7 @@ fn what_is_mounted_below_a_read_only_root_is_read_only_too() {
             let ended = run("--bind=/dev/null:/below/missing");
             assert_eq!(ended.status, 125, "{ended:?}");
             let line = "rootlet: cannot make the mount point /below/missing: Read-only file system \
-                        (EROFS)\nhint: make it beforehand";
+                        (EROFS)\nhint: create it beforehand";
             assert!(ended.stderr.starts_with(line), "{ended:?}");
         }
     }
@@ -252,7 +252,7 @@ fn an_overlay_holds_as_much_as_it_may() {
         for size in ["", "k", "1x", "1,mode=777", "-1", "1 "] {
             let ended = end(&mut root.run(&["--overlay-size", size, "ROOT", "true"]));
             assert_eq!(ended.status, 125, "{ended:?}");
-            let why = "is not a size: a number, and k, m, g or % after it\n";
+            let why = "is not a size, such as 512m, 1g or 50%\n";
             let line = format!("rootlet: --overlay-size: '{size}' {why}");
             assert!(ended.stderr.starts_with(&line), "{ended:?}");
         }
@@ -572,7 +572,7 @@ fn a_word_that_an_option_does_not_know_is_named_with_it() {
     ];
     let plan = succeed(&mut root.run(&words));
     for line in [
-        "  /dev              new tmpfs (nosuid,noexec,mode=755), with the usual devices, made for",
+        "  /dev              new tmpfs (nosuid,noexec,mode=755), with the usual devices, created for",
         "  /etc/resolv.conf  a copy of /etc/resolv.conf",
         "read-only  /proc/sys\n",
         "cover      /proc/kcore\n",

@@ -85,7 +85,7 @@ fn an_overlay_that_cannot_help_is_not_the_hint() {
         .arg(root.path());
     let ended = end(run.arg("true"));
     let expected = "rootlet: cannot find the mount point /closed/x: Permission denied (EACCES)\n\
-                    hint: a directory on the way is closed to this user, whom an overlay";
+                    hint: this user lacks permission for a directory on the way";
     assert!(
         ended.stderr.starts_with(expected) && ended.status == 125,
         "{ended:?}"

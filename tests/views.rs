@@ -36,8 +36,8 @@ const MASKS: [&str; 3] = [
     "mount --bind -o ro /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys",
 ];
 
-const SHARED: &str = "rootlet: a new /proc is not allowed here: the command shares the caller's pid \
-                      namespace and /proc, as with --share pid\n";
+const SHARED: &str = "rootlet: the kernel allows no new /proc here: the command shares the \
+                      caller's pid namespace and /proc, as with --share pid\n";
 
 /// Prints `own` if `/proc` belongs to the shell's pid namespace.
 const LOOK: &str = "read -r pid rest </proc/self/stat; test \"$pid\" = $$ && echo own";
@@ -64,7 +64,7 @@ fn where_no_new_proc_is_allowed_the_pid_namespace_is_shared() {
         let own = root.run(&["--unshare", "pid", "ROOT", "true"]);
         let ended = end(&mut where_it_was(mask, &own));
         let line = "rootlet: cannot mount proc on /proc: Operation not permitted (EPERM)\n\
-                    hint: the kernel allows no new /proc if";
+                    hint: the kernel allows no new /proc where";
         assert!(
             ended.status == 125 && ended.stderr.starts_with(line),
             "{ended:?}"
@@ -273,8 +273,8 @@ const BELOW_SYS: [&str; 2] = [
 const SYS_MOUNTS: &str = "while read -r kind path type options rest; do
     case $path in /sys | /sys/*) echo $path $type ;; esac; done </proc/mounts | sort";
 
-const OTHERS_SYS: &str = "rootlet: a new /sys is not allowed here: the caller's is shown, with the \
-                          caller's network devices\n";
+const OTHERS_SYS: &str = "rootlet: the kernel allows no new /sys here: the command sees the \
+                          caller's, with its network devices\n";
 
 fn sys_is_the_callers(user: User, changed: &str, is_covered: bool) {
     let mut look = Command::new("sh");

@@ -145,7 +145,7 @@ fn a_file_that_cannot_be_used_is_named() {
         ),
         (
             &["@nul", "/"],
-            "@nul: holds a NUL byte: use --args-fd for words that end with NUL",
+            "@nul: contains a NUL byte: use --args-fd for words that end with NUL",
         ),
         (&["@half"], "--hostname: needs a value"),
         (

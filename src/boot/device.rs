@@ -112,8 +112,8 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
     let names = devices();
     let mut there = names.iter().filter(|name| !is_empty(name)).peekable();
     match there.peek() {
-        Some(_) => say(&[b"these block devices are there:"]),
-        None => say(&[b"there is no block device"]),
+        Some(_) => say(&[b"block devices found:"]),
+        None => say(&[b"no block device was found"]),
     }
     for name in there {
         describe(name, &names);
@@ -123,7 +123,7 @@ fn search(line: &CommandLine, root: &[u8], events: &Events) -> Result<Device, Er
         ..
     } = wanted
     {
-        say(&[b"these file systems are known:", format::KNOWN.as_bytes()]);
+        say(&[b"known file systems:", format::KNOWN.as_bytes()]);
     }
     Err(Error::because(Step::FindDevice, root, why))
 }
@@ -196,8 +196,8 @@ impl Device {
         match &self.superblock {
             Some(on) if !on.is_file_system => {
                 say(&[b"on ", self.path.bytes(), b" is ", on.kind.as_bytes()]);
-                let why = "it is a member of a RAID, a volume group or the like, and no file system \
-                           (wipefs removes an old mark)";
+                let why = "it is part of a RAID array or a volume group, not a file system (wipefs \
+                           removes a stale signature)";
                 Err(Error::because(Step::FindDevice, name, why))
             }
             _ => Ok(()),

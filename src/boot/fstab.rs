@@ -18,7 +18,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Vec<Mount>, Error> {
             continue;
         };
         let (Some(target), Some(kind)) = (fields.next(), fields.next()) else {
-            let why = "a line of fstab has a device, a mount point and a type";
+            let why = "a line of fstab needs a device, a mount point and a type";
             return Err(Error::because(Step::ReadMount, line, why));
         };
         let options = fields.next().unwrap_or_default();

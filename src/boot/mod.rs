@@ -109,12 +109,12 @@ fn check_place() -> Result<(), Error> {
     const TMPFS_MAGIC: u64 = 0x0102_1994;
     let refused = |why| Err(Error::because(Step::Boot, b"", why));
     if id() != 1 {
-        return refused("it is for process 1");
+        return refused("only process 1 can");
     }
     let root = fs::openat(BorrowedFd::CWD, c"/", fs::O_PATH, 0);
     match root.and_then(|root| fs::statfs(root.borrow())) {
         Ok((RAMFS_MAGIC | TMPFS_MAGIC, _)) => Ok(()),
-        Ok(_) => refused("it is for an initramfs, and the root here is something else"),
+        Ok(_) => refused("the root is not an initramfs"),
         Err(errno) => Err(Error::new(Step::Boot, b"", errno)),
     }
 }
@@ -239,7 +239,7 @@ fn go_on(
             None => Err(Error::because(
                 Step::Boot,
                 b"",
-                "neither a root= nor a command is given",
+                "the kernel command line has neither root= nor a command",
             )),
         };
     };

@@ -40,7 +40,7 @@ pub(super) fn set_up_network(line: &CommandLine, events: &Events) -> Result<Opti
     let (Some(own), Some(gateway), Some(mask), Some(server)) =
         (address(field(0)), optional(2), optional(3), optional(7))
     else {
-        return wrong("it is ADDRESS::GATEWAY:MASK::DEVICE:off:DNS, and there is no DHCP");
+        return wrong("the form is ADDRESS::GATEWAY:MASK::DEVICE:off:DNS, without DHCP");
     };
     let device = events.wait(Some(clock() + PATIENCE), || {
         let devices = names_in(c"/sys/class/net");

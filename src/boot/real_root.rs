@@ -28,7 +28,7 @@ const UPPER: &CStr = c"/upper";
 /// Mounts `root`, following `rootfstype=`, `rootflags=`, `ro`, `rw` and `rootlet.overlay`.
 pub(super) fn mount(line: &CommandLine, root: &[u8], events: &Events) -> Result<(), Error> {
     if let Some(seconds) = line.value(b"rootdelay").and_then(number) {
-        device::say(&[b"rootdelay: waiting before the root is mounted"]);
+        device::say(&[b"rootdelay: waiting before mounting the root"]);
         let _ = poll(&mut [], Some(clock() + u64::from(seconds) * NANOSECONDS));
     }
     let overlay = line.value(b"rootlet.overlay");

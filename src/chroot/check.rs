@@ -16,17 +16,17 @@ impl Chroot {
         if let Some(size) = &self.overlay_size {
             if !overlay::is_size(size.bytes()) {
                 let what: [&[u8]; 3] = [b"--overlay-size: '", size.bytes(), b"'"];
-                let why = "is not a size: a number, and k, m, g or % after it";
+                let why = "is not a size, such as 512m, 1g or 50%";
                 return Err(Error::usage(b"run", &what, why));
             }
         }
         if self.hostname.is_some() && !self.namespaces.has(Namespace::Uts) {
-            let why = "--share uts shares the caller's, which would be renamed";
+            let why = "it belongs to the caller (--share uts)";
             return Err(Error::because(Step::Hostname, b"", why));
         }
         let is_private = matches!(self.map_users, MapUsers::Private(_));
         if is_private && !self.namespaces.has(Namespace::User) {
-            let why = "they need a user namespace, which was ruled out (--share user)";
+            let why = "they need a user namespace, but --share user is given";
             return Err(Error::because(Step::PrivateUsers, b"", why));
         }
         check(Some(&self.new_root))?;
@@ -86,7 +86,7 @@ impl Command {
 fn check(name: Option<&Name>) -> Result<(), Error> {
     match name {
         Some(name) if name.held_nul() => {
-            let why = "it is followed by a NUL byte";
+            let why = "it contains a NUL byte";
             Err(Error::because(Step::TakeName, name.bytes(), why))
         }
         _ => Ok(()),

@@ -145,11 +145,11 @@ impl Command {
     /// assert_eq!(error.kind(), ErrorKind::InvalidInput);
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "cannot take A=B: Command::env: a variable's name is not empty and has no '='"
+    ///     "cannot use A=B: Command::env: a name must not be empty or contain '='"
     /// );
     /// ```
     pub fn env(&mut self, name: impl AsBytes, value: impl AsBytes) -> &mut Command {
-        let why = "Command::env: a variable's name is not empty and has no '='";
+        let why = "Command::env: a name must not be empty or contain '='";
         self.check_variable(name.as_bytes(), why);
         let variable = Name::joined(&[name.as_bytes(), b"=", value.as_bytes()]);
         self.changes.push(Change::Set(variable));
@@ -177,7 +177,7 @@ impl Command {
 
     /// Removes a variable from the command's environment.
     pub fn env_remove(&mut self, name: impl AsBytes) -> &mut Command {
-        let why = "Command::env_remove: a variable's name is not empty and has no '='";
+        let why = "Command::env_remove: a name must not be empty or contain '='";
         self.check_variable(name.as_bytes(), why);
         self.changes.push(Change::Unset(Name::new(name.as_bytes())));
         self
@@ -281,7 +281,7 @@ impl Command {
     /// let error = command.status().unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "cannot call the hook of Command::pre_exec: Invalid cross-device link (EXDEV)"
+    ///     "cannot run the hook of Command::pre_exec: Invalid cross-device link (EXDEV)"
     /// );
     /// ```
     ///

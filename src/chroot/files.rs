@@ -194,7 +194,7 @@ impl Chroot {
     ) -> Result<T, Error> {
         self.check_names()?;
         if path.contains(&0) {
-            let why = "it has a NUL byte";
+            let why = "it contains a NUL byte";
             return Err(Error::because(Step::TakeName, path, why));
         }
         let root = self.open_new_root()?;

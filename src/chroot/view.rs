@@ -49,7 +49,7 @@ impl Command {
     /// - `"mounts"`: an object for each, in the order of mounting: `"target"`, `"source"`, `"type"`
     ///   (`"bind"`, `"copy"`, `"terminal"`, or the type of a new file system), `"options"`,
     ///   `"recursive"`, `"in"` (the target of the mount that it lies in, or `null`), `"created"`
-    ///   (the mount point is made for the run), `"left-out"` (the mount is optional, and its source
+    ///   (the mount point is created for the run), `"left-out"` (the mount is optional, and its source
     ///   is missing).
     /// - Each other step by its name in [`Command::plan`], such as `"new root"`, `"env"` or
     ///   `"run"`, with an array of strings.
@@ -298,8 +298,8 @@ impl<'a> View<'a> {
             describe(landing.planned, &mut line);
             for (is_so, words) in [
                 (landing.planned.mount.devices, ", with the usual devices"),
-                (landing.is_created, ", made for the run"),
-                (landing.is_left_out, ", left out: it is missing"),
+                (landing.is_created, ", created for the run"),
+                (landing.is_left_out, ", left out: no such source"),
             ] {
                 line.push(if is_so { words.as_bytes() } else { b"" });
             }

@@ -121,18 +121,18 @@ impl Says<'_> {
             return None;
         }
         let (template, number) = match event {
-            Event::Reaped(pid, _) => ("rootlet: reaped the orphan %", pid as u32),
+            Event::Reaped(pid, _) => ("rootlet: reaped orphan %", pid as u32),
             Event::Started(pid) => ("rootlet: started the command, pid %", pid as u32),
             Event::HandOver(signal) => (
-                "rootlet: the terminal changed hands, not sent on: signal %",
+                "rootlet: not forwarded, since the terminal changed hands: signal %",
                 signal as u32,
             ),
             Event::CannotReap => ("rootlet: cannot adopt orphans, pid %", id() as u32),
-            Event::Forwarded(signal) => ("rootlet: sent on signal %", signal as u32),
-            Event::NotForwarded(signal) => ("rootlet: not sent on: signal %", signal as u32),
+            Event::Forwarded(signal) => ("rootlet: forwarded signal %", signal as u32),
+            Event::NotForwarded(signal) => ("rootlet: not forwarded: signal %", signal as u32),
             Event::Ended(_, status) => {
                 let status = status.shell();
-                ("rootlet: the command ended with %", status.into())
+                ("rootlet: the command exited with status %", status.into())
             }
             _ => return None,
         };

@@ -13,8 +13,8 @@ use crate::text::number::number;
 
 include!(concat!(env!("OUT_DIR"), "/init.rs"));
 
-const LICENCE: &str = "rootlet is free software, under the MIT licence or the Apache licence 2.0, \
-                       as you like\n";
+const LICENCE: &str = "rootlet is free software, under the MIT licence or the Apache License 2.0, \
+                       at your choice\n";
 
 /// Runs the role with the words after the role or the name. Returns the exit status.
 pub(crate) fn init(program: Program, words: &[&[u8]], environment: &[&[u8]]) -> Result<u8, Error> {

@@ -104,7 +104,7 @@ fn of_file(named: &'static [u8]) -> Result<Vec<&'static [u8]>, Error> {
         match start.and_then(|start| line.get(start..)) {
             None | Some([] | [b'#', ..]) => {}
             Some(word) if word.contains(&0) => {
-                let why = "holds a NUL byte: use --args-fd for words that end with NUL";
+                let why = "contains a NUL byte: use --args-fd for words that end with NUL";
                 return Err(Error::usage(b"run", &[named, b":"], why));
             }
             Some(word) => words.push(word),

@@ -8,7 +8,7 @@ use crate::sys::{self, Errno};
 pub(super) fn of_usage(role: &[u8]) -> Option<&'static str> {
     Some(match role {
         b"run" if cfg!(feature = "run") => {
-            "'rootlet help run' lists the options; those of COMMAND come after it"
+            "'rootlet help run' lists the options; options of COMMAND come after COMMAND"
         }
         b"boot" if cfg!(feature = "boot") => "'rootlet help boot' lists the parameters",
         b"help" if cfg!(feature = "run") => {
@@ -16,7 +16,7 @@ pub(super) fn of_usage(role: &[u8]) -> Option<&'static str> {
         }
         b"help" => "'rootlet help' lists the roles",
         // Under another name there may be no program called rootlet.
-        b"--help" => "--help lists the options; those of COMMAND come after it",
+        b"--help" => "--help lists the options; options of COMMAND come after COMMAND",
         _ => return None,
     })
 }
@@ -46,23 +46,23 @@ impl Hints {
         Namespaces EAGAIN, Fork EAGAIN =>
             "the limit on processes is reached (ulimit -u)";
         Execute E2BIG, ExecuteInPlace E2BIG =>
-            "the kernel limits arguments and environment to a quarter of the stack's limit \
-                 (ulimit -s), and each of them to 128 KiB";
+            "the kernel limits each argument to 128 KiB, and all of them with the environment to a \
+                 quarter of the stack's limit (ulimit -s)";
         ExecuteInPlace ENOENT =>
             "there is no such command (PATH is searched)";
         ExecuteWithoutInterpreter _ =>
-            "the file is there: its '#!' interpreter, its dynamic loader or, for another \
-                 architecture, its emulator is missing in the root that it runs in (not needed for \
-                 an emulator registered with flag F of binfmt_misc)";
+            "the file exists, but its '#!' interpreter, its dynamic loader or the emulator for its \
+                 architecture is missing in the root that it runs in (an emulator that binfmt_misc \
+                 has with flag F need not be there)";
         ExecuteWithCarriageReturn _ =>
             "its '#!' line ends with a carriage return, which is part of the interpreter's name: \
-                 remove it from all lines, as dos2unix or sed -i 's/\\r$//' do";
+                 remove it from all lines with dos2unix or sed -i 's/\\r$//'";
         Execute EACCES, ExecuteInPlace EACCES =>
             "it is not executable (chmod +x), or its file system is mounted noexec (mount -o \
                  remount,exec)";
         ExecuteForeign _ =>
-            "it is not a program for this machine: to run another architecture's, on the host: \
-                 apt-get install qemu-user-static binfmt-support";
+            "it is not a program for this machine; for other architectures, on the host: apt-get \
+                 install qemu-user-static binfmt-support";
         ChangeDirectory ENOENT =>
             "the directory is looked up inside the new root";
     };
@@ -82,22 +82,21 @@ impl Hints {
         ReadWords ENOENT, ReadWords ENOTDIR =>
             "@FILE stands for the words in FILE: a NEWROOT that begins with @ is written ./@NEWROOT";
         ReadWords EFBIG =>
-            "at most 8 MiB of words are read";
+            "the limit is 8 MiB";
         OpenRoot ENOENT, OpenRoot ENOTDIR =>
             "NEWROOT is the directory that holds the new root file system, such as 'mmdebstrap \
                  --variant=minbase stable NEWROOT' makes";
         OpenRoot EACCES =>
-            "every directory on the way to NEWROOT must be open to this user (chmod u+x, or o+x \
-                 for others)";
+            "this user needs search permission on every directory on the way to NEWROOT (chmod u+x \
+                 or o+x)";
         Namespaces ENOSPC, Namespaces EUSERS =>
-            "the limit on namespaces is reached: see sysctl user.max_user_namespaces and its \
-                 neighbours in /proc/sys/user; where it is 0, run as root, or: sysctl \
-                 user.max_user_namespaces=10000";
+            "the limit on namespaces is reached (/proc/sys/user/max_*_namespaces): if \
+                 max_user_namespaces is 0, run as root, or: sysctl user.max_user_namespaces=10000";
         FindRange _ =>
-            "such a line gives this user a range of ids (see subuid(5)): ask root to add one to \
-                 /etc/subuid and to /etc/subgid";
+            "such a line gives this user a range of ids, see subuid(5): as root, add one to \
+                 /etc/subuid and one to /etc/subgid";
         MapUsers ENOENT =>
-            "the program is in the package uidmap of Debian, else in shadow or shadow-utils";
+            "it is in the package uidmap (Debian), shadow or shadow-utils";
         Namespace _ =>
             "the kernel, or a sandbox in its place (gVisor), lacks this type, or /proc is not \
                  mounted";
@@ -114,35 +113,34 @@ impl Hints {
             "this file system, mounted below NEWROOT, has no id-mapped mounts: unmount it, or \
                  leave out what is mounted below NEWROOT (--overlay)";
         MapOwnersOfBind EINVAL =>
-            "this file system has no id-mapped mounts: with the option 'noidmap' its files belong \
-                 to nobody inside";
+            "this file system has no id-mapped mounts: with the option 'noidmap' it is bound \
+                 without, and its files belong to nobody inside";
         MapOwners EPERM, MapOwnersBelow EPERM, MapOwnersOfBind EPERM =>
-            "the file system belongs to another user namespace: run as root of the host";
+            "the file system belongs to another user namespace: run as the host's root";
         MapIds ENOENT =>
             "/proc must be mounted to map users";
         MountProc EPERM =>
-            "the kernel allows no new /proc if the caller has none, or one with parts covered: \
-                 leave out '--unshare pid', or uncover them (docker run --security-opt \
+            "the kernel allows no new /proc where the caller's is missing or partly covered: leave \
+                 out '--unshare pid', or uncover it (docker run --security-opt \
                  systempaths=unconfined, podman run --security-opt unmask=ALL)";
         Overlay ENODEV =>
             "the kernel has no overlay file system";
         OpenSource ENOENT =>
             "SRC is a path of the host; the option 'optional' leaves the mount out instead";
         MakeMountPoint EROFS, MakeMountPoint EACCES, MakeMountPoint ENOSPC, MakeMountPoint EDQUOT =>
-            "make it beforehand, write to memory instead (--overlay), or leave the mount out with \
-                 the option 'optional' (a default mount: --no-mounts)";
+            "create it beforehand, write to memory instead (--overlay), or leave the mount out: \
+                 with the option 'optional', or a default mount with --no-mounts";
         CloneRoot ENOSPC, OpenSource ENOSPC, Mount ENOSPC =>
             "the limit on mounts is reached: see sysctl fs.mount-max";
         OpenTarget EBUSY =>
             "a mount on / of NEWROOT would hide NEWROOT itself";
         LockMountPoint EAGAIN =>
-            "another process holds a lock on it: see it with lslocks(8)";
+            "another process holds a lock on it: lslocks(8) shows which";
         LockMountPoint ENOSYS, LockMountPoint ENOLCK, LockMountPoint EOPNOTSUPP, LockMountPoint EBADF, LockMountPoint EINVAL =>
-            "another run may be using it, and this file system has no locks to show that: wait \
-                 for its end, or make the mount point an ordinary one (chmod 755)";
+            "another run may be using it, and this file system has no locks to show that: wait for \
+                 that run to end, or keep the mount point (chmod 755)";
         MakeOutside _ =>
-            "it is below a directory bound from the host, where rootlet creates nothing: make it \
-                 beforehand";
+            "rootlet creates nothing below a directory bound from the host: create it beforehand";
         Mount ENOTDIR =>
             "mount a directory on a directory, and a file on a file";
         Mount EINVAL =>
@@ -151,21 +149,20 @@ impl Hints {
             "the kernel has no such file system";
         MountAs EROFS =>
             "its journal cannot be replayed on a read-only device: rootflags=noload (ext4) or \
-                 norecovery (xfs) skips that";
+                 rootflags=norecovery (xfs) mounts it as it is";
         MountAs ENODEV =>
             "the kernel has no such file system: list its module in /rootlet/modules";
         LinkModule ENOENT =>
-            "the file is there: list the module that it uses before it";
+            "the file exists, but a module that it depends on is not loaded: list that one first";
         DropCapabilities EPERM =>
-            "the caller needs CAP_SETPCAP: root has it, and so has every user in a new user \
-                 namespace";
+            "the caller needs CAP_SETPCAP, which root has, and every user in a new user namespace";
         Subreaper _ =>
-            "what the command leaves running may outlive the run (with --share pid)";
+            "with --share pid, processes that the command leaves may outlive the run";
         Keyring EDQUOT =>
-            "the limit on keys is reached: each run uses one of its user's until it ends; root can \
-                 raise the limit (sysctl kernel.keys.maxkeys and maxbytes)";
+            "the limit on keys is reached: each live run of a user takes one; root can raise the \
+                 limit (sysctl kernel.keys.maxkeys and maxbytes)";
         ReadOfRoot EINVAL =>
-            "it is not a plain file; users and groups given as numbers need no file";
+            "it is not a regular file; numeric users and groups need no file";
     };
 
     /// Returns the first hint for the step and the errno.

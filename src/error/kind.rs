@@ -4,9 +4,9 @@ use crate::error::{Error, Step, Why};
 use crate::sys::Errno;
 
 /// The reason of a closure that had no more time.
-pub(crate) const TIMED_OUT: &str = "its time is over";
+pub(crate) const TIMED_OUT: &str = "it timed out";
 /// The reason of a closure that a signal canceled.
-pub(crate) const CANCELED: &str = "a signal was to end it";
+pub(crate) const CANCELED: &str = "a signal canceled it";
 
 /// The kind of thing that failed: see [`Error::kind`].
 ///
@@ -80,6 +80,7 @@ impl Error {
             | Step::Namespace
             | Step::MapUsers
             | Step::FindRange
+            | Step::ReadFile
             | Step::PrivateUsers
             | Step::LockIds
             | Step::SharePid

@@ -11,15 +11,19 @@ use std::vec::Vec;
 
 use crate::error::hint::Hints;
 use crate::error::{Error, Step};
+use crate::run::cause;
 use crate::sys::Errno;
 
-/// Sources without messages, and texts that other tests review: the help, assembly, disk labels.
-const NOT_READ: [&str; 6] = [
+/// Sources without messages, texts that other tests review (the help, assembly, disk labels), and
+/// texts that are above in the list.
+const NOT_READ: [&str; 8] = [
     "src/boot/disk",
     "src/cli/options",
     "src/error/messages.rs",
+    "src/error/step.rs",
     "src/fuzzing",
     "src/rt/",
+    "src/run/cause.rs",
     "src/sys/shared.rs",
 ];
 
@@ -72,6 +76,18 @@ fn hints() -> String {
             }
             step += 1;
         }
+    }
+    text
+}
+
+/// The hints for a cause that is looked for after a failure: for which steps, and for which reasons.
+fn causes() -> String {
+    let mut text = String::new();
+    for (steps, reasons, words) in cause::all() {
+        let name = |reason: &Option<Errno>| reason.map_or("its own", |errno| errno.describe().0);
+        let names: Vec<&str> = reasons.iter().map(name).collect();
+        let steps: Vec<String> = steps.iter().map(|step| format!("{step:?}")).collect();
+        text += &format!("{}: {}: {words}\n", steps.join(", "), names.join(", "));
     }
     text
 }
@@ -151,6 +167,8 @@ fn all(top: &Path) -> String {
     text += &steps();
     text += "\n# The hints below them\n\n";
     text += &hints();
+    text += "\n# The hints for a cause that was found\n\n";
+    text += &causes();
     text += "\n# The words in the source: reasons, hints, errors of usage and warnings\n";
     let mut paths = Vec::new();
     sources(&top.join("src"), &mut paths);
@@ -158,8 +176,7 @@ fn all(top: &Path) -> String {
     for path in paths {
         let name = path.strip_prefix(top).unwrap().display();
         let name = format!("{name}");
-        // These words are above.
-        if NOT_READ.iter().any(|start| name.starts_with(start)) || name == "src/error/step.rs" {
+        if NOT_READ.iter().any(|start| name.starts_with(start)) {
             continue;
         }
         let source = fs::read_to_string(&path).unwrap();

@@ -256,8 +256,9 @@ impl Error {
             }
             if self.object() == b"/bin/sh" {
                 return Some(
-                    "NEWROOT has no shell: name a COMMAND that is there, or fill it: 'mmdebstrap \
-                     --variant=minbase stable NEWROOT', or a static busybox as NEWROOT/bin/sh",
+                    "NEWROOT has no shell: name a COMMAND that exists there, or fill NEWROOT with \
+                     'mmdebstrap --variant=minbase stable NEWROOT' or a static busybox as \
+                     NEWROOT/bin/sh",
                 );
             }
         }

@@ -39,7 +39,7 @@ steps! {
     /// Parsing a mount's text form.
     ReadMount: "understand the mount";
     /// Checking a name or path given to the library.
-    TakeName: "take";
+    TakeName: "use";
     /// Opening the directory that becomes the root.
     OpenRoot: "open the new root";
     /// Finding the working directory, which a relative path needs.
@@ -47,21 +47,21 @@ steps! {
     /// Making the pseudo-terminal of `--pty`.
     Pty: "give the command a terminal of its own";
     /// Making descriptors for signals and for messages between rootlet's processes.
-    Prepare: "prepare the run";
+    Prepare: "set up the run";
     /// Setting up a standard descriptor of the command.
     StandardDescriptor: "give the command";
     /// Writing to the descriptor of `--status-fd`.
-    TellStatus: "tell the status on";
+    TellStatus: "report the status on";
     /// Making a process in new namespaces.
     Namespaces: "make new namespaces";
     /// Mapping the caller's ranges of ids with newuidmap(1).
-    MapUsers: "map the caller's range of ids:";
+    MapUsers: "map the caller's ids with";
     /// Finding the caller's range of ids in /etc/subuid or /etc/subgid.
-    FindRange: "find in", "a line such as";
+    FindRange: "find in", "a line like";
     /// Choosing the ids of `--private-users`.
-    PrivateUsers: "give the run private users";
+    PrivateUsers: "set up private users";
     /// Locking a range of ids of `--private-users`.
-    LockIds: "lock a range of ids by";
+    LockIds: "lock a range of ids with";
     /// Making an id-mapped mount of the new root.
     MapOwners: "map the file owners of", "on";
     /// Making an id-mapped mount of what is mounted below the new root or below a recursive bind.
@@ -79,17 +79,17 @@ steps! {
     /// Becoming a child subreaper, for a run that shares the caller's pid namespace.
     Subreaper: "adopt orphans";
     /// Closing inherited descriptors.
-    CloseFiles: "close inherited files";
+    CloseFiles: "close inherited descriptors";
     /// Setting the propagation of the new mount namespace.
-    Propagation: "make the new mount namespace a slave of the host's";
+    Propagation: "change the propagation of the new mount namespace";
     /// Setting the host name.
     Hostname: "set the host name";
     /// Setting the domain name.
     Domainname: "set the domain name";
     /// Copying the new root's mounts.
-    CloneRoot: "take the mounts of";
+    CloneRoot: "copy the mounts of";
     /// Making the new root read-only.
-    ReadOnlyRoot: "make read-only the new root";
+    ReadOnlyRoot: "write-protect the new root";
     /// Mounting an overlay over the new root.
     Overlay: "put an overlay on";
     /// Opening the source of a bind.
@@ -109,11 +109,14 @@ steps! {
     /// Mounting a proc for the run's own pid namespace.
     MountProc: "mount", "on";
     /// Warning: the run shares the caller's pid namespace, since its own could have no proc.
-    SharePid: "a new /proc is not allowed here: the command shares the caller's pid namespace and /proc, as with --share pid";
+    SharePid: "the kernel allows no new /proc here: the command shares the caller's pid namespace \
+        and /proc, as with --share pid";
     /// Warning: the caller's sysfs is bound, since a new one is not allowed.
-    OthersSys: "a new /sys is not allowed here: the caller's is shown, with the caller's network devices";
+    OthersSys: "the kernel allows no new /sys here: the command sees the caller's, with its \
+        network devices";
     /// Warning: the caller's proc is bound, since a new one is not allowed.
-    OthersProc: "a new /proc is not allowed here: the caller's is shown, whose process numbers are not those of this pid namespace";
+    OthersProc: "the kernel allows no new /proc here: the command sees the caller's, with the pids \
+        of the caller's pid namespace";
     /// Setting a mount's options.
     MountOptions: "set the mount options of";
     /// Making the devices of a minimal /dev.
@@ -137,7 +140,7 @@ steps! {
     /// Setting the supplementary groups.
     SetGroups: "set the supplementary groups";
     /// Setting the main group.
-    SetGroup: "take the group of";
+    SetGroup: "set the group of";
     /// Setting the user.
     SetUser: "become the user";
     /// Dropping capabilities.
@@ -145,7 +148,7 @@ steps! {
     /// Leaving out a variable with a path of the host that the new root lacks.
     LeaveOutVariable: "leave out the variable, since NEWROOT has no such path:";
     /// Calling the program's hook before the command is executed.
-    Hook: "call the hook of";
+    Hook: "run the hook of";
     /// Executing the command.
     Execute: "run";
     /// Executing the command of `init`, which enters no new root.
@@ -171,12 +174,12 @@ steps! {
     /// Detaching a spawned command, so that it outlives the program.
     Detach: "detach";
     /// Warning: the command called reboot(2) to restart.
-    Restart: "the command asked for a restart, and ended its root with that";
+    Restart: "the command called reboot(2) to restart, which ended the run";
     /// Warning: the command called reboot(2) to power off.
-    PowerOff: "the command asked for a power off, and ended its root with that";
+    PowerOff: "the command called reboot(2) to power off, which ended the run";
     /// Booting as `/init` of an initramfs.
-    Boot: "boot here";
-    /// Reading a file of the initramfs.
+    Boot: "act as /init";
+    /// Reading a file of the host, or of the initramfs.
     ReadFile: "read";
     /// Waiting for the kernel's messages about devices.
     AwaitDevices: "wait for devices";

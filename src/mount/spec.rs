@@ -25,8 +25,9 @@ const FILE_SYSTEMS: &[(&[u8], &[u8], u32)] = &[
     (b"cgroup2", b"/sys/fs/cgroup", CONFINED),
 ];
 
-const UNKNOWN_OPT: &str = "has an unknown OPT: it can be ro, rw, rec, optional, noidmap, nosuid, \
-     nodev, noexec, noatime, nodiratime, strictatime, nosymfollow and their opposites; others are for file systems";
+const UNKNOWN_OPT: &str = "has an unknown OPT: the options of a bind are ro, rw, rec, optional, \
+     noidmap, nosuid, nodev, noexec, noatime, nodiratime, strictatime, nosymfollow and their \
+     opposites";
 
 const CONFINED: u32 = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
@@ -93,7 +94,7 @@ impl Mount {
             b"" if mount.optional => return Ok(None),
             b"" => {
                 return wrong(
-                    "names a variable that is not set; the option 'optional' leaves the mount out then",
+                    "names an unset variable; with the option 'optional' the mount is left out",
                 );
             }
             b"tmpfs" if file_system.is_some() && target.is_empty() => {

@@ -117,7 +117,7 @@ impl Init {
     pub fn env(&mut self, name: impl AsBytes, value: impl AsBytes) -> &mut Init {
         let (name, value) = (name.as_bytes(), value.as_bytes());
         if name.is_empty() || name.contains(&b'=') {
-            let why = "Init::env: a variable's name is not empty and has no '='";
+            let why = "Init::env: a name must not be empty or contain '='";
             self.wrong = Some(Error::because(Step::TakeName, name, why));
         }
         self.environment.push(Name::joined(&[name, b"=", value]));

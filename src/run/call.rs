@@ -202,12 +202,12 @@ impl Chroot {
         // A process that can write to the caller's memory has, in effect, the caller's rights.
         let less = self.dropped_capabilities != Capabilities::NONE || self.no_new_privileges;
         if less || self.user.is_some() || self.groups.is_some() {
-            let why = "a closure keeps the caller's user and rights";
+            let why = "a closure cannot change its user or drop rights";
             return Err(Error::because(Step::Call, b"", why));
         }
         let map_users = self.map_users;
         if let MapUsers::Auto | MapUsers::Private(_) = map_users {
-            let why = "it takes no range of users";
+            let why = "a closure cannot have a range of users";
             return Err(Error::because(Step::Call, b"", why));
         }
         let command = Command::in_root(self.clone());

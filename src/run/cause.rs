@@ -58,15 +58,15 @@ const CAUSES: &[Cause] = &[
         of: &[Step::MapUsers],
         with: &[None],
         check: |_| has_no_new_privileges(),
-        words: "no_new_privs is in force here (setpriv --no-new-privs, NoNewPrivileges= of systemd, \
-                no-new-privileges of docker run), so the set-user-ID program has no rights: start \
+        words: "no_new_privs is set (setpriv --no-new-privs, NoNewPrivileges= of systemd, \
+                no-new-privileges of docker run), so set-user-ID programs gain no rights: start \
                 rootlet without it",
     },
     Cause {
         of: &[Step::Namespaces],
         with: &[EPERM],
         check: |failed| !failed.chroot.namespaces.may_have_user() && !has(CAP_SYS_ADMIN),
-        words: "without CAP_SYS_ADMIN these need a new user namespace, and --share user rules it out",
+        words: "without CAP_SYS_ADMIN these need a new user namespace: leave out --share user",
     },
     Cause {
         of: &[Step::Namespaces],
@@ -75,21 +75,22 @@ const CAUSES: &[Cause] = &[
             let switch = setting(c"/proc/sys/kernel/unprivileged_userns_clone");
             switch == Some(0) && !has(CAP_SYS_ADMIN)
         },
-        words: "user namespaces are root's alone here: sysctl kernel.unprivileged_userns_clone=1, or \
-                run as root",
+        words: "only root may create user namespaces here: sysctl \
+                kernel.unprivileged_userns_clone=1, or run as root",
     },
     Cause {
         of: &[Step::Namespaces],
         with: &[EPERM],
         check: |_| is_in_chroot(),
-        words: "the kernel makes no user namespace in a chroot: run rootlet outside of it, or as root \
-                with CAP_SYS_ADMIN",
+        words: "the kernel creates no user namespace in a chroot: run rootlet outside it, or as \
+                root with CAP_SYS_ADMIN",
     },
     Cause {
         of: &[Step::MapIds],
         with: &[EPERM],
         check: |_| effective_ids().0 == 0 && !has(CAP_SETFCAP),
-        words: "without CAP_SYS_ADMIN root is mapped in a user namespace, which needs CAP_SETFCAP: \
+        words: "without CAP_SYS_ADMIN rootlet maps root in a user namespace, which needs \
+                CAP_SETFCAP: \
                 --cap-add SETFCAP (docker run, podman run), capabilities.add of Kubernetes",
     },
     Cause {
@@ -99,9 +100,9 @@ const CAUSES: &[Cause] = &[
             let switch = setting(c"/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
             switch == Some(1) && !has(CAP_SYS_ADMIN)
         },
-        words: "AppArmor keeps user namespaces from programs without a profile: sysctl \
+        words: "AppArmor denies user namespaces to programs without a profile: sysctl \
                 kernel.apparmor_restrict_unprivileged_userns=0, or a profile with 'userns,' for \
-                rootlet; with CAP_SYS_ADMIN it needs neither",
+                rootlet; not needed with CAP_SYS_ADMIN",
     },
     Cause {
         of: &[
@@ -119,8 +120,8 @@ const CAUSES: &[Cause] = &[
             Step::OpenSource => is_on_others_fuse(failed.object),
             _ => is_on_others_fuse(failed.chroot.new_root.bytes()),
         },
-        words: "it is on a FUSE file system that another user has mounted: the option allow_other \
-                opens it to others (user_allow_other in /etc/fuse.conf lets users give it)",
+        words: "it is on a FUSE file system that another user has mounted: that user can allow \
+                others with the option allow_other, if /etc/fuse.conf has user_allow_other",
     },
     Cause {
         of: &[Step::CloneRoot, Step::Overlay, Step::OpenSource],
@@ -139,7 +140,7 @@ const CAUSES: &[Cause] = &[
         of: &[Step::Overlay],
         with: &[EINVAL],
         check: |failed| !has(CAP_SYS_ADMIN) && has_mounts_below(failed.object),
-        words: "an ordinary user cannot put one on a directory with mounts of the host below it",
+        words: "an ordinary user cannot put an overlay on a directory that has mounts below it",
     },
     Cause {
         of: &[Step::Overlay],
@@ -152,50 +153,58 @@ const CAUSES: &[Cause] = &[
         of: &[Step::Overlay],
         with: &[EINVAL, EPERM],
         check: |_| !has(CAP_SYS_ADMIN) && is_older_than(5, 11),
-        words: "an ordinary user needs Linux 5.11 for it",
+        words: "an ordinary user's overlay needs Linux 5.11",
     },
     Cause {
         of: &[Step::MakeMountPoint, Step::OpenTarget],
         with: &[EACCES],
         check: |failed| failed.chroot.overlay.is_some() && !has(CAP_SYS_ADMIN),
-        words: "a directory on the way is closed to this user, whom an overlay gives no right to see what \
-                is in it: run as root",
+        words: "this user lacks permission for a directory on the way, and an overlay gives none: \
+                run as root",
     },
     Cause {
         of: &[Step::MakeMountPoint],
         with: &[Some(Errno::ENOSPC)],
         check: |failed| failed.chroot.overlay.is_some(),
-        words: "the memory of the overlay is used up: see --overlay-size",
+        words: "the overlay's memory is full: see --overlay-size",
     },
     Cause {
         of: &[Step::MakeMountPoint],
         with: &[EPERM],
         check: is_immutable,
-        words: "the directory that it would be made in is immutable: chattr -i, or make it \
-                beforehand",
+        words: "its parent directory is immutable: chattr -i, or create it beforehand",
     },
     Cause {
         of: &[Step::SetGroups, Step::SetGroup, Step::SetUser],
         with: &[EINVAL, EPERM],
         check: |_| !has(CAP_SETUID) || !has(CAP_SETGID),
-        words: "the user namespace of an ordinary user has one user and one group, and its groups \
-                cannot be changed: run as root, or, where /etc/subuid has a range for you, with \
-                --map-users auto",
+        words: "an ordinary user's namespace has one user and one group: run as root, or with \
+                --map-users auto if /etc/subuid has a range for you",
     },
     Cause {
         of: OF_RIGHTS,
         with: &[EPERM, EACCES],
         check: is_in_landlock,
-        words: "no seccomp filter, AppArmor or SELinux is in force here, so it is a Landlock domain, in \
-                which no process may mount: run rootlet outside of that sandbox",
+        words: "this process is probably in a Landlock domain, which forbids mounts: run rootlet \
+                outside that sandbox",
     },
     Cause {
         of: &[Step::Mount, Step::CloneRoot],
         with: &[EPERM],
         check: |_| !has(CAP_SYS_ADMIN) && !is_filtered(),
-        words: "the kernel does not do this in a user namespace: run as root, with CAP_SYS_ADMIN",
+        words: "the kernel does not allow this in a user namespace: run as root, with \
+                CAP_SYS_ADMIN",
     },
 ];
+
+/// Returns the steps, the reasons and the hint of each cause.
+#[cfg(test)]
+pub(crate) fn all()
+-> impl Iterator<Item = (&'static [Step], &'static [Option<Errno>], &'static str)> {
+    CAUSES
+        .iter()
+        .map(|cause| (cause.of, cause.with, cause.words))
+}
 
 const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;

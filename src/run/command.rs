@@ -105,7 +105,7 @@ impl<'a> Inside<'a> {
         let end = pid1.run()?;
         if let (End::Command(_), 1..) = (end, chroot.grace) {
             end_others(self.signals.borrow(), pid1.socket(), chroot.grace, pid)
-                .map_err(|errno| Error::new(Step::Wait, b"what the command left", errno))?;
+                .map_err(|errno| Error::new(Step::Wait, b"the command's descendants", errno))?;
         }
         // The kernel closes it when this process ends.
         forget(pidfd);
@@ -192,7 +192,7 @@ impl<'a> Inside<'a> {
             if let Err(errno) = fs::chdir(directory) {
                 let shown = match &self.plan.chroot.directory {
                     WorkingDirectory::Path(path) => path.bytes(),
-                    WorkingDirectory::Kept => b"that the caller is in",
+                    WorkingDirectory::Kept => b"of the caller",
                 };
                 return Err(Error::new(Step::ChangeDirectory, shown, errno));
             }

@@ -7,7 +7,7 @@
 
 #[cfg(feature = "call")]
 pub(crate) mod call;
-mod cause;
+pub(crate) mod cause;
 pub(crate) mod child;
 mod closing;
 mod command;

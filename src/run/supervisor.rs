@@ -355,7 +355,7 @@ impl Supervisor<'_> {
         if let Some(relay) = &mut self.relay {
             relay.give_keys_back();
         }
-        let why = "it does not answer: it is stopped, or waits for a file system";
+        let why = "it does not answer: it is stopped or blocked on a file system";
         let error = Error::because(Step::Wait, b"pid 1", why);
         self.heard.error.get_or_insert(error);
         Ok(Ending {

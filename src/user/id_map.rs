@@ -67,7 +67,7 @@ impl MapUsers {
         if !self.is_made_outside(caller) {
             return map_one(None, (caller.user, caller.group), self.inner(caller));
         }
-        let failed = |errno| Error::new(Step::MapUsers, b"0", errno);
+        let failed = |errno| Error::new(Step::SetUser, b"0", errno);
         match self {
             MapUsers::Root | MapUsers::Current => await_map(supervisor),
             // The caller's other groups stay: a bind may be accessible only through them.

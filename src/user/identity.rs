@@ -119,7 +119,7 @@ impl Command {
 }
 
 fn no_such_number(step: Step, text: &[u8]) -> Error {
-    Error::because(step, text, "numbers go from 0 to 4294967294")
+    Error::because(step, text, "ids range from 0 to 4294967294")
 }
 
 /// Returns the groups that have this member.

@@ -83,10 +83,10 @@ const NSPAWN_LOCKS: &[u8] = b"/run/systemd/nspawn-uid/";
 impl Range {
     /// Takes a range.
     pub(crate) fn take(wanted: PrivateUsers) -> Result<Range, Error> {
-        let is_root =
-            effective_ids().0 == 0 && capabilities().is_ok_and(|sets| sets.has(CAP_SYS_ADMIN));
-        if !is_root {
-            let why = "only root can (an ordinary user has --map-users auto)";
+        let capabilities =
+            capabilities().map_err(|errno| Error::new(Step::PrivateUsers, b"", errno))?;
+        if effective_ids().0 != 0 || !capabilities.has(CAP_SYS_ADMIN) {
+            let why = "this needs root with CAP_SYS_ADMIN; an ordinary user has --map-users auto";
             return Err(Error::because(Step::PrivateUsers, b"", why));
         }
         match wanted {
@@ -95,9 +95,9 @@ impl Range {
                 // The last number is no id: it means "unchanged".
                 let end = u64::from(start) + u64::from(count);
                 let why = match (start, count) {
-                    (0, _) => "0 is the host's root",
-                    (_, 0) => "a range has one id at least",
-                    _ if end > u64::from(u32::MAX) => "ids go up to 4294967294",
+                    (0, _) => "the range must not contain 0, the host's root",
+                    (_, 0) => "the range is empty",
+                    _ if end > u64::from(u32::MAX) => "ids range from 0 to 4294967294",
                     _ => {
                         return Ok(Range {
                             users: start,

@@ -97,7 +97,7 @@ fn ranges(
 ) -> Result<Vec<(u32, u32)>, Error> {
     let text = match fs::read_all(file) {
         Err(Errno::ENOENT) => Vec::new(),
-        text => text.map_err(|errno| Error::new(Step::MapUsers, file.to_bytes(), errno))?,
+        text => text.map_err(|errno| Error::new(Step::ReadFile, file.to_bytes(), errno))?,
     };
     let (of_file, free) = ranges_in(&text, name.bytes(), number_name(user).bytes());
     if !of_file.is_empty() && !has_other_source() {
@@ -219,7 +219,7 @@ fn run(words: &[Name], caller_mask: SignalSet) -> Result<(), Error> {
         _ => Err(Error::because(
             Step::MapUsers,
             program,
-            "the program failed, and has said why",
+            "it failed, and printed the reason",
         )),
     }
 }

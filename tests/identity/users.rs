@@ -176,7 +176,7 @@ fn what_is_no_user_or_group_is_an_error() {
         let root = root_with_users(user);
         let not_in_passwd = "it is not in the new root's /etc/passwd";
         let not_in_group = "it is not in the new root's /etc/group";
-        let numbers = "numbers go from 0 to 4294967294";
+        let numbers = "ids range from 0 to 4294967294";
         let form = "is not USER or USER:GROUP, by names or numbers";
         for (option, value, kind, object, why) in [
             ("-u", "4294967295", "user", "4294967295", numbers),
@@ -243,7 +243,7 @@ fn a_user_namespace_with_one_user_has_no_other() {
         ),
         (
             ["-u", "4000:50"],
-            "cannot take the group of 4000:50: Invalid argument (EINVAL)",
+            "cannot set the group of 4000:50: Invalid argument (EINVAL)",
         ),
         (["-u", "alice"], "cannot set the supplementary groups: "),
         (
@@ -258,7 +258,9 @@ fn a_user_namespace_with_one_user_has_no_other() {
             "{ended:?}"
         );
         assert!(
-            ended.stderr.contains("\nhint: the user namespace"),
+            ended
+                .stderr
+                .contains("\nhint: an ordinary user's namespace"),
             "{ended:?}"
         );
     }

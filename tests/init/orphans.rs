@@ -71,7 +71,7 @@ fn no_orphan_stays() {
             if options.is_empty() {
                 assert_eq!(lines, "", "{context}");
             } else {
-                let is_told = |line: &str| line.starts_with("rootlet: reaped the orphan ");
+                let is_told = |line: &str| line.starts_with("rootlet: reaped orphan ");
                 assert!(lines.lines().all(is_told), "{context}: {lines}");
                 assert_eq!(lines.lines().count(), count, "{context}");
             }

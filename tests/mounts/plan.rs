@@ -34,16 +34,16 @@ fn a_dry_run_tells_where_each_mount_lands_and_does_nothing() {
         };
         let expected = format!(
             "new root   {}\n\
-             \x20 /dev              all of /dev, made for the run\n\
+             \x20 /dev              all of /dev, created for the run\n\
              {terminals}\
              \x20   /dev/shm        new tmpfs (nosuid,nodev,mode=1777)\n\
-             \x20 /proc             new proc (nosuid,nodev,noexec), made for the run\n\
-             \x20 /sys              all of /sys, made for the run\n\
-             \x20 /run/resolv.conf  /etc/resolv.conf (ro), made for the run\n\
-             \x20 /etc/hosts        a copy of /etc/hosts (ro), made for the run\n\
-             \x20 /var/data/x       {} (ro,nosuid), made for the run\n\
-             \x20 /y                /no/such, left out: it is missing\n\
-             \x20 /tmp              new tmpfs (size=1m), made for the run\n\
+             \x20 /proc             new proc (nosuid,nodev,noexec), created for the run\n\
+             \x20 /sys              all of /sys, created for the run\n\
+             \x20 /run/resolv.conf  /etc/resolv.conf (ro), created for the run\n\
+             \x20 /etc/hosts        a copy of /etc/hosts (ro), created for the run\n\
+             \x20 /var/data/x       {} (ro,nosuid), created for the run\n\
+             \x20 /y                /no/such, left out: no such source\n\
+             \x20 /tmp              new tmpfs (size=1m), created for the run\n\
              host name  a.b\n\
              in         /\n\
              run        sh -c echo hello\n",

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("hangs", hangs),
     ] {
         // SAFETY: a check opens only what it closes, starts no thread, and this program has no other
-        // that could wait for a lock that a check holds when its time is over.
+        // that could wait for a lock that a check holds when it timed out.
         match unsafe { root.call_timeout(Duration::from_secs(1), check) } {
             Ok(Ok(told)) => println!("{name}: ok, {told}"),
             Ok(Err(why)) => println!("{name}: failed, {why}"),

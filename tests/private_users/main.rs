@@ -328,7 +328,7 @@ fn the_library_has_it() {
         called
             .unwrap_err()
             .to_string()
-            .contains("no range of users")
+            .contains("cannot have a range of users")
     );
 }
 

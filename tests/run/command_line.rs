@@ -44,7 +44,9 @@ fn a_wrong_command_line_says_what_to_type() {
         ),
         (
             &["run", "-B", "/a:/b:zz", "/"],
-            "rootlet: -B: '/a:/b:zz' has an unknown OPT: it can be ro, rw, rec, optional, noidmap, nosuid, nodev, noexec, noatime, nodiratime, strictatime, nosymfollow and their opposites; others are for file systems\n",
+            "rootlet: -B: '/a:/b:zz' has an unknown OPT: the options of a bind are ro, rw, rec, \
+                optional, noidmap, nosuid, nodev, noexec, noatime, nodiratime, strictatime, \
+                nosymfollow and their opposites\n",
         ),
         (
             &["run", "", "true"],
@@ -88,7 +90,8 @@ fn a_wrong_command_line_says_what_to_type() {
         ),
         (
             &["run", "-B", "$UNSET:/b", "/"],
-            "rootlet: -B: '$UNSET:/b' names a variable that is not set; the option 'optional' leaves the mount out then\n",
+            "rootlet: -B: '$UNSET:/b' names an unset variable; with the option 'optional' the \
+                mount is left out\n",
         ),
     ] {
         let ended = end(rootlet(users()[0]).args(words));

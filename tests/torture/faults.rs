@@ -103,7 +103,7 @@ const SILENT: [(&str, &[&str]); 4] = [
 ];
 
 /// Part of the message for a refused new proc or sysfs, which says that the caller's is used.
-const NOT_ALLOWED: &str = "is not allowed here: the c";
+const NOT_ALLOWED: &str = "here: the command ";
 
 /// A mount that is left out if it is not available.
 const HOSTS: &str = "-mount  /etc/hosts ";

@@ -197,12 +197,12 @@ fn a_kernel_without_user_namespaces_is_reported() {
         (
             "user.max_user_namespaces=0",
             "rootlet: cannot make new namespaces: No space left on device (ENOSPC)\n\
-             hint: the limit on namespaces is reached: see sysctl user.max_user_namespaces",
+             hint: the limit on namespaces is reached (/proc/sys/user/max_*_namespaces)",
         ),
         (
             "kernel.unprivileged_userns_clone=0",
             "rootlet: cannot make new namespaces: Operation not permitted (EPERM)\n\
-             hint: user namespaces are root's alone here: sysctl kernel.unprivileged_userns_clone=1",
+             hint: only root may create user namespaces here: sysctl kernel.unprivileged_userns_clone=1",
         ),
     ] {
         let append = format!("--append=sysctl.{setting}");

@@ -419,7 +419,7 @@ fn errors(root: &str) {
     spawn(
         Chroot::new(root).command("sh\0"),
         125,
-        "cannot take sh: it is followed by a NUL byte",
+        "cannot use sh: it contains a NUL byte",
     );
     let mut fallback = Chroot::new(root).command("no-such");
     fallback.or_command(["sh", "-c", "exit 4"]);

@@ -184,7 +184,7 @@ fn on_full(medium: &str, fill: impl Fn(&Root, &Root) + Sync) {
         assert_clear(
             &ended,
             "ENOSPC",
-            "make it beforehand, write to memory instead (--overlay)",
+            "create it beforehand, write to memory instead (--overlay)",
         );
         let line = "rootlet: cannot make the mount point /";
         assert!(ended.stderr.starts_with(line), "{ended:?}");

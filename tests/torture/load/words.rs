@@ -54,8 +54,8 @@ fn a_megabyte_of_words_arrives() {
     }
 }
 
-const HINT: &str = "the kernel limits arguments and environment to a quarter of the stack's limit \
-                    (ulimit -s), and each of them to 128 KiB";
+const HINT: &str = "the kernel limits each argument to 128 KiB, and all of them with the \
+                    environment to a quarter of the stack's limit (ulimit -s)";
 
 /// Only a program can ask for this: a shell could not have passed these words to rootlet.
 #[test]
