@@ -36,7 +36,7 @@ const PIN: &str = "mount --bind $host $host && mount --make-private $host && tou
 /// assigns separately. Therefore rootlet tries again when the kernel takes its namespace for the
 /// newer one.
 #[test]
-fn a_source_in_which_a_mount_namespace_is_pinned_is_bound_without_that() {
+fn a_source_with_a_pinned_mount_namespace_is_bound_without_the_pin() {
     if !can_be_root() {
         return;
     }
@@ -70,7 +70,7 @@ fn a_source_in_which_a_mount_namespace_is_pinned_is_bound_without_that() {
 }
 
 #[test]
-fn a_root_in_which_a_mount_namespace_is_pinned_is_a_root_like_others() {
+fn a_root_with_a_pinned_mount_namespace_works() {
     if !can_be_root() {
         return;
     }
@@ -86,7 +86,7 @@ fn a_root_in_which_a_mount_namespace_is_pinned_is_a_root_like_others() {
 
 /// An optional bind must not be left out either because its source cannot be attached at first.
 #[test]
-fn an_optional_bind_in_which_a_mount_namespace_is_pinned_is_not_left_out() {
+fn an_optional_bind_with_a_pinned_mount_namespace_is_not_left_out() {
     if !can_be_root() {
         return;
     }
@@ -173,7 +173,7 @@ fn later_mounts_of_the_host_below_a_source_appear_inside() {
 
 /// The system calls of a run, with and without the kernel's new one.
 #[test]
-fn a_run_copies_no_mount_table_where_the_kernel_can_do_without() {
+fn a_run_copies_no_mount_table_where_the_kernel_allows_that() {
     let strace = |user: User, root: &Root, words: &[&str]| {
         let log = Root::empty(user);
         let mut traced = common::command(user, "strace");
@@ -226,7 +226,7 @@ fn a_run_copies_no_mount_table_where_the_kernel_can_do_without() {
 
 /// If entering the namespace is refused half-way, rootlet falls back to the old way.
 #[test]
-fn a_filter_that_lets_no_namespace_be_entered_is_no_obstacle() {
+fn a_filter_that_forbids_setns_does_not_stop_a_run() {
     if !can_be_root() {
         return;
     }
@@ -277,7 +277,7 @@ fn a_filter_that_lets_no_namespace_be_entered_is_no_obstacle() {
 
 /// If nodes cannot be made, they are bound from the host.
 #[test]
-fn a_minimal_dev_has_the_hosts_nodes_where_none_can_be_made() {
+fn a_minimal_dev_binds_the_hosts_nodes_where_none_can_be_made() {
     if !can_be_root() {
         return;
     }
@@ -321,7 +321,7 @@ fn it_works_in_a_chroot_with_a_pinned_mount_namespace() {
 
 /// Root of a user namespace, as in a container. There, a new proc or sysfs needs a visible one.
 #[test]
-fn root_of_a_user_namespace_has_a_proc_of_its_own_run() {
+fn root_of_a_user_namespace_sees_the_proc_of_its_run() {
     if !can_be_root() {
         return;
     }
@@ -340,7 +340,7 @@ fn root_of_a_user_namespace_has_a_proc_of_its_own_run() {
 
 /// The fallbacks for missing calls read /proc, which NEWROOT can forge.
 #[test]
-fn a_false_proc_is_not_asked_what_is_open_or_mounted() {
+fn a_fake_proc_is_not_trusted() {
     if !can_be_root() {
         return;
     }

@@ -344,7 +344,7 @@ fn a_missing_root_is_reported_with_the_devices_found() {
 }
 
 #[test]
-fn a_disk_that_comes_late_is_waited_for() {
+fn boot_waits_for_a_late_disk() {
     let disk = Disk::new();
     let drive = format!(
         "file={},format=raw,if=none,id=late,snapshot=on",
@@ -370,7 +370,7 @@ fn a_disk_that_comes_late_is_waited_for() {
 /// unmounts it, after pivot_root(2). From Linux 7.0 on, every boot works this way. To cover older
 /// kernels too, this test boots in a container of the guest.
 #[test]
-fn an_initramfs_that_can_be_left_is_left() {
+fn the_initramfs_is_left_where_possible() {
     let disk = Disk::new();
     let append = "root=PARTLABEL=first rw init=/sbin/container";
     let over = disk.boot(append);
@@ -436,7 +436,7 @@ fn a_debian_boots_from_ext4_and_powers_off() {
 }
 
 #[test]
-fn a_debian_boots_from_squashfs_and_its_writes_vanish() {
+fn a_debian_boots_from_squashfs_and_its_writes_are_discarded() {
     if !can_be_root() || is_left_out("network") {
         return;
     }

@@ -369,7 +369,7 @@ fn a_line_of_fstab_names_a_device_as_root_does() {
 }
 
 #[test]
-fn a_btrfs_on_two_disks_is_waited_for() {
+fn boot_waits_for_both_disks_of_a_btrfs() {
     let directory = tempfile::tempdir().unwrap();
     let images = ["first", "second"].map(|name| {
         let path = directory.path().join(name);
@@ -420,7 +420,7 @@ fn a_btrfs_on_two_disks_is_waited_for() {
 /// bcachefs is mounted by the names of all its devices, joined by colons. The error shows the
 /// devices, because the images consist of a superblock only.
 #[test]
-fn a_bcachefs_on_two_disks_is_waited_for() {
+fn boot_waits_for_both_disks_of_a_bcachefs() {
     let directory = tempfile::tempdir().unwrap();
     let images = [0_u8, 1].map(|index| {
         let mut block = vec![0; 16 << 20];
@@ -532,7 +532,7 @@ fn parameters_of_modules_are_those_of_the_kernel_command_line() {
 }
 
 #[test]
-fn a_module_that_uses_another_says_so() {
+fn a_module_whose_dependency_is_missing_is_reported() {
     let initramfs = Initramfs::new()
         .busybox()
         .modules(&["raid1"])
@@ -551,7 +551,7 @@ fn a_module_that_uses_another_says_so() {
 
 /// rootlet probes 400 disks every second.
 #[test]
-fn waiting_takes_no_memory() {
+fn waiting_uses_no_memory() {
     let disks = "/modules/brd.ko.xz rd_nr=400 rd_size=128\n";
     let initramfs = Initramfs::new()
         .busybox()

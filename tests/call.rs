@@ -129,22 +129,22 @@ fn a_panic_is_reported() {
     let root = Root::empty(users()[0]);
     let chroot = bare(&root);
     // A separate thread, because it counts as panicking from then on.
-    let told = std::thread::spawn(move || {
-        let told: Result<(), _> = call(&chroot, || panic!("this is part of the test"));
+    let outcome = std::thread::spawn(move || {
+        let outcome: Result<(), _> = call(&chroot, || panic!("this is part of the test"));
         let caught = call(&chroot, || {
             std::panic::catch_unwind(|| std::hint::black_box(7) + 1).unwrap_or(0)
         });
-        (told.unwrap_err().to_string(), caught.unwrap())
+        (outcome.unwrap_err().to_string(), caught.unwrap())
     });
-    let (told, caught) = told.join().unwrap();
-    assert_eq!(told, "cannot finish the closure: it panicked");
+    let (outcome, caught) = outcome.join().unwrap();
+    assert_eq!(outcome, "cannot finish the closure: it panicked");
     assert_eq!(caught, 8);
 }
 
 /// The signal is pending for this thread, like TERM sent to the program, and still is after the
 /// call.
 #[test]
-fn a_signal_ends_a_call_that_says_so() {
+fn a_signal_ends_a_call_that_asks_for_it() {
     unsafe extern "C" {
         fn pthread_sigmask(how: i32, set: *const [u64; 16], old: *mut [u64; 16]) -> i32;
     }
@@ -165,8 +165,8 @@ fn a_signal_ends_a_call_that_says_so() {
         let ended = unsafe { chroot.call_within(rootlet::Limits::new().signal(15), sleep) };
         let error = ended.unwrap_err();
         assert_eq!(error.kind(), rootlet::ErrorKind::Interrupted);
-        let told = "cannot finish the closure: a signal canceled it";
-        assert_eq!(error.to_string(), told);
+        let outcome = "cannot finish the closure: a signal canceled it";
+        assert_eq!(error.to_string(), outcome);
     })
     .join()
     .unwrap();
@@ -179,14 +179,17 @@ fn errors_before_the_closure_are_reported() {
     assert_eq!(bad.unwrap_err().status(), 125);
     let mut mount = in_root(&root);
     mount.mount(Mount::bind("/no/such/source"));
-    let told = call(&mount, || ()).unwrap_err().to_string();
-    assert!(told.starts_with("cannot open /no/such/source: "), "{told}");
-    let told = call(bare(&root).current_dir("/missing"), || ())
+    let outcome = call(&mount, || ()).unwrap_err().to_string();
+    assert!(
+        outcome.starts_with("cannot open /no/such/source: "),
+        "{outcome}"
+    );
+    let outcome = call(bare(&root).current_dir("/missing"), || ())
         .unwrap_err()
         .to_string();
     assert!(
-        told.starts_with("cannot change to the directory /missing"),
-        "{told}"
+        outcome.starts_with("cannot change to the directory /missing"),
+        "{outcome}"
     );
     let all = rootlet::Capabilities::ALL;
     let fewer: [fn(&mut Chroot) -> &mut Chroot; 3] = [
@@ -197,10 +200,10 @@ fn errors_before_the_closure_are_reported() {
     let mut fewer = fewer.map(|ask| ask(&mut in_root(&root)).clone()).to_vec();
     fewer.push(in_root(&root).drop_capabilities(all).clone());
     for fewer in fewer {
-        let told = call(&fewer, || ()).unwrap_err().to_string();
+        let outcome = call(&fewer, || ()).unwrap_err().to_string();
         assert!(
-            told.ends_with("cannot change its user or drop rights"),
-            "{told}"
+            outcome.ends_with("cannot change its user or drop rights"),
+            "{outcome}"
         );
     }
     assert_eq!(names_in(root.path()), [""; 0]);

@@ -168,8 +168,8 @@ fn in_crun_a_run_works_or_says_that_the_list_forbids_it() {
         end(&mut crun(&bundle(&words, capabilities, Some((1, without)))))
     };
     let ended = run("");
-    let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-    assert_eq!(told, (0, "uid=0 gid=0\n", ""));
+    let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+    assert_eq!(printed, (0, "uid=0 gid=0\n", ""));
     // Other lists allow these only with CAP_SYS_ADMIN.
     for without in [
         "unshare",
@@ -178,8 +178,8 @@ fn in_crun_a_run_works_or_says_that_the_list_forbids_it() {
         "unshare mount clone3 clone",
     ] {
         let ended = run(without);
-        let told = (ended.status, ended.stdout.as_str());
-        assert_eq!(told, (125, ""), "{without}: {ended:?}");
+        let printed = (ended.status, ended.stdout.as_str());
+        assert_eq!(printed, (125, ""), "{without}: {ended:?}");
         let hint = ended.stderr.lines().nth(1).unwrap_or_default();
         assert!(hint.starts_with("hint: a seccomp filter"), "{ended:?}");
     }
@@ -210,8 +210,8 @@ fn in_crun_with_dockers_masks_a_run_shares_the_pid_namespace() {
     let ended = end(&mut crun(&bundle));
     let shared = "rootlet: the kernel allows no new /proc here: the command shares the caller's \
                   pid namespace and /proc, as with --share pid\n";
-    let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-    assert_eq!(told, (0, "own\n", shared));
+    let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+    assert_eq!(printed, (0, "own\n", shared));
 }
 
 /// The capabilities that Docker gives. Kubernetes and Podman give similar ones.
@@ -246,8 +246,8 @@ fn in_crun_every_user_of_the_container_is_one_inside() {
             ),
         ] {
             let ended = run(user);
-            let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-            assert_eq!(told, (0, expected, ""), "{capabilities}");
+            let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+            assert_eq!(printed, (0, expected, ""), "{capabilities}");
         }
     }
 }
@@ -353,10 +353,10 @@ fn under_qemu_user_a_run_says_why_it_cannot() {
             status = running.child.try_wait().unwrap();
             status.is_some()
         });
-        let mut said = String::new();
+        let mut output = String::new();
         let mut stderr = running.child.stderr.take().unwrap();
-        std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
-        assert_eq!(status.unwrap().code(), Some(125), "{said}");
-        assert!(said.contains("(qemu-user)"), "{said}");
+        std::io::Read::read_to_string(&mut stderr, &mut output).unwrap();
+        assert_eq!(status.unwrap().code(), Some(125), "{output}");
+        assert!(output.contains("(qemu-user)"), "{output}");
     }
 }

@@ -198,7 +198,7 @@ const WRITE_CORE_PATTERN: &str = r#"
     echo "seen: $seen""#;
 
 #[test]
-fn no_way_to_proc_is_left_without_its_masks() {
+fn every_path_to_proc_is_masked() {
     if !can_be_root() {
         return;
     }
@@ -427,7 +427,7 @@ fn a_run_that_waits_for_a_lock_is_ended_by_a_signal() {
 
 /// A directory that replaces a new mount point keeps its mode and its contents.
 #[test]
-fn what_is_put_in_the_place_of_a_mount_point_keeps_its_mode() {
+fn a_replacement_of_a_mount_point_keeps_its_mode() {
     let user = User::Ordinary;
     let root = Root::busybox(user);
     let secret = root.directory("secret");
@@ -490,7 +490,7 @@ fn flow(options: &str, expected: &str) {
 }
 
 #[test]
-fn what_the_host_mounts_later_is_never_writable_below_what_is_read_only() {
+fn later_mounts_of_the_host_are_never_writable_below_a_read_only_tree() {
     if !can_be_root() {
         return;
     }

@@ -494,8 +494,8 @@ fn a_clone_that_gives_no_pidfd_is_no_reason_to_wait() {
                 .args(traced.command.get_args());
             traced.command = strace;
             let ended = end(&mut traced.command);
-            let told = (ended.status, ended.stdout.as_str());
-            assert_eq!(told, (37, "text\n"), "{user:?} {missing} {ended:?}");
+            let printed = (ended.status, ended.stdout.as_str());
+            assert_eq!(printed, (37, "text\n"), "{user:?} {missing} {ended:?}");
             // strace cannot write to the memory of pid 1.
             let own = |line: &&str| !line.starts_with("strace: ");
             assert_eq!(ended.stderr.lines().find(own), None, "{ended:?}");

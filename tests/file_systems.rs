@@ -282,7 +282,7 @@ fn file_systems_without_locks_for_files() {
 }
 
 #[test]
-fn a_full_or_read_only_file_system_is_told() {
+fn a_full_or_read_only_file_system_is_reported() {
     if !can_be_root() {
         return;
     }
@@ -410,7 +410,7 @@ fn a_pid_1_that_is_killed_at_a_mount_point_leaves_nothing() {
 
 /// Both kinds of that name: with modes kept by the file system, and without.
 #[test]
-fn what_was_left_beside_a_mount_point_goes() {
+fn leftovers_beside_a_mount_point_are_removed() {
     if !can_be_root() {
         return;
     }
@@ -440,7 +440,7 @@ fn what_was_left_beside_a_mount_point_goes() {
 
 /// Between the lookup and the lock, another run has replaced a file with a directory.
 #[test]
-fn what_is_beside_a_mount_point_becomes_another() {
+fn a_file_that_another_run_swaps_before_the_lock_does_no_harm() {
     if !can_be_root() {
         return;
     }

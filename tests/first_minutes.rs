@@ -10,7 +10,7 @@ use common::{Ended, Root, User, command, end, rootlet, rootlet_path, succeed, us
 
 /// The error of rootlet with these words, and the hint below it.
 #[track_caller]
-fn told(run: &mut Command, status: i32) -> (String, String) {
+fn error_and_hint(run: &mut Command, status: i32) -> (String, String) {
     let ended = end(run);
     assert_eq!(
         (ended.status, ended.stdout.as_str()),
@@ -32,7 +32,7 @@ fn told(run: &mut Command, status: i32) -> (String, String) {
 
 #[track_caller]
 fn words(words: &[&str]) -> (String, String) {
-    told(rootlet(users()[0]).args(words), 125)
+    error_and_hint(rootlet(users()[0]).args(words), 125)
 }
 
 const OF_RUN: &str = "'rootlet help run' lists the options; options of COMMAND come after COMMAND";
@@ -41,7 +41,7 @@ const OF_ROLES: &str =
     "'rootlet help' lists the roles; a command in a root is: rootlet run NEWROOT [COMMAND]";
 
 #[test]
-fn nothing_or_too_little_is_said() {
+fn missing_words_are_named() {
     let (error, hint) = words(&[]);
     assert_eq!(error, "missing ROLE: run, init or boot");
     assert_eq!(hint, OF_ROLES);
@@ -60,7 +60,7 @@ fn nothing_or_too_little_is_said() {
 }
 
 #[test]
-fn the_role_is_forgotten() {
+fn a_missing_role_is_named() {
     let root = Root::busybox(users()[0]);
     let (error, hint) = words(&[root.name(), "ls"]);
     assert_eq!(
@@ -149,7 +149,7 @@ fn a_name_that_gives_the_role_says_what_is_missing() {
 }
 
 #[test]
-fn there_is_no_new_root() {
+fn a_missing_new_root_is_named() {
     for path in ["/no/such/root", "/etc/passwd"] {
         let (error, hint) = words(&["run", path, "ls"]);
         assert!(
@@ -164,12 +164,12 @@ fn there_is_no_new_root() {
 }
 
 #[test]
-fn the_new_root_is_empty() {
+fn an_empty_new_root_gets_a_way_to_fill_it() {
     for user in users() {
         let root = Root::empty(user);
         for shell in [&[][..], &["/bin/sh"], &["/bin/sh", "-c", "ls"]] {
             let run = &mut root.run(&[&["ROOT"][..], shell].concat());
-            let (error, hint) = told(run, 127);
+            let (error, hint) = error_and_hint(run, 127);
             assert_eq!(
                 error,
                 "cannot run /bin/sh: No such file or directory (ENOENT)"
@@ -182,7 +182,7 @@ fn the_new_root_is_empty() {
             );
             assert_eq!(root.tree(), [""; 0]);
         }
-        let (_, hint) = told(&mut root.run(&["ROOT", "ls"]), 127);
+        let (_, hint) = error_and_hint(&mut root.run(&["ROOT", "ls"]), 127);
         assert!(
             hint.starts_with("there is no such command in the new root"),
             "{hint}"
@@ -191,10 +191,10 @@ fn the_new_root_is_empty() {
 }
 
 #[test]
-fn options_and_commands_are_mixed_up() {
+fn options_in_the_wrong_place_are_pointed_out() {
     let root = Root::busybox(users()[0]);
     // After NEWROOT it is the command.
-    let (error, hint) = told(&mut root.run(&["ROOT", "-v", "ls"]), 127);
+    let (error, hint) = error_and_hint(&mut root.run(&["ROOT", "-v", "ls"]), 127);
     assert_eq!(error, "cannot run -v: No such file or directory (ENOENT)");
     let first = "rootlet's own options come first: rootlet run [OPTION]... NEWROOT COMMAND";
     assert_eq!(hint, first);
@@ -212,7 +212,7 @@ fn options_and_commands_are_mixed_up() {
 }
 
 #[test]
-fn user_namespaces_are_off() {
+fn a_limit_of_no_user_namespaces_is_named() {
     // A user namespace may turn them off for itself.
     let script = "echo 0 >/proc/sys/user/max_user_namespaces
                   exec setpriv --inh-caps=-all --bounding-set=-all \"$0\" run / true";
@@ -220,7 +220,7 @@ fn user_namespaces_are_off() {
     unshare
         .args(["-Ur", "sh", "-c", script])
         .arg(rootlet_path());
-    let (error, hint) = told(&mut unshare, 125);
+    let (error, hint) = error_and_hint(&mut unshare, 125);
     assert_eq!(
         error,
         "cannot make new namespaces: No space left on device (ENOSPC)"
@@ -241,14 +241,14 @@ fn in_own_mounts(root: &Root, script: &str) -> Ended {
 }
 
 #[test]
-fn the_root_is_of_another_architecture() {
+fn a_root_of_another_architecture_gets_the_packages_to_install() {
     let root = Root::busybox(users()[0]);
     // As much of a program as the kernel looks at; 0xf1f1 is nobody's machine.
     let mut program = b"\x7fELF\x02\x01\x01".to_vec();
     program.resize(64, 0);
     program[16..20].copy_from_slice(&[2, 0, 0xf1, 0xf1]);
     root.executable("program.other", program);
-    let (error, hint) = told(&mut root.run(&["ROOT", "/program.other"]), 126);
+    let (error, hint) = error_and_hint(&mut root.run(&["ROOT", "/program.other"]), 126);
     assert_eq!(
         error,
         "cannot run /program.other: Exec format error (ENOEXEC)"
@@ -289,7 +289,7 @@ fn the_root_is_of_another_architecture() {
 }
 
 #[test]
-fn the_file_system_is_noexec_or_nodev() {
+fn a_noexec_or_nodev_file_system_is_named() {
     for (option, status) in [("noexec", 126), ("nodev", 0)] {
         let root = Root::empty(users()[0]);
         let script = format!(

@@ -123,7 +123,7 @@ fn outcome(place: Place, run: &mut Command, signals: &[(i32, &str)]) -> Option<O
 }
 
 #[test]
-fn whatever_newer_calls_answer_the_command_runs() {
+fn the_command_runs_whatever_newer_calls_return() {
     let all = [(15, "TERM"), (1, "HUP"), (10, "USR1"), (40, "NUM40")];
     let user = users()[0];
     for (name, peer, words) in NAMES {
@@ -164,7 +164,7 @@ fn whatever_newer_calls_answer_the_command_runs() {
 }
 
 #[test]
-fn the_filter_answers() {
+fn the_filter_takes_effect() {
     let user = users()[0];
     let (close_range, errno) = (sc::nr::CLOSE_RANGE, EINVAL);
     let mut perl = command(user, "perl");
@@ -226,10 +226,10 @@ fn without_the_right(init: &Path, words: &[&str]) -> (Vec<String>, i32) {
     }
     drop(running.child.stdin.take());
     let status = running.status();
-    let mut said = String::new();
+    let mut output = String::new();
     let mut stderr = running.child.stderr.take().unwrap();
-    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
-    (said.lines().map(str::to_owned).collect(), status)
+    std::io::Read::read_to_string(&mut stderr, &mut output).unwrap();
+    (output.lines().map(str::to_owned).collect(), status)
 }
 
 #[test]
@@ -249,42 +249,42 @@ fn a_signal_that_was_not_sent_is_reported_as_failed() {
         ("dumb-init", &[], "[dumb-init] "),
         ("catatonit", &["--"], "rootlet: "),
     ] {
-        let (said, status) = without_the_right(&named(name), words);
+        let (output, status) = without_the_right(&named(name), words);
         assert_eq!(
-            said,
+            output,
             [format!("{who}cannot send signal 15 {why}")],
             "{name}"
         );
         assert_eq!(status, 7, "{name}");
     }
     // In a run, pid 1 reports the error to the supervisor, which has standard error.
-    let (said, status) = without_the_right(rootlet_path(), &["run", "--no-mounts", "/"]);
+    let (output, status) = without_the_right(rootlet_path(), &["run", "--no-mounts", "/"]);
     let line = "rootlet: cannot send a signal to the command: Operation not permitted (EPERM)";
-    assert_eq!((said, status), (vec![line.to_owned()], 7));
-    let (said, _) = without_the_right(rootlet_path(), &["init", "-v"]);
+    assert_eq!((output, status), (vec![line.to_owned()], 7));
+    let (output, _) = without_the_right(rootlet_path(), &["init", "-v"]);
     let not_sent = |line: &&String| line.contains(why);
-    assert_eq!(said.iter().filter(not_sent).count(), 3, "{said:?}");
+    assert_eq!(output.iter().filter(not_sent).count(), 3, "{output:?}");
     assert!(
-        !said.iter().any(|line| line.contains("sent on")),
-        "{said:?}"
+        !output.iter().any(|line| line.contains("forwarded signal")),
+        "{output:?}"
     );
     // tini ends with an error.
     let [ours, theirs] = [named("tini"), PathBuf::from("/usr/bin/tini")].map(|tini| {
-        let (said, status) = without_the_right(&tini, &["-s", "--"]);
-        let said: Vec<String> = said
+        let (output, status) = without_the_right(&tini, &["-s", "--"]);
+        let output: Vec<String> = output
             .iter()
             .map(|line| line.split_once(")] ").unwrap().1.to_owned())
             .collect();
-        (said, status)
+        (output, status)
     });
     assert_eq!(ours, theirs);
     assert_eq!(ours.1, 1);
 }
 
 #[test]
-fn without_a_subreaper_init_says_so_when_asked() {
+fn a_verbose_init_without_a_subreaper_warns() {
     for user in users() {
-        let said = |words: &[&str]| {
+        let output = |words: &[&str]| {
             let mut run = command(user, rootlet_path());
             run.arg("init").args(words);
             filter::answer(&mut run, EINVAL, &[PR_SET_CHILD_SUBREAPER]);
@@ -292,8 +292,8 @@ fn without_a_subreaper_init_says_so_when_asked() {
             assert_eq!(ended.status, 0, "{ended:?}");
             ended.stderr
         };
-        assert_eq!(said(&["true"]), "");
-        assert!(said(&["-v", "true"]).contains("cannot adopt orphans"));
+        assert_eq!(output(&["true"]), "");
+        assert!(output(&["-v", "true"]).contains("cannot adopt orphans"));
     }
 }
 
@@ -309,13 +309,13 @@ const ROLES: [&str; 4] = [
 
 /// Checks that bash's `time` and the command differ by less than a twentieth.
 #[track_caller]
-fn assert_times_agree(told: &str, context: &str) {
+fn assert_times_agree(printed: &str, context: &str) {
     let number = |name: &str| -> f64 {
-        let (_, after) = told.rsplit_once(name).expect(told);
+        let (_, after) = printed.rsplit_once(name).expect(printed);
         after.split_once(" end").unwrap().0.parse().unwrap()
     };
     let (own, time) = (number("own "), number("time "));
-    assert!((own - time).abs() < 0.05 * own, "{context}: {told}");
+    assert!((own - time).abs() < 0.05 * own, "{context}: {printed}");
 }
 
 #[test]
@@ -332,8 +332,8 @@ fn the_commands_cpu_time_is_for_the_caller_to_read() {
 
             let mut session = common::terminal::Session::bash(user);
             session.ask("TIMEFORMAT=\"time %U end\"");
-            let told = session.ask(&format!("time $rootlet {role} perl -e '{BURN}'"));
-            assert_times_agree(&told, &format!("{role} {user:?} on a terminal"));
+            let printed = session.ask(&format!("time $rootlet {role} perl -e '{BURN}'"));
+            assert_times_agree(&printed, &format!("{role} {user:?} on a terminal"));
             session.exit();
         }
     }
@@ -373,7 +373,7 @@ fn filtered_run(user: User, errno: i32, calls: &[Call], words: &[&str]) -> Comma
 }
 
 #[test]
-fn a_run_works_whatever_optional_calls_answer() {
+fn a_run_works_whatever_optional_calls_return() {
     let signals = [(15, "TERM"), (1, "HUP"), (10, "USR1"), (40, "NUM40")];
     for user in users() {
         for (calls, filtered) in COMFORTS_OF_RUN {
@@ -393,10 +393,10 @@ fn a_run_works_whatever_optional_calls_answer() {
                 }
                 running.signal(12);
                 assert_eq!(running.status(), 42, "{context}");
-                let mut said = String::new();
+                let mut output = String::new();
                 let mut stderr = running.child.stderr.take().unwrap();
-                std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
-                assert_eq!(said, "", "{context}");
+                std::io::Read::read_to_string(&mut stderr, &mut output).unwrap();
+                assert_eq!(output, "", "{context}");
             }
         }
     }
@@ -417,7 +417,7 @@ fn without_a_pidfd_the_end_of_pid_1_is_seen() {
 }
 
 #[test]
-fn a_run_without_a_subreaper_works_and_says_what_that_weakens() {
+fn a_run_without_a_subreaper_works_and_warns() {
     for user in users() {
         for errno in [EPERM, ENOSYS, EINVAL] {
             let run = |options: &[&str]| {
@@ -433,18 +433,18 @@ fn a_run_without_a_subreaper_works_and_says_what_that_weakens() {
             };
             // A new pid namespace needs no subreaper.
             assert_eq!(run(&[]), "");
-            let said = run(&["--share=pid"]);
+            let output = run(&["--share=pid"]);
             assert!(
-                said.starts_with("rootlet: cannot adopt orphans: "),
-                "{said}"
+                output.starts_with("rootlet: cannot adopt orphans: "),
+                "{output}"
             );
-            assert!(said.contains("may outlive the run"), "{said}");
+            assert!(output.contains("may outlive the run"), "{output}");
         }
     }
 }
 
 #[test]
-fn a_run_that_a_filter_forbids_says_so() {
+fn a_run_that_a_filter_forbids_names_the_filter() {
     for user in users() {
         for (calls, step) in [
             (&[CLONE3, CLONE][..], "make new namespaces"),

@@ -70,7 +70,7 @@ const LEAVE_DEAF_CHILDREN: &str = "\
     sysread $told, my $two, 1 for 1..2; exit 3";
 
 #[test]
-fn the_deaf_are_killed_after_the_grace() {
+fn processes_that_ignore_term_are_killed_after_the_grace() {
     for (place, user) in cases() {
         let root = Root::empty(user);
         let start = Instant::now();
@@ -89,7 +89,7 @@ fn the_deaf_are_killed_after_the_grace() {
 }
 
 #[test]
-fn a_deaf_command_is_killed_after_the_grace() {
+fn a_command_that_ignores_term_is_killed_after_the_grace() {
     let script = "$SIG{$_} = 'IGNORE' for qw(TERM HUP INT QUIT); $| = 1; print \"ready\\n\"; \
                   sleep 1000 while 1";
     for (place, user) in cases() {
@@ -150,7 +150,7 @@ fn without_proc_the_grace_is_for_the_commands_group_and_ends() {
 }
 
 #[test]
-fn a_signal_that_is_not_sent_on_starts_no_grace() {
+fn a_signal_that_is_not_forwarded_starts_no_grace() {
     for (place, user) in cases() {
         let words = ["-r", "TERM:0", "--grace", "1", "sh", "-c"];
         let script = "echo ready; read line; sleep 1.5; echo $line; exit 4";

@@ -42,7 +42,7 @@ fn handed(user: User, change: &str) -> std::process::Command {
 }
 
 #[test]
-fn sockets_and_the_watchdog_of_init_are_the_commands() {
+fn inits_sockets_and_watchdog_go_to_the_command() {
     let of_another = match kernel() >= (6, 9) {
         true => "own own other",
         false => "own own own",

@@ -158,8 +158,8 @@ fn make_counts_the_jobs_of_recipes_in_a_root() {
             .args(["-s", "-j3"])
             .stdin(Stdio::null());
         let ended = end(&mut make);
-        let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-        assert_eq!(told, (0, "/src\n", ""), "{ended:?}");
+        let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+        assert_eq!(printed, (0, "/src\n", ""), "{ended:?}");
         let seen = std::fs::read_to_string(host.path().join("seen")).unwrap();
         let most = seen.lines().map(|line| line.parse::<u32>().unwrap()).max();
         assert_eq!(seen.lines().count(), 8);

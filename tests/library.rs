@@ -120,7 +120,7 @@ fn fifty_packages_are_built_at_once() {
 }
 
 #[test]
-fn a_harness_runs_its_checks_inside_for_as_long_as_it_says() {
+fn a_harness_runs_its_checks_inside_within_its_time_limit() {
     for user in users() {
         let root = Root::busybox(user);
         let before = tree(root.path());
@@ -137,7 +137,7 @@ fn a_harness_runs_its_checks_inside_for_as_long_as_it_says() {
 }
 
 #[test]
-fn a_supervisor_on_tokio_hears_of_each_end() {
+fn a_supervisor_on_tokio_sees_each_end() {
     for user in users() {
         let root = Root::busybox(user);
         let words = [root.name(), "exit 0", "exit 3", "kill -9 $$"];
@@ -159,7 +159,7 @@ fn a_supervisor_on_tokio_hears_of_each_end() {
 }
 
 #[test]
-fn the_surface_is_that_of_std_and_prints_nothing() {
+fn the_interface_matches_std_and_prints_nothing() {
     for ended in check("surface") {
         assert_eq!((ended.stdout, ended.stderr), Default::default());
     }
@@ -202,7 +202,7 @@ fn without_the_feature_there_is_no_std() {
 }
 
 #[test]
-fn a_child_that_is_dropped_is_gone_with_all_it_started() {
+fn a_dropped_child_ends_with_all_its_processes() {
     check("drop");
 }
 
@@ -212,7 +212,7 @@ fn a_status_can_be_asked_for_again_and_without_waiting() {
 }
 
 #[test]
-fn code_is_called_with_the_variables_of_its_caller() {
+fn closures_use_the_variables_of_their_caller() {
     check("call");
 }
 
@@ -529,12 +529,12 @@ fn a_process_detached_after_its_end_leaves_no_zombie() {
 }
 
 #[test]
-fn the_promises_of_pychroots_tests_hold() {
+fn pychroots_own_tests_hold() {
     check("pychroot");
 }
 
 #[test]
-fn nothing_that_the_binary_brings_is_in_a_program_that_uses_the_library() {
+fn a_program_that_uses_the_library_has_nothing_of_the_binary() {
     let symbols = end(Command::new("nm")
         .args(["--defined-only", "-C"])
         .arg(outside()));

@@ -99,7 +99,7 @@ fn with_rights(id: &str, capabilities: &[&str], command: &[&str]) -> Command {
 }
 
 #[test]
-fn whoever_may_set_ids_has_all_of_them_inside() {
+fn callers_who_may_set_ids_have_all_of_them_inside() {
     if !can_be_root() {
         return;
     }
@@ -141,9 +141,9 @@ fn whoever_may_set_ids_has_all_of_them_inside() {
             ];
             let words = [&program[..], options, &[root.name(), "sh", "-c", LOOK]].concat();
             let ended = end(&mut with_rights(id, capabilities, &words));
-            let told = (ended.stderr.as_str(), ended.stdout.as_str(), ended.status);
+            let printed = (ended.stderr.as_str(), ended.stdout.as_str(), ended.status);
             assert_eq!(
-                told,
+                printed,
                 ("", expected.as_str(), 0),
                 "{id} {capabilities:?} {options:?}"
             );
@@ -248,7 +248,7 @@ fn a_range_of_users_is_mapped_from_0_on() {
 }
 
 #[test]
-fn a_missing_range_is_told_with_the_line_to_add() {
+fn a_missing_range_is_reported_with_the_line_to_add() {
     if !can_be_root() {
         return;
     }
@@ -303,7 +303,7 @@ int shadow_subid_find_subid_owners(unsigned long id, int type, uid_t **uids, int
 "#;
 
 #[test]
-fn users_and_ranges_of_a_name_service_are_asked_for() {
+fn users_and_ranges_come_from_a_name_service() {
     if !can_be_root() {
         return;
     }
@@ -328,9 +328,9 @@ fn users_and_ranges_of_a_name_service_are_asked_for() {
     // newuidmap ignores the files for a user from another source.
     for lines in ["", "other:5:5\n", "faraway:5:5\n54321:7:7\n"] {
         let ended = end(&mut with_ranges(&place, lines, setup, &words));
-        let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+        let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
         let expected = "0\n0\n 0 1200000 1000\n 1000 1205000 500\n 0 1300000 1500\n";
-        assert_eq!(told, (0, expected, ""), "{lines:?}");
+        assert_eq!(printed, (0, expected, ""), "{lines:?}");
     }
     // A user in no file and no service is looked up by number. The lookup prints nothing.
     let words = run(&root, &["true"]);
@@ -396,8 +396,8 @@ fn the_callers_groups_stay_with_a_range() {
         words.splice(2..2, options.iter().copied());
         let setup = "groups=--groups=7777";
         let ended = end(&mut with_ranges(&place, &lines, setup, &words));
-        let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-        assert_eq!(told, (0, "of the team\n0 65534\n", ""), "{options:?}");
+        let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+        assert_eq!(printed, (0, "of the team\n0 65534\n", ""), "{options:?}");
         std::fs::remove_file(shared.path().join("new")).unwrap();
     }
 }
@@ -439,7 +439,7 @@ fn a_missing_or_failing_program_is_named() {
 }
 
 #[test]
-fn the_caller_can_stay_who_it_is() {
+fn the_caller_can_keep_its_id() {
     let root = Root::busybox(User::Ordinary);
     let (user, group) = match common::is_root() {
         true => (54321, 54321),
@@ -484,8 +484,8 @@ fn the_library_maps_users_too() {
     assert_eq!((given.uid(), given.gid()), (33, 34));
     // SAFETY: the closure is never called.
     let called = unsafe { chroot.map_users(MapUsers::Auto).call(|| ()) };
-    let said = "cannot finish the closure: a closure cannot have a range of users";
-    assert_eq!(called.unwrap_err().to_string(), said);
+    let line = "cannot finish the closure: a closure cannot have a range of users";
+    assert_eq!(called.unwrap_err().to_string(), line);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn the_last_of_two_options_counts() {
 }
 
 #[test]
-fn options_that_no_bind_has_are_refused() {
+fn options_that_a_bind_does_not_have_are_refused() {
     for user in users() {
         let root = Root::busybox(user);
         for options in [

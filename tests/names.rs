@@ -48,8 +48,8 @@ fn in_a_container_any_name_runs_the_command() {
         ] {
             let words = [words, &["/rootlet", "--version"]].concat();
             let ended = end(&mut in_container(user, name, &words));
-            let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-            assert_eq!(told, (0, VERSION, ""), "{name} {words:?} {user:?}");
+            let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+            assert_eq!(printed, (0, VERSION, ""), "{name} {words:?} {user:?}");
         }
         for word in ["--version", "-V"] {
             let ended = end(&mut in_container(user, "/init", &[word]));

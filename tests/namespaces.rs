@@ -77,7 +77,7 @@ fn namespaces_are_those_that_unshare_makes() {
 }
 
 #[test]
-fn a_network_of_its_own_has_loopback_alone_and_up() {
+fn a_new_network_has_only_loopback_which_is_up() {
     for user in users() {
         let root = Root::busybox(user);
         let script = "ls /sys/class/net; ping -c 1 -W 5 127.0.0.1 >/dev/null && echo up; \
@@ -99,8 +99,8 @@ fn the_plan_shows_namespace_options() {
         "true",
     ];
     let plan = succeed(&mut root.run(&words));
-    let told = "unshare    net\nunshare    user\nshare      uts\n";
-    assert!(plan.contains(told), "{plan}");
+    let printed = "unshare    net\nunshare    user\nshare      uts\n";
+    assert!(plan.contains(printed), "{plan}");
     assert_eq!(plan.matches("share").count(), 3, "{plan}");
 }
 
@@ -306,7 +306,7 @@ fn orphans_in_a_shared_pid_namespace_are_reaped() {
 }
 
 #[test]
-fn without_proc_the_command_ends_all_the_same() {
+fn the_command_ends_without_proc_too() {
     for user in users() {
         let root = Root::busybox(user);
         let mark = mark();
@@ -322,7 +322,7 @@ fn without_proc_the_command_ends_all_the_same() {
 
 /// A root may contain a fake proc, which must not decide which processes are killed.
 #[test]
-fn a_false_proc_names_no_victims() {
+fn a_fake_proc_names_no_victims() {
     for user in users() {
         let root = Root::busybox(user);
         let mut bystander = common::command(user, "sleep").arg("1000").spawn().unwrap();

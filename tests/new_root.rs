@@ -20,7 +20,7 @@ fn fill(directory: &Path) {
 }
 
 #[test]
-fn ten_thousand_entries_are_no_obstacle() {
+fn ten_thousand_entries_do_no_harm() {
     let count = |directory: &Path| fs::read_dir(directory).unwrap().count();
     for user in users() {
         let root = Root::busybox(user);
@@ -240,7 +240,7 @@ fn a_squashfs_is_a_root_as_far_as_it_has_mount_points() {
 
 /// rootlet writes the kernel's files in the proc that it was started with.
 #[test]
-fn a_false_proc_is_never_written() {
+fn a_fake_proc_is_never_written() {
     for user in users() {
         let root = Root::busybox(user);
         let files = [
@@ -282,7 +282,7 @@ fn a_false_proc_is_never_written() {
 
 /// CVE-2024-21626: no descriptor of rootlet leads to a current directory outside of the root.
 #[test]
-fn no_descriptor_of_ours_is_a_way_out() {
+fn none_of_our_descriptors_leads_out() {
     for user in users() {
         let root = Root::busybox(user);
         for number in 3..16 {

@@ -360,7 +360,7 @@ fn existing_files_stay_even_if_they_are_empty() {
 }
 
 #[test]
-fn a_resolv_conf_that_is_a_dangling_link_serves_and_stays() {
+fn a_resolv_conf_that_is_a_dangling_link_works_and_stays() {
     let hosts = fs::read_to_string("/etc/resolv.conf").unwrap();
     for user in users() {
         for target in [

@@ -32,7 +32,7 @@ fn assert_printed(printed: &[u8]) {
 }
 
 #[test]
-fn no_name_talks_to_the_terminal() {
+fn no_name_controls_the_terminal() {
     for user in users() {
         let root = Root::busybox(user);
         let source = root.path().join(OsStr::from_bytes(NAME));
@@ -71,15 +71,15 @@ fn no_name_talks_to_the_terminal() {
         assert_eq!(plan.matches(PRINTED).count(), 4, "{plan}");
         // The log of each step, and a mount that is left out.
         let optional = with_name("/no/such/", ":/x:optional");
-        let said = rootlet(user)
+        let output = rootlet(user)
             .args(["run", "-v", "-B"])
             .arg(optional)
             .arg(root.path())
             .arg("true")
             .output()
             .unwrap();
-        assert_eq!(said.status.code(), Some(0), "{said:?}");
-        assert_printed(&said.stderr);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_printed(&output.stderr);
     }
 }
 
@@ -88,16 +88,19 @@ fn the_status_message_is_what_is_printed() {
     for user in users() {
         let mut shell = command(user, "sh");
         shell.args(["-c", "\"$0\" run --status-fd 1 \"$1\" true"]);
-        let told = shell
+        let printed = shell
             .arg(rootlet_path())
             .arg(with_name("/no/such/", ""))
             .output()
             .unwrap();
-        assert_printed(&told.stderr);
+        assert_printed(&printed.stderr);
         // In a JSON string, a backslash is doubled.
-        let told = String::from_utf8(told.stdout).unwrap();
-        let message = &told[told.find("\"message\":").unwrap()..];
-        assert!(message.contains(&PRINTED.replace('\\', "\\\\")), "{told}");
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        let message = &printed[printed.find("\"message\":").unwrap()..];
+        assert!(
+            message.contains(&PRINTED.replace('\\', "\\\\")),
+            "{printed}"
+        );
     }
 }
 

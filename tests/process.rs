@@ -68,7 +68,7 @@ fn remaining_processes_have_the_grace_to_end_and_are_killed_then() {
 }
 
 #[test]
-fn a_deaf_command_is_killed_after_the_grace() {
+fn a_command_that_ignores_term_is_killed_after_the_grace() {
     for user in users() {
         let root = Root::busybox(user);
         let script = "trap '' TERM; echo ready; while :; do sleep 1; done";
@@ -81,7 +81,7 @@ fn a_deaf_command_is_killed_after_the_grace() {
 }
 
 #[test]
-fn a_killed_rootlet_grants_no_grace() {
+fn a_killed_rootlet_gives_no_grace() {
     for user in users() {
         let root = Root::busybox(user);
         let mark = root.name();
@@ -136,7 +136,7 @@ fn script(user: common::User, root: &Root, script: &str) -> common::Ended {
 }
 
 #[test]
-fn descriptors_that_are_asked_for_reach_the_command_and_no_others() {
+fn only_requested_descriptors_reach_the_command() {
     for user in users() {
         let root = Root::busybox(user);
         root.file("in", "of the caller\n");
@@ -174,8 +174,8 @@ fn a_descriptor_that_is_not_open_is_an_error() {
                 let ended = end(&mut root.run(&words));
                 let why = "Bad file descriptor (EBADF)";
                 let line = format!("rootlet: cannot give the command descriptor {number}: {why}\n");
-                let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-                assert_eq!(told, (125, "", line.as_str()));
+                let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+                assert_eq!(printed, (125, "", line.as_str()));
             }
         }
         for value in ["", "-1", "x", "4294967296"] {
@@ -191,7 +191,7 @@ fn a_descriptor_that_is_not_open_is_an_error() {
 }
 
 #[test]
-fn a_dry_run_tells_the_descriptors() {
+fn a_dry_run_shows_the_descriptors() {
     let root = Root::busybox(users()[0]);
     let run = "\"$0\" run -n --no-mounts --keep-fd 7 \"$1\" true 7</dev/null";
     let ended = script(users()[0], &root, run);
@@ -199,7 +199,7 @@ fn a_dry_run_tells_the_descriptors() {
 }
 
 /// Runs rootlet with these words and `--status-fd 9`. Returns its end and the messages.
-fn told(user: common::User, root: &Root, words: &str) -> (common::Ended, String) {
+fn printed(user: common::User, root: &Root, words: &str) -> (common::Ended, String) {
     let status = root.file("status", "");
     let run = format!("exec \"$0\" run --status-fd 9 {words} 9>\"$1/status\"");
     let ended = script(user, root, &run);
@@ -217,13 +217,13 @@ fn the_end_of_the_command_is_reported() {
             ("kill -9 $$", 137, "{\"signal\":9}\n"),
             ("kill -TERM $$", 143, "{\"signal\":15}\n"),
         ] {
-            let (ended, told) = told(user, &root, &format!("\"$1\" sh -c '{script}'"));
+            let (ended, printed) = printed(user, &root, &format!("\"$1\" sh -c '{script}'"));
             assert_eq!(
                 (ended.status, ended.stderr.as_str()),
                 (status, ""),
                 "{script}"
             );
-            let (started, end) = told.split_once('\n').unwrap();
+            let (started, end) = printed.split_once('\n').unwrap();
             assert_eq!(end, line, "{script}");
             let pid = started.strip_prefix("{\"child-pid\":").unwrap();
             let pid: i32 = pid.strip_suffix('}').unwrap().parse().unwrap();
@@ -284,17 +284,20 @@ fn failures_are_reported_in_json_for_all_names() {
                 "it is not in the new root's /etc/passwd\"}}\n".to_owned(),
             ),
         ] {
-            let (ended, told) = told(user, &root, words);
+            let (ended, printed) = printed(user, &root, words);
             assert!(ended.status >= 125 && !ended.stderr.is_empty(), "{ended:?}");
             let start = format!("{{\"error\":{{\"step\":\"{step}\",\"object\":\"{object}");
-            assert!(told.starts_with(&start) && told.ends_with(&end), "{told}");
             assert!(
-                told.contains(&format!("\",\"errno\":{number},\"message\":\"cannot ")),
-                "{told}"
+                printed.starts_with(&start) && printed.ends_with(&end),
+                "{printed}"
             );
-            assert_eq!(told.lines().count(), 1, "{told}");
+            assert!(
+                printed.contains(&format!("\",\"errno\":{number},\"message\":\"cannot ")),
+                "{printed}"
+            );
+            assert_eq!(printed.lines().count(), 1, "{printed}");
             let mut python = std::process::Command::new("python3");
-            python.args(["-c", "import json, sys; json.loads(sys.argv[1])", &told]);
+            python.args(["-c", "import json, sys; json.loads(sys.argv[1])", &printed]);
             succeed(&mut python);
         }
     }
@@ -309,15 +312,15 @@ fn the_pid_is_that_in_the_callers_namespace() {
         let script = "exec \"$0\" run --status-fd 9 \"$1\" sleep 1000 9>\"$1/status\"";
         command.args(["-c", script]).arg(common::rootlet_path());
         let mut running = Running::start(command.arg(root.path()));
-        let mut told = String::new();
+        let mut printed = String::new();
         wait_until("the pid", || {
-            told = std::fs::read_to_string(&status).unwrap();
-            told.ends_with('\n')
+            printed = std::fs::read_to_string(&status).unwrap();
+            printed.ends_with('\n')
         });
         // The message comes after the command is executed, and not at its start. The kernel names the
         // process last, after it has closed the descriptor that shows us the execution.
         let pid = running.command();
-        assert_eq!(told, format!("{{\"child-pid\":{pid}}}\n"));
+        assert_eq!(printed, format!("{{\"child-pid\":{pid}}}\n"));
         if let Ok(program) = std::fs::read_link(format!("/proc/{pid}/exe")) {
             assert!(program.ends_with("bin/busybox"), "{program:?}");
         }
@@ -327,22 +330,22 @@ fn the_pid_is_that_in_the_callers_namespace() {
         });
         send_signal(pid, 9);
         assert_eq!(running.wait().code(), Some(137));
-        let told = std::fs::read_to_string(&status).unwrap();
-        assert!(told.ends_with("}\n{\"signal\":9}\n"), "{told}");
+        let printed = std::fs::read_to_string(&status).unwrap();
+        assert!(printed.ends_with("}\n{\"signal\":9}\n"), "{printed}");
         // A caller in a new pid namespace gets the pid in that namespace.
         let inner = format!(
             "{} run --status-fd 9 / true 9>&1",
             common::rootlet_path().display()
         );
         let mut outer = rootlet(user);
-        let told = succeed(outer.args(["run", "/", "sh", "-c", &inner]));
-        let pid: u32 = told["{\"child-pid\":".len()..]
+        let printed = succeed(outer.args(["run", "/", "sh", "-c", &inner]));
+        let pid: u32 = printed["{\"child-pid\":".len()..]
             .split('}')
             .next()
             .unwrap()
             .parse()
             .unwrap();
-        assert!((3..20).contains(&pid), "{told}");
+        assert!((3..20).contains(&pid), "{printed}");
     }
 }
 

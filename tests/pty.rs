@@ -19,7 +19,7 @@ fn set_size(session: &Session, rows: u16, columns: u16) {
 }
 
 #[test]
-fn what_is_typed_is_the_commands_and_what_it_prints_the_callers() {
+fn input_goes_to_the_command_and_output_to_the_caller() {
     for user in users() {
         let mut session = Session::bash(user);
         set_size(&session, 33, 99);
@@ -109,7 +109,7 @@ ask(TIOCLINUX, struct.pack("=B", PASTE))
 print("done")"#;
 
 #[test]
-fn what_the_command_types_does_not_reach_the_callers_shell() {
+fn input_faked_by_the_command_does_not_reach_the_callers_shell() {
     for user in users() {
         let root = Root::empty(user);
         root.file("types.py", TYPES);
@@ -276,7 +276,7 @@ fn much_goes_through_both_ways_at_once() {
 }
 
 #[test]
-fn without_a_terminal_there_is_nothing_to_keep_from_it() {
+fn pty_does_nothing_without_a_terminal() {
     for user in users() {
         let mut run = rootlet(user);
         run.args(["run", "--pty", "/", "sh", "-c", "tty; cat; exit 4"]);

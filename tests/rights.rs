@@ -307,6 +307,6 @@ fn read_only_and_masks_hold_against_real_root_without_sys_admin() {
     assert!(undone.stdout.contains("written"), "{undone:?}");
     let help = succeed(&mut root.run(&["--help"]));
     let text: Vec<&str> = help.split_whitespace().collect();
-    let told = "against real root add --drop-caps sys_admin,sys_ptrace";
-    assert_eq!(text.join(" ").matches(told).count(), 3, "{help}");
+    let printed = "against real root add --drop-caps sys_admin,sys_ptrace";
+    assert_eq!(text.join(" ").matches(printed).count(), 3, "{help}");
 }

@@ -11,7 +11,7 @@ use common::{end, succeed};
 
 /// Builds rootlet with only these roles. Returns for each command line its standard output and
 /// standard error.
-fn said(roles: &str, words: &[&[&str]]) -> Vec<(String, String)> {
+fn output(roles: &str, words: &[&[&str]]) -> Vec<(String, String)> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("roles");
     let mut cargo = Command::new(env!("CARGO"));
     cargo
@@ -29,11 +29,11 @@ fn said(roles: &str, words: &[&[&str]]) -> Vec<(String, String)> {
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     succeed(&mut cargo);
     let binary = target.join("debug/rootlet");
-    let said = words.iter().map(|words| {
+    let output = words.iter().map(|words| {
         let ended = end(Command::new(&binary).args(*words).env_clear());
         (ended.stdout, ended.stderr)
     });
-    said.collect()
+    output.collect()
 }
 
 /// One test covers all builds, because two builds in one directory would wait for each other.
@@ -58,12 +58,12 @@ fn a_binary_advertises_only_the_roles_it_has() {
             words.push(vec!["init", "--", "/no/such/program"]);
         }
         let words: Vec<&[&str]> = words.iter().map(Vec::as_slice).collect();
-        let said = said(roles, &words);
+        let output = output(roles, &words);
         assert_eq!(
-            said[0].1.lines().next().unwrap(),
+            output[0].1.lines().next().unwrap(),
             format!("rootlet: missing ROLE: {listed}")
         );
-        for (words, (stdout, stderr)) in words.iter().zip(&said) {
+        for (words, (stdout, stderr)) in words.iter().zip(&output) {
             let what = format!("{roles} {words:?}: {stdout}{stderr}");
             assert!(stderr.lines().count() <= 2, "{what}");
             for role in lacks {

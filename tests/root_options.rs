@@ -56,7 +56,7 @@ fn a_read_only_root_cannot_be_written_and_its_mounts_can() {
 }
 
 #[test]
-fn what_is_mounted_below_a_read_only_root_is_read_only_too() {
+fn mounts_below_a_read_only_root_are_read_only_too() {
     if !can_be_root() {
         return;
     }
@@ -181,7 +181,7 @@ fn bubblewrap_makes_the_same_root_read_only() {
 }
 
 #[test]
-fn the_plan_tells_of_the_root() {
+fn the_plan_shows_the_root() {
     let root = Root::busybox(users()[0]);
     let plan = succeed(&mut root.run(&["-n", "--read-only-root", "ROOT", "true"]));
     assert!(plan.contains("\nread-only  /\n"), "{plan}");
@@ -196,7 +196,7 @@ const CHANGES: &str = "set -e; cat /kept; echo new >/kept; echo made >/made; mkd
     rm /bin/wc; cat /kept /made; stat -c '%a %u' /";
 
 #[test]
-fn what_is_written_above_an_overlay_vanishes() {
+fn writes_to_an_overlay_are_discarded() {
     for user in users() {
         let root = Root::busybox(user);
         root.file("kept", "old\n");
@@ -237,7 +237,7 @@ fn nothing_is_made_below_an_overlay_while_it_runs() {
 }
 
 #[test]
-fn an_overlay_holds_as_much_as_it_may() {
+fn an_overlay_holds_its_size_and_no_more() {
     for user in users() {
         let root = Root::busybox(user);
         let fill = ["dd", "if=/dev/zero", "of=/big", "bs=64k", "count=8"];
@@ -261,7 +261,7 @@ fn an_overlay_holds_as_much_as_it_may() {
 }
 
 #[test]
-fn the_old_root_and_the_memory_are_gone_from_an_overlay() {
+fn an_overlay_hides_the_old_root_and_its_memory() {
     for user in users() {
         let root = Root::busybox(user);
         let words = [
@@ -547,7 +547,7 @@ fn masked_proc_changes_nothing_of_the_machine() {
 }
 
 #[test]
-fn a_word_that_an_option_does_not_know_is_named_with_it() {
+fn an_unknown_value_is_named_with_its_option() {
     let root = Root::busybox(users()[0]);
     for (option, line) in [
         ("--dev=most", "--dev: 'most' is not host or minimal\n"),

@@ -113,7 +113,7 @@ fn a_signal_during_the_start_is_not_lost() {
 }
 
 #[test]
-fn a_stopped_supervisor_delivers_when_it_goes_on() {
+fn a_stopped_supervisor_forwards_when_it_continues() {
     for user in users() {
         let root = Root::busybox(user);
         let script = "trap 'echo trapped; exit 6' USR1; sleep 1000 & echo ready; wait";
@@ -189,7 +189,7 @@ fn start_with_children(root: &Root) -> Running {
 }
 
 #[test]
-fn when_the_supervisor_is_killed_nothing_is_left() {
+fn a_killed_supervisor_leaves_no_process() {
     for user in users() {
         let root = Root::busybox(user);
         let (tree, mounts) = (root.tree(), host_mounts());
@@ -206,7 +206,7 @@ fn when_the_supervisor_is_killed_nothing_is_left() {
 }
 
 #[test]
-fn when_pid_1_is_killed_nothing_is_left() {
+fn a_killed_pid_1_leaves_no_process() {
     for user in users() {
         let root = Root::busybox(user);
         let (tree, mounts) = (root.tree(), host_mounts());
@@ -220,7 +220,7 @@ fn when_pid_1_is_killed_nothing_is_left() {
 }
 
 #[test]
-fn when_a_stopped_supervisor_is_killed_nothing_is_left() {
+fn a_stopped_and_killed_supervisor_leaves_no_process() {
     for user in users() {
         let root = Root::busybox(user);
         let tree = root.tree();

@@ -201,7 +201,7 @@ fn a_writer_sees_that_the_command_has_closed_its_input() {
 }
 
 #[test]
-fn a_socket_and_a_descriptor_that_is_handed_over_are_the_commands_alone_too() {
+fn only_the_command_keeps_a_socket_or_a_handed_over_descriptor() {
     for user in users() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut run = run(user, &["--keep-fd=3"], "exec >&- 3>&-; read line; exit 7");

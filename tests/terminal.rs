@@ -216,7 +216,7 @@ fn a_running_background_job_can_read_the_terminal_after_fg() {
 }
 
 #[test]
-fn a_new_window_size_is_seen_and_told_once() {
+fn a_new_window_size_arrives_once() {
     let size = |rows, columns| Winsize {
         ws_row: rows,
         ws_col: columns,

@@ -68,8 +68,8 @@ fn an_overlay_makes_mount_points_in_anothers_root() {
         );
         let ended = end(run.args(["sh", "-c", &script]));
         let expected = "shown\nkept\n755\n511\n1777\n/etc/resolv.conf\nrefused\n";
-        let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-        assert_eq!(told, (0, expected, ""), "{options:?}");
+        let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+        assert_eq!(printed, (0, expected, ""), "{options:?}");
         assert_eq!(root.tree(), before, "{options:?}");
     }
 }

@@ -54,8 +54,8 @@ fn where_no_new_proc_is_allowed_the_pid_namespace_is_shared() {
             mask,
             &root.run(&["ROOT", "sh", "-c", LOOK]),
         ));
-        let told = (ended.status, &ended.stdout[..], &ended.stderr[..]);
-        assert_eq!(told, (0, "own\n", SHARED), "{mask}");
+        let printed = (ended.status, &ended.stdout[..], &ended.stderr[..]);
+        assert_eq!(printed, (0, "own\n", SHARED), "{mask}");
         assert_eq!(root.tree(), before);
         // If the user asks for it, there is no message.
         let asked = root.run(&["--share", "pid", "ROOT", "sh", "-c", LOOK]);
@@ -134,8 +134,8 @@ fn library_without_a_new_proc() {
     look.args(["-c", LOOK]).env("PATH", "/usr/bin:/bin");
     let output = look.output().unwrap();
     assert_eq!(output.stdout, b"own\n");
-    let told: Vec<String> = output.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(told, [SHARED.trim_start_matches("rootlet: ").trim_end()]);
+    let printed: Vec<String> = output.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(printed, [SHARED.trim_start_matches("rootlet: ").trim_end()]);
     let mut foreground = look.foreground();
     assert!(foreground.run().unwrap().success());
     assert_eq!(foreground.warnings(), output.warnings);
@@ -311,7 +311,7 @@ fn sys_is_the_callers(user: User, changed: &str, is_covered: bool) {
 }
 
 #[test]
-fn sys_is_the_callers_with_all_that_is_mounted_there() {
+fn sys_is_the_callers_with_all_mounts_below_it() {
     if !can_be_root() {
         return;
     }
@@ -407,7 +407,7 @@ fn control_groups_are_mounted_as_a_new_file_system() {
 }
 
 #[test]
-fn hosts_is_that_of_the_host_as_resolv_conf_is() {
+fn hosts_comes_from_the_host_like_resolv_conf() {
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap();
     for user in users() {
         let root = Root::busybox(user);
@@ -494,7 +494,7 @@ fn names_are_found_without_a_network() {
 }
 
 #[test]
-fn a_host_without_hosts_has_localhost_all_the_same() {
+fn a_host_without_hosts_still_has_localhost() {
     if !can_be_root() {
         return;
     }

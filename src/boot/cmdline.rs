@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn ro_and_rw_are_told_by_the_last() {
+    fn the_last_of_ro_and_rw_counts() {
         let names: [&[u8]; 2] = [b"ro", b"rw"];
         assert_eq!(read("ro rw").last_of(&names), Some(&b"rw"[..]));
         assert_eq!(read("rw root=x ro").last_of(&names), Some(&b"ro"[..]));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_the_kernels() {
+    fn quotes_are_read_as_the_kernel_reads_them() {
         let line = read(r#"a="b c" "d=e f" g=h"i j"k l="" "m" n"o p"#);
         assert_eq!(line.value(b"a"), Some(&b"b c"[..]));
         assert_eq!(line.value(b"d"), Some(&b"e f"[..]));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_dashes_is_for_init() {
+    fn words_after_the_dashes_go_to_init() {
         let line = read(r#"-- -c "echo  x" y="z z" --"#);
         let words: [&[u8]; 4] = [b"-c", b"echo  x", b"y=z z", b"--"];
         assert_eq!(line.for_init, words);

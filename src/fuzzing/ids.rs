@@ -7,7 +7,7 @@ use std::{format, str};
 use crate::text::line::Line;
 use crate::user::maps::push_exchanged;
 use crate::user::private::{COUNT, is_free, lines, pieces};
-use crate::user::ranges::{ranges_in, ranges_told};
+use crate::user::ranges::{ranges_in, ranges_in_answer};
 
 /// Takes a file like `/etc/subuid`, whose first line names a user. Its numbers also make a map.
 pub fn ids(file: &[u8]) {
@@ -101,13 +101,13 @@ fn of_root(file: &[u8], all: &[Delegated]) {
 
 /// The ranges that getsubids(1) prints are read back.
 fn told(answer: &[u8]) {
-    let ranges = ranges_told(answer);
+    let ranges = ranges_in_answer(answer);
     let printed: Vec<String> = ranges
         .iter()
         .enumerate()
         .map(|(index, (start, count))| format!("{index}: a b {start} {count}\n"))
         .collect();
-    assert_eq!(ranges_told(printed.concat().as_bytes()), ranges);
+    assert_eq!(ranges_in_answer(printed.concat().as_bytes()), ranges);
 }
 
 /// In a map made of extents that do not overlap, no id appears twice, and each has its own place.

@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_out_of_range_is_none() {
+    fn a_signal_out_of_range_is_rejected() {
         for signal in [0, 65, 128, 215, 255] {
             assert!(Report::parse(&[KILLED, signal]).is_none());
         }

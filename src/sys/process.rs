@@ -237,11 +237,11 @@ pub fn become_subreaper() -> Result<(), Errno> {
 pub fn is_subreaper() -> bool {
     let mut is = 0i32;
     // SAFETY: the kernel writes one int.
-    let told = done(unsafe {
+    let result = done(unsafe {
         let get = prctl::PR_GET_CHILD_SUBREAPER as usize;
         sc::syscall5(nr::PRCTL, get, &raw mut is as usize, 0, 0, 0)
     });
-    told.is_ok() && is == 1
+    result.is_ok() && is == 1
 }
 
 /// `prctl(PR_GET_SECCOMP)`: returns whether a seccomp filter is in force.

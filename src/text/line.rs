@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_obeys_is_escaped() {
+    fn control_sequences_are_escaped() {
         for (name, expected) in [
             (&b"a b~\\"[..], "a b~\\"),
             (b"\0\x1b[2J\x7f\n", "\\x00\\x1b[2J\\x7f\\x0a"),

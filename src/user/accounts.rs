@@ -147,7 +147,7 @@ mod tests {
         last:x:6:7::/last:/bin/sh";
 
     #[test]
-    fn only_users_are_users() {
+    fn only_well_formed_lines_are_users() {
         fn user<'a>(
             name: &'a [u8],
             id: u32,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_groups_are_groups() {
+    fn only_well_formed_lines_are_groups() {
         let file = b"a:x:1:x,y\nb:x:2\nc:x\n:x:3:x\nd:x:-1:x\n#e:x:4:x\nn\0:x:5:x\nf:x:6:";
         let found: Vec<_> = groups(file).collect();
         let expected: Vec<(&[u8], u32, &[u8])> =

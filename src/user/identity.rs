@@ -286,7 +286,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_sorts(numbers in prop::collection::vec(0u32..40, 0..100)) {
+        fn groups_are_sorted(numbers in prop::collection::vec(0u32..40, 0..100)) {
             let (mut ours, mut theirs) = (numbers.clone(), numbers);
             super::sort(&mut ours);
             theirs.sort_unstable();

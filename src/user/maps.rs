@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_and_its_number_inside_are_exchanged() {
+    fn the_caller_and_its_id_inside_are_swapped() {
         const ALL: &[(u32, u32)] = &[(0, u32::MAX)];
         for (extents, ids, with_0, expected) in [
             (ALL, (0, 0), true, "0 0 1\n1 1 4294967294\n"),
@@ -282,7 +282,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_is_mapped_twice(
+        fn no_id_is_mapped_twice(
             first in 0u32..20, count in 1u32..20, caller in 0u32..40, inner in 0u32..40, with_0: bool,
         ) {
             let extents = [(first, count), (first + count, 3)];

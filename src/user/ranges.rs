@@ -107,9 +107,9 @@ fn ranges(
     for word in question.iter().copied().chain([name.bytes()]) {
         words.push(Name::new(word));
     }
-    let told = ranges_told(&ask(&words, caller_mask));
-    if !told.is_empty() {
-        return Ok(told);
+    let answered = ranges_in_answer(&ask(&words, caller_mask));
+    if !answered.is_empty() {
+        return Ok(answered);
     }
     if !of_file.is_empty() {
         return Ok(of_file);
@@ -150,7 +150,7 @@ pub(crate) fn ranges_in(text: &[u8], name: &[u8], digits: &[u8]) -> (Vec<(u32, u
 }
 
 /// Returns the ranges in lines `INDEX: NAME START COUNT`, as getsubids(1) prints them.
-pub(crate) fn ranges_told(answer: &[u8]) -> Vec<(u32, u32)> {
+pub(crate) fn ranges_in_answer(answer: &[u8]) -> Vec<(u32, u32)> {
     let mut ranges = Vec::new();
     for line in split(answer, b'\n') {
         let mut words = line.rsplit(|byte| *byte == b' ');
@@ -269,7 +269,10 @@ mod tests {
         let ours = (vec![(7, 8), (9, 10), (200_000, 1)], 200_001);
         assert_eq!(super::ranges_in(file, b"b", b"77"), ours);
         assert_eq!(super::ranges_in(b"", b"b", b"77"), (vec![], 100_000));
-        let told = b"0: b 100000 65536\n1: a b 165536 5\nError\n2: b -1 5\n5 5\n";
-        assert_eq!(super::ranges_told(told), [(100_000, 65536), (165_536, 5)]);
+        let answer = b"0: b 100000 65536\n1: a b 165536 5\nError\n2: b -1 5\n5 5\n";
+        assert_eq!(
+            super::ranges_in_answer(answer),
+            [(100_000, 65536), (165_536, 5)]
+        );
     }
 }

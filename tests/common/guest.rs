@@ -319,11 +319,11 @@ impl Guest {
             .write_all(format!("{command}\n").as_bytes())
             .unwrap();
         // The next prompt shows that the command is done.
-        let mut said = String::new();
+        let mut screen = String::new();
         let mut byte = [0];
-        let is_done = |said: &str| said.matches("(qemu) ").count() > 1;
-        while !is_done(&said) && monitor.read(&mut byte).unwrap() == 1 {
-            said.push(byte[0].into());
+        let is_done = |screen: &str| screen.matches("(qemu) ").count() > 1;
+        while !is_done(&screen) && monitor.read(&mut byte).unwrap() == 1 {
+            screen.push(byte[0].into());
         }
     }
 

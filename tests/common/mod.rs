@@ -61,9 +61,9 @@ pub fn is_left_out(capability: &str) -> bool {
 
 /// Prints one line for each test program. cargo shows it even if the test succeeds.
 fn say_left_out(capability: &str) {
-    static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    let mut said = SAID.lock().unwrap();
-    if said.iter().all(|said| said != capability) {
+    static REPORTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut reported = REPORTED.lock().unwrap();
+    if reported.iter().all(|known| known != capability) {
         let how = match capability {
             "root" => " (run as root, or scripts/test)",
             _ => "",
@@ -71,7 +71,7 @@ fn say_left_out(capability: &str) {
         // cargo captures the output of the macros, and shows it only for failures.
         let line = format!("left out: {capability}{how}\n");
         let _ = std::io::stderr().write_all(line.as_bytes());
-        said.push(capability.to_owned());
+        reported.push(capability.to_owned());
     }
 }
 

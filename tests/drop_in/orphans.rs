@@ -75,17 +75,17 @@ fn orphans_are_adopted_and_reported_as_by_the_original() {
     ];
     for (name, options, variable, expected, says) in table {
         for init in inits(name) {
-            let (adopted, said) = adopts(&init, options, variable);
-            let case = format!("{options:?} {variable:?} {init:?} {said:?}");
+            let (adopted, output) = adopts(&init, options, variable);
+            let case = format!("{options:?} {variable:?} {init:?} {output:?}");
             assert_eq!(adopted, expected, "{case}");
             match says {
                 Other => {}
-                Nothing => assert_eq!(said, [""; 0], "{case}"),
+                Nothing => assert_eq!(output, [""; 0], "{case}"),
                 Reaped => {
-                    assert_eq!(said.len(), 1, "{case}");
-                    assert!(said[0].starts_with("[WARN  tini ("), "{case}");
+                    assert_eq!(output.len(), 1, "{case}");
+                    assert!(output[0].starts_with("[WARN  tini ("), "{case}");
                     let end = ")] Reaped zombie process with pid=ORPHAN";
-                    assert!(said[0].ends_with(end), "{case}");
+                    assert!(output[0].ends_with(end), "{case}");
                 }
             }
         }
@@ -110,12 +110,12 @@ fn tini_warns_if_it_cannot_reap() {
             let ended = end(init.command(&words).envs(variable));
             let case = format!("{options:?} {variable:?} {init:?} {ended:?}");
             assert_eq!(ended.status, 0, "{case}");
-            let said = ended.stderr;
-            assert_eq!(!said.is_empty(), warns, "{case}");
+            let output = ended.stderr;
+            assert_eq!(!output.is_empty(), warns, "{case}");
             if warns {
-                assert!(said.starts_with("[WARN  tini ("), "{case}");
-                assert!(said.contains("zombie reaping won't work"), "{case}");
-                assert!(said.contains("TINI_SUBREAPER"), "{case}");
+                assert!(output.starts_with("[WARN  tini ("), "{case}");
+                assert!(output.contains("zombie reaping won't work"), "{case}");
+                assert!(output.contains("TINI_SUBREAPER"), "{case}");
             }
         }
         // pid 1 gets all orphans anyway.

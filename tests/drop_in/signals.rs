@@ -143,16 +143,16 @@ fn reaches_group(init: &Init, options: &[&str], variable: Variable) -> bool {
     let neighbour = children(running.command())[0];
     running.signal(SIGUSR1);
     // The lower number is delivered first, so this is the last that the neighbour prints.
-    let mut said = BTreeSet::new();
-    while !said.contains("trapped") {
-        said.insert(running.next());
+    let mut output = BTreeSet::new();
+    while !output.contains("trapped") {
+        output.insert(running.next());
     }
     send_signal(neighbour, SIGUSR2);
-    while !said.contains("got 12") {
-        said.insert(running.next());
+    while !output.contains("got 12") {
+        output.insert(running.next());
     }
     assert_eq!(running.status(), 9, "{init:?}");
-    said.contains("got 10")
+    output.contains("got 10")
 }
 
 #[test]

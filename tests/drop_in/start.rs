@@ -147,16 +147,19 @@ fn a_verbose_dumb_init_logs_what_the_original_logs() {
         for other in &all {
             assert_eq!(other, &all[0], "{options:?} {variable:?}");
         }
-        let said = &all[0].1;
-        assert_eq!(!said.is_empty(), is_verbose, "{options:?} {said:?}");
+        let output = &all[0].1;
+        assert_eq!(!output.is_empty(), is_verbose, "{options:?} {output:?}");
         let has_head = |line: &String| line.starts_with("[dumb-init] ");
-        assert!(said.iter().all(has_head), "{said:?}");
+        assert!(output.iter().all(has_head), "{output:?}");
         if is_verbose {
             for line in [
                 "[dumb-init] Received signal 15.",
                 "[dumb-init] Forwarded signal 12 to children.",
             ] {
-                assert!(said.iter().any(|said| said == line), "{line} {said:?}");
+                assert!(
+                    output.iter().any(|output| output == line),
+                    "{line} {output:?}"
+                );
             }
         }
     }

@@ -257,29 +257,29 @@ fn a_command_that_cannot_be_run_is_reported_as_by_the_original() {
                 let ended = end(&mut init.quiet(words));
                 assert_eq!(ended.status, status, "{words:?} {init:?} {ended:?}");
                 let command = words.iter().find(|word| !word.starts_with('-')).unwrap();
-                let said = without_pid(&ended.stderr);
+                let output = without_pid(&ended.stderr);
                 let expected = match name {
                     "tini" => format!("[FATAL tini (PID)] exec {command} failed: {reason}\n"),
                     "dumb-init" => format!("[dumb-init] {command}: {reason}\n"),
                     // The original prints a line for each of its own functions that failed.
                     _ => {
-                        assert!(said.contains(reason), "{words:?} {init:?} {ended:?}");
+                        assert!(output.contains(reason), "{words:?} {init:?} {ended:?}");
                         continue;
                     }
                 };
-                assert_eq!((&*ended.stdout, &*said), ("", &*expected), "{init:?}");
+                assert_eq!((&*ended.stdout, &*output), ("", &*expected), "{init:?}");
             }
         }
     }
 }
 
 /// Replaces tini's pid in a message by `PID`.
-fn without_pid(said: &str) -> String {
-    let pid = said
+fn without_pid(output: &str) -> String {
+    let pid = output
         .split_once(" (")
         .and_then(|(_, rest)| rest.split_once(")] "));
     match pid {
-        Some((pid, _)) if pid.parse::<u32>().is_ok() => said.replacen(pid, "PID", 1),
-        _ => said.to_string(),
+        Some((pid, _)) if pid.parse::<u32>().is_ok() => output.replacen(pid, "PID", 1),
+        _ => output.to_string(),
     }
 }

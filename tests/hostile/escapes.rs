@@ -209,7 +209,7 @@ fn no_end_of_a_run_inside_a_chroot_changes_a_mount_outside() {
 }
 
 #[test]
-fn an_ordinary_user_in_a_chroot_is_told_why_it_cannot_be() {
+fn an_ordinary_user_in_a_chroot_gets_the_reason() {
     if !can_be_root() {
         return;
     }

@@ -9,7 +9,7 @@ const LOOK_AT_DEFAULTS: &str = "test -c /dev/null && test -d /proc/1 && test -d 
     test -d /dev/shm && cat /etc/resolv.conf";
 
 #[test]
-fn links_in_the_place_of_the_default_mount_points_stay_inside() {
+fn links_in_place_of_the_default_mount_points_stay_inside() {
     let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap();
     for user in users() {
         let outside = Outside::new(user);
@@ -38,7 +38,7 @@ fn links_in_the_place_of_the_default_mount_points_stay_inside() {
 }
 
 #[test]
-fn looping_links_in_the_place_of_mount_points_are_told() {
+fn looping_links_in_place_of_mount_points_are_reported() {
     for user in users() {
         for (name, named) in [
             ("dev", "/dev"),
@@ -97,7 +97,7 @@ fn links_above_and_at_a_bind_target_stay_inside() {
 }
 
 #[test]
-fn a_link_in_the_place_of_dev_shm_stays_inside() {
+fn a_link_in_place_of_dev_shm_stays_inside() {
     for user in users() {
         let outside = Outside::new(user);
         for link in outside.links() {

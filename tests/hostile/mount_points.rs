@@ -104,7 +104,7 @@ fn special_files_where_directories_or_files_are_expected() {
 
 /// To open a device can be to use it: a tape rewinds, a watchdog starts to count.
 #[test]
-fn what_is_no_mount_point_of_ours_is_never_opened() {
+fn devices_in_place_of_mount_points_are_never_opened() {
     for user in users() {
         let root = Root::busybox(user);
         root.directory("etc");
@@ -127,7 +127,7 @@ fn what_is_no_mount_point_of_ours_is_never_opened() {
 }
 
 #[test]
-fn directories_that_may_not_be_read_are_walked_or_told() {
+fn unreadable_directories_are_walked_or_reported() {
     for user in users() {
         for (mode, owner_is_root) in [(0o711, true), (0o711, false), (0, false), (0, true)] {
             let root = Root::busybox(user);
@@ -210,7 +210,7 @@ fn names_and_paths_of_every_length() {
 }
 
 #[test]
-fn a_file_above_a_target_is_told() {
+fn a_file_above_a_target_is_reported() {
     for user in users() {
         let root = Root::busybox(user);
         root.file("file", "");
@@ -233,7 +233,7 @@ fn a_file_above_a_target_is_told() {
 
 /// A stub's mode is no secret, so a root may hold what looks like one.
 #[test]
-fn a_false_stub_leads_nowhere() {
+fn a_forged_stub_leads_nowhere() {
     for user in users() {
         let outside = Outside::new(user);
         // A directory outside that looks like a temporary mount point, where links and `..` lead.

@@ -165,7 +165,7 @@ fn devices_of_a_minimal_dev_are_never_made_in_the_root() {
 
 /// Without mount_setattr(2) the flags are set after the mount was attached.
 #[test]
-fn a_read_only_bind_is_so_wherever_its_mount_point_was_moved() {
+fn a_read_only_bind_stays_read_only_when_its_mount_point_is_moved() {
     if !can_be_root() {
         return;
     }

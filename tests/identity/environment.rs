@@ -85,7 +85,7 @@ fn a_clear_environment_without_a_terminal_is_path_alone() {
 }
 
 #[test]
-fn what_is_no_variable_is_an_error() {
+fn an_invalid_variable_is_an_error() {
     for (words, object, why) in [
         (["-E", "="], "=", "is not NAME=VALUE or NAME"),
         (["-E", "=1"], "=1", "is not NAME=VALUE or NAME"),
@@ -106,7 +106,7 @@ fn what_is_no_variable_is_an_error() {
 }
 
 #[test]
-fn the_command_is_told_another_name() {
+fn argv0_sets_the_commands_name() {
     for (name, word) in [("-bash", "bash"), ("", "/bin/bash"), ("a b", "bash")] {
         let mut run = common::rootlet(users()[0]);
         run.args(["run", "--argv0", name, "/", word, "-c"]);
@@ -125,7 +125,7 @@ fn the_command_is_told_another_name() {
 }
 
 #[test]
-fn a_dry_run_tells_the_environment() {
+fn a_dry_run_shows_the_environment() {
     let mut run = common::rootlet(users()[0]);
     run.args([
         "run",

@@ -45,8 +45,8 @@ fn a_copy_with_rights_of_its_own_refuses_to_run() {
             &["--version"],
         ] {
             let ended = end(command(User::Ordinary, &copy).args(role));
-            let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-            assert_eq!(told, (125, "", line), "{prepare:?} {role:?}");
+            let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+            assert_eq!(printed, (125, "", line), "{prepare:?} {role:?}");
         }
         // A user who has the rights anyway may use it.
         succeed(command(User::Root, &copy).args(["run", "/", "id"]));
@@ -54,7 +54,7 @@ fn a_copy_with_rights_of_its_own_refuses_to_run() {
 }
 
 #[test]
-fn rights_that_do_not_come_from_the_file_are_no_reason_to_refuse() {
+fn rights_that_the_file_does_not_give_are_accepted() {
     if !can_be_root() {
         return;
     }
@@ -97,7 +97,7 @@ fn status_in(user: User, options: &[&str]) -> String {
 }
 
 #[test]
-fn rights_are_given_up_as_setpriv_gives_them_up() {
+fn rights_are_dropped_as_setpriv_drops_them() {
     for user in users() {
         let plain = status_in(user, &[]);
         assert_eq!(plain, oracle(user, &[]), "{user:?}");
@@ -133,7 +133,7 @@ fn rights_are_given_up_as_setpriv_gives_them_up() {
 }
 
 #[test]
-fn a_command_keeps_nothing_of_what_it_gave_up() {
+fn a_command_cannot_regain_dropped_rights() {
     for user in users() {
         let mut run = common::rootlet(user);
         run.args(["run", "--drop-caps=all", "/"]);
@@ -204,7 +204,7 @@ fn inheritable_and_ambient_capabilities_of_the_caller_go_no_further() {
 }
 
 #[test]
-fn a_capability_that_there_is_not_is_an_error() {
+fn an_unknown_capability_is_an_error() {
     for (list, word) in [("", ""), ("net_raw,", ""), ("net_raw,nothing", "nothing")] {
         let mut run = common::rootlet(users()[0]);
         let ended = end(run.args(["run", "--drop-caps", list, "/", "true"]));
@@ -217,7 +217,7 @@ fn a_capability_that_there_is_not_is_an_error() {
 }
 
 #[test]
-fn a_dry_run_tells_what_is_given_up() {
+fn a_dry_run_shows_the_dropped_rights() {
     let mut run = common::rootlet(users()[0]);
     run.args([
         "run",

@@ -87,7 +87,7 @@ fn users_and_groups_are_those_that_chroot_gives() {
 }
 
 #[test]
-fn a_user_gets_no_rights_back() {
+fn a_changed_user_has_no_rights() {
     if !can_be_root() {
         return;
     }
@@ -171,7 +171,7 @@ fn a_user_has_a_home_a_shell_and_a_name() {
 }
 
 #[test]
-fn what_is_no_user_or_group_is_an_error() {
+fn an_unknown_user_or_group_is_an_error() {
     for user in users() {
         let root = root_with_users(user);
         let not_in_passwd = "it is not in the new root's /etc/passwd";
@@ -216,8 +216,8 @@ fn what_is_no_user_or_group_is_an_error() {
                     true => format!("rootlet: --user: '{object}' {why}"),
                     false => format!("rootlet: cannot find the {kind}{space}{object}: {why}"),
                 };
-                let told = (ended.status, ended.stdout.as_str());
-                assert_eq!(told, (125, ""), "{words:?}");
+                let printed = (ended.status, ended.stdout.as_str());
+                assert_eq!(printed, (125, ""), "{words:?}");
                 assert_eq!(
                     ended.stderr.lines().next(),
                     Some(line.as_str()),
@@ -384,7 +384,7 @@ fn a_link_inside_the_root_and_a_last_line_without_an_end_are_read() {
 }
 
 #[test]
-fn a_dry_run_tells_who_it_would_be() {
+fn a_dry_run_shows_user_and_groups() {
     let root = root_with_users(users()[0]);
     let shown = succeed(&mut root.run(&["-n", "-u", "alice:staff", "ROOT", "true"]));
     assert!(

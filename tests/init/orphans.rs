@@ -23,7 +23,7 @@ const LEAVE_ORPHANS: &str = "\
     print \"ready\\n\"; <STDIN>; close $hold; <STDIN>; exit 7";
 
 #[test]
-fn no_orphan_stays() {
+fn every_orphan_is_reaped() {
     // PIDFD_INFO_EXIT is new in Linux 6.15. On older kernels init reaps all orphans itself. So does
     // an init that is not pid 1, because its parent may read their CPU time.
     let many = rounds(2000);
@@ -80,7 +80,7 @@ fn no_orphan_stays() {
 }
 
 #[test]
-fn the_end_of_the_command_amid_orphans_is_its_own() {
+fn the_commands_status_is_not_lost_among_orphans() {
     // All orphans end at the same moment, so that one wake finds all of them.
     let script = "pipe my $held, my $hold; \
         for (1..50) { \

@@ -72,10 +72,11 @@ fn signals_go_to_the_group_if_asked() {
                 let expected = if child_too { 4 } else { 2 };
                 lines.extend((1..expected).map(|_| started.line()));
                 lines.sort();
-                let told = |name: &str| [number, 64].map(|number| format!("{name} got {number}"));
-                let mut expected = told("parent").to_vec();
+                let printed =
+                    |name: &str| [number, 64].map(|number| format!("{name} got {number}"));
+                let mut expected = printed("parent").to_vec();
                 if child_too {
-                    expected.extend(told("child"));
+                    expected.extend(printed("child"));
                 }
                 expected.sort();
                 assert_eq!(lines, expected, "{options:?} {place:?} {user:?}");

@@ -44,7 +44,7 @@ fn the_command_starts_with_a_clean_slate() {
 }
 
 #[test]
-fn inherited_files_and_the_directory_are_the_commands_alone() {
+fn only_the_command_keeps_inherited_files_and_the_directory() {
     for (place, user) in cases() {
         for options in [&[][..], &["-w"]] {
             let root = Root::empty(user);
@@ -88,7 +88,7 @@ fn inherited_files_and_the_directory_are_the_commands_alone() {
 }
 
 #[test]
-fn closed_standard_descriptors_are_no_obstacle() {
+fn closed_standard_descriptors_do_no_harm() {
     for (place, user) in cases() {
         for closed in ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"] {
             let init = init(place, user, &["sh", "-c", "exit 7"]);
@@ -101,7 +101,7 @@ fn closed_standard_descriptors_are_no_obstacle() {
 }
 
 #[test]
-fn sockets_handed_to_init_are_the_commands() {
+fn sockets_handed_to_init_go_to_the_command() {
     let ask = "echo \"$LISTEN_PID\" $$ $LISTEN_FDS; cat <&3";
     for user in users() {
         // (The value of LISTEN_PID, whether it becomes the command's.)
@@ -207,8 +207,8 @@ fn an_image_needs_no_other_file() {
             let words = ["--no-mounts", "ROOT", "/rootlet", "init"];
             let words = [&words, options, &["--", "/program"]].concat();
             let ended = end(&mut root.run(&words));
-            let told = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
-            assert_eq!(told, (42, "here\n", ""), "{options:?} {user:?}");
+            let printed = (ended.status, ended.stdout.as_str(), ended.stderr.as_str());
+            assert_eq!(printed, (42, "here\n", ""), "{options:?} {user:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::common::{Root, command, end, state, users, wait_until};
 use super::{SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGWINCH};
 
 #[test]
-fn every_exit_status_comes_out() {
+fn every_exit_status_is_passed_on() {
     for (place, user) in cases() {
         for status in (0..=255).step_by(if user == users()[0] { 1 } else { 51 }) {
             let script = format!("exit {status}");

@@ -107,7 +107,7 @@ fn ctrl_c_reaches_the_command_once() {
 }
 
 #[test]
-fn the_foreground_is_the_commands_if_it_was_ours() {
+fn the_command_gets_the_foreground_if_we_had_it() {
     for (place, user) in cases() {
         let job = Job::start(place, user);
         let foreground = rustix::termios::tcgetpgrp(job.session.terminal()).unwrap();

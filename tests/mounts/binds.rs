@@ -3,7 +3,7 @@
 use super::common::{self, Root, User, can_be_root, end, succeed, users};
 
 #[test]
-fn binds_show_directories_and_files_where_they_are_told_to() {
+fn binds_show_directories_and_files_at_their_targets() {
     for user in users() {
         let (root, host) = (Root::busybox(user), Root::empty(user));
         host.file("data/file", "from the host");
@@ -91,7 +91,7 @@ fn with_a_mount_below(root: &Root, host: &Root, script: &str) -> common::Ended {
 }
 
 #[test]
-fn a_recursive_bind_shows_what_is_mounted_below_and_is_read_only_all_through() {
+fn a_recursive_bind_shows_mounts_below_and_is_read_only_throughout() {
     if !can_be_root() {
         return;
     }
@@ -129,7 +129,7 @@ fn a_recursive_bind_shows_what_is_mounted_below_and_is_read_only_all_through() {
 }
 
 #[test]
-fn a_user_is_told_why_a_plain_bind_of_mounts_is_refused() {
+fn a_refused_plain_bind_of_mounts_gets_the_reason() {
     let root = Root::busybox(User::Ordinary);
     let ended = end(&mut root.run(&["-B", "/dev:/devices", "ROOT", "true"]));
     assert_eq!(ended.status, 125, "{ended:?}");

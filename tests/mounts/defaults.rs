@@ -7,7 +7,7 @@ use super::common::{self, Root, User, can_be_root, end, host_mounts, succeed, us
 use super::{has, options};
 
 #[test]
-fn the_defaults_are_there_and_gone_again() {
+fn the_default_mounts_come_and_go() {
     for user in users() {
         let root = Root::busybox(user);
         let (before, host) = (root.tree(), host_mounts());
@@ -82,7 +82,7 @@ fn a_directory_made_for_several_mounts_is_gone_again() {
 }
 
 #[test]
-fn no_mounts_drops_the_defaults_and_keeps_what_was_asked_for() {
+fn no_mounts_drops_the_defaults_and_keeps_requested_mounts() {
     for user in users() {
         let root = Root::busybox(user);
         assert_eq!(
@@ -100,7 +100,7 @@ fn no_mounts_drops_the_defaults_and_keeps_what_was_asked_for() {
 }
 
 #[test]
-fn nothing_is_made_in_what_is_bound_from_the_host() {
+fn nothing_is_made_below_a_bind_from_the_host() {
     for user in users() {
         let (root, host) = (Root::busybox(user), Root::empty(user));
         host.directory("data/real");
@@ -141,7 +141,7 @@ fn nothing_is_made_in_what_is_bound_from_the_host() {
 }
 
 #[test]
-fn resolv_conf_is_served_whatever_stands_in_its_place() {
+fn resolv_conf_is_shown_whatever_is_in_its_place() {
     let contents = fs::read_to_string("/etc/resolv.conf").unwrap();
     for user in users() {
         for (target, exists) in [
@@ -200,7 +200,7 @@ fn the_hosts_resolv_conf_is_followed_to_the_real_file_or_left_out() {
 }
 
 #[test]
-fn a_read_only_root_without_mount_points_is_a_clear_error_or_does_what_can_be_done() {
+fn a_read_only_root_without_mount_points_leaves_out_mounts_or_is_a_clear_error() {
     if !can_be_root() {
         return;
     }

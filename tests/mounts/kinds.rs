@@ -72,7 +72,7 @@ fn file_systems_can_be_mounted() {
 }
 
 #[test]
-fn a_tmpfs_is_filled_and_no_more() {
+fn a_tmpfs_holds_its_size_and_no_more() {
     let root = Root::busybox(users()[0]);
     let words = [
         "-B",
@@ -92,7 +92,7 @@ fn a_tmpfs_is_filled_and_no_more() {
 }
 
 #[test]
-fn optional_mounts_are_left_out_when_they_cannot_be_had() {
+fn unavailable_optional_mounts_are_left_out() {
     for user in users() {
         let root = Root::busybox(user);
         let words = [

@@ -3,7 +3,7 @@
 use super::common::{self, Root, User, end, succeed, users};
 
 #[test]
-fn a_dry_run_tells_where_each_mount_lands_and_does_nothing() {
+fn a_dry_run_shows_where_each_mount_lands_and_does_nothing() {
     for user in users() {
         let (root, host) = (Root::busybox(user), Root::empty(user));
         root.symlink("etc/resolv.conf", "../run/resolv.conf");

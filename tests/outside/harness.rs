@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // SAFETY: a check opens only what it closes, starts no thread, and this program has no other
         // that could wait for a lock that a check holds when it timed out.
         match unsafe { root.call_timeout(Duration::from_secs(1), check) } {
-            Ok(Ok(told)) => println!("{name}: ok, {told}"),
+            Ok(Ok(report)) => println!("{name}: ok, {report}"),
             Ok(Err(why)) => println!("{name}: failed, {why}"),
             Err(error) if error.kind() == ErrorKind::TimedOut => println!("{name}: no time left"),
             Err(error) => return Err(error.into()),

@@ -62,7 +62,7 @@ fn files_keep_their_owners_on_disk_and_inside() {
 }
 
 #[test]
-fn a_root_that_root_alone_may_enter_is_no_hindrance() {
+fn a_root_that_only_root_may_enter_works() {
     if !can_be_root() {
         return;
     }
@@ -102,7 +102,7 @@ fn a_bind_can_keep_the_hosts_owners() {
 }
 
 #[test]
-fn it_goes_with_the_other_options() {
+fn private_users_work_with_the_other_options() {
     if !can_be_root() {
         return;
     }
@@ -159,7 +159,7 @@ fn it_goes_with_the_other_options() {
 }
 
 #[test]
-fn a_terminal_is_the_commands() {
+fn a_terminal_belongs_to_the_command() {
     if !can_be_root() {
         return;
     }
@@ -179,7 +179,7 @@ fn a_terminal_is_the_commands() {
 
 /// A group such as disk or docker would be a right on the host.
 #[test]
-fn none_of_roots_groups_stays() {
+fn roots_groups_are_dropped() {
     if !can_be_root() {
         return;
     }
@@ -255,7 +255,7 @@ fn a_file_system_without_id_maps_is_named() {
 
 /// A tmpfs has id-mapped mounts since Linux 6.3, and others since 5.12.
 #[test]
-fn what_the_kernel_lacks_is_told() {
+fn missing_kernel_features_are_reported() {
     if !can_be_root() {
         return;
     }
@@ -294,7 +294,7 @@ fn what_the_kernel_lacks_is_told() {
 }
 
 #[test]
-fn the_library_has_it() {
+fn the_library_has_private_users() {
     if !can_be_root() {
         return;
     }
@@ -388,7 +388,7 @@ fn root_inside_can_do_nothing_to_the_host() {
 
 /// Users, packages and programs that change their user.
 #[test]
-fn a_debian_is_administered_as_ever() {
+fn a_debian_can_be_administered() {
     if !can_be_root() {
         return;
     }

@@ -14,7 +14,7 @@ use crate::{assert_line, first_id, is_nobodys_range, run};
 
 /// In a `/run` of the test's own.
 #[test]
-fn no_two_runs_share_ids_and_what_they_made_is_removed() {
+fn no_two_runs_share_ids_and_their_locks_are_removed() {
     if !can_be_root() {
         return;
     }
@@ -120,7 +120,7 @@ fn with_ranges(place: &Root, subuid: &str, subgid: &str, root: &Root) -> String 
 }
 
 #[test]
-fn roots_own_ranges_are_taken_and_nobody_elses() {
+fn only_roots_own_ranges_are_taken() {
     if !can_be_root() {
         return;
     }
@@ -207,7 +207,7 @@ fn a_range_can_be_given() {
 }
 
 #[test]
-fn only_root_has_ids_to_give() {
+fn only_root_can_have_private_users() {
     for user in users().into_iter().filter(|user| *user == User::Ordinary) {
         let root = Root::busybox(user);
         let ended = end(&mut run(&root, &["ROOT", "true"]));

@@ -152,7 +152,7 @@ fn help_fits_a_screen() {
 }
 
 #[test]
-fn verbose_says_each_step_on_standard_error() {
+fn verbose_logs_each_step_to_standard_error() {
     let root = Root::busybox(users()[0]);
     let ended = end(&mut root.run(&[
         "-v",
@@ -167,10 +167,10 @@ fn verbose_says_each_step_on_standard_error() {
     let mut earlier = 0.0;
     let mut steps = Vec::new();
     for line in ended.stderr.lines() {
-        let told = line
+        let printed = line
             .strip_prefix("rootlet: [")
             .and_then(|line| line.split_once("] "));
-        let (time, step) = told.unwrap();
+        let (time, step) = printed.unwrap();
         // Seconds, with microseconds.
         assert_eq!(time.split_once('.').unwrap().1.len(), 6, "{line}");
         let time: f64 = time.parse().unwrap();

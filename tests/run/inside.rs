@@ -98,7 +98,7 @@ fn the_environment_and_arguments_are_passed_as_they_are() {
 }
 
 #[test]
-fn the_command_starts_where_it_was_told() {
+fn the_command_starts_in_the_given_directory() {
     for user in users() {
         let root = Root::busybox(user);
         let deep = root.directory("deep/er");
@@ -134,7 +134,7 @@ fn the_command_starts_where_it_was_told() {
 }
 
 #[test]
-fn a_current_directory_that_is_gone_is_no_obstacle() {
+fn a_removed_current_directory_does_no_harm() {
     for user in users() {
         let root = Root::busybox(user);
         let gone = Root::empty(user);
@@ -224,7 +224,7 @@ fn only_the_standard_descriptors_reach_the_command() {
 }
 
 #[test]
-fn closed_standard_descriptors_are_no_obstacle() {
+fn closed_standard_descriptors_do_no_harm() {
     for user in users() {
         let root = Root::busybox(user);
         for closed in ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"] {
@@ -249,7 +249,7 @@ fn closed_standard_descriptors_are_no_obstacle() {
 }
 
 #[test]
-fn what_the_command_leaves_running_ends_with_it() {
+fn processes_left_by_the_command_end_with_it() {
     for user in users() {
         let root = Root::busybox(user);
         let mark = root.name();

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use super::common::{self, Root, User, end, rootlet, users};
 
 #[test]
-fn every_exit_status_comes_through() {
+fn every_exit_status_is_passed_on() {
     let root = Root::busybox(users()[0]);
     for status in 0..=255 {
         let ended =
@@ -30,7 +30,7 @@ fn a_signal_that_kills_is_128_and_its_number() {
 }
 
 #[test]
-fn a_command_that_is_not_there_is_127() {
+fn a_missing_command_is_127() {
     for user in users() {
         let root = Root::busybox(user);
         for name in ["nothing", "/bin/nothing", "./nothing", ""] {
@@ -117,7 +117,7 @@ fn a_missing_interpreter_is_named() {
 }
 
 #[test]
-fn a_new_root_that_is_none_is_told() {
+fn an_unusable_new_root_is_reported() {
     let root = Root::busybox(users()[0]);
     let file = root.file("file", "");
     for (path, why) in [
@@ -226,7 +226,7 @@ fn a_machine_that_forbids_namespaces_gets_the_hint_that_fits() {
 }
 
 #[test]
-fn memory_that_cannot_be_had_is_told() {
+fn a_lack_of_memory_is_reported() {
     let user = users()[0];
     let root = Root::busybox(user);
     // More than the memory that the program begins with.

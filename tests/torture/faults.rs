@@ -338,8 +338,8 @@ fn check(
 ) -> Result<String, String> {
     let Fault { position, error } = fault;
     let Scenario { ran, failed, .. } = place.scenario;
-    let said: Vec<&str> = traced.stderr.lines().collect();
-    let said: Vec<&str> = said
+    let output: Vec<&str> = traced.stderr.lines().collect();
+    let output: Vec<&str> = output
         .into_iter()
         .filter(|line| !line.starts_with("hint: "))
         // Another program has its own errors.
@@ -369,7 +369,7 @@ fn check(
             || is_rights
             || line.starts_with("cannot ") && line.ends_with(&format!("({named})"))
     };
-    let clear = match (traced.status, &said[..]) {
+    let clear = match (traced.status, &output[..]) {
         (Some(status), []) => status == ran && traced.stdout == RAN,
         (Some(status), [line]) => {
             let has_run = status == ran && traced.stdout == RAN;
@@ -395,12 +395,12 @@ fn check(
         _ if *error == "EPERM" => change.starts_with(HOSTS) && !change.contains("; ") || is_known,
         _ => is_known,
     };
-    if said.is_empty() && !change.is_empty() && !is_known {
+    if output.is_empty() && !change.is_empty() && !is_known {
         return Err(format!("silently: {change}"));
     }
     // The kernel closes a file even if close(2) fails, but strace skips the call. The file stays
     // locked until the end, so its stub stays for the next run.
-    let line = said.first().copied().unwrap_or_default();
+    let line = output.first().copied().unwrap_or_default();
     // The next run removes a mount point that is reported as left. A run with ranges removes mount
     // points in another process, whose call fails too.
     let is_said = line.starts_with("rootlet: cannot remove the mount point");

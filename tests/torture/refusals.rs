@@ -150,8 +150,8 @@ fn check(place: &Place, refusal: &Refusal, held: &str) -> Result<bool, String> {
     command.current_dir(place.root.path());
     filter::answer(&mut command, refusal.errno, &refusal.calls);
     let traced = place.run(&mut command);
-    let said: Vec<&str> = traced.stderr.lines().collect();
-    let said: Vec<&str> = said
+    let output: Vec<&str> = traced.stderr.lines().collect();
+    let output: Vec<&str> = output
         .into_iter()
         .filter(|line| !line.starts_with("hint: "))
         .collect();
@@ -161,7 +161,7 @@ fn check(place: &Place, refusal: &Refusal, held: &str) -> Result<bool, String> {
     if is_init && !has_run {
         return Err(format!("init has not run it: {}", ended()));
     }
-    let is_told = matches!(&said[..], [left_out @ .., line]
+    let is_told = matches!(&output[..], [left_out @ .., line]
         if line.starts_with("rootlet: cannot ")
             && left_out.iter().all(|line| line.starts_with("rootlet: left out: cannot ")));
     let has_told = traced.status == Some(125) && traced.stdout.is_empty() && is_told;
@@ -171,7 +171,7 @@ fn check(place: &Place, refusal: &Refusal, held: &str) -> Result<bool, String> {
     let change = difference(held, &traced.held);
     // The command cannot use keys either.
     let has_keys = !refusal.names.iter().any(|name| name == "keyctl");
-    if has_run && said.is_empty() && !change.is_empty() && has_keys {
+    if has_run && output.is_empty() && !change.is_empty() && has_keys {
         return Err(format!("silently: {change}"));
     }
     let left = place.left();
@@ -209,9 +209,9 @@ fn each_newer_call_and_any_two() {
                 }
             }
         });
-        let (ran, told, found) = counts.into_inner().unwrap();
+        let (ran, printed, found) = counts.into_inner().unwrap();
         let figures = format!(
-            "{}: of {} refusals {ran} ran, {told} said why not, {} findings",
+            "{}: of {} refusals {ran} ran, {printed} said why not, {} findings",
             scenario.name,
             refusals.len(),
             found.len()

@@ -301,8 +301,8 @@ fn holds(
         if ended.status != 0 {
             let mut lines = ended.stderr.lines();
             let line = lines.find(|line| !line.starts_with("rootlet: left out: "));
-            let told = line.is_some_and(|line| line.starts_with("rootlet: cannot "));
-            prop_assert!(told, "{ended:?}");
+            let printed = line.is_some_and(|line| line.starts_with("rootlet: cannot "));
+            prop_assert!(printed, "{ended:?}");
         }
         match ended.status {
             0 => counts.succeeded += 1,

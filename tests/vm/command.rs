@@ -138,10 +138,13 @@ fn the_end_of_qemu_has_a_status_of_its_own() {
     let qemu = children(running.pid()).into_iter().find(is_qemu).unwrap();
     send_signal(qemu, 9);
     assert_eq!(running.status(), 119);
-    let mut said = String::new();
+    let mut output = String::new();
     let mut stderr = running.child.stderr.take().unwrap();
-    stderr.read_to_string(&mut said).unwrap();
-    assert!(said.contains("vm: QEMU was ended by signal 9"), "{said}");
+    stderr.read_to_string(&mut output).unwrap();
+    assert!(
+        output.contains("vm: QEMU was ended by signal 9"),
+        "{output}"
+    );
     place.assert_clean();
 }
 
@@ -392,7 +395,7 @@ fn an_image_may_be_the_root() {
 }
 
 #[test]
-fn the_network_is_this_machines() {
+fn the_guest_shares_this_machines_network() {
     if cannot() {
         return;
     }

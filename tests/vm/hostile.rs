@@ -123,7 +123,7 @@ fn nothing_that_the_guest_says_is_evaluated() {
 }
 
 #[test]
-fn text_of_the_guest_is_no_command_to_a_terminal() {
+fn text_of_the_guest_does_not_control_the_terminal() {
     if cannot() {
         return;
     }
@@ -266,7 +266,7 @@ fn leftovers_of_a_killed_script_are_removed_by_the_next() {
 }
 
 #[test]
-fn only_what_is_surely_left_behind_is_removed() {
+fn only_certain_leftovers_are_removed() {
     if cannot() {
         return;
     }

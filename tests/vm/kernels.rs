@@ -193,7 +193,7 @@ fn a_kernel_without_user_namespaces_is_reported() {
     let run = format!(
         "setpriv --reuid=54321 --regid=54321 --clear-groups {rootlet} run / true || exit $?"
     );
-    for (setting, told) in [
+    for (setting, printed) in [
         (
             "user.max_user_namespaces=0",
             "rootlet: cannot make new namespaces: No space left on device (ENOSPC)\n\
@@ -208,7 +208,7 @@ fn a_kernel_without_user_namespaces_is_reported() {
         let append = format!("--append=sysctl.{setting}");
         let ended = end(&mut place.vm(&[&append, "--", "sh", "-c", &run]));
         assert_eq!(ended.status, 125, "{ended:?}");
-        assert!(ended.stderr.starts_with(told), "{ended:?}");
+        assert!(ended.stderr.starts_with(printed), "{ended:?}");
     }
     place.assert_clean();
 }

@@ -90,8 +90,11 @@ pub fn someone() -> User {
 /// Checks the status of the script, and that it printed a line that starts with this text.
 #[track_caller]
 pub fn assert_said(ended: &Ended, status: i32, line: &str) {
-    let said = ended.stderr.lines().any(|said| said.starts_with(line));
-    assert!(ended.status == status && said, "{status} {line}: {ended:?}");
+    let output = ended.stderr.lines().any(|output| output.starts_with(line));
+    assert!(
+        ended.status == status && output,
+        "{status} {line}: {ended:?}"
+    );
 }
 
 pub fn noise(size: usize) -> Vec<u8> {

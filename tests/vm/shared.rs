@@ -120,7 +120,7 @@ fn programs_find_a_real_file_system_in_a_directory_that_can_be_written() {
 
 /// 9p is used without virtiofs, which needs a user who can make user namespaces.
 #[test]
-fn what_9p_cannot_do_in_a_directory_is_as_the_help_says() {
+fn the_limits_of_9p_are_those_in_the_help() {
     if cannot() || !users().contains(&User::Ordinary) {
         return;
     }

@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "it starts programs")]
-    fn a_gpt_is_what_sfdisk_wrote_and_partx_says() {
+    fn a_gpt_is_read_as_sfdisk_wrote_it_and_partx_reads_it() {
         let directory = tempfile::tempdir().unwrap();
         let image = gpt_of(directory.path());
         let path = directory.path().join("image");
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "it starts programs")]
-    fn a_gpt_of_long_blocks_is_what_partx_says() {
+    fn a_gpt_with_long_blocks_is_read_as_partx_reads_it() {
         let directory = tempfile::tempdir().unwrap();
         let script = "g\nn\n1\n\n+1M\nn\n2\n\n\nx\nn\n2\nlong blocks\nr\nw\n";
         let image = partitioned(directory.path(), &["fdisk", "-b", "4096"], script);
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "it starts programs")]
-    fn an_mbr_is_what_partx_says() {
+    fn an_mbr_is_read_as_partx_reads_it() {
         let directory = tempfile::tempdir().unwrap();
         let image = mbr_of(directory.path());
         let there = partx(&directory.path().join("image"), 512);
@@ -269,7 +269,7 @@ mod tests {
     /// The kernel also falls back to the backup table at the disk's end, with its parameter `gpt`.
     #[test]
     #[cfg_attr(miri, ignore = "it starts programs")]
-    fn a_broken_first_gpt_is_passed_over() {
+    fn a_broken_first_gpt_is_skipped() {
         let directory = tempfile::tempdir().unwrap();
         let good = gpt_of(directory.path());
         let expected = partition(&good, 512, 2).unwrap();
@@ -291,7 +291,7 @@ mod tests {
     /// A GPT without its protective MBR is stale, for the kernel too.
     #[test]
     #[cfg_attr(miri, ignore = "it starts programs")]
-    fn a_stale_gpt_is_none() {
+    fn a_stale_gpt_is_ignored() {
         let directory = tempfile::tempdir().unwrap();
         let mut image = gpt_of(directory.path());
         image[440..444].copy_from_slice(&[4, 3, 2, 1]);

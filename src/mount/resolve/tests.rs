@@ -137,7 +137,7 @@ fn too_many_links_and_too_long_paths_are_errors() {
 }
 
 #[test]
-fn what_is_missing_is_told_from_what_is_there() {
+fn missing_and_existing_parts_are_distinguished() {
     let directory = tempfile::tempdir().unwrap();
     std_fs::create_dir_all(directory.path().join("a/b")).unwrap();
     symlink("/a/./missing/deep", directory.path().join("link")).unwrap();

@@ -57,8 +57,8 @@ pub(crate) fn surface(root: &str) {
         panic!("{:?}", output.warnings);
     };
     assert_eq!(warning.kind(), ErrorKind::Mount);
-    let said = "cannot mount no-such-type on /mnt: No such device (ENODEV)";
-    assert_eq!(warning.to_string(), said);
+    let line = "cannot mount no-such-type on /mnt: No such device (ENODEV)";
+    assert_eq!(warning.to_string(), line);
     let mut command = in_root(&optional, ":");
     assert!(command.status().unwrap().success());
     assert_eq!(command.warnings(), output.warnings);

@@ -41,7 +41,7 @@ fn start(command: &mut Command, output: &mut UnixStream) -> Child {
 }
 
 #[test]
-fn they_live_side_by_side() {
+fn runs_in_one_root_do_not_disturb_each_other() {
     let _turn = turn();
     let number = rounds(if in_full() { 1000 } else { 200 });
     for user in users() {
@@ -50,12 +50,12 @@ fn they_live_side_by_side() {
         // The commands share these sockets, and all end when `all` is closed.
         let (input, all) = UnixStream::pair().unwrap();
         let (mut output, writer) = UnixStream::pair().unwrap();
-        let said = tempfile::tempfile().unwrap();
+        let errors = tempfile::tempfile().unwrap();
         let mut command = root.run(&["ROOT", "sh", "-c", "printf r; read line; exit 3"]);
         command
             .stdin(OwnedFd::from(input))
             .stdout(OwnedFd::from(writer))
-            .stderr(Stdio::from(said.try_clone().unwrap()));
+            .stderr(Stdio::from(errors.try_clone().unwrap()));
 
         let free = available();
         let (mut alive, mut times) = (Vec::new(), Vec::new());
@@ -76,7 +76,7 @@ fn they_live_side_by_side() {
         for child in &mut alive {
             assert_eq!(child.wait().unwrap().code(), Some(3));
         }
-        assert_eq!(said.metadata().unwrap().len(), 0, "something was said");
+        assert_eq!(errors.metadata().unwrap().len(), 0, "there were errors");
         assert_eq!(root.tree(), before);
         assert_eq!(processes_with(root.name()), []);
         assert_no_mount_of(&root);

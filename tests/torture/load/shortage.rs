@@ -293,7 +293,7 @@ fn a_full_tmpfs_is_the_commands_own_error() {
         let small = "tmpfs:/small:nr_inodes=1";
         let words = ["-B", small, "-B", "/dev/null:/small/null", "ROOT", "true"];
         let ended = end(&mut root.run(&words));
-        assert_clear(&ended, "ENOSPC", "make it beforehand");
+        assert_clear(&ended, "ENOSPC", "create it beforehand");
         let line = "rootlet: cannot make the mount point /small/null: No space left on device";
         assert!(ended.stderr.starts_with(line), "{ended:?}");
         assert_eq!(root.tree(), before);

@@ -78,7 +78,7 @@ fn more_words_than_the_kernel_takes_are_refused() {
 /// The kernel puts the words of a `#!` line before those of the command. Words that fit for rootlet
 /// may therefore be too much for a script.
 #[test]
-fn a_script_for_which_there_is_no_room_left_is_told() {
+fn a_script_without_room_for_its_words_is_reported() {
     let _turn = turn();
     for user in users() {
         let root = Root::busybox(user);

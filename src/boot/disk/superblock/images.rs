@@ -58,7 +58,7 @@ fn images_of_blkid(directory: &Path) -> Vec<PathBuf> {
 
 #[test]
 #[cfg_attr(miri, ignore = "it starts programs")]
-fn the_images_of_blkid_are_what_blkid_says() {
+fn blkids_images_are_recognised_as_blkid_does() {
     if env::var("ROOTLET_TEST_WITHOUT").is_ok_and(|without| without.contains("network")) {
         return;
     }

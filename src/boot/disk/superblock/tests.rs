@@ -145,13 +145,13 @@ fn images() -> &'static [Vec<u8>] {
 
 #[test]
 #[cfg_attr(miri, ignore = "it starts programs")]
-fn each_file_system_is_what_blkid_says() {
+fn each_file_system_is_recognised_as_blkid_does() {
     images();
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "it starts programs")]
-fn a_label_of_fat_is_the_one_of_the_root_directory() {
+fn a_fat_label_comes_from_the_root_directory() {
     let directory = tempfile::tempdir().unwrap();
     for (options, mebibytes) in FATS {
         let path = sparse(directory.path(), mebibytes);
@@ -204,7 +204,7 @@ fn a_label_of_fat_is_the_one_of_the_root_directory() {
 
 /// Only the places of devices that are still in use count.
 #[test]
-fn a_bcachefs_says_how_many_devices_it_is_on() {
+fn bcachefs_records_its_number_of_devices() {
     const UNUSED: [u64; 2] = [0, u64::MAX];
     let image = |members: &[u64], other_field: u32, kind: u32| {
         let mut image = vec![0; 64 << 10];
@@ -243,7 +243,7 @@ fn a_bcachefs_says_how_many_devices_it_is_on() {
 }
 
 #[test]
-fn what_is_no_file_system_is_none() {
+fn other_data_is_not_taken_for_a_file_system() {
     assert_eq!(superblock(&[]), None);
     assert_eq!(superblock(&[0; 70_000]), None);
     // A boot sector that is not FAT.
