@@ -543,7 +543,7 @@ fn a_module_whose_dependency_is_missing_is_reported() {
     over.says(&[
         "rootlet: cannot load the module /modules/raid1.ko.xz: No such file or directory (ENOENT)\n\
          hint: the file exists, but a module that it depends on is not loaded: list that one \
-         before it\n",
+         first\n",
     ]);
 }
 
