@@ -364,7 +364,7 @@ fn a_call_that_fails() {
     let error = call(&bare(&root), || ()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot prepare the run: Cannot allocate memory (ENOMEM)"
+        "cannot set up the run: Cannot allocate memory (ENOMEM)"
     );
     assert_eq!(names_in(root.path()), [""; 0]);
 }

@@ -149,6 +149,6 @@ fn an_init_without_its_new_session_does_not_run_the_command() {
         ..FAILURE
     };
     let ended = end_with(user, failure, 1, &init).unwrap();
-    let line = "rootlet: cannot prepare the run: Operation not permitted (EPERM)\n";
+    let line = "rootlet: cannot set up the run: Operation not permitted (EPERM)\n";
     assert_eq!((ended.status, &ended.stderr[..]), (125, line));
 }

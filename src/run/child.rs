@@ -14,7 +14,7 @@ use crate::run::parent::Parent;
 use crate::run::pipes::{ChildStderr, ChildStdin, ChildStdout};
 use crate::run::spawn::{Output, collect};
 use crate::run::supervisor::Heard;
-use crate::sys::poll::{Poll, clock, poll};
+use crate::sys::poll::{Poll, end_of, poll};
 use crate::sys::signal::{SIGKILL, SIGSTOP};
 use crate::sys::{BorrowedFd, Errno, ExitStatus, OwnedFd, Process};
 use crate::text::name::Name;
@@ -417,11 +417,6 @@ pub(crate) fn await_execution(pid1: &Process, inside: BorrowedFd, heard: &mut He
         ended = nothing_comes || ready[0].is_ready();
     }
     heard.has_executed()
-}
-
-/// Returns the time at which this duration from now has passed.
-pub(crate) fn end_of(limit: Duration) -> u64 {
-    clock().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))
 }
 
 impl Drop for Child {

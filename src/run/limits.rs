@@ -8,9 +8,8 @@ use crate::chroot::Chroot;
 use crate::error::kind::{CANCELED, TIMED_OUT};
 use crate::error::{Error, Step};
 use crate::process::channel::Order;
-use crate::run::child::end_of;
 use crate::run::launch::prepare;
-use crate::sys::poll::{Poll, poll};
+use crate::sys::poll::{Poll, end_of, poll};
 use crate::sys::signal::{SignalSet, signalfd};
 use crate::sys::{BorrowedFd, Errno, ExitStatus, OwnedFd, Process};
 

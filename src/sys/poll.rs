@@ -1,6 +1,7 @@
 //! Waits for descriptors, with an optional time limit.
 
 use core::mem::MaybeUninit;
+use core::time::Duration;
 
 use linux_raw_sys::general as raw;
 use sc::nr;
@@ -103,4 +104,9 @@ pub fn clock() -> u64 {
         now.assume_init()
     };
     now.tv_sec as u64 * NANOSECONDS + now.tv_nsec as u64
+}
+
+/// Returns the time at which this duration from now has passed.
+pub fn end_of(limit: Duration) -> u64 {
+    clock().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))
 }
