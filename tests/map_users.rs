@@ -4,10 +4,12 @@
 
 mod common;
 
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use common::running::Running;
 use common::{Root, User, can_be_root, end, rootlet_path, succeed};
 use rootlet::{Chroot, MapUsers, Namespace};
 
@@ -506,4 +508,29 @@ fn a_directory_on_the_way_may_be_closed_to_the_range() {
     let lines = format!("54321:{START}:1000\n");
     let ended = end(&mut with_ranges(&place, &lines, &setup, &words));
     assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+}
+
+/// Another process than rootlet's own removes them: one that may.
+#[test]
+fn a_mount_point_that_cannot_be_removed_is_named() {
+    if !can_be_root() {
+        return;
+    }
+    let (root, place) = (Root::busybox(User::Root), Root::empty(User::Root));
+    let closed = root.directory("closed");
+    give_away(&root);
+    let mut words = run(&root, &["sh", "-c", "echo ready; exec sleep 1000"]);
+    words.splice(2..2, ["-B", "tmpfs:/closed/point"]);
+    let lines = format!("54321:{START}:1000\n");
+    let mut command = with_ranges(&place, &lines, "", &words);
+    let mut running = Running::start_ready(command.stderr(Stdio::piped()));
+    // The directory is no longer the range's, and pid 1 can remove nothing.
+    lchown(closed, Some(0), Some(0)).unwrap();
+    common::send_signal(running.pid1(), 9);
+    assert_eq!(running.wait().code(), Some(137));
+    let mut said = String::new();
+    let stderr = running.child.stderr.as_mut().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    let line = "rootlet: cannot remove the mount point /closed/point: Permission denied (EACCES)\n";
+    assert_eq!(said, line);
 }

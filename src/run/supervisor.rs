@@ -190,27 +190,21 @@ impl Heard {
         if !self.has_left && !was_killed {
             return Ok(());
         }
-        let failed = |name: &[u8], errno| Error::new(Step::RemoveMountPoint, name, errno);
-        if let Some(user_namespace) = user_namespace {
-            let mut remove = || {
-                let removed = self.made.iter().rev();
-                let removed = removed.map(|made| remove_recorded(root, &made.record()));
-                removed.fold(Ok(()), Result::and)
-            };
-            let removed = user_namespace.as_user_0(&mut remove);
-            return removed.map_err(|errno| failed(b"", errno));
-        }
         let mut result = Ok(());
         let mut note = |removed: Result<(), Errno>, name: &[u8]| {
             if let (Err(errno), Ok(())) = (removed, &result) {
-                result = Err(failed(name, errno));
+                result = Err(Error::new(Step::RemoveMountPoint, name, errno));
             }
         };
         for made in self.made.iter().rev() {
-            let removed = remove_recorded(root, &made.record());
+            let mut remove = || remove_recorded(root, &made.record());
+            let removed = match user_namespace {
+                Some(user_namespace) => user_namespace.as_user_0(&mut remove),
+                None => remove(),
+            };
             note(removed, &[&made.above[..], b"/", &made.name].concat());
         }
-        if self.made.is_empty() {
+        if self.made.is_empty() && user_namespace.is_none() {
             targets
                 .rev()
                 .for_each(|target| note(sweep(root, target), target));
