@@ -11,26 +11,9 @@ use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::ffi::{c_int, c_void};
 use core::ptr::with_exposed_provenance_mut as pointer;
 
-/// The numbers of the calls. They are not the kernel's, as no kernel sees them.
+/// The numbers of the calls, from build.rs.
 pub mod nr {
-    macro_rules! numbers {
-        ($($name:ident)*) => {
-            #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-            enum Number { $($name),* }
-            $(pub const $name: usize = Number::$name as usize;)*
-        };
-    }
-    numbers! {
-        BIND CAPGET CAPSET CHDIR CHROOT CLOCK_GETTIME CLONE CLONE3 CLOSE CLOSE_RANGE DUP3 EXECVE
-        EXIT_GROUP FACCESSAT FCHDIR FCHMOD FCHOWN FCNTL FINIT_MODULE FLOCK FSTATFS FTRUNCATE
-        GETCWD GETDENTS64 GETEGID GETEUID GETGROUPS GETPGID GETPID GETPPID GETRESGID GETRESUID
-        GETSID IOCTL KEYCTL KILL MKDIRAT MKNODAT MMAP MOUNT MOUNT_SETATTR MOVE_MOUNT MPROTECT
-        MUNMAP OPENAT OPENAT2 OPEN_TREE PIDFD_OPEN PIDFD_SEND_SIGNAL PIPE2 PIVOT_ROOT PPOLL
-        PRCTL PREAD64 PRLIMIT64 READ READLINKAT REBOOT RECVFROM RECVMSG RENAMEAT2 RT_SIGACTION
-        RT_SIGPROCMASK SCHED_YIELD SENDMSG SENDTO SETDOMAINNAME SETGROUPS SETHOSTNAME SETNS
-        SETPGID SETRESGID SETRESUID SETSID SETSOCKOPT SIGNALFD4 SOCKET SOCKETPAIR SPLICE STATX
-        SYMLINKAT SYNC UMASK UMOUNT2 UNLINKAT UNSHARE WAITID WRITE
-    }
+    include!(concat!(env!("OUT_DIR"), "/nr.rs"));
 }
 
 const ENOMEM: usize = 12;
