@@ -9,6 +9,7 @@ use std::fs;
 
 use common::{Root, User, host_mounts, is_root, state, wait_until};
 use rootlet::{Child, Chroot, Mount};
+use rustix::process::{Pid, Signal, kill_process};
 
 const SIGKILL: i32 = 9;
 const SIGUSR1: i32 = 10;
@@ -96,9 +97,10 @@ fn mount_points_are_removed_after_a_detached_command() {
     assert!(root.path().join("deep/below/file").exists());
     child.detach().unwrap();
     assert!(matches!(state(id), Some('S' | 'R')));
-    // It takes the signal once it has set its trap.
+    // The command takes the signal once it has set its trap.
     wait_until("the end of pid 1", || {
-        common::send_signal(id, SIGTERM);
+        let pid1 = Pid::from_raw(id).unwrap();
+        let _ = kill_process(pid1, Signal::TERM);
         state(id).is_none_or(|state| state == 'Z')
     });
     wait_until("the mount points to go", || root.tree() == before);
