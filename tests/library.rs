@@ -459,6 +459,24 @@ fn signals_reach_the_command() {
     check("signals");
 }
 
+/// The report that there are mount points to remove is in one of these messages.
+#[test]
+fn a_report_that_is_not_received_leaves_no_mount_point() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = tree(root.path());
+        let log = Root::empty(user);
+        let log = log.path().join("log");
+        for when in 1..=12 {
+            let mut strace = common::command(user, "strace");
+            strace.args(["--seccomp-bpf", "-o"]).arg(&log);
+            strace.args(["-e", &format!("inject=recvfrom:error=ENOMEM:when={when}")]);
+            end(strace.arg(outside()).args(["wait", root.name()]));
+            assert_eq!(tree(root.path()), before, "{user:?} {when}");
+        }
+    }
+}
+
 #[test]
 fn a_signal_that_cannot_be_sent_is_a_warning() {
     if can_be_root() {

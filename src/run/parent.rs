@@ -118,13 +118,17 @@ fn wait_for(child: i32) -> ! {
     let _ = fs::chdir(c"/");
     let ended = loop {
         match wait(Who::Pid(child)) {
-            Ok(Waited::Ended(_, status)) => break status,
+            Ok(Waited::Ended(_, status)) => break Some(status),
             Ok(_) => {}
-            Err(_) => exit(125),
+            // Nobody knows how it ended.
+            Err(_) => break None,
         }
     };
-    if ended.signal().is_some() {
-        let _ = kill(id(), SIGKILL);
+    match ended.and_then(|ended| ended.code()) {
+        Some(code) => exit(code as u8),
+        None => {
+            let _ = kill(id(), SIGKILL);
+            exit(125)
+        }
     }
-    exit(ended.shell())
 }

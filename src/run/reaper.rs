@@ -104,9 +104,11 @@ impl<'a> Inside<'a> {
         unprotect_memory();
         self.abandon();
         let (parent, pid1) = made.map_err(needs_fork)?;
-        // Another thread's call or spawn may have taken the right to write our own id maps.
+        // Another thread's call or spawn may have taken the right to write our own id maps. Without
+        // an error, the reaper could not protect itself.
         let lost_maps = heard.failed_at(Step::MapUsers);
-        if self.needs_fork || lost_maps {
+        let has_no_word = !heard.has_executed() && heard.error.is_none();
+        if self.needs_fork || lost_maps || has_no_word {
             let _ = parent.wait();
             return Err(NeedsFork);
         }

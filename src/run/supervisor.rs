@@ -101,6 +101,8 @@ pub(crate) struct Heard {
     pub(crate) took: bool,
     made: Vec<Made>,
     has_left: bool,
+    /// A report could not be received.
+    has_missed: bool,
     killed: Option<u8>,
 }
 
@@ -152,7 +154,10 @@ impl Heard {
                         self.take(report);
                     }
                 }
-                end => return end != Err(Errno::EAGAIN),
+                Err(Errno::EAGAIN) => return false,
+                // An order that pid 1 did not read gives ECONNRESET once, before its last reports.
+                Err(_) if !self.has_missed => self.has_missed = true,
+                _ => return true,
             }
         }
     }
@@ -187,7 +192,7 @@ impl Heard {
         user_namespace: Option<&UserNamespace>,
     ) -> Result<(), Error> {
         let was_killed = ended.code().is_none();
-        if !self.has_left && !was_killed {
+        if !self.has_left && !was_killed && !self.has_missed {
             return Ok(());
         }
         let mut result = Ok(());

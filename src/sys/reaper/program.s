@@ -43,6 +43,7 @@
     arg4 {NOSIGNAL}
     arg5 0
     system {SENDTO}
+    if_less 1, .Lreaper_leave
 
 .Lreaper_signals:
     load {signals_events}
