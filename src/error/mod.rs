@@ -119,7 +119,7 @@ impl Error {
         Error(Page::noted(failure, [object, place]))
     }
 
-    pub(crate) fn step(&self) -> Step {
+    fn step(&self) -> Step {
         self.0.value.step
     }
 

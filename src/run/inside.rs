@@ -142,7 +142,7 @@ impl<'a> Inside<'a> {
             self.jobs = pty.enter(self.plan.identity.host_terminal_owner())?;
         }
         if self.new_user_namespace {
-            if self.owner == Owner::Program && !self.shares_memory {
+            if self.owner == Owner::Program {
                 // Only root may write the id maps of a process that is not dumpable.
                 set_dumpable(1).map_err(prepare)?;
             }

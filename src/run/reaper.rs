@@ -22,14 +22,13 @@ use crate::run::parent::Parent;
 use crate::run::protect::{protect_memory, unprotect_memory};
 use crate::run::supervisor::Heard;
 use crate::sys::poll::{Poll, poll};
-use crate::sys::process::{CLONE_NEWUSER, effective_ids, set_pdeathsig, setpgid};
+use crate::sys::process::{effective_ids, set_pdeathsig, setpgid};
 use crate::sys::reaper::{Descriptors, Memory, Reaper};
-use crate::sys::shared::{Body, Stack, dumpable, start};
+use crate::sys::shared::{Body, Stack, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, set_sigchld, sigprocmask};
 use crate::sys::{BorrowedFd, Errno, Process, fs};
 use crate::text::path::PathBuffer;
 use crate::user::id_map::MapUsers;
-use crate::user::maps::Caller;
 
 /// Sufficient for the deepest of our calls, also in a build without optimization.
 pub(super) const STACK: usize = 512 * 1024;
@@ -38,13 +37,15 @@ pub(super) const STACK: usize = 512 * 1024;
 pub(super) struct NeedsFork;
 
 impl<'a> Inside<'a> {
-    /// Returns whether the reaper can be pid 1. It has no parts for these: ids that change when it
-    /// is executed, a terminal, a group of its own, the time to end, a closure that expects a copy
-    /// of the memory.
+    /// Returns whether the reaper can be pid 1. It has no parts for a terminal, a group of its own
+    /// and the time to end. Executing it takes the rights of every user but 0. And a process in a
+    /// new user namespace that executes a program belongs to that namespace, so that a command with
+    /// all rights there could trace it.
     pub(super) fn may_have_reaper(&self) -> bool {
         let (chroot, command) = (self.plan.chroot, self.plan.command);
         self.plan.namespaces.has(Namespace::Pid)
-            && chroot.map_users == MapUsers::Root
+            && effective_ids().0 == 0
+            && !matches!(chroot.map_users, MapUsers::Private(_))
             && chroot.grace == 0
             && !chroot.new_session
             && !command.own_group
@@ -52,8 +53,6 @@ impl<'a> Inside<'a> {
             && command.hooks.is_empty()
             && command.kept_descriptors.is_empty()
             && command.status_descriptor.is_none()
-            // Only root may write the id maps of a process that is not dumpable.
-            && dumpable() == Ok(1)
     }
 
     /// Launches the run, and waits until the command is executed or the run has ended. `heard` gets
@@ -69,11 +68,10 @@ impl<'a> Inside<'a> {
     ) -> Result<Launched, NeedsFork> {
         let namespaces = self.plan.namespaces;
         let caller_mask = self.caller_mask;
-        let needs_fork = |_| NeedsFork;
+        let needs_fork = |_: Errno| NeedsFork;
         let stack_of_pid1 = Stack::new(STACK).map_err(needs_fork)?;
         let stack_of_command = Stack::new(STACK).map_err(needs_fork)?;
         self.shares_memory = true;
-        let rights = self.rights;
         let mut launch = |inside: &mut Inside, flags| {
             let mut pid1 = || inside.become_reaper(to_inside, &stack_of_command);
             let mut pid1: Body = &mut pid1;
@@ -89,26 +87,13 @@ impl<'a> Inside<'a> {
         };
         // A process of the command's changes its ids, and with them the flag of this memory.
         protect_memory();
-        let made = namespaces.make(rights, |flags| launch(self, flags));
-        let made = match made {
-            Err(Errno::EPERM) if namespaces.may_have_user() => {
-                self.new_user_namespace = true;
-                self.caller = Caller::with(rights);
-                match MapUsers::Root.is_made_outside(self.caller) {
-                    true => Err(Errno::EPERM),
-                    false => launch(self, namespaces.flags() | CLONE_NEWUSER),
-                }
-            }
-            made => made,
-        };
+        let made = namespaces.make(self.rights, |flags| launch(self, flags));
         unprotect_memory();
         self.abandon();
         let (parent, pid1) = made.map_err(needs_fork)?;
-        // Another thread's call or spawn may have taken the right to write our own id maps. Without
-        // an error, the reaper could not protect itself.
-        let lost_maps = heard.failed_at(Step::MapUsers);
+        // If there is no error either, the reaper could not protect itself.
         let has_no_word = !heard.has_executed() && heard.error.is_none();
-        if self.needs_fork || lost_maps || has_no_word {
+        if self.needs_fork || has_no_word {
             let _ = parent.wait();
             return Err(NeedsFork);
         }
@@ -153,11 +138,7 @@ impl<'a> Inside<'a> {
             },
             channel::WORDS,
         );
-        // Executing a program takes the rights of every other user. And in a user namespace the
-        // reaper belongs to that one, so a command with all rights there could trace it.
-        let is_root = effective_ids().0 == 0;
-        let is_traceable = self.new_user_namespace && !self.locks_mounts();
-        if !is_root || is_traceable || !self.add_mount_points(&mut reaper) {
+        if !self.add_mount_points(&mut reaper) {
             self.needs_fork = true;
             return Ok(End::Told);
         }

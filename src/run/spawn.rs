@@ -77,15 +77,14 @@ impl Command {
     /// that memory, outside the new namespaces, and ends with pid 1. So a spawn takes as long in a
     /// program that uses gigabytes as in a small one.
     ///
-    /// pid 1 is a copy of the program instead, made as with `fork(2)`, where its part of the run is
-    /// not in that small program: for a terminal ([`Command::pty`]), a new session or process group,
-    /// [`Command::pre_exec`], kept descriptors, [`Chroot::grace`](crate::Chroot::grace), ids
-    /// other than [`MapUsers::Root`](crate::MapUsers::Root), a shared pid namespace, and temporary
-    /// mount points in a read-only root or on a file system without modes. It is also a copy for an
-    /// ordinary user whose command has all rights in its user namespace, and could trace the small
-    /// program (without a [read-only](crate::Chroot::read_only) mount or
-    /// [masks](crate::Chroot::mask_proc)); and where one of the calls is refused. The page tables are
-    /// copied then, which takes some 33 ms for each GiB in use, and as long again at the end.
+    /// pid 1 is a copy of the program instead, made as with `fork(2)`, for an ordinary user, whose
+    /// command has all rights in its user namespace and could trace the small program. It is also a
+    /// copy where its part of the run is not in that program: for a terminal ([`Command::pty`]), a
+    /// new session or process group, [`Command::pre_exec`], kept descriptors,
+    /// [`Chroot::grace`](crate::Chroot::grace), a new user namespace, a shared pid namespace, and
+    /// temporary mount points in a read-only root or on a file system without modes; and where one
+    /// of the calls is refused. The page tables are copied then, which takes some 33 ms for each GiB
+    /// in use, and as long again at the end.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));

@@ -168,12 +168,6 @@ impl Heard {
         self.executed && self.error.is_none()
     }
 
-    /// Returns whether the run failed at this step.
-    pub(crate) fn failed_at(&self, step: Step) -> bool {
-        let error = self.error.as_ref();
-        error.is_some_and(|error| error.step() == step)
-    }
-
     /// Returns how the command ended, given how pid 1 ended.
     pub(crate) fn status(&self, ended: ExitStatus) -> ExitStatus {
         self.killed

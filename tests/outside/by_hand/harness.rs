@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::exit;
 use std::time::Duration;
@@ -78,7 +79,7 @@ fn answer(root: &Path, check: Check, mut pipe: impl Write) -> io::Result<()> {
 }
 
 fn call(root: &Path, check: Check) -> io::Result<Option<String>> {
-    let (mut reader, writer) = io::pipe()?;
+    let (mut reader, writer) = UnixStream::pair()?;
     let flags =
         UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC | UnshareFlags::NEWPID;
     let child = match fork() {
