@@ -80,8 +80,14 @@ impl Parent {
         let received = receive_with_more(ours.borrow(), &mut message);
         if let Ok(Some(pidfd)) = received.map(|received| received.descriptor) {
             let pid1 = Process::with_pidfd(i32::from_ne_bytes(message), pidfd);
-            let _ = Order::Mapped.send(to_inside);
-            return Ok((parent, pid1));
+            return match Order::Mapped.send(to_inside) {
+                Ok(()) => Ok((parent, pid1)),
+                Err(errno) => {
+                    let _ = pid1.send(SIGKILL);
+                    let _ = parent.wait();
+                    Err(errno)
+                }
+            };
         }
         // A pid 1 that is there ends by this order, and then its copy of the other end is closed.
         let _ = Order::End.send(to_inside);

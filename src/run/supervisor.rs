@@ -145,6 +145,7 @@ impl Heard {
     /// because pid 1 has ended.
     pub(crate) fn listen(&mut self, inside: BorrowedFd) -> bool {
         let Ok(mut buffer) = channel::Buffer::zeros() else {
+            self.has_missed = true;
             return false;
         };
         loop {

@@ -109,6 +109,8 @@ global_asm!(
     SIGSTOP = const raw::SIGSTOP,
     SIGKILL = const raw::SIGKILL,
     ESRCH = const linux_raw_sys::errno::ESRCH,
+    ECHILD = const linux_raw_sys::errno::ECHILD,
+    EINTR = const linux_raw_sys::errno::EINTR,
     NOHANG = const raw::WNOHANG | raw::__WALL,
     WALL = const raw::__WALL,
     DETACH_NOFOLLOW = const raw::MNT_DETACH | raw::UMOUNT_NOFOLLOW,

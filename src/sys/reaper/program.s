@@ -37,12 +37,14 @@
     system {CLOSE}
     arg1 -1
     store_arg1 {executed}
+.Lreaper_report:
     word1 {socket}
     arg2 {executed_report}
     arg3 1
     arg4 {NOSIGNAL}
     arg5 0
     system {SENDTO}
+    if_equal -{EINTR}, .Lreaper_report
     if_less 1, .Lreaper_leave
 
 .Lreaper_signals:
@@ -128,7 +130,9 @@
     arg3 {NOHANG}
     arg4 0
     system {WAIT4}
-    if_less 1, .Lreaper_socket
+    if_equal 0, .Lreaper_socket
+    if_equal -{ECHILD}, .Lreaper_socket
+    if_less 0, .Lreaper_leave
     if_word {command}, .Lreaper_ended
     goto .Lreaper_reap
 
