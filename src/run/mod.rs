@@ -13,6 +13,8 @@ mod closing;
 mod command;
 mod enter;
 pub(crate) mod foreground;
+#[cfg(feature = "call")]
+mod holder;
 pub(crate) mod inside;
 pub(crate) mod launch;
 #[cfg(feature = "call")]

@@ -30,9 +30,6 @@ use crate::sys::{BorrowedFd, Errno, Process, fs};
 use crate::text::path::PathBuffer;
 use crate::user::id_map::MapUsers;
 
-/// Sufficient for the deepest of our calls, also in a build without optimization.
-pub(super) const STACK: usize = 512 * 1024;
-
 /// The run cannot have a reaper. Nothing of the attempt is left.
 pub(super) struct NeedsFork;
 
@@ -69,8 +66,8 @@ impl<'a> Inside<'a> {
         let namespaces = self.plan.namespaces;
         let caller_mask = self.caller_mask;
         let needs_fork = |_: Errno| NeedsFork;
-        let stack_of_pid1 = Stack::new(STACK).map_err(needs_fork)?;
-        let stack_of_command = Stack::new(STACK).map_err(needs_fork)?;
+        let stack_of_pid1 = Stack::new(Stack::FOR_PID_1).map_err(needs_fork)?;
+        let stack_of_command = Stack::new(Stack::FOR_PID_1).map_err(needs_fork)?;
         self.shares_memory = true;
         let mut launch = |inside: &mut Inside, flags| {
             let mut pid1 = || inside.become_reaper(to_inside, &stack_of_command);

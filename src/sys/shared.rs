@@ -25,6 +25,9 @@ pub struct Stack {
 const GUARD: usize = 64 * 1024;
 
 impl Stack {
+    /// Sufficient for the deepest of our calls, also in a build without optimization.
+    pub const FOR_PID_1: usize = 512 * 1024;
+
     /// `mmap(2)` of a stack of this many bytes, a multiple of 64 KiB. Unused pages take no memory.
     pub fn new(length: usize) -> Result<Stack, Errno> {
         let length = length + GUARD;
