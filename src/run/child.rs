@@ -107,7 +107,7 @@ impl Running {
         while !self.heard.listen(inside) && !self.heard.took {
             poll(&mut [Poll::new(inside)], None)?;
         }
-        parent.end()
+        parent.leave()
     }
 
     /// Waits for pid 1, and removes the mount points that it has left.
@@ -379,8 +379,10 @@ impl Child {
     /// Lets the command live on, without this `Child` and after the program's end. The pid 1 inside
     /// still ends with the command, and removes the mount points that were made for it.
     ///
-    /// Nobody learns the status. While the program runs, it is the parent: a pid 1 that has ended
-    /// stays a zombie until the program ends too, or waits for [the pid](Child::id) with
+    /// Nobody learns the status. The parent of pid 1 is from then on the nearest subreaper above the
+    /// program, usually the init of the machine, which reaps it. Where pid 1 is a copy of the program
+    /// (see [`Command::spawn`](crate::Command::spawn)), the program stays its parent: a pid 1 that has
+    /// ended stays a zombie until the program ends too, or waits for [the pid](Child::id) with
     /// `waitpid(2)` and `__WALL`.
     ///
     /// # Errors

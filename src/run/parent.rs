@@ -6,22 +6,25 @@
 //! program's memory, where it needs a few kilobytes of stack, and sends no signal. If it is killed,
 //! so is pid 1.
 
+use core::iter;
 use core::mem::ManuallyDrop;
 
 use crate::process::channel::Order;
 use crate::process::descriptors::close_from;
-use crate::sys::net::{receive_with_more, send_with_descriptor, socketpair};
+use crate::sys::net::{receive, receive_with_more, send, send_with_descriptor, socketpair};
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{Waited, Who, exit, id, wait};
 use crate::sys::shared::{Body, Stack, start};
 use crate::sys::signal::{SIGKILL, kill, set_sigchld};
-use crate::sys::{BorrowedFd, Errno, ExitStatus, Process, fs};
+use crate::sys::{BorrowedFd, Errno, ExitStatus, OwnedFd, Process, fs};
 
 const STACK: usize = 64 * 1024;
 
 /// A parent that has not ended.
 pub(crate) struct Parent {
     process: Process,
+    /// The socket to it.
+    orders: OwnedFd,
     /// Freed after its end.
     stack: ManuallyDrop<Stack>,
 }
@@ -58,7 +61,7 @@ impl Parent {
             let pidfd = pid1.pidfd().ok_or(Errno::ENOSYS);
             match pidfd.and_then(|pidfd| send_with_descriptor(its.borrow(), &message, pidfd)) {
                 // From here on this process uses nothing of the caller's.
-                Ok(()) => wait_for(pid1.id),
+                Ok(()) => wait_for(pid1.id, its.lend_for_good()),
                 Err(errno) => refused = errno,
             }
             let _ = pid1.send(SIGKILL);
@@ -70,14 +73,16 @@ impl Parent {
         // message or ended, which is waited for.
         let process = unsafe { start(0, 0, &stack, &mut body) }?;
         drop(its);
-        let parent = Parent {
-            process,
-            stack: ManuallyDrop::new(stack),
-        };
         let mut message = [0; 4];
-        let mut ready = [Poll::new(ours.borrow()), parent.poll()];
+        let ended = process.pidfd().map_or(Poll::none(), Poll::new);
+        let mut ready = [Poll::new(ours.borrow()), ended];
         while poll(&mut ready, None).is_err() {}
         let received = receive_with_more(ours.borrow(), &mut message);
+        let parent = Parent {
+            process,
+            orders: ours,
+            stack: ManuallyDrop::new(stack),
+        };
         if let Ok(Some(pidfd)) = received.map(|received| received.descriptor) {
             let pid1 = Process::with_pidfd(i32::from_ne_bytes(message), pidfd);
             return match Order::Mapped.send(to_inside) {
@@ -91,17 +96,24 @@ impl Parent {
         }
         // A pid 1 that is there ends by this order, and then its copy of the other end is closed.
         let _ = Order::End.send(to_inside);
-        while poll(&mut [Poll::for_hangup(ours.borrow())], None).is_err() {}
+        while poll(&mut [Poll::for_hangup(parent.orders.borrow())], None).is_err() {}
         let _ = parent.wait();
         Err(refused)
     }
 
-    fn poll(&self) -> Poll {
-        self.process.pidfd().map_or(Poll::none(), Poll::new)
+    /// Waits until pid 1 has ended, and returns how. Nobody else has its pid until then.
+    pub(crate) fn wait(self) -> Result<ExitStatus, Errno> {
+        self.end_by(WAIT)
     }
 
-    /// Waits for its end, and returns how pid 1 has ended.
-    pub(crate) fn wait(self) -> Result<ExitStatus, Errno> {
+    /// Ends it. pid 1 must have stopped to depend on it.
+    pub(crate) fn leave(self) -> Result<(), Errno> {
+        self.end_by(LEAVE).map(drop)
+    }
+
+    fn end_by(self, order: u8) -> Result<ExitStatus, Errno> {
+        // It may have ended already.
+        let _ = send(self.orders.borrow(), &[order]);
         let ended = self.process.wait();
         // ECHILD: somebody else has waited for it.
         if let Ok(_) | Err(Errno::ECHILD) = ended {
@@ -109,19 +121,24 @@ impl Parent {
         }
         ended
     }
-
-    /// Ends it. pid 1 must have stopped to depend on it.
-    pub(crate) fn end(self) -> Result<(), Errno> {
-        self.process.send(SIGKILL)?;
-        self.wait().map(drop)
-    }
 }
 
-/// Waits for the child, and ends as it has ended.
-fn wait_for(child: i32) -> ! {
+/// Order: wait for pid 1. It is not reaped before, so that its pid stays its own.
+const WAIT: u8 = b'W';
+/// Order: end without waiting.
+const LEAVE: u8 = b'L';
+
+/// Waits for the order, or the end of the program, and then for the child. Ends as it has ended.
+fn wait_for(child: i32, orders: BorrowedFd) -> ! {
     // The program must see when others have closed a descriptor, and its directory must be free.
-    let _ = close_from(0, &mut core::iter::empty(), &[]);
+    let _ = close_from(0, &mut iter::once(orders), &[]);
     let _ = fs::chdir(c"/");
+    let _ = poll(&mut [Poll::new(orders)], None);
+    let mut order = [0];
+    let received = receive(orders, &mut order);
+    if received == Ok(1) && order == [LEAVE] {
+        exit(0);
+    }
     let ended = loop {
         match wait(Who::Pid(child)) {
             Ok(Waited::Ended(_, status)) => break Some(status),
