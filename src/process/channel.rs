@@ -41,6 +41,8 @@ pub(crate) enum Report<'a> {
     NotSent(Errno),
     /// pid 1 has taken a signal that asks for the end. Before that, a process is ready for its ids.
     Took,
+    /// The reaper could not protect itself, so the command was not executed.
+    Unprotected,
     /// The master of the command's terminal is attached.
     Terminal,
     /// The caller's descriptor of this number is attached, because there will be another attempt.
@@ -59,6 +61,7 @@ const KILLED: u8 = b'K';
 const EXECUTED: u8 = b'X';
 const WILL_BE_COMMAND: u8 = b'W';
 const NOT_SENT: u8 = b'N';
+const UNPROTECTED: u8 = b'U';
 const TOOK: u8 = b'A';
 const TERMINAL: u8 = b'Y';
 const GIVEN_BACK: u8 = b'B';
@@ -79,6 +82,7 @@ impl Report<'_> {
             (EXECUTED, []) => Report::Executed,
             (WILL_BE_COMMAND, []) => Report::WillBeCommand,
             (TOOK, []) => Report::Took,
+            (UNPROTECTED, []) => Report::Unprotected,
             (TERMINAL, []) => Report::Terminal,
             (GIVEN_BACK, &[a, b, c, d]) => Report::GivenBack(u32::from_ne_bytes([a, b, c, d])),
             (NOT_SENT, &[low, high]) => Report::NotSent(parse_errno([low, high])?),
@@ -108,6 +112,7 @@ impl Report<'_> {
             Report::Stubs(_)
             | Report::Failed(_)
             | Report::Warned(_)
+            | Report::Unprotected
             | Report::Terminal
             | Report::GivenBack(_) => {
                 return;
@@ -312,6 +317,7 @@ pub(crate) enum Order {
 /// The part of the protocol that the reaper knows.
 pub(crate) const WORDS: Words = Words {
     executed: EXECUTED as u32,
+    unprotected: UNPROTECTED as u32,
     took: TOOK as u32,
     left: LEFT as u32,
     killed: KILLED as u32,

@@ -405,20 +405,20 @@ impl Child {
     }
 }
 
-/// Waits until the command is executed, and returns whether it was. If not, there was an error, or
-/// pid 1 has ended.
-pub(crate) fn await_execution(pid1: &Process, inside: BorrowedFd, heard: &mut Heard) -> bool {
+/// Waits until the command is executed, there is an error, or pid 1 has ended. After a failure of
+/// this wait it is killed.
+pub(crate) fn await_execution(pid1: &Process, inside: BorrowedFd, heard: &mut Heard) {
     let mut ended = false;
     while !ended && !heard.has_executed() && heard.error.is_none() {
         let pid1_ended = pid1.pidfd().map_or(Poll::none(), Poll::new);
         let mut ready = [pid1_ended, Poll::new(inside)];
-        if poll(&mut ready, None).is_err() {
-            break;
+        if let Err(errno) = poll(&mut ready, None) {
+            heard.error = Some(failed(errno));
+            let _ = pid1.send(SIGKILL);
         }
         let nothing_comes = heard.listen(inside);
         ended = nothing_comes || ready[0].is_ready();
     }
-    heard.has_executed()
 }
 
 impl Drop for Child {

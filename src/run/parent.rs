@@ -94,8 +94,10 @@ impl Parent {
                 }
             };
         }
-        // A pid 1 that is there ends by this order, and then its copy of the other end is closed.
+        // A pid 1 that is there ends by this order, and the parent after it. Both have copies of the
+        // other end.
         let _ = Order::End.send(to_inside);
+        let _ = send(parent.orders.borrow(), &[WAIT]);
         while poll(&mut [Poll::for_hangup(parent.orders.borrow())], None).is_err() {}
         let _ = parent.wait();
         Err(refused)
@@ -103,24 +105,30 @@ impl Parent {
 
     /// Waits until pid 1 has ended, and returns how. Nobody else has its pid until then.
     pub(crate) fn wait(self) -> Result<ExitStatus, Errno> {
-        self.end_by(WAIT)
+        if send(self.orders.borrow(), &[WAIT]).is_err() {
+            // It takes the end of the socket for the end of the program.
+            drop(self.orders);
+        }
+        end(self.process, self.stack)
     }
 
     /// Ends it. pid 1 must have stopped to depend on it.
     pub(crate) fn leave(self) -> Result<(), Errno> {
-        self.end_by(LEAVE).map(drop)
-    }
-
-    fn end_by(self, order: u8) -> Result<ExitStatus, Errno> {
-        // It may have ended already.
-        let _ = send(self.orders.borrow(), &[order]);
-        let ended = self.process.wait();
-        // ECHILD: somebody else has waited for it.
-        if let Ok(_) | Err(Errno::ECHILD) = ended {
-            drop(ManuallyDrop::into_inner(self.stack));
+        if send(self.orders.borrow(), &[LEAVE]).is_err() {
+            self.process.send(SIGKILL)?;
         }
-        ended
+        end(self.process, self.stack).map(drop)
     }
+}
+
+/// Waits for the parent's end, after which nothing uses the stack.
+fn end(parent: Process, stack: ManuallyDrop<Stack>) -> Result<ExitStatus, Errno> {
+    let ended = parent.wait();
+    // ECHILD: somebody else has waited for it.
+    if let Ok(_) | Err(Errno::ECHILD) = ended {
+        drop(ManuallyDrop::into_inner(stack));
+    }
+    ended
 }
 
 /// Order: wait for pid 1. It is not reaped before, so that its pid stays its own.

@@ -77,7 +77,8 @@ impl<'a> Inside<'a> {
             let started = unsafe { Parent::start(flags, &stack_of_pid1, &mut pid1, to_inside) };
             let (parent, pid1) = started?;
             let _ = sigprocmask(caller_mask);
-            if !await_execution(&pid1, to_inside, heard) {
+            await_execution(&pid1, to_inside, heard);
+            if !heard.has_executed() {
                 await_end(&pid1);
             }
             Ok((parent, pid1))
@@ -88,9 +89,7 @@ impl<'a> Inside<'a> {
         unprotect_memory();
         self.abandon();
         let (parent, pid1) = made.map_err(needs_fork)?;
-        // If there is no error either, the reaper could not protect itself.
-        let has_no_word = !heard.has_executed() && heard.error.is_none();
-        if self.needs_fork || has_no_word {
+        if self.needs_fork || heard.unprotected {
             let _ = parent.wait();
             return Err(NeedsFork);
         }
@@ -107,6 +106,7 @@ impl<'a> Inside<'a> {
     fn become_reaper(&mut self, to_inside: BorrowedFd, stack_of_command: &Stack) -> u8 {
         let _ = set_pdeathsig(SIGKILL);
         if Order::wait_for_map(self.supervisor.borrow()) != Ok(true) {
+            self.needs_fork = true;
             return 125;
         }
         let mut kept = PathBuffer::new();

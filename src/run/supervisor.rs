@@ -99,6 +99,8 @@ pub(crate) struct Heard {
     executed: bool,
     /// pid 1 has taken an order.
     pub(crate) took: bool,
+    /// The reaper could not protect itself.
+    pub(crate) unprotected: bool,
     made: Vec<Made>,
     has_left: bool,
     /// A report could not be received.
@@ -111,6 +113,7 @@ impl Heard {
         match report {
             Report::Executed => self.executed = true,
             Report::Took => self.took = true,
+            Report::Unprotected => self.unprotected = true,
             Report::Left => self.has_left = true,
             Report::Killed(signal) => self.killed = Some(signal),
             Report::NotSent(errno) => {

@@ -133,6 +133,7 @@ global_asm!(
     has_reported = const at(offset_of!(Data, has_reported)),
     count = const at(offset_of!(Data, count)),
     executed_report = const at(offset_of!(Data, words) + offset_of!(Words, executed)),
+    unprotected_report = const at(offset_of!(Data, words) + offset_of!(Words, unprotected)),
     took_report = const at(offset_of!(Data, words) + offset_of!(Words, took)),
     left_report = const at(offset_of!(Data, words) + offset_of!(Words, left)),
     killed_report = const at(offset_of!(Data, words) + offset_of!(Words, killed)),
@@ -212,6 +213,8 @@ struct Data {
 pub struct Words {
     /// Report: the command's process has executed it, or ended.
     pub executed: u32,
+    /// Report: this process could not be protected, and the command was not executed.
+    pub unprotected: u32,
     /// Report: the order to detach was executed.
     pub took: u32,
     /// Report: there are mount points to remove.

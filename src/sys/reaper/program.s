@@ -9,7 +9,15 @@
     arg4 0
     arg5 0
     system {PRCTL}
-    if_less 0, .Lreaper_exit
+    if_equal 0, .Lreaper_protected
+    word1 {socket}
+    arg2 {unprotected_report}
+    arg3 1
+    arg4 {NOSIGNAL}
+    arg5 0
+    system {SENDTO}
+    goto .Lreaper_exit
+.Lreaper_protected:
 // Executing this may have cleared it. The parent ends with the program, or before.
     arg1 {SET_PDEATHSIG}
     arg2 {SIGKILL}
