@@ -95,30 +95,28 @@ impl<'a> Inside<'a> {
     /// Runs pid 1 from beginning to end. `to_inside` is the supervisor's end of the socket, which
     /// this process must not keep open.
     pub(crate) fn run(&mut self, to_inside: BorrowedFd) -> ! {
+        // While this process holds that end too, the socket does not report the end of the
+        // supervisor. PR_SET_PDEATHSIG reports it instead if the supervisor stays our parent, which
+        // saves the call. A child that waits for its ids has not set that yet.
+        let map = self.plan.chroot.map_users;
+        if self.owner != Owner::Supervisor || map.is_made_outside(self.caller) {
+            // SAFETY: this process never uses it; the supervisor has its own.
+            let _ = unsafe { fs::close(to_inside.number() as u32) };
+        }
         let mut kept = PathBuffer::new();
         let end = self
-            .reach_new_root(to_inside, &mut kept)
+            .reach_new_root(&mut kept)
             .and_then(|()| self.run_command(&kept));
         exit(self.conclude(end))
     }
 
     /// Sets up everything that the command's process does not do itself.
-    pub(super) fn reach_new_root(
-        &mut self,
-        to_inside: BorrowedFd,
-        kept: &mut PathBuffer,
-    ) -> Result<(), Error> {
-        // While this process holds that end too, the socket does not report the end of the
-        // supervisor. PR_SET_PDEATHSIG reports it instead if the supervisor stays our parent, which
-        // saves the call. A child that waits for its ids has not set that yet.
-        let chroot = self.plan.chroot;
-        if self.owner != Owner::Supervisor || chroot.map_users.is_made_outside(self.caller) {
-            // SAFETY: this process never uses it; the supervisor has its own.
-            let _ = unsafe { fs::close(to_inside.number() as u32) };
-        }
+    pub(super) fn reach_new_root(&mut self, kept: &mut PathBuffer) -> Result<(), Error> {
         self.enter_new_root(kept)?;
         self.leave_caller()?;
-        chroot.leave_session_keyring(self.new_user_namespace, self.verbose)?;
+        self.plan
+            .chroot
+            .leave_session_keyring(self.new_user_namespace, self.verbose)?;
         self.set_up()
     }
 

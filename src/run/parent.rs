@@ -57,11 +57,12 @@ impl Parent {
                     return 125;
                 }
             };
-            let message = pid1.id.to_ne_bytes();
+            // The caller goes on when it has the message, and `its` is gone. From then on this
+            // process uses only what is on its own stack.
+            let (orders, message) = (its.lend_for_good(), pid1.id.to_ne_bytes());
             let pidfd = pid1.pidfd().ok_or(Errno::ENOSYS);
-            match pidfd.and_then(|pidfd| send_with_descriptor(its.borrow(), &message, pidfd)) {
-                // From here on this process uses nothing of the caller's.
-                Ok(()) => wait_for(pid1.id, its.lend_for_good()),
+            match pidfd.and_then(|pidfd| send_with_descriptor(orders, &message, pidfd)) {
+                Ok(()) => wait_for(pid1.id, orders),
                 Err(errno) => refused = errno,
             }
             let _ = pid1.send(SIGKILL);

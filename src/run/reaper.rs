@@ -105,13 +105,15 @@ impl<'a> Inside<'a> {
     /// exit with.
     fn become_reaper(&mut self, to_inside: BorrowedFd, stack_of_command: &Stack) -> u8 {
         let _ = set_pdeathsig(SIGKILL);
+        // SAFETY: this process never uses it; it would not see the program's end otherwise.
+        let _ = unsafe { fs::close(to_inside.number() as u32) };
         if Order::wait_for_map(self.supervisor.borrow()) != Ok(true) {
             self.needs_fork = true;
             return 125;
         }
         let mut kept = PathBuffer::new();
         let end = self
-            .reach_new_root(to_inside, &mut kept)
+            .reach_new_root(&mut kept)
             .and_then(|()| self.start_command_and_reaper(&kept, stack_of_command));
         self.conclude(end)
     }

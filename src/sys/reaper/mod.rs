@@ -5,8 +5,8 @@
 //! program's memory. It therefore executes this program, which looks after the command from then on, like
 //! [`crate::pid1`].
 //!
-//! The program is written for a simple machine (`program.s`), which three files of macros make of each
-//! processor. It uses no stack, and its data are in the page after the code.
+//! The program is written for a simple machine, which three files of macros make of each processor. It uses no
+//! stack, and its data follow the code.
 
 use core::arch::global_asm;
 use core::ffi::CStr;
@@ -284,7 +284,6 @@ pub struct Reaper<'a> {
 pub struct Memory(MaybeUninit<File>);
 
 impl Memory {
-    /// Returns memory that is not touched yet.
     pub fn new() -> Memory {
         Memory(MaybeUninit::zeroed())
     }
