@@ -1,4 +1,4 @@
-//! A spawn from a program with much memory: pid 1 is set up in that memory and then replaced by the
+//! A spawn by root: pid 1 is set up in the program's memory and then replaced by the
 //! [reaper](crate::sys::reaper).
 //!
 //! fork(2) copies the page tables of all memory in use, which takes 33 ms for each GiB. Two
