@@ -79,7 +79,7 @@ impl Command {
     ///
     /// pid 1 is a copy of the program instead, made as with `fork(2)`, for an ordinary user, whose
     /// command has all rights in its user namespace and could trace the small program. It is also a
-    /// copy where its part of the run is not in that program: for a terminal ([`Command::pty`]), a
+    /// copy where its part of the run is not in that program: for a
     /// new session or process group, [`Command::pre_exec`], kept descriptors,
     /// [`Chroot::grace`](crate::Chroot::grace), a new user namespace, a shared pid namespace, and
     /// temporary mount points in a read-only root or on a file system without modes; and where one
