@@ -103,6 +103,7 @@ impl Report<'_> {
             Report::Executed => &[EXECUTED],
             Report::WillBeCommand => &[WILL_BE_COMMAND],
             Report::Took => &[TOOK],
+            Report::Unprotected => &[UNPROTECTED],
             Report::NotSent(errno) => {
                 let [low, high] = (errno.number() as u16).to_ne_bytes();
                 &[NOT_SENT, low, high]
@@ -112,7 +113,6 @@ impl Report<'_> {
             Report::Stubs(_)
             | Report::Failed(_)
             | Report::Warned(_)
-            | Report::Unprotected
             | Report::Terminal
             | Report::GivenBack(_) => {
                 return;
@@ -372,7 +372,7 @@ mod tests {
         #[test]
         fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
             if let Some(first) = message.first_mut() {
-                *first = *kind.get(b"STMLKXWAYBENV");
+                *first = *kind.get(b"STMLKXWAYBENVU");
             }
             match Report::parse(&message) {
                 Some(Report::Killed(signal)) => prop_assert!((1..=64).contains(&signal)),
