@@ -49,7 +49,7 @@ pub(crate) fn look() {
     let user = std::env::var("AS").ok();
     let attacked = || {
         let mut command = Chroot::new("/").command(&attack);
-        command.args(["look", "outside"]);
+        command.args(["look", "outside", "rootlet-pid1"]);
         if let Some(user) = &user {
             command.chroot().user(user);
         }
