@@ -26,7 +26,7 @@ pub use text::text;
 pub use values::{jobserver, values};
 pub use words::words;
 
-#[cfg(test)]
+#[cfg(all(test, in_clone))]
 pub(crate) use disk::agrees_with_itself;
 
 #[cfg(all(test, in_clone))]

@@ -198,7 +198,7 @@ const CAUSES: &[Cause] = &[
 ];
 
 /// Returns the steps, the reasons and the hint of each cause.
-#[cfg(test)]
+#[cfg(all(test, in_clone))]
 pub(crate) fn all()
 -> impl Iterator<Item = (&'static [Step], &'static [Option<Errno>], &'static str)> {
     CAUSES

@@ -365,8 +365,11 @@ fn check(
                 .contains("error while loading shared libraries");
         // If the caller's capabilities are unknown, rootlet assumes none.
         let is_rights = position.call == "capget" && line.contains("only root can");
+        // The limit that could not be raised is reached later.
+        let is_limit = position.call == "prlimit64" && line.ends_with("(EMFILE)");
         is_anothers
             || is_rights
+            || is_limit
             || line.starts_with("cannot ") && line.ends_with(&format!("({named})"))
     };
     let clear = match (traced.status, &output[..]) {
