@@ -67,24 +67,28 @@ impl Command {
     /// Rust programs ignore. It has its standard descriptors ([`Command::stdin`]) and no others.
     /// Processes that it leaves running are killed when it ends.
     ///
-    /// Three processes are added: pid 1 of the new pid namespace, its parent, which waits for it so
-    /// that the program gets no SIGCHLD, and the command. None of them copies the program's memory:
-    /// as with `vfork(2)`, the calling thread waits while pid 1 and the command's process use it
-    /// (`clone3(2)` with `CLONE_VM`, Linux 5.3). They make system calls only, take no lock and
-    /// allocate nothing, and no signal handler of the program runs in them. Before the command is
-    /// executed, pid 1 has become a program of one page (`memfd_create(2)` and `execveat(2)`, Linux
-    /// 3.19), which no process inside could use to reach the program's memory. The parent stays in
-    /// that memory, outside the new namespaces, and ends with pid 1. So a spawn takes as long in a
-    /// program that uses gigabytes as in a small one.
+    /// Three processes are added: pid 1 of the new pid namespace, its parent, which waits for it, and
+    /// the command. The program itself is not the parent of pid 1, so it gets no SIGCHLD. No process
+    /// copies the program's memory. As with `vfork(2)`, the calling thread waits while pid 1 and the
+    /// command's process use it (`clone3(2)` with `CLONE_VM`, Linux 5.3). They make system calls
+    /// only, take no lock and allocate nothing, and no signal handler of the program runs in them.
+    /// Before the command is executed, pid 1 executes a program of one page (`memfd_create(2)` and
+    /// `execveat(2)`, Linux 3.19), and no longer has the program's memory. The parent keeps it,
+    /// outside the new namespaces, and ends with pid 1. A spawn takes as long in a program that uses
+    /// gigabytes as in a small one.
     ///
-    /// pid 1 is a copy of the program instead, made as with `fork(2)`, for an ordinary user, whose
-    /// command has all rights in its user namespace and could trace the small program. It is also a
-    /// copy where its part of the run is not in that program: for a
-    /// new session or process group, [`Command::pre_exec`], kept descriptors,
-    /// [`Chroot::grace`](crate::Chroot::grace), a new user namespace, a shared pid namespace, and
-    /// temporary mount points in a read-only root or on a file system without modes; and where one
-    /// of the calls is refused. The page tables are copied then, which takes some 33 ms for each GiB
-    /// in use, and as long again at the end.
+    /// In these cases pid 1 is a copy of the program instead, made as with `fork(2)`:
+    ///
+    /// - The caller is an ordinary user, whose command has all rights in its user namespace and
+    ///   could trace the small program.
+    /// - The small program has no part for it: a new session or process group,
+    ///   [`Command::pre_exec`], kept descriptors, [`Chroot::grace`](crate::Chroot::grace), a new user
+    ///   namespace, a shared pid namespace, and temporary mount points in a read-only root or on a
+    ///   file system without modes.
+    /// - The kernel or a filter refuses one of the calls.
+    ///
+    /// The page tables are copied then, which takes some 33 ms for each GiB in use, and as long again
+    /// at the end.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs"));
