@@ -64,9 +64,12 @@ impl CommandLine {
             let Some(dot) = name.iter().position(|byte| *byte == b'.') else {
                 continue;
             };
-            if is_same(&name[..dot], module) {
+            let (module_name, name) = (&name[..dot], &name[dot + 1..]);
+            // The kernel ignores a module's parameters after `--`.
+            let ends_them = name == b"--" && value.is_none();
+            if is_same(module_name, module) && !ends_them {
                 text.push(b' ');
-                text.extend_from_slice(&name[dot + 1..]);
+                text.extend_from_slice(name);
                 if let Some(value) = value {
                     // Only quotes around the whole value were removed; others are still in it.
                     let was_quoted = value.iter().any(is_space) && !value.contains(&b'"');
@@ -205,7 +208,7 @@ mod tests {
     fn parameters_of_a_module_are_its_own() {
         let line = read(
             "loop.max_loop=3 loop.hw-queue-depth=\"a b\" loop2.x=1 a-b.c a_b.d= .e=1 x.loop.y=1 \
-             LOOP.z=1 loop.in=a\"b c\"d -- loop.not=1",
+             LOOP.z=1 loop.-- loop.in=a\"b c\"d -- loop.not=1",
         );
         let of = |module: &[u8]| {
             let mut text = b"first=1".to_vec();
