@@ -1,6 +1,6 @@
 //! One call fails, at each place where it is made. A run that says nothing has the same restrictions
-//! as one in which nothing failed: only a refused call selects a weaker way, and not another call
-//! that fails in its place.
+//! as one in which nothing failed: a run falls back to a weaker way only if the kernel refuses the
+//! stronger one, and not if some other call fails.
 
 #![allow(missing_docs)]
 

@@ -21,8 +21,8 @@ const SYSFS: &CStr = c"/sys/kernel/..";
 
 const MOUNTINFO: &[u8] = b"/proc/self/mountinfo";
 
-/// Takes the caller's, if there is one. Only the sysfs itself becomes read-only: a control group
-/// that was delegated to the caller stays writable.
+/// Takes the caller's, if there is one. Only the sysfs itself becomes read-only: control groups
+/// delegated to the caller stay writable.
 pub(super) fn take(host: Host, in_user_namespace: bool) -> Result<Option<Bind>, (Step, Errno)> {
     let propagation = match host {
         // A bind taken in the host's mount namespace must not be a peer.

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("hangs", hangs),
     ] {
         // SAFETY: a check opens only what it closes, starts no thread, and this program has no other
-        // that could wait for a lock that a check holds when it timed out.
+        // that could wait for a lock held by a check that has timed out.
         match unsafe { root.call_timeout(Duration::from_secs(1), check) } {
             Ok(Ok(report)) => println!("{name}: ok, {report}"),
             Ok(Err(why)) => println!("{name}: failed, {why}"),

@@ -2,8 +2,8 @@
 //! message, and that nothing is left.
 //!
 //! The calls of one name that a process makes are numbered in order, and strace's `when=` takes
-//! that number. It selects a call of the first process, or the same call of pid 1 and, if pid 1
-//! goes on, of the process that becomes the command.
+//! that number. strace counts each process by itself, so one number selects a call of the first
+//! process, or a call of pid 1 and, if pid 1 goes on, the same one of the command's process.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

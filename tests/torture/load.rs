@@ -17,7 +17,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use crate::common::{Root, host_mounts};
 use crate::until;
 
-/// Returns whether there is time for everything. The ordinary tests do a part.
+/// Returns whether there is time for the full numbers. The ordinary tests use smaller ones.
 fn in_full() -> bool {
     until() > Instant::now() + Duration::from_secs(30)
 }

@@ -3,13 +3,13 @@
 //!
 //! Both runs are traced, and stop at each call that touches the root. One of them at a time goes on
 //! to its next such call, and each choice between them is tried both ways. An order is not followed
-//! beyond a state that another one has reached: each run has seen the same results, and the root is
-//! the same.
+//! beyond a state that another one has reached: both runs remember the same results and hold the same
+//! locks, and the root is the same. Two runs of one command may have changed places.
 
 mod schedule;
+mod step;
 mod traced;
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::common::place::{ORDINARY, mount_ext4, on, on_fuse};
 use crate::common::{self, Root, User, can_be_root};
 use crate::random::Random;
 use crate::{is_short, summary, until};
-use schedule::{Victim, explore};
+use schedule::{Beginning, States, Victim, explore};
 
 /// The mounts of two runs, and the files that their commands look for.
 #[derive(Clone, Copy)]
@@ -90,8 +90,9 @@ fn try_all(root: &Root, pair: Pair, kill: Option<(Victim, usize)>, end: Option<I
         let look = ["/bin/busybox", "test", "-s", mark];
         root.run(&[&words[..], &look].concat())
     };
-    let mut states = HashSet::new();
-    let mut left = vec![Vec::new()];
+    let are_same = pair.mounts[0] == pair.mounts[1];
+    let mut states = States::new();
+    let mut left = vec![Beginning::default()];
     let mut tried = Tried::default();
     let mut random = Random::new(0);
     // Take a random one, so that a part of the orders has all kinds.
@@ -101,13 +102,14 @@ fn try_all(root: &Root, pair: Pair, kill: Option<(Victim, usize)>, end: Option<I
             left.push(order);
             break;
         }
-        let ended = explore(root.path(), [0, 1].map(command), &order, kill, &mut states);
+        let commands = [0, 1].map(command);
+        let ended = explore(root.path(), commands, &order, kill, are_same, &mut states);
         left.extend(ended.others);
         tried.orders += 1;
         tried.killed += usize::from(ended.was_killed);
         let what = format!(
             "{}, {kill:?}, order {:?}:\n{}",
-            pair.name, ended.order, ended.log
+            pair.name, ended.choices, ended.log
         );
         for (run, status) in ended.statuses.into_iter().enumerate() {
             let may_be_killed = run == 0 && ended.was_killed;

@@ -1,6 +1,6 @@
 //! Two runs under ptrace(2), stopped at each call that touches the root.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::CommandExt;
@@ -14,25 +14,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use sc::nr;
 
-/// A call of a run, and its result.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Step {
-    call: usize,
-    names: [String; 2],
-    flags: u64,
-    result: i64,
-    /// The file that was opened or looked at: its maker, its mode, its links.
-    seen: Option<(u64, u32, u64)>,
-}
-
-impl Step {
-    /// Returns whether another run has the lock or the name that this one wants.
-    pub fn is_refused(&self) -> bool {
-        [-libc::EAGAIN, -libc::EEXIST]
-            .map(i64::from)
-            .contains(&self.result)
-    }
-}
+use super::step::{Call, Maker, Step};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
@@ -46,8 +28,8 @@ struct Process {
     run: usize,
     role: Role,
     is_new: bool,
-    /// The call that the process is in.
-    call: Option<(usize, [u64; 6])>,
+    /// The call that the process is in, with its arguments.
+    call: Option<(Call, [u64; 6])>,
     /// It is stopped before that call.
     waits: bool,
 }
@@ -60,14 +42,13 @@ pub struct Traced {
     early: Vec<Pid>,
     supervisors: [Pid; 2],
     statuses: [i32; 2],
-    /// The run that made the file of an inode number, and the file's place among those of that run.
-    makers: HashMap<u64, u64>,
+    /// The makers by inode number.
+    makers: HashMap<u64, Maker>,
+    /// The files that are locked, by process and descriptor.
+    locked: BTreeMap<(Pid, u64), (usize, Maker)>,
     made: [u64; 2],
     done: Option<(Pid, Step)>,
 }
-
-/// The flag of statx(2) that lets an empty path name the descriptor's file.
-const EMPTY_PATH: u64 = libc::AT_EMPTY_PATH as u64;
 
 impl Traced {
     /// Starts both runs, each until its first call that touches the root.
@@ -100,6 +81,7 @@ impl Traced {
             supervisors,
             statuses: [-1; 2],
             makers: HashMap::new(),
+            locked: BTreeMap::new(),
             made: [0; 2],
             done: None,
         };
@@ -151,13 +133,18 @@ impl Traced {
         self.statuses
     }
 
+    /// Returns the call that a run is at.
+    pub fn next(&self, run: usize) -> &Call {
+        let process = &self.processes[&self.waiting(run).unwrap()];
+        &process.call.as_ref().unwrap().0
+    }
+
     /// Lets a run make the call that it is at.
     pub fn step(&mut self, run: usize) -> Step {
         let pid = self.waiting(run).unwrap();
         let process = self.processes.get_mut(&pid).unwrap();
         process.waits = false;
-        let (call, arguments) = process.call.unwrap();
-        let names = names_of(pid, call, arguments);
+        let (call, _) = process.call.clone().unwrap();
         go_on(pid, None);
         while self.processes.contains_key(&pid) {
             self.wait();
@@ -169,8 +156,6 @@ impl Traced {
         }
         Step {
             call,
-            names,
-            flags: 0,
             result: 0,
             seen: None,
         }
@@ -192,8 +177,8 @@ impl Traced {
     }
 
     /// Returns the contents of the root: the name, mode and maker of each file.
-    pub fn tree(&self) -> Vec<(String, u32, u64)> {
-        fn visit(top: &Path, of: &dyn Fn(u64) -> u64, found: &mut Vec<(String, u32, u64)>) {
+    pub fn tree(&self) -> Vec<(String, u32, Maker)> {
+        fn visit(top: &Path, of: &dyn Fn(u64) -> Maker, found: &mut Vec<(String, u32, Maker)>) {
             for entry in fs::read_dir(top).unwrap().map(Result::unwrap) {
                 let Ok(metadata) = entry.metadata() else {
                     continue;
@@ -215,8 +200,14 @@ impl Traced {
         found
     }
 
-    fn maker(&self, number: u64) -> u64 {
-        self.makers.get(&number).copied().unwrap_or(0)
+    /// Returns the files that a run has locked.
+    pub fn locked(&self, run: usize) -> Vec<Maker> {
+        let of_run = self.locked.values().filter(|(locker, _)| *locker == run);
+        of_run.map(|(_, maker)| *maker).collect()
+    }
+
+    fn maker(&self, number: u64) -> Maker {
+        self.makers.get(&number).copied().flatten()
     }
 
     /// Waits for something to happen to a process of either run.
@@ -247,6 +238,7 @@ impl Traced {
 
     fn end(&mut self, pid: Pid, status: i32) {
         self.processes.remove(&pid);
+        self.locked.retain(|(locker, _), _| *locker != pid);
         if let Some(run) = self
             .supervisors
             .iter()
@@ -285,14 +277,12 @@ impl Traced {
             return;
         };
         if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
-            let (call, arguments) = (entry.nr as usize, entry.args);
-            process.call = Some((call, arguments));
-            let role = process.role;
-            if self.touches_root(pid, role, call, arguments) {
-                self.processes.get_mut(&pid).unwrap().waits = true;
+            let (number, arguments) = (entry.nr as usize, entry.args);
+            if touches_root(pid, process.role, self.device, number, arguments) {
+                process.call = Some((Call::new(pid, number, arguments), arguments));
+                process.waits = true;
                 return;
             }
-            self.processes.get_mut(&pid).unwrap().call = None;
         } else if let Some((call, arguments)) = process.call.take() {
             let run = process.run;
             let step = self.seen(pid, run, call, arguments, exit.sval);
@@ -301,83 +291,50 @@ impl Traced {
         go_on(pid, None);
     }
 
-    fn touches_root(&self, pid: Pid, role: Role, call: usize, arguments: [u64; 6]) -> bool {
-        if role == Role::Other {
-            let path = match call {
-                nr::NEWFSTATAT | nr::STATX | nr::FACCESSAT => arguments[1],
-                _ => return false,
-            };
-            return text_at(pid, path).ends_with("mark");
-        }
-        let directory = match call {
-            nr::MKDIRAT
-            | nr::OPENAT
-            | nr::OPENAT2
-            | nr::RENAMEAT2
-            | nr::UNLINKAT
-            | nr::STATX
-            | nr::FCHMOD
-            | nr::FLOCK
-            | nr::GETDENTS64
-            | nr::CLOSE => arguments[0],
-            nr::MOVE_MOUNT => arguments[2],
-            nr::EXIT_GROUP => return true,
-            _ => return false,
-        };
-        let path = match directory as i32 {
-            libc::AT_FDCWD => format!("/proc/{pid}/cwd"),
-            number => format!("/proc/{pid}/fd/{number}"),
-        };
-        fs::metadata(path).is_ok_and(|metadata| metadata.dev() == self.device)
-    }
-
     /// Returns the step of a finished call.
-    fn seen(
-        &mut self,
-        pid: Pid,
-        run: usize,
-        call: usize,
-        arguments: [u64; 6],
-        result: i64,
-    ) -> Step {
-        let names = names_of(pid, call, arguments);
+    fn seen(&mut self, pid: Pid, run: usize, call: Call, arguments: [u64; 6], result: i64) -> Step {
+        let (number, name) = (call.number, call.names.first().cloned().unwrap_or_default());
+        let makes = match number {
+            nr::MKDIRAT => true,
+            nr::OPENAT => call.flags & libc::O_CREAT as u64 != 0,
+            _ => false,
+        };
         let mut step = Step {
             call,
-            flags: match call {
-                nr::FLOCK => arguments[1],
-                nr::OPENAT => arguments[2],
-                nr::STATX => arguments[2] & EMPTY_PATH,
-                _ => 0,
-            },
             result: result.min(0),
             seen: None,
-            names,
         };
         if result < 0 {
             return step;
         }
-        let makes = match call {
-            nr::MKDIRAT => true,
-            nr::OPENAT => arguments[2] & libc::O_CREAT as u64 != 0,
-            _ => false,
-        };
-        let file = match call {
+        match number {
+            nr::FLOCK => {
+                let file = fs::metadata(format!("/proc/{pid}/fd/{}", arguments[0]));
+                let maker = file.map_or(None, |metadata| self.maker(metadata.ino()));
+                self.locked.insert((pid, arguments[0]), (run, maker));
+            }
+            nr::CLOSE => {
+                self.locked.remove(&(pid, arguments[0]));
+            }
+            _ => {}
+        }
+        let file = match number {
             nr::OPENAT | nr::OPENAT2 => format!("/proc/{pid}/fd/{result}"),
-            nr::MKDIRAT => format!("/proc/{pid}/fd/{}/{}", arguments[0] as i32, step.names[0]),
+            nr::MKDIRAT => format!("/proc/{pid}/fd/{}/{}", arguments[0] as i32, name),
             nr::STATX => {
                 step.seen = self.seen_at(pid, arguments[4]);
                 return step;
             }
             _ => return step,
         };
-        if let Ok(metadata) = fs::symlink_metadata(&file).and_then(|link| match call {
+        if let Ok(metadata) = fs::symlink_metadata(&file).and_then(|link| match number {
             nr::MKDIRAT => Ok(link),
             _ => fs::metadata(&file),
         }) {
             if makes {
                 self.made[run] += 1;
-                let maker = (run as u64 + 1) << 32 | self.made[run];
-                self.makers.insert(metadata.ino(), maker);
+                let maker = (run, self.made[run]);
+                self.makers.insert(metadata.ino(), Some(maker));
             }
             step.seen = Some((
                 self.maker(metadata.ino()),
@@ -389,7 +346,7 @@ impl Traced {
     }
 
     /// Reads the result that statx(2) has stored.
-    fn seen_at(&self, pid: Pid, address: u64) -> Option<(u64, u32, u64)> {
+    fn seen_at(&self, pid: Pid, address: u64) -> Option<(Maker, u32, u64)> {
         let mut buffer = [0; 40];
         let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
         memory.read_exact_at(&mut buffer, address).ok()?;
@@ -405,16 +362,38 @@ fn go_on(pid: Pid, signal: Option<Signal>) {
     let _ = ptrace::syscall(pid, signal);
 }
 
-fn names_of(pid: Pid, call: usize, arguments: [u64; 6]) -> [String; 2] {
-    let at = |index: usize| text_at(pid, arguments[index]);
-    match call {
-        nr::RENAMEAT2 => [at(1), at(3)],
-        nr::MKDIRAT | nr::OPENAT | nr::OPENAT2 | nr::UNLINKAT | nr::STATX => [at(1), String::new()],
-        _ => Default::default(),
+fn touches_root(pid: Pid, role: Role, device: u64, call: usize, arguments: [u64; 6]) -> bool {
+    if role == Role::Other {
+        let path = match call {
+            nr::NEWFSTATAT | nr::STATX | nr::FACCESSAT => arguments[1],
+            _ => return false,
+        };
+        return text_at(pid, path).ends_with("mark");
     }
+    let directory = match call {
+        nr::MKDIRAT
+        | nr::OPENAT
+        | nr::OPENAT2
+        | nr::RENAMEAT2
+        | nr::UNLINKAT
+        | nr::STATX
+        | nr::FCHMOD
+        | nr::FLOCK
+        | nr::GETDENTS64
+        | nr::CLOSE => arguments[0],
+        nr::MOVE_MOUNT => arguments[2],
+        nr::EXIT_GROUP => return true,
+        _ => return false,
+    };
+    let path = match directory as i32 {
+        libc::AT_FDCWD => format!("/proc/{pid}/cwd"),
+        number => format!("/proc/{pid}/fd/{number}"),
+    };
+    fs::metadata(path).is_ok_and(|metadata| metadata.dev() == device)
 }
 
-fn text_at(pid: Pid, address: u64) -> String {
+/// Reads a text in a process's memory.
+pub fn text_at(pid: Pid, address: u64) -> String {
     let mut text = Vec::new();
     let Ok(memory) = File::open(format!("/proc/{pid}/mem")) else {
         return String::new();
