@@ -269,6 +269,40 @@ fn many_threads_call_at_once() {
     });
 }
 
+/// When a call fails, pid 1 still has descriptors of its own. Their numbers are those of files that
+/// other threads of the program open meanwhile.
+#[test]
+fn a_failed_call_closes_no_file_of_the_program() {
+    let root = Root::busybox(users()[0]);
+    let mut chroot = in_root(&root);
+    for number in 0..20 {
+        chroot.mount(Mount::file_system("tmpfs", format!("/{number}")));
+    }
+    chroot.mount(Mount::file_system("no-such-type", "/last"));
+    let own = tempfile::NamedTempFile::new().unwrap();
+    let inode = |file: &fs::File| std::os::unix::fs::MetadataExt::ino(&file.metadata().unwrap());
+    let is_over = AtomicBool::new(false);
+    let files = std::thread::scope(|scope| {
+        let opening = scope.spawn(|| {
+            let mut files = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                files.push(own.reopen().unwrap());
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            files
+        });
+        let ended = call(&chroot, || ());
+        is_over.store(true, Ordering::Relaxed);
+        let error = ended.unwrap_err().to_string();
+        assert!(error.starts_with("cannot mount no-such-type"), "{error}");
+        opening.join().unwrap()
+    });
+    for file in &files {
+        assert_eq!(inode(file), inode(own.as_file()));
+    }
+    assert_eq!(names_in(root.path()), ["bin"]);
+}
+
 /// Descriptors, mappings, memory and children of this process.
 fn resources() -> (usize, usize, usize) {
     let status = fs::read_to_string("/proc/self/status").unwrap();
