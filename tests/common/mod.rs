@@ -94,12 +94,16 @@ pub fn can_be_root() -> bool {
     users().contains(&User::Root)
 }
 
-/// Returns how many rounds of a race to run. The given number suits a real machine. An emulated one
-/// takes ten times as long for each.
+/// Returns whether the machine is emulated, and takes ten times as long for everything.
+pub fn is_emulated() -> bool {
+    std::env::var_os("ROOTLET_TEST_EMULATED").is_some()
+}
+
+/// Returns how many rounds of a race to run. The given number suits a real machine.
 pub fn rounds(number: usize) -> usize {
-    match std::env::var_os("ROOTLET_TEST_EMULATED") {
-        Some(_) => number.div_ceil(10),
-        None => number,
+    match is_emulated() {
+        true => number.div_ceil(10),
+        false => number,
     }
 }
 
@@ -446,8 +450,7 @@ pub fn host_mounts() -> String {
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     // The clock of an emulated machine goes on while its host runs other processes.
-    let emulated = std::env::var_os("ROOTLET_TEST_EMULATED").is_some();
-    let end = Instant::now() + Duration::from_secs(if emulated { 600 } else { 60 });
+    let end = Instant::now() + Duration::from_secs(if is_emulated() { 600 } else { 60 });
     while !condition() {
         assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));

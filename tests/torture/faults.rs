@@ -7,15 +7,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::time::Instant;
 
 use crate::common::{User, can_be_root, host_mounts, users};
 use crate::host_mounts_are;
 use crate::positions::{Position, positions};
-use crate::traced::{
-    NEWER, PRIVATE, Place, RAN, RUN, STATUS, Scenario, Start, Traced, difference, sweep,
-};
-use crate::{is_short, summary, until};
+use crate::sweep::sweep;
+use crate::traced::{NEWER, PRIVATE, Place, RAN, RUN, STATUS, Scenario, Start, Traced, difference};
+use crate::{end_of_part, is_short, summary};
 
 /// Calls for which the manual pages document no error. No kernel lets them fail.
 const CANNOT_FAIL: [&str; 10] = [
@@ -276,7 +274,11 @@ fn scenarios() -> Vec<Scenario> {
             .as_ref()
             .is_none_or(|only| scenario.name.contains(only));
         let is_boot = scenario.first.is_some_and(|line| !line.is_empty());
-        users.contains(&scenario.user) && !needs_root && is_asked && !(is_boot && is_in_vm)
+        users.contains(&scenario.user)
+            && !needs_root
+            && is_asked
+            && !(is_boot && is_in_vm)
+            && scenario.is_possible()
     };
     scenarios.into_iter().filter(wanted).collect()
 }
@@ -434,10 +436,8 @@ fn every_call_fails_once() {
         scenarios.retain(|scenario| !matches!(scenario.start, Start::Library(_)));
     }
     for scenario in &scenarios {
-        let now = Instant::now();
-        let share = until().duration_since(now) / scenarios.len() as u32;
-        let end = is_short().then_some(now + share);
         let (positions, held) = positions(&Place::new(*scenario));
+        let end = end_of_part(scenarios.len());
         let done = Mutex::new((0, Vec::new(), BTreeSet::new()));
         sweep(
             *scenario,

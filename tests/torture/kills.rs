@@ -18,8 +18,9 @@ use crate::common::{self, children, host_mounts, processes_with, users, wait_unt
 use crate::host_mounts_are;
 use crate::positions::{Position, positions};
 use crate::random::Random;
-use crate::traced::{Place, RUN, STATUS, Scenario, sweep};
-use crate::{is_short, summary, until};
+use crate::sweep::sweep;
+use crate::traced::{Place, RUN, STATUS, Scenario};
+use crate::{end_of_part, may_do_a_part, summary};
 
 /// The status of a killed run.
 const KILLED: i32 = 128 + 9;
@@ -136,7 +137,7 @@ impl Figures {
 
 #[test]
 fn at_any_moment() {
-    let wanted = if is_short() { 200 } else { 2000 } / users().len();
+    let wanted = if may_do_a_part() { 200 } else { 2000 } / users().len();
     let mut all = Figures::default();
     for scenario in scenarios() {
         let figures = Mutex::new(Figures::default());
@@ -223,11 +224,10 @@ fn at_every_system_call() {
     let both = Mutex::new(Figures::default());
     let scenarios = scenarios();
     for scenario in &scenarios {
-        let now = Instant::now();
-        let end = is_short().then_some(now + until().duration_since(now) / scenarios.len() as u32);
         let (mut positions, _) = positions(&Place::new(*scenario));
         // The first execve is strace's own.
         positions.retain(|position| position.call != "execve" || position.number > 1);
+        let end = end_of_part(scenarios.len());
         sweep(*scenario, &positions, end, |place, position| {
             let mut position = position.clone();
             if !position.by_first {

@@ -14,12 +14,20 @@ use std::time::{Duration, Instant};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::common::{Root, host_mounts};
+use crate::common::{self, Root, host_mounts};
 use crate::until;
 
 /// Returns whether there is time for the full numbers. The ordinary tests use smaller ones.
 fn in_full() -> bool {
     until() > Instant::now() + Duration::from_secs(30)
+}
+
+/// Returns how many rounds to run: an emulated machine also does all of them if there is time.
+fn rounds(number: usize) -> usize {
+    match in_full() {
+        true => number,
+        false => common::rounds(number),
+    }
 }
 
 /// Lets one test of this kind run at a time: they measure the machine.

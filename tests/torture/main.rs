@@ -37,6 +37,7 @@ mod programs;
 mod random;
 mod refusals;
 mod roots;
+mod sweep;
 mod traced;
 
 use std::time::{Duration, Instant};
@@ -51,6 +52,20 @@ fn until() -> Instant {
 /// Returns whether this is part of the ordinary tests, which must be short.
 fn is_short() -> bool {
     std::env::var_os("ROOTLET_TORTURE_SECONDS").is_none()
+}
+
+/// Returns whether a part of the cases is enough, chosen by the seed: in the ordinary tests, and on
+/// an emulated machine, which would need a day for all of them.
+fn may_do_a_part() -> bool {
+    is_short() || common::is_emulated()
+}
+
+/// Returns the end time of one of these parts, which begins now, or `None` if all its cases must
+/// be done.
+fn end_of_part(parts: usize) -> Option<Instant> {
+    let now = Instant::now();
+    let time = until().saturating_duration_since(now) / parts as u32;
+    may_do_a_part().then_some(now + time)
 }
 
 /// Returns whether the host's mounts are unchanged. Others may mount something for a moment

@@ -19,7 +19,7 @@ use crate::common::fuse::{Behaviour, Locks};
 use crate::common::place::{ORDINARY, mount_ext4, on, on_fuse};
 use crate::common::{self, Root, User, can_be_root};
 use crate::random::Random;
-use crate::{is_short, summary, until};
+use crate::{may_do_a_part, summary, until};
 use schedule::{Beginning, States, Victim, explore};
 
 /// The mounts of two runs, and the files that their commands look for.
@@ -164,7 +164,7 @@ fn try_pairs(place: &str, kills: bool, until: Instant) {
         let victims = [Victim::Pid1, Victim::Supervisor, Victim::Both];
         let count = PAIRS.len() * if kills { victims.len() } else { 1 };
         let ends = (1..).map(|part| now + time * part / count as u32);
-        let mut ends = ends.map(|end| Some(end).filter(|_| is_short() || kills));
+        let mut ends = ends.map(|end| Some(end).filter(|_| may_do_a_part() || kills));
         for pair in PAIRS {
             if !kills {
                 all.add(try_all(root, pair, None, ends.next().unwrap()));

@@ -3,14 +3,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use crate::common::init::kernel;
 use crate::common::{self, Root, User, children, copy_program, processes_with, rootlet_path};
 use crate::positions::{Position, number_of};
 use crate::programs::{command_program, start_program, test_program};
-use crate::random::Random;
 
 /// The output of each scenario's command.
 pub const RAN: &str = "ran\n";
@@ -109,10 +107,25 @@ pub struct Traced {
     pub log: String,
 }
 
-/// After this time rootlet counts as hung.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 const KILLED: &str = "+++ killed by SIGKILL +++";
+
+impl Scenario {
+    /// Returns whether the kernel has what it needs. If not, reports that it was left out.
+    pub fn is_possible(&self) -> bool {
+        let is_old =
+            self.words.contains(&"--overlay") && self.user == User::Ordinary && kernel() < (5, 11);
+        let is_private = self.words.contains(&"--private-users");
+        if !is_old && !is_private {
+            return true;
+        }
+        let ended = common::end(&mut Place::new(*self).command());
+        let is_missing = is_old || ended.stderr.contains("cannot map the file owners of");
+        if is_missing {
+            println!("left out: {}: {}", self.name, ended.stderr);
+        }
+        !is_missing
+    }
+}
 
 impl Traced {
     /// Returns whether the started process was killed. Its call is the first in the log.
@@ -504,7 +517,9 @@ exec \"$@\"";
 /// Returns the status as a shell reports it, or `None` for a hang, which is killed.
 fn end_in_time(mut child: Child) -> Option<i32> {
     use std::os::unix::process::ExitStatusExt;
-    let end = Instant::now() + PATIENCE;
+    // After this time rootlet counts as hung.
+    let patience = if common::is_emulated() { 600 } else { 60 };
+    let end = Instant::now() + Duration::from_secs(patience);
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return Some(
@@ -572,29 +587,4 @@ pub fn difference(before: &str, after: &str) -> String {
     [only('-', before, after), only('+', after, before)]
         .concat()
         .join("; ")
-}
-
-/// Works through the items in several places at once, in an order given by the printed seed. It
-/// handles all items if there is no `until`, and otherwise as many as there is time for.
-pub fn sweep<T: Sync>(
-    scenario: Scenario,
-    items: &[T],
-    until: Option<Instant>,
-    work: impl Fn(&Place, &T) + Sync,
-) {
-    let order = Random::new(0).order(items.len());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                let place = Place::new(scenario);
-                while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if until.is_some_and(|until| Instant::now() > until) {
-                        break;
-                    }
-                    work(&place, &items[*index]);
-                }
-            });
-        }
-    });
 }

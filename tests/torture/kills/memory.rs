@@ -10,7 +10,7 @@ use super::{KILLED, assert_nothing_left, scenarios};
 use crate::common::{self, Root, User, can_be_root, host_mounts, wait_until};
 use crate::random::Random;
 use crate::traced::{Place, RAN, STATUS};
-use crate::{is_short, summary};
+use crate::{may_do_a_part, summary};
 
 /// A control group, by the names of version 1 or 2.
 struct Group {
@@ -95,7 +95,7 @@ fn too_little_for_a_run() {
     }
     // With the least a run cannot begin, and with the most it has enough.
     let mut sizes: Vec<u64> = (32..=1600).step_by(4).collect();
-    if is_short() {
+    if may_do_a_part() {
         let order = Random::new(0).order(sizes.len());
         sizes = order
             .into_iter()

@@ -10,8 +10,9 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::{assert_nothing_left, pidfd_of, scenarios};
 use crate::common::host_mounts;
 use crate::positions::{Position, positions};
-use crate::traced::{Place, RAN, STATUS, Traced, difference, sweep};
-use crate::{is_short, summary, until};
+use crate::sweep::sweep;
+use crate::traced::{Place, RAN, STATUS, Traced, difference};
+use crate::{end_of_part, summary};
 
 /// The time that a process stays stopped, in which the others go on.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -47,9 +48,6 @@ fn change_nothing() {
     let mut pauses = 0;
     let scenarios = scenarios();
     for scenario in &scenarios {
-        // The short run has as much time for this as for the kills.
-        let share = until().saturating_duration_since(std::time::Instant::now()) / 2;
-        let end = std::time::Instant::now() + share / scenarios.len() as u32;
         let (positions, held) = positions(&Place::new(*scenario));
         let all = positions.into_iter().flat_map(|position| {
             // Without calls in front, the supervisor makes the same one and stops, too.
@@ -64,22 +62,19 @@ fn change_nothing() {
             .filter(|position| position.call != "execve" || position.number > 1)
             .collect();
         let done = Mutex::new(0);
-        sweep(
-            *scenario,
-            &all,
-            is_short().then_some(end),
-            |place, position| {
-                let what = format!("{:?} {position:?}", scenario.user);
-                let mounts = host_mounts();
-                let (traced, stopped) = pause(place, position);
-                let found = (traced.status, &traced.stdout[..], &traced.stderr[..]);
-                assert_eq!(found, (Some(STATUS), RAN, ""), "{what}");
-                let change = difference(&held, &traced.held);
-                assert!(change.is_empty(), "{what}: {change}");
-                assert_nothing_left(place, false, &mounts, &what);
-                *done.lock().unwrap() += stopped;
-            },
-        );
+        // Half as much time as for the kills.
+        let end = end_of_part(2 * scenarios.len());
+        sweep(*scenario, &all, end, |place, position| {
+            let what = format!("{:?} {position:?}", scenario.user);
+            let mounts = host_mounts();
+            let (traced, stopped) = pause(place, position);
+            let found = (traced.status, &traced.stdout[..], &traced.stderr[..]);
+            assert_eq!(found, (Some(STATUS), RAN, ""), "{what}");
+            let change = difference(&held, &traced.held);
+            assert!(change.is_empty(), "{what}: {change}");
+            assert_nothing_left(place, false, &mounts, &what);
+            *done.lock().unwrap() += stopped;
+        });
         pauses += done.into_inner().unwrap();
     }
     summary(

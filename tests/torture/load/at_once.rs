@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use crate::common::{Root, children, processes_with, rounds, users};
-use crate::load::{assert_no_mount_of, in_full, median, turn};
+use crate::common::{Root, children, processes_with, users};
+use crate::load::{assert_no_mount_of, in_full, median, rounds, turn};
 use crate::summary;
 
 /// Returns the sum of these lines of a process's smaps_rollup, in kB.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::common::{Root, command, end, rootlet_path, rounds, users};
-use crate::load::{in_full, turn};
+use crate::common::{Root, command, end, rootlet_path, users};
+use crate::load::{in_full, rounds, turn};
 use crate::summary;
 
 /// Runs with this number of binds to `/m/N`, and returns the command's output.

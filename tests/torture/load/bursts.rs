@@ -3,8 +3,8 @@
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
-use crate::common::{Ended, Root, processes_with, rounds, users};
-use crate::load::{assert_no_mount_of, turn};
+use crate::common::{Ended, Root, processes_with, users};
+use crate::load::{assert_no_mount_of, rounds, turn};
 use crate::{is_short, summary, until};
 
 /// The full number of runs, if there is time.

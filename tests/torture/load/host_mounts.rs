@@ -9,8 +9,8 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, mount, mount_bind, mount_bind_recursive, mount_change,
 };
 
-use crate::common::{Root, User, can_be_root, end, rounds, succeed};
-use crate::load::{in_full, in_own_mounts, median, own_mounts, turn};
+use crate::common::{Root, User, can_be_root, end, succeed};
+use crate::load::{in_full, in_own_mounts, median, own_mounts, rounds, turn};
 use crate::summary;
 
 /// Mounts a tmpfs for as long as this thread lives. It is shared, as mounts on Debian are.

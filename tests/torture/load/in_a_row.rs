@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Instant;
 
-use crate::common::{Root, processes_with, rounds, users};
-use crate::load::{assert_no_mount_of, turn};
+use crate::common::{Root, processes_with, users};
+use crate::load::{assert_no_mount_of, rounds, turn};
 use crate::{summary, until};
 
 /// The full number of runs, if there is time.
