@@ -8,7 +8,7 @@ mod common;
 
 use std::process::Command;
 
-use common::{Ended, Root, User, end, rootlet, succeed, users};
+use common::{Ended, Root, User, can_be_root, end, rootlet, succeed, users};
 
 /// Prints mounts, rights, ids and the session. It makes no call that fails.
 const HELD: &str = "cut -d' ' -f5,6 /proc/thread-self/mountinfo; cat /proc/self/uid_map; \
@@ -35,7 +35,7 @@ const FAILURE: Failure = Failure {
     outside: false,
 };
 
-const FAILURES: [Failure; 8] = [
+const FAILURES: [Failure; 9] = [
     // It keeps processes inside from tracing rootlet.
     Failure {
         call: "prctl",
@@ -66,6 +66,14 @@ const FAILURES: [Failure; 8] = [
         options: &["--new-session"],
         call: "setsid",
         error: "EPERM",
+        ..FAILURE
+    },
+    // It reads the caller's map of users, all of which root has in a new user namespace.
+    Failure {
+        options: &["--unshare=user"],
+        call: "read",
+        error: "EPERM",
+        outside: true,
         ..FAILURE
     },
     // They make the mount point of /etc/hosts.
@@ -151,4 +159,47 @@ fn an_init_without_its_new_session_does_not_run_the_command() {
     let ended = end_with(user, failure, 1, &init).unwrap();
     let line = "rootlet: cannot set up the run: Operation not permitted (EPERM)\n";
     assert_eq!((ended.status, &ended.stderr[..]), (125, line));
+}
+
+#[test]
+fn a_limit_on_open_files_that_cannot_be_read_stays() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let limits = ["sh", "-c", "ulimit -n; ulimit -Hn"];
+        let run = || root.run(&[&["--overlay", "ROOT"], &limits[..]].concat());
+        let failure = Failure {
+            call: "prlimit64",
+            error: "EPERM",
+            ..FAILURE
+        };
+        let ended = end_with(user, failure, 1, &run()).unwrap();
+        let usual = succeed(&mut run());
+        let found = (ended.status, ended.stdout, &ended.stderr[..]);
+        assert_eq!(found, (0, usual, ""), "{user:?}");
+    }
+}
+
+/// The command's process gets its maps from another process, and reports the error of that one.
+#[test]
+fn the_reason_for_a_missing_map_is_that_of_the_write() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let run = root.run(&["--unshare=user", "--read-only-root", "ROOT", "true"]);
+    // The first process writes more often than that process, so that only the latter's writes fail.
+    let mut after_writes = common::command(User::Root, "sh");
+    let script = r#"for i in 1 2 3; do printf x; done >/dev/null 2>&1; exec "$@""#;
+    after_writes.args(["-c", script, "sh"]);
+    after_writes.arg(run.get_program()).args(run.get_args());
+    for number in [1, 2] {
+        let failure = Failure {
+            call: "write",
+            ..FAILURE
+        };
+        let ended = end_with(User::Root, failure, number, &after_writes).unwrap();
+        let line =
+            "rootlet: cannot lock the mounts of the command: Cannot allocate memory (ENOMEM)\n";
+        assert_eq!((ended.status, &ended.stderr[..]), (125, line));
+    }
 }

@@ -367,12 +367,15 @@ impl Mounts {
         Ok(())
     }
 
-    /// Raises the limit of open files to the hard limit. Returns false if that was done before.
+    /// Raises the limit of open files to the hard limit. Returns false if that was done before or is
+    /// not possible.
     pub(crate) fn allow_more_files(&mut self) -> bool {
-        let limit = open_files_limit();
-        self.open_files.is_none() && {
-            self.open_files = Some(limit);
-            set_open_files_limit([limit[1]; 2]).is_ok()
+        match (self.open_files, open_files_limit()) {
+            (None, Ok(limit)) => {
+                self.open_files = Some(limit);
+                set_open_files_limit([limit[1]; 2]).is_ok()
+            }
+            _ => false,
         }
     }
 

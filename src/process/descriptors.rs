@@ -91,10 +91,7 @@ fn close_one_by_one(
     };
     let Ok(open) = open else {
         // If there is no limit, or it is unknown, try the default maximum.
-        let limit = match process::open_files_limit()[1] {
-            0 => MOST,
-            limit => limit.min(MOST),
-        };
+        let limit = process::open_files_limit().map_or(MOST, |limit| limit[1].min(MOST));
         (0..limit).for_each(|number| close(number as u32));
         return Ok(());
     };

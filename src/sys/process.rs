@@ -354,11 +354,11 @@ pub fn setdomainname(name: &[u8]) -> Result<(), Errno> {
 pub type OpenFiles = [u64; 2];
 
 /// `prlimit64(2)`: returns `RLIMIT_NOFILE`.
-pub fn open_files_limit() -> OpenFiles {
+pub fn open_files_limit() -> Result<OpenFiles, Errno> {
     let mut limit = [0; 2];
     // SAFETY: the array is laid out as the struct of two integers that the kernel fills.
-    let _ = unsafe { limit_open_files(0, limit.as_mut_ptr() as usize) };
-    limit
+    unsafe { limit_open_files(0, limit.as_mut_ptr() as usize) }?;
+    Ok(limit)
 }
 
 /// `prlimit64(2)`: sets `RLIMIT_NOFILE`. Open descriptors stay open.

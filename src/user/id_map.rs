@@ -170,15 +170,28 @@ fn unshare_with_all(proc: BorrowedFd, flags: u32) -> Result<(), Error> {
             let [user_map, group_map] = MAPS;
             let mapped = write(this_process, user_map, users)
                 .and_then(|()| write(this_process, group_map, groups));
-            exit(u8::from(mapped.is_err()))
+            exit(status_of(mapped))
         }
     };
-    let result = unshare(flags);
+    let done = unshare(flags);
     drop(writer);
-    match helper.wait().map_err(failed)?.success() {
-        true => result.map_err(failed),
-        false => result.and(Err(Errno::EPERM)).map_err(failed),
+    let mapped = result_of(&helper);
+    done.and(mapped).map_err(failed)
+}
+
+/// Returns the exit status by which a process passes on its result.
+fn status_of(done: Result<(), Errno>) -> u8 {
+    done.map_or_else(|errno| errno.number() as u8, |()| 0)
+}
+
+/// Waits for the end of such a process.
+fn result_of(process: &Process) -> Result<(), Errno> {
+    let status = process.wait()?;
+    if status.success() {
+        return Ok(());
     }
+    let errno = status.code().unwrap_or(Errno::ECHILD.number());
+    Err(Errno::from_number(errno))
 }
 
 /// The user namespace of a run whose files do not belong to the caller. From outside they are
@@ -224,15 +237,10 @@ impl UserNamespace {
                     .and_then(|()| set_ids(Kind::Group, 0))
                     .and_then(|()| set_ids(Kind::User, 0))
                     .and_then(|()| body());
-                exit(done.map_or_else(|errno| errno.number() as u8, |()| 0))
+                exit(status_of(done))
             }
         };
-        let status = child.wait()?;
-        if status.success() {
-            return Ok(());
-        }
-        let errno = status.code().unwrap_or(Errno::ECHILD.number());
-        Err(Errno::from_number(errno))
+        result_of(&child)
     }
 }
 

@@ -68,8 +68,8 @@ pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<
             let read = extents(above, file, &mut |first, count| {
                 push_exchanged(&mut map, (first, count), (id, inner), with_0);
             });
-            let written = read.and_then(|()| write(process, file, map.whole()?));
-            match written {
+            read.map_err(|errno| refused(shown, errno))?;
+            match map.whole().and_then(|map| write(process, file, map)) {
                 Ok(()) => continue,
                 // A security module may forbid it, and a map of very many lines may become too
                 // long.
