@@ -5,8 +5,11 @@
 //! that number. strace counts each process by itself, so one number selects a call of the first
 //! process, or a call of pid 1 and, if pid 1 goes on, the same one of the command's process.
 
+mod options;
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use crate::common::{User, can_be_root, host_mounts, users};
 use crate::host_mounts_are;
@@ -30,7 +33,10 @@ const CANNOT_FAIL: [&str; 10] = [
 ];
 
 /// Calls whose failure cannot be handled.
-const LEFT_OUT: [&str; 1] = [
+const LEFT_OUT: [&str; 2] = [
+    // The kernel closes a file even if close(2) fails, but strace skips the call. A process would wait
+    // for the end of what it holds open itself.
+    "close",
     // Called at the end of boot. The first process must not end itself: all it can do is wait.
     "reboot",
 ];
@@ -66,8 +72,7 @@ const LATER: [&str; 8] = [
 ];
 
 /// Calls that a signal may interrupt, by their manual pages or by those of a file system.
-const INTERRUPTIBLE: [&str; 19] = [
-    "close",
+const INTERRUPTIBLE: [&str; 18] = [
     "connect",
     "dup3",
     "fcntl",
@@ -297,15 +302,7 @@ fn faults<'a>(scenario: &Scenario, positions: &'a [Position]) -> Vec<Fault<'a>> 
         let is_straces = call == "execve" && position.number == 1;
         // libc takes an error of brk for an address.
         let is_libcs = call == "brk" && matches!(scenario.start, Start::Library(_));
-        // strace skips the call, so the process would wait for the end of what it holds open itself.
-        let is_skipped =
-            call == "close" && position.by_first && scenario.start == Start::Library("call");
-        if is_skipped
-            || is_libcs
-            || CANNOT_FAIL.contains(&call)
-            || LEFT_OUT.contains(&call)
-            || is_straces
-        {
+        if is_libcs || CANNOT_FAIL.contains(&call) || LEFT_OUT.contains(&call) || is_straces {
             continue;
         }
         let mut errors = Vec::from(["EPERM", "ENOMEM", "EINVAL"]);
@@ -367,11 +364,8 @@ fn check(
                 .contains("error while loading shared libraries");
         // If the caller's capabilities are unknown, rootlet assumes none.
         let is_rights = position.call == "capget" && line.contains("only root can");
-        // The limit that could not be raised is reached later.
-        let is_limit = position.call == "prlimit64" && line.ends_with("(EMFILE)");
         is_anothers
             || is_rights
-            || is_limit
             || line.starts_with("cannot ") && line.ends_with(&format!("({named})"))
     };
     let clear = match (traced.status, &output[..]) {
@@ -393,8 +387,8 @@ fn check(
         .iter()
         .any(|(call, errors)| *call == position.call && errors.contains(error));
     let is_known = match &position.call[..] {
-        // The kernel closes a file even if close(2) fails.
-        "close" => change.split("; ").all(|line| line.starts_with("+open ")),
+        // The command's own call has the same number.
+        "getsid" => change == "-session 1; +session 0",
         "mount" if *error == "EPERM" => traced.stderr.contains(NOT_ALLOWED),
         // /etc/hosts is bound only if the file exists or can be made.
         _ if *error == "EPERM" => change.starts_with(HOSTS) && !change.contains("; ") || is_known,
@@ -403,8 +397,6 @@ fn check(
     if output.is_empty() && !change.is_empty() && !is_known {
         return Err(format!("silently: {change}"));
     }
-    // The kernel closes a file even if close(2) fails, but strace skips the call. The file stays
-    // locked until the end, so its stub stays for the next run.
     let line = output.first().copied().unwrap_or_default();
     // The next run removes a mount point that is reported as left. A run with ranges removes mount
     // points in another process, whose call fails too.
@@ -413,7 +405,7 @@ fn check(
         .filter_map(|said| line.strip_prefix(said))
         .any(|line| line.starts_with("cannot remove the mount point"));
     let removes_elsewhere = place.scenario.start == Start::WithRanges;
-    let left = match position.call == "close" || is_said || removes_elsewhere {
+    let left = match is_said || removes_elsewhere {
         true => place.left_after_another(),
         false => place.left(),
     };
@@ -426,64 +418,81 @@ fn check(
     Ok(place.without_paths(line))
 }
 
+/// The results of failing calls.
+#[derive(Default)]
+struct Found {
+    calls: usize,
+    injected: usize,
+    messages: BTreeSet<String>,
+    findings: Vec<String>,
+}
+
+impl Found {
+    fn add(&mut self, other: Found) {
+        self.calls += other.calls;
+        self.injected += other.injected;
+        self.messages.extend(other.messages);
+        self.findings.extend(other.findings);
+    }
+}
+
+/// Makes every call of a scenario fail, or as many as there is time for. The time begins when its
+/// calls are known.
+fn sweep_faults(scenario: Scenario, end: impl FnOnce() -> Option<Instant>) -> Found {
+    let (positions, held) = positions(&Place::new(scenario));
+    let found = Mutex::new(Found {
+        calls: positions.len(),
+        ..Found::default()
+    });
+    let faults = faults(&scenario, &positions);
+    sweep(scenario, &faults, end(), |place, fault| {
+        let Fault { position, error } = fault;
+        let mounts = host_mounts();
+        let traced = place.inject(position, &format!("error={error}"));
+        let checked = check(place, fault, &traced, &held, &mounts);
+        let mut found = found.lock().unwrap();
+        found.injected += usize::from(traced.failed_one_of_ours(position));
+        match checked {
+            Ok(message) => drop(found.messages.insert(message)),
+            Err(what) => {
+                let ended = (traced.status, traced.stdout, traced.stderr);
+                let name = scenario.name;
+                let finding = format!("{name}: {position:?} {error}: {what}: {ended:?}");
+                println!("finding: {finding}");
+                found.findings.push(finding);
+            }
+        }
+    });
+    found.into_inner().unwrap()
+}
+
 #[test]
 fn every_call_fails_once() {
-    let (mut calls, mut injected, mut findings) = (0, 0, Vec::new());
-    let mut messages = BTreeSet::new();
+    let mut all = Found::default();
     let mut scenarios = scenarios();
     if is_short() {
         // A fault in a library call can take many seconds under strace.
         scenarios.retain(|scenario| !matches!(scenario.start, Start::Library(_)));
     }
     for scenario in &scenarios {
-        let (positions, held) = positions(&Place::new(*scenario));
-        let end = end_of_part(scenarios.len());
-        let done = Mutex::new((0, Vec::new(), BTreeSet::new()));
-        sweep(
-            *scenario,
-            &faults(scenario, &positions),
-            end,
-            |place, fault| {
-                let Fault { position, error } = fault;
-                let mounts = host_mounts();
-                let traced = place.inject(position, &format!("error={error}"));
-                let checked = check(place, fault, &traced, &held, &mounts);
-                let mut done = done.lock().unwrap();
-                done.0 += usize::from(traced.failed_one_of_ours(position));
-                match checked {
-                    Ok(message) => drop(done.2.insert(message)),
-                    Err(what) => {
-                        let ended = (traced.status, traced.stdout, traced.stderr);
-                        let name = scenario.name;
-                        let finding = format!("{name}: {position:?} {error}: {what}: {ended:?}");
-                        println!("finding: {finding}");
-                        done.1.push(finding);
-                    }
-                }
-            },
+        let found = sweep_faults(*scenario, || end_of_part(scenarios.len()));
+        let (name, findings) = (scenario.name, found.findings.len());
+        let what = format!(
+            "{name}: {} system calls, {} faults, {findings} findings",
+            found.calls, found.injected
         );
-        let (now_injected, now_findings, now_messages) = done.into_inner().unwrap();
-        calls += positions.len();
-        injected += now_injected;
-        summary(
-            "faults",
-            &format!(
-                "{}: {} system calls, {now_injected} faults, {} findings",
-                scenario.name,
-                positions.len(),
-                now_findings.len()
-            ),
-        );
-        findings.extend(now_findings);
-        messages.extend(now_messages);
+        summary("faults", &what);
+        all.add(found);
     }
     let what = format!(
-        "{calls} system calls, {injected} faults, {} distinct messages, {} findings",
-        messages.len(),
-        findings.len()
+        "{} system calls, {} faults, {} distinct messages, {} findings",
+        all.calls,
+        all.injected,
+        all.messages.len(),
+        all.findings.len()
     );
     summary("faults", &what);
-    assert!(findings.is_empty(), "{}", findings.join("\n"));
+    assert!(all.findings.is_empty(), "{}", all.findings.join("\n"));
 }
 
 /// Calls without which the owners of files cannot be mapped.

@@ -102,7 +102,7 @@ fn every_call_with_random_options_fails_once() {
     while scenarios == 0 || Instant::now() < end {
         let scenario = scenario(&mut random);
         if runs(scenario) {
-            found.add(sweep_faults(scenario, Some(Instant::now() + each)));
+            found.add(sweep_faults(scenario, || Some(Instant::now() + each)));
             scenarios += 1;
         }
     }
