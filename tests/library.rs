@@ -16,34 +16,13 @@ use std::sync::OnceLock;
 use common::filter::{
     self, CLONE_PIDFD, CLONE3, CLOSE_RANGE, PIDFD_OPEN, PIDFD_SEND_SIGNAL, WAITID_PIDFD,
 };
+use common::outside::outside;
 use common::{
-    Ended, Root, User, can_be_root, end, for_every_user, processes_with, send_signal, state, tree,
-    users, wait_until,
+    Ended, Root, User, can_be_root, end, end_in_time, for_every_user, processes_with, send_signal,
+    state, tree, users, wait_until,
 };
 
 const O_NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-
-/// The outside program, in a place where every user can execute it.
-fn outside() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--offline", "--locked"])
-            .arg("--target-dir")
-            .arg(&target)
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside"))
-            .env_remove("CARGO_BUILD_TARGET_DIR")
-            .env_remove("CARGO_TARGET_DIR")
-            .output()
-            .unwrap();
-        let built = Ended::from(built);
-        assert_eq!(built.status, 0, "{}", built.stderr);
-        let program = target.join("debug/outside");
-        for_every_user(&program)
-    })
-}
 
 fn case(user: User, name: &str, root: &Root) -> Command {
     let mut command = common::command(user, outside());
@@ -470,10 +449,48 @@ fn a_report_that_is_not_received_leaves_no_mount_point() {
         for when in 1..=12 {
             let mut strace = common::command(user, "strace");
             strace.args(["--seccomp-bpf", "-o"]).arg(&log);
+            strace.args(["-e", "trace=recvfrom"]);
             strace.args(["-e", &format!("inject=recvfrom:error=ENOMEM:when={when}")]);
-            end(strace.arg(outside()).args(["wait", root.name()]));
+            strace.arg(outside()).args(["wait", root.name()]);
+            end_in_time(&mut strace, &format!("{user:?} {when}"));
             assert_eq!(tree(root.path()), before, "{user:?} {when}");
         }
+    }
+}
+
+#[test]
+fn a_child_that_the_program_reaps_leaves_no_mount_point() {
+    check("reaped");
+}
+
+/// pid 1 reports the execution with one of these calls, and waits for the command with another.
+#[test]
+fn a_failed_call_of_pid_1_is_the_reason_that_spawn_gives() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = tree(root.path());
+        let beside = Root::empty(user);
+        let log = beside.path().join("log");
+        let mut failed = 0;
+        for call in ["sendto", "wait4", "waitid"] {
+            for when in 1..=4 {
+                let what = format!("{user:?} {call} {when}");
+                let mut strace = common::command(user, "strace");
+                strace.args(["-f", "--seccomp-bpf", "-o"]).arg(&log);
+                strace.args(["-e", &format!("trace={call}")]);
+                strace.args(["-e", &format!("inject={call}:error=ENOMEM:when={when}")]);
+                strace.arg(outside()).args(["say", root.name()]);
+                let ended = end_in_time(&mut strace, &what);
+                let said = ended.stdout.trim_end();
+                assert!(
+                    said == "0" || said.ends_with("(ENOMEM)"),
+                    "{what}: {ended:?}"
+                );
+                assert_eq!(tree(root.path()), before, "{what}");
+                failed += usize::from(said != "0");
+            }
+        }
+        assert!(failed > 1, "{user:?}");
     }
 }
 

@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 
 use common::{Root, User, host_mounts, is_root, state, wait_until};
-use rootlet::{Child, Chroot, Mount};
+use rootlet::{Child, Chroot, Mount, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 const SIGKILL: i32 = 9;
@@ -81,6 +81,36 @@ fn signals_are_passed_on_and_orphans_reaped() {
     child.signal(SIGUSR1).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(7));
     fs::remove_file(root.path().join("ready")).unwrap();
+}
+
+/// A command that is left stopped never ends.
+#[test]
+fn a_continuation_does_not_overtake_the_stop_before_it() {
+    let root = Root::busybox(me());
+    let small = Chroot::new(root.path());
+    // pid 1 is a copy of this program then.
+    let mut copied = small.clone();
+    copied.grace(1);
+    for chroot in [small, copied] {
+        for _ in 0..20 {
+            let mut command = chroot.command("sh");
+            let mut child = command
+                .args(["-c", "read _; exit 7"])
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            child.signal(SIGSTOP).unwrap();
+            child.signal(SIGCONT).unwrap();
+            drop(child.stdin.take());
+            let id = child.id() as i32;
+            wait_until("the continued command to end", || state(id) == Some('Z'));
+            // It takes signals until it is waited for.
+            child.signal(SIGCONT).unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(7));
+            let error = child.signal(SIGCONT).unwrap_err();
+            assert_eq!(error.errno(), Some(3));
+        }
+    }
 }
 
 /// pid 1 removes them itself then, also one on which another mount lies.

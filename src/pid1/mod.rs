@@ -324,7 +324,7 @@ impl Pid1<'_> {
         match Order::receive(socket) {
             None | Some(Some(Order::End)) => return false,
             Some(Some(Order::Foreground)) => self.give_foreground(),
-            Some(Some(Order::Stop)) => drop(self.send(SIGSTOP)),
+            Some(Some(Order::Signal(number))) => drop(self.send(number.into())),
             Some(Some(Order::Detach)) => self.above = Above::Owner(None),
             Some(Some(Order::Mapped) | None) => {}
         }

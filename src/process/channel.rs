@@ -43,6 +43,8 @@ pub(crate) enum Report<'a> {
     Took,
     /// The reaper could not protect itself, so the command was not executed.
     Unprotected,
+    /// The reaper could not wait for the command.
+    NotWaited(Errno),
     /// The master of the command's terminal is attached.
     Terminal,
     /// The caller's descriptor of this number is attached, because there will be another attempt.
@@ -62,6 +64,7 @@ const EXECUTED: u8 = b'X';
 const WILL_BE_COMMAND: u8 = b'W';
 const NOT_SENT: u8 = b'N';
 const UNPROTECTED: u8 = b'U';
+const NOT_WAITED: u8 = b'C';
 const TOOK: u8 = b'A';
 const TERMINAL: u8 = b'Y';
 const GIVEN_BACK: u8 = b'B';
@@ -86,6 +89,7 @@ impl Report<'_> {
             (TERMINAL, []) => Report::Terminal,
             (GIVEN_BACK, &[a, b, c, d]) => Report::GivenBack(u32::from_ne_bytes([a, b, c, d])),
             (NOT_SENT, &[low, high]) => Report::NotSent(parse_errno([low, high])?),
+            (NOT_WAITED, &[low, high]) => Report::NotWaited(parse_errno([low, high])?),
             (KILLED, [signal @ 1..=SIGNAL_MAX]) => Report::Killed(*signal),
             (STUBS, records) => Report::Stubs(Records(records)),
             (FAILED, rest) => Report::Failed(parse_error(rest)?),
@@ -100,7 +104,6 @@ impl Report<'_> {
             Report::Stopped => &[STOPPED],
             Report::NeedsForeground => &[NEEDS_FOREGROUND],
             Report::Left => &[LEFT],
-            Report::Executed => &[EXECUTED],
             Report::WillBeCommand => &[WILL_BE_COMMAND],
             Report::Took => &[TOOK],
             Report::Unprotected => &[UNPROTECTED],
@@ -110,7 +113,9 @@ impl Report<'_> {
             }
             Report::Killed(signal) => &[KILLED, *signal],
             // These have their own functions.
-            Report::Stubs(_)
+            Report::Executed
+            | Report::Stubs(_)
+            | Report::NotWaited(_)
             | Report::Failed(_)
             | Report::Warned(_)
             | Report::Terminal
@@ -120,6 +125,11 @@ impl Report<'_> {
         };
         let _ = net::send(socket, message);
     }
+}
+
+/// Reports that the command was executed. The program waits for this.
+pub(crate) fn send_execution(socket: BorrowedFd) -> Result<(), Errno> {
+    net::send(socket, &[EXECUTED])
 }
 
 /// Reports that this process waits for the supervisor's part of the set-up.
@@ -183,7 +193,7 @@ impl Taken {
                 let index = u16::from_ne_bytes([*low, *high]);
                 Some(Taken::Source(usize::from(index), tree))
             }
-            ([kind], None) if *kind == Order::Mapped as u8 => Some(Taken::All),
+            ([kind], None) if *kind == MAPPED => Some(Taken::All),
             _ => None,
         })
     }
@@ -299,22 +309,29 @@ pub(crate) fn send_records<'a>(
     net::send(socket, &message[..end])
 }
 
-/// An order from the supervisor to pid 1: one byte.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// An order from the supervisor to pid 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Order {
     /// The run is in the foreground again: give it to the command and continue the command.
-    Foreground = b'F' as isize,
+    Foreground,
     /// The ids of the new user namespace are mapped.
-    Mapped = b'U' as isize,
-    /// Stop the command. A SIGSTOP would stop pid 1 instead.
-    Stop = b'P' as isize,
+    Mapped,
+    /// Send this signal to the command.
+    Signal(u8),
     /// Continue after the other side has gone.
-    Detach = b'D' as isize,
+    Detach,
     /// End, as if the other side had gone.
-    End = b'Q' as isize,
+    End,
 }
 
-/// The part of the protocol that the reaper knows.
+const FOREGROUND: u8 = b'F';
+const MAPPED: u8 = b'U';
+const SIGNAL: u8 = b'P';
+const DETACH: u8 = b'D';
+const END: u8 = b'Q';
+
+/// The part of the protocol that the reaper knows. It takes a message of two bytes for
+/// [`Order::Signal`].
 pub(crate) const WORDS: Words = Words {
     executed: EXECUTED as u32,
     unprotected: UNPROTECTED as u32,
@@ -322,14 +339,21 @@ pub(crate) const WORDS: Words = Words {
     left: LEFT as u32,
     killed: KILLED as u32,
     not_sent: NOT_SENT as u32,
-    end: Order::End as u32,
-    stop: Order::Stop as u32,
-    detach: Order::Detach as u32,
+    failed: NOT_WAITED as u32,
+    end: END as u32,
+    detach: DETACH as u32,
 };
 
 impl Order {
     pub(crate) fn send(self, socket: BorrowedFd) -> Result<(), Errno> {
-        net::send(socket, &[self as u8])
+        let message: &[u8] = match self {
+            Order::Foreground => &[FOREGROUND],
+            Order::Mapped => &[MAPPED],
+            Order::Signal(number) => &[SIGNAL, number],
+            Order::Detach => &[DETACH],
+            Order::End => &[END],
+        };
+        net::send(socket, message)
     }
 
     /// Waits for [`Order::Mapped`]. Returns false if the other end is closed or sends another message.
@@ -337,25 +361,25 @@ impl Order {
         let mut message = [0; 2];
         poll(&mut [Poll::new(socket)], None)?;
         let length = receive(socket, &mut message)?;
-        Ok(message.get(..length) == Some(&[Order::Mapped as u8]))
+        Ok(message.get(..length) == Some(&[MAPPED]))
     }
 
     /// Receives an order without waiting. Returns `None` if the other end is closed, and
     /// `Some(None)` for a message that is no order.
     pub(crate) fn receive(socket: BorrowedFd) -> Option<Option<Order>> {
-        const ALL: [Order; 5] = [
-            Order::Foreground,
-            Order::Mapped,
-            Order::Stop,
-            Order::Detach,
-            Order::End,
-        ];
-        let mut message = [0; 2];
-        match receive(socket, &mut message) {
-            Ok(0) => None,
-            Ok(1) => Some(ALL.into_iter().find(|order| *order as u8 == message[0])),
-            Ok(_) | Err(_) => Some(None),
-        }
+        let mut message = [0; 3];
+        let Ok(length) = receive(socket, &mut message) else {
+            return Some(None);
+        };
+        Some(match &message[..length] {
+            [] => return None,
+            [FOREGROUND] => Some(Order::Foreground),
+            [MAPPED] => Some(Order::Mapped),
+            [SIGNAL, number @ 1..=SIGNAL_MAX] => Some(Order::Signal(*number)),
+            [DETACH] => Some(Order::Detach),
+            [END] => Some(Order::End),
+            _ => None,
+        })
     }
 }
 
@@ -372,11 +396,11 @@ mod tests {
         #[test]
         fn any_message_is_in_range_or_dropped(mut message in prop::collection::vec(any::<u8>(), 0..64), kind in any::<prop::sample::Index>()) {
             if let Some(first) = message.first_mut() {
-                *first = *kind.get(b"STMLKXWAYBENVU");
+                *first = *kind.get(b"STMLKXWAYBENVUC");
             }
             match Report::parse(&message) {
                 Some(Report::Killed(signal)) => prop_assert!((1..=64).contains(&signal)),
-                Some(Report::NotSent(errno)) => prop_assert!((1..=4095).contains(&errno.number())),
+                Some(Report::NotSent(errno) | Report::NotWaited(errno)) => prop_assert!((1..=4095).contains(&errno.number())),
                 Some(Report::Failed(error) | Report::Warned(error)) => prop_assert!((1..=4095).contains(&error.errno().unwrap())),
                 Some(Report::Stubs(records)) => for record in records {
                     prop_assert!(!record.name.contains(&b'/') && record.name != b".." && !record.name.is_empty());

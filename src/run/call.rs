@@ -284,7 +284,7 @@ impl Chroot {
         let mut heard = Heard::default();
         heard.listen(to_inside.borrow());
         let root = plan.new_root.borrow();
-        let removed = heard.remove_left(root, plan.targets(), ended, None);
+        let removed = heard.remove_left(root, plan.targets(), Some(ended), None);
         warnings.append(&mut heard.warnings);
         // A mount point that could not be removed is no reason to lose the closure's result.
         warnings.extend(removed.err());

@@ -15,7 +15,7 @@ use crate::run::pipes::{ChildStderr, ChildStdin, ChildStdout};
 use crate::run::spawn::{Output, collect};
 use crate::run::supervisor::Heard;
 use crate::sys::poll::{Poll, end_of, poll};
-use crate::sys::signal::{SIGKILL, SIGSTOP};
+use crate::sys::signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
 use crate::sys::{BorrowedFd, Errno, ExitStatus, OwnedFd, Process};
 use crate::text::name::Name;
 use crate::user::id_map::UserNamespace;
@@ -90,11 +90,20 @@ impl Running {
     }
 
     fn send(&self, number: u32) -> Result<(), Errno> {
-        match number {
-            SIGSTOP => Order::Stop.send(self.inside.borrow()),
+        let sent = match number {
+            // The kernel keeps the order of stops and continuations for one process. A SIGSTOP would
+            // stop pid 1 itself, so all of them come over the socket, which keeps their order.
+            SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU | SIGCONT => {
+                Order::Signal(number as u8).send(self.inside.borrow())
+            }
             // Without a pid namespace the kernel would kill pid 1 alone.
             SIGKILL if !self.has_pid_namespace => Order::End.send(self.inside.borrow()),
             _ => self.pid1.send(number),
+        };
+        match sent {
+            // It has ended, and like every process takes signals until it is waited for.
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            sent => sent,
         }
     }
 
@@ -110,11 +119,17 @@ impl Running {
         parent.leave()
     }
 
-    /// Waits for pid 1, and removes the mount points that it has left.
+    /// Waits for pid 1, and removes the mount points that it has left. The wait can be repeated
+    /// after an errno.
     fn wait(&mut self, warnings: &mut Vec<Error>) -> Result<Result<ExitStatus, Error>, Errno> {
-        let ended = match self.parent.take() {
-            Some(parent) => parent.wait()?,
-            None => self.pid1.wait()?,
+        let ended = match &mut self.parent {
+            Some(parent) => parent.wait(&self.pid1),
+            None => self.pid1.wait(),
+        };
+        let ended = match ended {
+            // The program has reaped it. Nobody knows how it has ended, and what it has removed.
+            Err(Errno::ECHILD) => None,
+            ended => Some(ended?),
         };
         self.heard.listen(self.inside.borrow());
         let removed = self.heard.remove_left(
@@ -125,9 +140,10 @@ impl Running {
         );
         warnings.append(&mut self.heard.warnings);
         warnings.extend(removed.err());
-        Ok(match self.heard.error.take() {
-            Some(error) => Err(error),
-            None => Ok(self.heard.status(ended)),
+        Ok(match (self.heard.error.take(), ended) {
+            (Some(error), _) => Err(error),
+            (None, Some(ended)) => Ok(self.heard.status(ended)),
+            (None, None) => Err(failed(Errno::ECHILD)),
         })
     }
 }
@@ -186,7 +202,8 @@ impl Child {
         Some(running.pid1.pidfd().unwrap_or(running.inside.borrow()))
     }
 
-    /// Returns the error that prevented the execution, after [`await_execution`].
+    /// Returns the error that prevented the execution, after
+    /// [`await_execution`](crate::run::launch::await_execution).
     pub(crate) fn check_execution(&mut self) -> Result<(), Error> {
         let executed = |running: &Running| running.heard.has_executed();
         if self.running.as_ref().is_some_and(executed) {
@@ -338,9 +355,12 @@ impl Child {
     }
 
     /// Sends a signal to the command, through pid 1. `number` is the kernel's, 1 to 64. SIGSTOP
-    /// stops the command and SIGCONT continues it; SIGKILL is [`Child::kill`].
+    /// stops the command and SIGCONT continues it, in the order in which they are sent; SIGKILL is
+    /// [`Child::kill`].
     ///
-    /// It uses `pidfd_send_signal(2)`, Linux 5.1, or `kill(2)` where that is refused.
+    /// It uses `pidfd_send_signal(2)`, Linux 5.1, or `kill(2)` where that is refused. For signals
+    /// that stop or continue it sends a message to pid 1, which waits for room if pid 1 was itself
+    /// stopped and has hundreds of messages to read.
     ///
     /// # Errors
     ///
@@ -352,12 +372,7 @@ impl Child {
             (None, _) => Err(Errno::ESRCH),
             (Some(running), Ok(number)) => running.send(number),
         };
-        sent.map_err(|errno| match errno {
-            // pid 1 has closed its end.
-            Errno::EPIPE => Errno::ESRCH,
-            errno => errno,
-        })
-        .map_err(|errno| Error::new(Step::Signal, b"the command", errno))
+        sent.map_err(|errno| Error::new(Step::Signal, b"the command", errno))
     }
 
     /// Kills everything that runs inside. Use [`Child::wait`] to get the status. If it has already
@@ -398,26 +413,10 @@ impl Child {
                 running.leave_parent().map_err(failed)?;
             }
             // It ends, or has ended: nothing is left to live on.
-            Err(Errno::EPIPE) => {}
+            Err(Errno::EPIPE | Errno::ECONNRESET) => {}
             Err(errno) => return Err(Error::new(Step::Detach, b"the command", errno)),
         }
         Ok(())
-    }
-}
-
-/// Waits until the command is executed, there is an error, or pid 1 has ended. After a failure of
-/// this wait it is killed.
-pub(crate) fn await_execution(pid1: &Process, inside: BorrowedFd, heard: &mut Heard) {
-    let mut ended = false;
-    while !ended && !heard.has_executed() && heard.error.is_none() {
-        let pid1_ended = pid1.pidfd().map_or(Poll::none(), Poll::new);
-        let mut ready = [pid1_ended, Poll::new(inside)];
-        if let Err(errno) = poll(&mut ready, None) {
-            heard.error = Some(failed(errno));
-            let _ = pid1.send(SIGKILL);
-        }
-        let nothing_comes = heard.listen(inside);
-        ended = nothing_comes || ready[0].is_ready();
     }
 }
 

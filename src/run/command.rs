@@ -81,7 +81,7 @@ impl<'a> Inside<'a> {
             poll(&mut ready, None).map_err(prepare)?;
         }
         if self.tells_execution {
-            self.report(Report::Executed);
+            channel::send_execution(supervisor).map_err(prepare)?;
         }
         let above = match self.owner {
             Owner::Program => Above::Owner(Some(supervisor)),

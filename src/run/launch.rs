@@ -12,10 +12,12 @@ use crate::process::namespace::Namespace;
 use crate::process::stdio::Standard;
 use crate::run::inside::Inside;
 use crate::run::parent::Parent;
+use crate::run::supervisor::Heard;
 use crate::sys::credentials::capabilities;
+use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{CLONE_NEWUSER, Cloning, Fork, fork};
 use crate::sys::shared::set_dumpable;
-use crate::sys::signal::SignalSet;
+use crate::sys::signal::{SIGKILL, SignalSet};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, Process};
 use crate::tty::jobs::{Job, JobControl};
 use crate::user::id_map::{MapUsers, UserNamespace, end_unmapped};
@@ -198,6 +200,22 @@ pub(crate) struct Launched {
     pub(crate) user_namespace: Option<UserNamespace>,
     /// The lock on its ids, if it has its own.
     pub(crate) ids: Option<LockName>,
+}
+
+/// Waits until the command is executed, there is an error, or pid 1 has ended. After a failure of
+/// this wait it is killed.
+pub(crate) fn await_execution(pid1: &Process, inside: BorrowedFd, heard: &mut Heard) {
+    let mut ended = false;
+    while !ended && !heard.has_executed() && heard.error.is_none() {
+        let pid1_ended = pid1.pidfd().map_or(Poll::none(), Poll::new);
+        let mut ready = [pid1_ended, Poll::new(inside)];
+        if let Err(errno) = poll(&mut ready, None) {
+            heard.error = Some(Error::new(Step::Wait, b"pid 1", errno));
+            let _ = pid1.send(SIGKILL);
+        }
+        let nothing_comes = heard.listen(inside);
+        ended = nothing_comes || ready[0].is_ready();
+    }
 }
 
 /// Returns an error of [`Step::Prepare`], for failures before there is an object to name.

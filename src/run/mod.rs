@@ -214,7 +214,7 @@ impl Command {
         let cleaned = ending.heard.remove_left(
             plan.new_root.borrow(),
             plan.targets(),
-            ending.ended,
+            Some(ending.ended),
             launched.user_namespace.as_ref(),
         );
         attempt.signal = ending.asked_to_end;

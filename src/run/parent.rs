@@ -15,7 +15,7 @@ use crate::sys::net::{receive, receive_with_more, send, send_with_descriptor, so
 use crate::sys::poll::{Poll, poll};
 use crate::sys::process::{Waited, Who, exit, id, wait};
 use crate::sys::shared::{Body, Stack, start};
-use crate::sys::signal::{SIGKILL, kill, set_sigchld};
+use crate::sys::signal::{self, SIGKILL, kill, set_sigchld};
 use crate::sys::{BorrowedFd, Errno, ExitStatus, OwnedFd, Process, fs};
 
 const STACK: usize = 64 * 1024;
@@ -24,9 +24,9 @@ const STACK: usize = 64 * 1024;
 pub(crate) struct Parent {
     process: Process,
     /// The socket to it.
-    orders: OwnedFd,
+    orders: Option<OwnedFd>,
     /// Freed after its end.
-    stack: ManuallyDrop<Stack>,
+    stack: Option<ManuallyDrop<Stack>>,
 }
 
 impl Parent {
@@ -79,10 +79,10 @@ impl Parent {
         let mut ready = [Poll::new(ours.borrow()), ended];
         while poll(&mut ready, None).is_err() {}
         let received = receive_with_more(ours.borrow(), &mut message);
-        let parent = Parent {
+        let mut parent = Parent {
             process,
-            orders: ours,
-            stack: ManuallyDrop::new(stack),
+            orders: Some(ours),
+            stack: Some(ManuallyDrop::new(stack)),
         };
         if let Ok(Some(pidfd)) = received.map(|received| received.descriptor) {
             let pid1 = Process::with_pidfd(i32::from_ne_bytes(message), pidfd);
@@ -90,7 +90,7 @@ impl Parent {
                 Ok(()) => Ok((parent, pid1)),
                 Err(errno) => {
                     let _ = pid1.send(SIGKILL);
-                    let _ = parent.wait();
+                    let _ = parent.wait(&pid1);
                     Err(errno)
                 }
             };
@@ -98,38 +98,57 @@ impl Parent {
         // A pid 1 that is there ends by this order, and the parent after it. Both have copies of the
         // other end.
         let _ = Order::End.send(to_inside);
-        let _ = send(parent.orders.borrow(), &[WAIT]);
-        while poll(&mut [Poll::for_hangup(parent.orders.borrow())], None).is_err() {}
-        let _ = parent.wait();
+        if let Some(orders) = &parent.orders {
+            let _ = send(orders.borrow(), &[WAIT]);
+            while poll(&mut [Poll::for_hangup(orders.borrow())], None).is_err() {}
+        }
+        let _ = parent.end();
         Err(refused)
     }
 
-    /// Waits until pid 1 has ended, and returns how. Nobody else has its pid until then.
-    pub(crate) fn wait(self) -> Result<ExitStatus, Errno> {
-        if send(self.orders.borrow(), &[WAIT]).is_err() {
-            // It takes the end of the socket for the end of the program.
-            drop(self.orders);
+    /// Waits until `pid1` has ended, and returns how. Nobody else has its pid until then. After a
+    /// failure of the wait it can be repeated; ECHILD means that both have ended.
+    pub(crate) fn wait(&mut self, pid1: &Process) -> Result<ExitStatus, Errno> {
+        let sent = |orders: &OwnedFd| send(orders.borrow(), &[WAIT]).is_ok();
+        // It takes the end of the socket for the end of the program.
+        self.orders = self.orders.take().filter(sent);
+        let ended = self.end();
+        match ended {
+            Ok(status) if status.code().is_some() => return ended,
+            Ok(_) | Err(Errno::ECHILD) => {}
+            Err(_) => return ended,
         }
-        end(self.process, self.stack)
+        // If the parent was killed, so is pid 1, but not at once, and not if that was too early.
+        if let Some(pidfd) = pid1.pidfd() {
+            let _ = signal::send(pidfd, SIGKILL);
+            poll(&mut [Poll::new(pidfd)], None)?;
+        }
+        let mut errno = [0; 2];
+        let orders = self.orders.as_ref();
+        match orders.map(|orders| receive(orders.borrow(), &mut errno)) {
+            Some(Ok(2)) => Err(Errno::from_number(u16::from_ne_bytes(errno).into())),
+            _ => ended,
+        }
     }
 
     /// Ends it. pid 1 must have stopped to depend on it.
-    pub(crate) fn leave(self) -> Result<(), Errno> {
-        if send(self.orders.borrow(), &[LEAVE]).is_err() {
+    pub(crate) fn leave(mut self) -> Result<(), Errno> {
+        let orders = self.orders.as_ref();
+        if orders.is_none_or(|orders| send(orders.borrow(), &[LEAVE]).is_err()) {
             self.process.send(SIGKILL)?;
         }
-        end(self.process, self.stack).map(drop)
+        self.end().map(drop)
     }
-}
 
-/// Waits for the parent's end, after which nothing uses the stack.
-fn end(parent: Process, stack: ManuallyDrop<Stack>) -> Result<ExitStatus, Errno> {
-    let ended = parent.wait();
-    // ECHILD: somebody else has waited for it.
-    if let Ok(_) | Err(Errno::ECHILD) = ended {
-        drop(ManuallyDrop::into_inner(stack));
+    /// Waits for its end, after which nothing uses the stack.
+    fn end(&mut self) -> Result<ExitStatus, Errno> {
+        let ended = self.process.wait();
+        // ECHILD: somebody else has waited for it.
+        if let Ok(_) | Err(Errno::ECHILD) = ended {
+            self.stack.take().map(ManuallyDrop::into_inner);
+        }
+        ended
     }
-    ended
 }
 
 /// Order: wait for pid 1. It is not reaped before, so that its pid stays its own.
@@ -152,8 +171,10 @@ fn wait_for(child: i32, orders: BorrowedFd) -> ! {
         match wait(Who::Pid(child)) {
             Ok(Waited::Ended(_, status)) => break Some(status),
             Ok(_) => {}
-            // Nobody knows how it ended.
-            Err(_) => break None,
+            Err(errno) => {
+                let _ = send(orders, &(errno.number() as u16).to_ne_bytes());
+                break None;
+            }
         }
     };
     match ended.and_then(|ended| ended.code()) {

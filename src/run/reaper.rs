@@ -15,9 +15,8 @@ use crate::pid1::descendants::kill_all;
 use crate::process::channel::{self, Order};
 use crate::process::descriptors::close_standard;
 use crate::process::namespace::Namespace;
-use crate::run::child::await_execution;
 use crate::run::inside::Inside;
-use crate::run::launch::{Launched, prepare};
+use crate::run::launch::{Launched, await_execution, prepare};
 use crate::run::parent::Parent;
 use crate::run::protect::{protect_memory, unprotect_memory};
 use crate::run::supervisor::Heard;
@@ -88,9 +87,9 @@ impl<'a> Inside<'a> {
         let made = namespaces.make(self.rights, |flags| launch(self, flags));
         unprotect_memory();
         self.abandon();
-        let (parent, pid1) = made.map_err(needs_fork)?;
+        let (mut parent, pid1) = made.map_err(needs_fork)?;
         if self.needs_fork || heard.unprotected {
-            let _ = parent.wait();
+            let _ = parent.wait(&pid1);
             return Err(NeedsFork);
         }
         Ok(Launched {

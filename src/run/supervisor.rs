@@ -120,6 +120,10 @@ impl Heard {
                 let error = Error::new(Step::Signal, b"the command", errno);
                 self.warnings.push(error);
             }
+            Report::NotWaited(errno) => {
+                let error = Error::new(Step::Wait, b"the command", errno);
+                self.error.get_or_insert(error);
+            }
             Report::Warned(error) => self.warnings.push(error),
             Report::Failed(error) => {
                 self.error.get_or_insert(error);
@@ -180,16 +184,16 @@ impl Heard {
     }
 
     /// Removes the mount points that pid 1, which ended like this, has left in this root. A pid 1
-    /// that was killed may not have had time to report them. Then every unused temporary mount
-    /// point on the way to one of the targets is removed.
+    /// that was killed, or of which nothing is known, may not have had time to report them. Then
+    /// every unused temporary mount point on the way to one of the targets is removed.
     pub(crate) fn remove_left<'t>(
         &self,
         root: BorrowedFd,
         targets: impl DoubleEndedIterator<Item = &'t [u8]>,
-        ended: ExitStatus,
+        ended: Option<ExitStatus>,
         user_namespace: Option<&UserNamespace>,
     ) -> Result<(), Error> {
-        let was_killed = ended.code().is_none();
+        let was_killed = ended.and_then(ExitStatus::code).is_none();
         if !self.has_left && !was_killed && !self.has_missed {
             return Ok(());
         }

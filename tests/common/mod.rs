@@ -14,6 +14,7 @@ pub mod fuse;
 pub mod guest;
 pub mod hostile;
 pub mod init;
+pub mod outside;
 pub mod place;
 pub mod running;
 pub mod terminal;
@@ -28,6 +29,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 /// The user that runs rootlet.
@@ -275,6 +277,25 @@ impl From<Output> for Ended {
 
 pub fn end(command: &mut Command) -> Ended {
     command.output().unwrap().into()
+}
+
+/// Waits for the end of a command like [`end`]. Fails if it hangs, and then kills its process group.
+#[track_caller]
+pub fn end_in_time(command: &mut Command, what: &str) -> Ended {
+    let child = command.process_group(0).stdin(Stdio::null());
+    let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > end {
+            let group = Pid::from_child(&child);
+            kill_process_group(group, Signal::KILL).unwrap();
+            child.wait().unwrap();
+            panic!("{what}: it hangs");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().unwrap().into()
 }
 
 /// Runs a command that must succeed and print nothing to standard error. Returns its standard

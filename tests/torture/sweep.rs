@@ -21,13 +21,17 @@ pub fn sweep<T: Sync>(
     std::thread::scope(|scope| {
         for _ in 0..available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                let place = Place::new(scenario);
+                let mut place = Place::new(scenario);
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let is_late = until.is_some_and(|until| Instant::now() > until);
                     match order.get(number) {
                         Some(index) if number == 0 || !is_late => work(&place, &items[*index]),
                         _ => break,
+                    }
+                    // One finding must not lead to others.
+                    if !place.left().is_empty() {
+                        place = Place::new(scenario);
                     }
                 }
             });

@@ -253,7 +253,9 @@ impl Place {
     /// Returns rootlet and its words.
     pub fn words(&self) -> Vec<String> {
         if let Start::Library(_) = self.scenario.start {
-            return Vec::from([test_program().to_str().unwrap().to_owned()]);
+            // The name of the root marks the processes, as in a run's words.
+            let program = test_program().to_str().unwrap().to_owned();
+            return Vec::from([program, self.root.name().to_owned()]);
         }
         let program = match self.scenario.first {
             Some("") => "/bin/rootlet",

@@ -8,6 +8,8 @@
 //! The program is written for a simple machine, which three files of macros make of each processor. It uses no
 //! stack, and its data follow the code.
 
+mod headers;
+
 use core::arch::global_asm;
 use core::ffi::CStr;
 use core::mem::{MaybeUninit, offset_of, size_of};
@@ -106,7 +108,6 @@ global_asm!(
     NOSIGNAL = const linux_raw_sys::net::MSG_NOSIGNAL,
     DONTWAIT = const linux_raw_sys::net::MSG_DONTWAIT,
     SIGCHLD = const raw::SIGCHLD,
-    SIGSTOP = const raw::SIGSTOP,
     SIGKILL = const raw::SIGKILL,
     ESRCH = const linux_raw_sys::errno::ESRCH,
     ECHILD = const linux_raw_sys::errno::ECHILD,
@@ -138,8 +139,8 @@ global_asm!(
     left_report = const at(offset_of!(Data, words) + offset_of!(Words, left)),
     killed_report = const at(offset_of!(Data, words) + offset_of!(Words, killed)),
     not_sent_report = const at(offset_of!(Data, words) + offset_of!(Words, not_sent)),
+    failed_report = const at(offset_of!(Data, words) + offset_of!(Words, failed)),
     order_end = const at(offset_of!(Data, words) + offset_of!(Words, end)),
-    order_stop = const at(offset_of!(Data, words) + offset_of!(Words, stop)),
     order_detach = const at(offset_of!(Data, words) + offset_of!(Words, detach)),
     message = const at(offset_of!(Data, message)),
     message_value = const at(offset_of!(Data, message_value)),
@@ -223,10 +224,10 @@ pub struct Words {
     pub killed: u32,
     /// Report: the errno with which a signal could not be sent follows.
     pub not_sent: u32,
+    /// Report: the errno with which this process failed to look after the command follows.
+    pub failed: u32,
     /// Order: end.
     pub end: u32,
-    /// Order: stop the command.
-    pub stop: u32,
     /// Order: go on without the program.
     pub detach: u32,
 }
@@ -294,8 +295,8 @@ impl<'a> Reaper<'a> {
     pub fn new(memory: &'a mut Memory, descriptors: Descriptors<'a>, words: Words) -> Reaper<'a> {
         // SAFETY: all fields are integers, for which zero is a value.
         let file = unsafe { memory.0.assume_init_mut() };
-        file.header = header();
-        file.segments = segments();
+        file.header = headers::header();
+        file.segments = headers::segments();
         // SAFETY: the assembly above defines it, and nothing changes it.
         file.code = unsafe { CODE };
         let poll = |fd: BorrowedFd, events: u32| raw::pollfd {
@@ -401,50 +402,4 @@ fn memfd() -> Result<OwnedFd, Errno> {
         created => created,
     }
     .map(OwnedFd::new)
-}
-
-fn header() -> elf::elf64_hdr {
-    let mut identification = [0; 16];
-    identification[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1]);
-    elf::elf64_hdr {
-        e_ident: identification,
-        e_type: elf::ET_EXEC as u16,
-        e_machine: MACHINE as u16,
-        e_version: elf::EV_CURRENT,
-        e_entry: CODE_AT + offset_of!(File, code) as u64,
-        e_phoff: offset_of!(File, segments) as u64,
-        e_shoff: 0,
-        e_flags: 0,
-        e_ehsize: size_of::<elf::elf64_hdr>() as u16,
-        e_phentsize: size_of::<elf::elf64_phdr>() as u16,
-        e_phnum: SEGMENTS as u16,
-        e_shentsize: 0,
-        e_shnum: 0,
-        e_shstrndx: 0,
-    }
-}
-
-fn segments() -> [elf::elf64_phdr; SEGMENTS] {
-    let segment = |kind, flags, start: usize, end: usize, at: u64| elf::elf64_phdr {
-        p_type: kind,
-        p_flags: flags,
-        p_offset: start as u64,
-        p_vaddr: at + start as u64,
-        p_paddr: at + start as u64,
-        p_filesz: (end - start) as u64,
-        p_memsz: (end - start) as u64,
-        p_align: 0x1_0000,
-    };
-    let (data, end) = (offset_of!(File, data), size_of::<File>());
-    [
-        segment(elf::PT_LOAD, elf::PF_R | elf::PF_X, 0, data, CODE_AT),
-        segment(
-            elf::PT_LOAD,
-            elf::PF_R | elf::PF_W,
-            data,
-            end,
-            DATA_AT as u64,
-        ),
-        segment(elf::PT_GNU_STACK, elf::PF_R | elf::PF_W, 0, 0, 0),
-    ]
 }

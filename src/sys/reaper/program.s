@@ -53,7 +53,7 @@
     arg5 0
     system {SENDTO}
     if_equal -{EINTR}, .Lreaper_report
-    if_less 1, .Lreaper_leave
+    if_less 1, .Lreaper_failed
 
 .Lreaper_signals:
     load {signals_events}
@@ -75,23 +75,26 @@
     if_equal 0, .Lreaper_loop
     word1 {socket}
     arg2 {buffer}
-    arg3 2
+    arg3 3
     arg4 {DONTWAIT}
     arg5 0
     system {RECVFROM}
     if_equal 0, .Lreaper_leave
     if_equal 1, .Lreaper_order
+    if_equal 2, .Lreaper_signal
     goto .Lreaper_loop
 .Lreaper_order:
     load {buffer}
     keep_bits 0xff
     if_word {order_end}, .Lreaper_leave
-    if_word {order_stop}, .Lreaper_stop
     if_word {order_detach}, .Lreaper_detach
     goto .Lreaper_loop
-.Lreaper_stop:
-    arg1 {SIGSTOP}
-    store_arg1 {number}
+// The number follows the type.
+.Lreaper_signal:
+    load {buffer}
+    shift 8
+    keep_bits 0xff
+    store {number}
     goto .Lreaper_forward
 .Lreaper_detach:
     arg1 {SET_PDEATHSIG}
@@ -140,9 +143,23 @@
     system {WAIT4}
     if_equal 0, .Lreaper_socket
     if_equal -{ECHILD}, .Lreaper_socket
-    if_less 0, .Lreaper_leave
+    if_less 0, .Lreaper_failed
     if_word {command}, .Lreaper_ended
     goto .Lreaper_reap
+
+// This process cannot look after the command.
+.Lreaper_failed:
+    negate
+    store {message_value}
+    word1 {failed_report}
+    store_byte_arg1 {message}
+    word1 {socket}
+    arg2 {message}
+    arg3 3
+    arg4 {NOSIGNAL}
+    arg5 0
+    system {SENDTO}
+    goto .Lreaper_leave
 
 // The encoding of wait(2).
 .Lreaper_ended:

@@ -35,6 +35,8 @@ unsafe extern "C" {
     safe fn close(descriptor: i32) -> i32;
     safe fn alarm(seconds: u32) -> u32;
     safe fn getuid() -> u32;
+    safe fn kill(pid: i32, number: i32) -> i32;
+    safe fn waitpid(pid: i32, status: usize, options: i32) -> i32;
     safe fn setrlimit(resource: i32, limit: &[u64; 2]) -> i32;
 }
 const IGNORE: usize = 1;
@@ -62,6 +64,8 @@ fn main() {
         "signals" => signals(&root),
         "hold" => hold(&root),
         "not-sent" => not_sent(&root),
+        "reaped" => reaped(&root),
+        "say" => say(&root),
         "detach" => detach(&root),
         "detach-ended" => detach_ended(&root),
         "pychroot" => pychroot(&root),
@@ -466,6 +470,29 @@ fn signals(root: &str) {
         sh -c 'kill -STOP $$' & kill -STOP $!; kill -CONT $!; kill -KILL $!; wait $!; \
         i=$((i+1)); done; exit 3";
     assert_eq!(start(script).wait().unwrap().code(), Some(3));
+}
+
+/// The program itself reaps the process that `wait` would wait for.
+fn reaped(root: &str) {
+    const WALL: i32 = 0x4000_0000;
+    let mut child = shell(root, "exit 3").spawn().unwrap();
+    wait_until("the end", || state(child.id() as i32) == Some('Z'));
+    // The parent of a small pid 1, which keeps the pid until it is asked, or pid 1.
+    let children = fs::read_to_string("/proc/thread-self/children").unwrap();
+    let ours: i32 = children.trim().parse().unwrap();
+    kill(ours, SIGKILL);
+    assert_eq!(waitpid(-1, 0, WALL), ours);
+    for _ in 0..2 {
+        assert_eq!(child.wait().unwrap_err().errno(), Some(10));
+    }
+}
+
+/// Prints the status of a command that starts no other, or the error.
+fn say(root: &str) {
+    match Chroot::new(root).command("true").status() {
+        Ok(status) => println!("{}", status.code().unwrap()),
+        Err(error) => println!("{error}"),
+    }
 }
 
 /// kill(2) fails here.
