@@ -48,10 +48,17 @@ const ATTR_SIZE: usize = 88;
 struct Server {
     device: File,
     behaviour: Behaviour,
-    /// Files by inode number. Holding them open keeps the number from being reused.
-    nodes: HashMap<u64, OwnedFd>,
+    /// Files by inode number. Holding them open keeps the number from being reused while the kernel
+    /// knows it.
+    nodes: HashMap<u64, Node>,
     handles: HashMap<u64, Handle>,
     next_handle: u64,
+}
+
+struct Node {
+    file: OwnedFd,
+    /// How often the kernel was told of it, and has not yet forgotten it.
+    lookups: u64,
 }
 
 struct Handle {
@@ -60,6 +67,10 @@ struct Handle {
 }
 
 type Reply = Result<Vec<u8>, Errno>;
+
+fn node(file: OwnedFd) -> Node {
+    Node { file, lookups: 0 }
+}
 
 /// Mounts `from` at `at`, in the mount namespace of this thread. The server ends with the mount.
 pub fn mount_fuse(from: &Path, at: &Path, behaviour: Behaviour) {
@@ -75,7 +86,7 @@ pub fn mount_fuse(from: &Path, at: &Path, behaviour: Behaviour) {
     let mut server = Server {
         device: File::from(device),
         behaviour,
-        nodes: HashMap::from([(ROOT, top)]),
+        nodes: HashMap::from([(ROOT, node(top))]),
         handles: HashMap::new(),
         next_handle: 1,
     };
@@ -111,25 +122,45 @@ impl Server {
         // Reading fails once the file system is unmounted.
         while let Ok(length) = self.device.read(&mut buffer) {
             let request = &buffer[..length];
-            let (opcode, unique, node) =
-                (u32_at(request, 4), u64_at(request, 8), u64_at(request, 16));
-            let owner = (u32_at(request, 24), u32_at(request, 28));
+            let (opcode, node) = (u32_at(request, 4), u64_at(request, 16));
             // FORGET, INTERRUPT and BATCH_FORGET have no answer.
-            if [2, 36, 42].contains(&opcode) {
-                continue;
+            match opcode {
+                2 => self.forget(node, u64_at(request, 40)),
+                36 => {}
+                42 => {
+                    let (count, pairs) = (u32_at(request, 40) as usize, &request[48..]);
+                    for pair in pairs.chunks(16).take(count) {
+                        self.forget(u64_at(pair, 0), u64_at(pair, 8));
+                    }
+                }
+                _ => self.reply(request),
             }
-            let reply = self.answer(opcode, node, owner, &request[40..]);
-            let (error, body) = match reply {
-                Ok(body) => (0, body),
-                Err(errno) => (-errno.raw_os_error(), Vec::new()),
-            };
-            let mut answer = Vec::new();
-            answer.extend((16 + body.len() as u32).to_ne_bytes());
-            answer.extend(error.to_ne_bytes());
-            answer.extend(unique.to_ne_bytes());
-            answer.extend(body);
-            // Writing fails if the request was interrupted, because its caller no longer waits.
-            let _ = self.device.write(&answer);
+        }
+    }
+
+    fn reply(&mut self, request: &[u8]) {
+        let (opcode, unique, node) = (u32_at(request, 4), u64_at(request, 8), u64_at(request, 16));
+        let owner = (u32_at(request, 24), u32_at(request, 28));
+        let reply = self.answer(opcode, node, owner, &request[40..]);
+        let (error, body) = match reply {
+            Ok(body) => (0, body),
+            Err(errno) => (-errno.raw_os_error(), Vec::new()),
+        };
+        let mut answer = Vec::new();
+        answer.extend((16 + body.len() as u32).to_ne_bytes());
+        answer.extend(error.to_ne_bytes());
+        answer.extend(unique.to_ne_bytes());
+        answer.extend(body);
+        // Writing fails if the request was interrupted, because its caller no longer waits.
+        let _ = self.device.write(&answer);
+    }
+
+    fn forget(&mut self, node: u64, lookups: u64) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.lookups = known.lookups.saturating_sub(lookups);
+            if known.lookups == 0 {
+                self.nodes.remove(&node);
+            }
         }
     }
 
@@ -142,11 +173,11 @@ impl Server {
             },
             3 => self.attributes(node),
             4 => self.set_attributes(node, body),
-            5 => Ok(readlinkat(&self.nodes[&node], c"", Vec::new())?.into_bytes()),
+            5 => Ok(readlinkat(&self.nodes[&node].file, c"", Vec::new())?.into_bytes()),
             6 => {
                 let name = name_at(body, 0);
                 let target = name_at(body, name.count_bytes() + 1);
-                symlinkat(target, &self.nodes[&node], name)?;
+                symlinkat(target, &self.nodes[&node].file, name)?;
                 self.entry(node, name)
             }
             9 => self.make_directory(node, owner, body),
@@ -155,7 +186,7 @@ impl Server {
                     10 => AtFlags::empty(),
                     _ => AtFlags::REMOVEDIR,
                 };
-                unlinkat(&self.nodes[&node], name_at(body, 0), flags)?;
+                unlinkat(&self.nodes[&node].file, name_at(body, 0), flags)?;
                 Ok(Vec::new())
             }
             12 => self.rename(node, u64_at(body, 0), RenameFlags::empty(), &body[8..]),
@@ -209,9 +240,10 @@ impl Server {
 
     fn entry(&mut self, parent: u64, name: &CStr) -> Reply {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let found = openat(&self.nodes[&parent], name, flags, Mode::empty())?;
+        let found = openat(&self.nodes[&parent].file, name, flags, Mode::empty())?;
         let inode = rustix::fs::fstat(&found)?.st_ino;
-        self.nodes.entry(inode).or_insert(found);
+        let known = self.nodes.entry(inode).or_insert_with(|| node(found));
+        known.lookups += 1;
         let mut reply = entry_of(inode);
         reply[40..].copy_from_slice(&self.attr(inode)?);
         Ok(reply)
@@ -222,7 +254,7 @@ impl Server {
     }
 
     fn attr(&self, node: u64) -> Reply {
-        let stat = statat(&self.nodes[&node], c"", AtFlags::EMPTY_PATH)?;
+        let stat = statat(&self.nodes[&node].file, c"", AtFlags::EMPTY_PATH)?;
         let mut mode = stat.st_mode;
         if let Some(fixed) = self.behaviour.mode {
             mode = mode & !0o7777 | fixed;
@@ -250,7 +282,7 @@ impl Server {
     }
 
     fn path(&self, node: u64) -> String {
-        format!("/proc/self/fd/{}", self.nodes[&node].as_raw_fd())
+        format!("/proc/self/fd/{}", self.nodes[&node].file.as_raw_fd())
     }
 
     fn set_attributes(&mut self, node: u64, body: &[u8]) -> Reply {
@@ -275,7 +307,13 @@ impl Server {
     fn give(&self, parent: u64, name: &CStr, owner: (u32, u32)) -> Result<(), Errno> {
         let (user, group) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        chownat(&self.nodes[&parent], name, Some(user), Some(group), flags)
+        chownat(
+            &self.nodes[&parent].file,
+            name,
+            Some(user),
+            Some(group),
+            flags,
+        )
     }
 
     fn make_directory(&mut self, parent: u64, owner: (u32, u32), body: &[u8]) -> Reply {
@@ -287,7 +325,7 @@ impl Server {
         {
             return Err(Errno::NOSPC);
         }
-        mkdirat(&self.nodes[&parent], name, mode)?;
+        mkdirat(&self.nodes[&parent].file, name, mode)?;
         self.give(parent, name, owner)?;
         self.entry(parent, name)
     }
@@ -295,7 +333,13 @@ impl Server {
     fn rename(&mut self, from: u64, to: u64, flags: RenameFlags, names: &[u8]) -> Reply {
         let old = name_at(names, 0);
         let new = name_at(names, old.count_bytes() + 1);
-        renameat_with(&self.nodes[&from], old, &self.nodes[&to], new, flags)?;
+        renameat_with(
+            &self.nodes[&from].file,
+            old,
+            &self.nodes[&to].file,
+            new,
+            flags,
+        )?;
         Ok(Vec::new())
     }
 
@@ -319,7 +363,7 @@ impl Server {
     fn create(&mut self, parent: u64, owner: (u32, u32), body: &[u8]) -> Reply {
         let flags = OFlags::from_bits_retain(u32_at(body, 0)) | OFlags::CLOEXEC;
         let (mode, name) = (Mode::from_bits_retain(u32_at(body, 4)), name_at(body, 16));
-        let file = openat(&self.nodes[&parent], name, flags, mode)?;
+        let file = openat(&self.nodes[&parent].file, name, flags, mode)?;
         self.give(parent, name, owner)?;
         let entry = self.entry(parent, name)?;
         Ok([entry, self.handle(file, flags)].concat())
