@@ -7,16 +7,20 @@ use std::sync::OnceLock;
 
 use crate::common::{for_every_user, succeed};
 
-fn program(name: &str, options: &[&str]) -> PathBuf {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torture");
-    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{name}"));
+/// Builds a program. A guest of another architecture has neither the sources nor the directory.
+fn program(name: &str, source: &str, options: &[&str]) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(directory).unwrap();
+    let built = directory.join(format!("torture-{name}"));
     // Another run of the tests may be executing it.
     let new = built.with_extension(std::process::id().to_string());
+    let file = directory.join(format!("{name}-{}.c", std::process::id()));
+    fs::write(&file, source).unwrap();
     let mut cc = Command::new("cc");
     cc.args(["-O2", "-Wall", "-Werror", "-static", "-o"])
         .arg(&new);
-    cc.args(options).arg(sources.join(format!("{name}.c")));
-    succeed(&mut cc);
+    succeed(cc.args(options).arg(&file));
+    fs::remove_file(file).unwrap();
     fs::rename(new, &built).unwrap();
     for_every_user(&built)
 }
@@ -28,6 +32,7 @@ pub fn command_program() -> &'static Path {
         let alone = ["-nostdlib", "-ffreestanding", "-fno-stack-protector"];
         program(
             "command",
+            include_str!("command.c"),
             &[&alone[..], &["-fno-tree-loop-distribute-patterns"]].concat(),
         )
     })
@@ -42,17 +47,17 @@ pub fn test_program() -> &'static Path {
 /// Returns the program that tries to get out.
 pub fn insider_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| program("insider", &[]))
+    BUILT.get_or_init(|| program("insider", include_str!("insider.c"), &[]))
 }
 
 /// Returns the program that attacks terminals.
 pub fn terminal_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| program("terminal", &[]))
+    BUILT.get_or_init(|| program("terminal", include_str!("terminal.c"), &[]))
 }
 
 /// Returns the program that makes failing calls and then starts rootlet.
 pub fn start_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| program("start", &[]))
+    BUILT.get_or_init(|| program("start", include_str!("start.c"), &[]))
 }
