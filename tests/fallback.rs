@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Ended, Root, User, can_be_root, end, rootlet_path, users};
+use common::{Ended, Root, User, can_be_root, end, filter, rootlet_path, users};
 
 /// The calls with a fallback, alone and all together.
 const MISSING: [&str; 7] = [
@@ -503,6 +503,26 @@ fn a_clone_that_gives_no_pidfd_is_no_reason_to_wait() {
             let log = traced.log();
             assert_eq!(log.contains("waitid(P_PID,"), by_pid, "{log}");
             assert_eq!(log.contains("waitid(P_PIDFD,"), !by_pid, "{log}");
+        }
+    }
+}
+
+/// Without statx(2) a run cannot tell its own mount points from others. From Linux 7.0 on it has
+/// made the first one before it needs the call.
+#[test]
+fn a_run_without_statx_leaves_nothing() {
+    for user in users() {
+        let root = Root::busybox(user);
+        for (errno, name) in [(1, "EPERM"), (22, "EINVAL"), (38, "ENOSYS")] {
+            for options in [&["--share=pid", "--dev=minimal"][..], &[]] {
+                let mut run = root.run(&[options, &["ROOT", "true"]].concat());
+                filter::answer(&mut run, errno, &[filter::whole(sc::nr::STATX)]);
+                let ended = end(&mut run);
+                assert_eq!(ended.status, 125, "{user:?} {ended:?}");
+                let reason = format!("({name})");
+                assert!(ended.stderr.contains(&reason), "{user:?} {ended:?}");
+                assert_eq!(root.tree(), [""; 0], "{user:?} {ended:?}");
+            }
         }
     }
 }

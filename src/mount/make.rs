@@ -225,7 +225,11 @@ fn lock_made(
         Err(errno) => Err(Refused::Lock(errno)),
     };
     let made = is_locked.and_then(|is_locked| {
-        let stat = fs::stat(file).map_err(gone)?;
+        let stat = fs::stat(file).map_err(|errno| match has_no_locks(errno) {
+            // The lock was no problem.
+            true => Refused::Make(errno),
+            false => gone(errno),
+        })?;
         match stat.links {
             // Another run took it for a stale one and removed it before we had the lock.
             0 => Err(Refused::Vanished),
@@ -238,11 +242,15 @@ fn lock_made(
 /// Removes a file or directory that was made but is not yet recorded, unless another object has its
 /// name by now.
 fn remove_made(parent: BorrowedFd, name: &CStr, file: BorrowedFd) {
-    if let (Ok(now), Ok(made)) = (fs::stat_at(parent, name), fs::stat(file)) {
-        if now.identity() == made.identity() {
-            let _ = fs::unlinkat(parent, name, now.is_directory());
+    let _ = match (fs::stat_at(parent, name), fs::stat(file)) {
+        (Ok(now), Ok(made)) if now.identity() == made.identity() => {
+            fs::unlinkat(parent, name, now.is_directory())
         }
-    }
+        // A filter refuses statx(2), which nothing before needed. This removes an empty directory
+        // only, and another run that is about to rename one of this name makes a new one.
+        (Err(_), Err(_)) if Companion::is_name(name.to_bytes()) => fs::unlinkat(parent, name, true),
+        _ => Ok(()),
+    };
 }
 
 /// Sorts the errors of making: `Vanished` if another run was faster, with a directory or a file, or

@@ -41,8 +41,8 @@ fn of_fifty_lose_and_leave_nothing() {
     };
     let mut alive: Vec<Child> = Vec::new();
     loop {
-        let is_last =
-            runs >= rounds(4 * BURST).max(2 * BURST) && (is_short() || runs >= ALL || Instant::now() >= until);
+        let is_last = runs >= rounds(4 * BURST).max(2 * BURST)
+            && (is_short() || runs >= ALL || Instant::now() >= until);
         let next: Vec<Child> = match is_last {
             true => Vec::new(),
             false => (runs..runs + BURST).map(start).collect(),
