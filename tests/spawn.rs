@@ -137,6 +137,18 @@ fn mount_points_are_removed_after_a_detached_command() {
     assert_eq!(host_mounts(), mounts);
 }
 
+/// The program may be killed before it waits.
+#[test]
+fn mount_points_are_removed_before_the_program_waits() {
+    let root = Root::busybox(me());
+    let before = root.tree();
+    let mut child = spawn(&root, "exit 3");
+    let id = child.id() as i32;
+    wait_until("the end", || state(id) == Some('Z'));
+    assert_eq!(root.tree(), before);
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
 #[test]
 fn a_dropped_child_is_gone_with_its_mount_points() {
     let root = Root::busybox(me());

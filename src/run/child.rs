@@ -218,8 +218,8 @@ impl Child {
     /// status. Further calls return the same.
     ///
     /// The pipe to standard input is closed first, so that a command that reads to its end does
-    /// end. Mount points that were made for the run are removed now, and the descriptors closed. A
-    /// mount point that could not be removed is no error but one of the [`Child::warnings`].
+    /// end. The descriptors are closed, and mount points removed that pid 1 could not remove
+    /// at its end. One that stays is no error but one of the [`Child::warnings`].
     /// Waiting is one `waitid(2)` on a pidfd (Linux 5.4) or, where that is refused, on the pid. It
     /// has no timeout and is restarted after a signal.
     ///

@@ -1,11 +1,14 @@
 //! SIGKILL to the supervisor, to pid 1 or to both, at every moment of a run: nothing is left of it.
+//! The same with all processes of a spawn.
 //!
 //! The surviving process removes the stubs. If both die, the stubs stay, but nothing else does, and
 //! the next run in that root removes them.
 
 mod memory;
 mod pauses;
+mod spawned;
 
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
@@ -42,14 +45,13 @@ const VICTIMS: [Victim; 3] = [Victim::Supervisor, Victim::Pid1, Victim::Both];
 /// Checks the leftovers of a killed run. Returns whether it has left stubs.
 fn assert_nothing_left(place: &Place, stubs_may_stay: bool, mounts: &str, what: &str) -> bool {
     wait_until(&format!("{what}: the end of all that is inside"), || {
-        processes_with(place.root.name()).is_empty()
+        processes_with(place.root.name()).is_empty() && !has_insiders(place)
     });
     assert!(
         host_mounts_are(mounts),
         "{what}: the host's mounts have changed"
     );
-    // Processes are found by their arguments. pid 1 has overwritten its own, and may still be
-    // removing.
+    // A pid 1 whose mounts are gone may still be removing.
     if !stubs_may_stay {
         wait_until(&format!("{what}: the removal of mount points"), || {
             place.is_bare()
@@ -68,6 +70,14 @@ fn assert_nothing_left(place: &Place, stubs_may_stay: bool, mounts: &str, what: 
         assert_eq!(place.left(), [""; 0], "after {what}");
     }
     !left.is_empty()
+}
+
+/// Returns whether a process has mounts of the root. pid 1 has overwritten its arguments.
+fn has_insiders(place: &Place) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|process| fs::read_to_string(process.path().join("mountinfo")).ok())
+        .any(|mounts| mounts.contains(place.root.name()))
 }
 
 fn start(place: &Place) -> Child {

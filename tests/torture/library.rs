@@ -4,12 +4,16 @@
 //! task runs before main, in the first thread, whose calls strace counts. The calls that will fail
 //! lie between two marking calls, which nothing else makes.
 
-use std::process::exit;
+use std::fs;
+use std::process::{Command, Stdio, exit};
 
 use rootlet::{Chroot, Error, Limits, Mount};
 
 use crate::positions::MARKS;
 use crate::traced::COMMAND;
+
+/// The exit status for a command that a signal has ended.
+pub const KILLED: i32 = 9;
 
 unsafe extern "C" {
     safe fn getpgid(pid: i32) -> i32;
@@ -54,6 +58,7 @@ static START: extern "C" fn() = start;
 extern "C" fn start() {
     match std::env::var("TORTURE_LIBRARY").as_deref() {
         Ok("spawn") => spawn(),
+        Ok("survive") => survive(),
         Ok("call") => call(),
         _ => {}
     }
@@ -72,9 +77,52 @@ fn spawn() {
     finish(ended.map(|status| status.code()));
 }
 
+/// Spawns a command, and checks that everything else of this program is unharmed.
+fn survive() {
+    let mut other = Command::new("/bin/cat");
+    let other = other.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut other = other.spawn().unwrap();
+    let memory: Vec<usize> = (0..100_000).collect();
+    let before = owned();
+    let root = root();
+    let mut command = root.command(COMMAND);
+    command.envs(std::env::vars_os());
+    getpgid(MARKS[0]);
+    let ended = command.spawn().and_then(|mut child| child.wait());
+    getpgid(MARKS[1]);
+    assert_eq!(owned(), before);
+    assert!(memory.into_iter().eq(0..100_000));
+    assert_eq!(other.try_wait().unwrap(), None);
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
+    exit(match ended {
+        Ok(status) => status.code().unwrap_or(KILLED),
+        Err(error) => {
+            eprintln!("rootlet: {error}");
+            125
+        }
+    })
+}
+
+/// Returns the descriptors, children and blocked signals, which a spawn must not change.
+fn owned() -> [Vec<String>; 3] {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        format!("{path:?} {:?}", fs::read_link(&path).ok())
+    });
+    let children = fs::read_to_string("/proc/thread-self/children").unwrap();
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let blocked = status.lines().filter(|line| line.starts_with("SigBlk:"));
+    [
+        descriptors.collect(),
+        Vec::from([children]),
+        blocked.map(str::to_owned).collect(),
+    ]
+}
+
 fn call() {
     let root = root();
-    let mut command = std::process::Command::new(COMMAND);
+    let mut command = Command::new(COMMAND);
     getpgid(MARKS[0]);
     let closure = || {
         getpgid(MARKS[1]);

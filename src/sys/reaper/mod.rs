@@ -133,6 +133,9 @@ global_asm!(
     code = const at(offset_of!(Data, code)),
     has_reported = const at(offset_of!(Data, has_reported)),
     count = const at(offset_of!(Data, count)),
+    has_left = const at(offset_of!(Data, has_left)),
+    detached = const at(offset_of!(Data, detached)),
+    slash = const at(offset_of!(Data, slash)),
     executed_report = const at(offset_of!(Data, words) + offset_of!(Words, executed)),
     unprotected_report = const at(offset_of!(Data, words) + offset_of!(Words, unprotected)),
     took_report = const at(offset_of!(Data, words) + offset_of!(Words, took)),
@@ -198,6 +201,12 @@ struct Data {
     has_reported: u32,
     /// The number of records that are left.
     count: u32,
+    /// A mount point was not removed.
+    has_left: u32,
+    /// The result of detaching all mounts at once.
+    detached: u32,
+    /// A path.
+    slash: [u8; 4],
     rest: [u8; 3],
     /// A message of a byte and a number.
     message: u8,
@@ -218,7 +227,7 @@ pub struct Words {
     pub unprotected: u32,
     /// Report: the order to detach was executed.
     pub took: u32,
-    /// Report: there are mount points to remove.
+    /// Report: a mount point could not be removed.
     pub left: u32,
     /// Report: the signal that killed the command follows.
     pub killed: u32,
@@ -312,6 +321,7 @@ impl<'a> Reaper<'a> {
         ];
         data.go = descriptors.go.number();
         data.code = 125;
+        data.slash[0] = b'/';
         data.words = words;
         data.name[..NAME.len()].copy_from_slice(NAME);
         Reaper {
@@ -321,7 +331,7 @@ impl<'a> Reaper<'a> {
         }
     }
 
-    /// Adds a mount point, which is removed at the end if the program is gone by then.
+    /// Adds a mount point, which is removed at the end.
     ///
     /// ENOSPC: there is no room for it.
     pub fn add(&mut self, point: &MountPoint) -> Result<(), Errno> {

@@ -184,17 +184,10 @@
     keep_bits 0xff
     store {code}
 
-// The program removes the mount points, unless it has ended or let the command live on.
+// The mount points are removed here: the program may end before it waits for this process.
 .Lreaper_leave:
     load {count}
     if_equal 0, .Lreaper_exit
-    word1 {socket}
-    arg2 {left_report}
-    arg3 1
-    arg4 {NOSIGNAL}
-    arg5 0
-    system {SENDTO}
-    if_equal 1, .Lreaper_exit
     arg1 -1
     arg2 {SIGKILL}
     system {KILL}
@@ -204,13 +197,19 @@
     arg3 {WALL}
     arg4 0
     system {WAIT4}
-    if_less 0, .Lreaper_remove
+    if_less 0, .Lreaper_detach_root
     goto .Lreaper_await
 
-// As mount/removal.rs does, but anything unusual is left to the next run in this root.
-.Lreaper_remove:
+// As mount/removal.rs does, but anything unusual is left to the program, or to the next run in this root.
+.Lreaper_detach_root:
+    arg1 {slash}
+    arg2 {DETACH_NOFOLLOW}
+    system {UMOUNT2}
+    store {detached}
     record_at {records}
 .Lreaper_record:
+    load {detached}
+    if_equal 0, .Lreaper_lock
     field1 {PARENT}
     system {FCHDIR}
 .Lreaper_unmount:
@@ -218,37 +217,51 @@
     arg2 {DETACH_NOFOLLOW}
     system {UMOUNT2}
     if_equal 0, .Lreaper_unmount
+.Lreaper_lock:
     field1 {FILE}
     arg2 {LOCK}
     system {FLOCK}
-    if_less 0, .Lreaper_next
+    if_less 0, .Lreaper_unusual
     field1 {PARENT}
     field2 {NAME}
     arg3 {NOFOLLOW}
     arg4 {BASIC_STATS}
     arg5 {buffer}
     system {STATX}
-    if_less 0, .Lreaper_next
-    unless_same {found_inode}, {INODE}, .Lreaper_next
-    unless_same {found_device}, {DEVICE}, .Lreaper_next
+    if_less 0, .Lreaper_unusual
+    unless_same {found_inode}, {INODE}, .Lreaper_unusual
+    unless_same {found_device}, {DEVICE}, .Lreaper_unusual
     load {found_mode}
     keep_bits_of_field {MODE_BITS}
-    unless_field {MODE}, .Lreaper_next
+    unless_field {MODE}, .Lreaper_unusual
     load_field {FLAGS}
     if_equal {REMOVEDIR}, .Lreaper_unlink
-    unless_same {found_size}, {NO_SIZE}, .Lreaper_next
+    unless_same {found_size}, {NO_SIZE}, .Lreaper_unusual
 .Lreaper_unlink:
     field1 {PARENT}
     field2 {NAME}
     field3 {FLAGS}
     system {UNLINKAT}
+    if_equal 0, .Lreaper_next
+.Lreaper_unusual:
+    arg1 1
+    store_arg1 {has_left}
 .Lreaper_next:
     next_record {RECORD}
     load {count}
     increase -1
     store {count}
-    if_equal 0, .Lreaper_exit
+    if_equal 0, .Lreaper_removed
     goto .Lreaper_record
+.Lreaper_removed:
+    load {has_left}
+    if_equal 0, .Lreaper_exit
+    word1 {socket}
+    arg2 {left_report}
+    arg3 1
+    arg4 {NOSIGNAL}
+    arg5 0
+    system {SENDTO}
 
 .Lreaper_exit:
     word1 {code}

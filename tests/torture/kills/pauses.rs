@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::{assert_nothing_left, pidfd_of, scenarios};
+use super::{assert_nothing_left, pidfd_of, scenarios, spawned};
 use crate::common::host_mounts;
 use crate::positions::{Position, positions};
 use crate::sweep::sweep;
@@ -15,7 +15,7 @@ use crate::traced::{Place, RAN, STATUS, Traced, difference};
 use crate::{end_of_part, summary};
 
 /// The time that a process stays stopped, in which the others go on.
-const PAUSE: Duration = Duration::from_millis(5);
+pub const PAUSE: Duration = Duration::from_millis(5);
 
 /// Continues each process a moment after it has stopped. Returns the results, and how many have
 /// stopped.
@@ -46,7 +46,8 @@ fn pause(place: &Place, position: &Position) -> (Traced, usize) {
 #[test]
 fn change_nothing() {
     let mut pauses = 0;
-    let scenarios = scenarios();
+    let mut scenarios = scenarios();
+    scenarios.extend(spawned::scenarios());
     for scenario in &scenarios {
         let (positions, held) = positions(&Place::new(*scenario));
         let all = positions.into_iter().flat_map(|position| {
@@ -65,7 +66,7 @@ fn change_nothing() {
         // Half as much time as for the kills.
         let end = end_of_part(2 * scenarios.len());
         sweep(*scenario, &all, end, |place, position| {
-            let what = format!("{:?} {position:?}", scenario.user);
+            let what = format!("{} {:?} {position:?}", scenario.name, scenario.user);
             let mounts = host_mounts();
             let (traced, stopped) = pause(place, position);
             let found = (traced.status, &traced.stdout[..], &traced.stderr[..]);
