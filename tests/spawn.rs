@@ -6,6 +6,8 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 
 use common::{Root, User, host_mounts, is_root, state, wait_until};
 use rootlet::{Child, Chroot, Mount, Stdio};
@@ -147,6 +149,46 @@ fn mount_points_are_removed_before_the_program_waits() {
     wait_until("the end", || state(id) == Some('Z'));
     assert_eq!(root.tree(), before);
     assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+/// Somebody else writes to one, changes the mode of another, and puts a third one's name on an own
+/// directory. A run that goes on uses them all.
+#[test]
+fn only_what_was_made_and_is_unused_is_removed() {
+    let root = Root::busybox(me());
+    let small = Chroot::new(root.path());
+    // pid 1 is a copy of this program then.
+    let mut copied = small.clone();
+    copied.grace(1);
+    for chroot in [small, copied] {
+        let before = root.tree();
+        let script = "while read _; do test -e /proc/self || exit 9; done; exit 7";
+        let start = || {
+            let mut command = chroot.command("sh");
+            let command = command.args(["-c", script]).stdin(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        let mut children = [start(), start()];
+        let path = |name| root.path().join(name);
+        let held = root.tree();
+        for (number, child) in children.iter_mut().enumerate() {
+            if number == 1 {
+                assert_eq!(root.tree(), held);
+                fs::write(path("etc/hosts"), "ours").unwrap();
+                fs::set_permissions(path("dev"), fs::Permissions::from_mode(0o700)).unwrap();
+                fs::rename(path("sys"), path("renamed")).unwrap();
+                fs::create_dir(path("sys")).unwrap();
+            }
+            child.stdin.take().unwrap().write_all(b"line\n").unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(7));
+        }
+        assert_eq!(fs::read(path("etc/hosts")).unwrap(), b"ours");
+        fs::remove_file(path("etc/hosts")).unwrap();
+        for directory in ["etc", "dev", "renamed", "sys"] {
+            fs::remove_dir(path(directory)).unwrap();
+        }
+        assert_eq!(root.tree(), before);
+    }
 }
 
 #[test]
