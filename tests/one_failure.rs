@@ -203,3 +203,28 @@ fn the_reason_for_a_missing_map_is_that_of_the_write() {
         assert_eq!((ended.status, &ended.stderr[..]), (125, line));
     }
 }
+
+#[test]
+fn a_proc_that_cannot_be_looked_at_is_not_taken_for_anothers() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let run = || root.run(&["--share=pid", "--unshare=user", "ROOT", "true"]);
+        let failure = Failure {
+            call: "readlinkat",
+            ..FAILURE
+        };
+        let mut number = 1;
+        while let Some(ended) = end_with(user, failure, number, &run()) {
+            let mut lines = ended
+                .stderr
+                .lines()
+                .filter(|line| !line.starts_with("hint: "));
+            assert!(
+                lines.all(|line| line.ends_with("(ENOMEM)")),
+                "{number}: {ended:?}"
+            );
+            number += 1;
+        }
+        assert!(number > 1, "{user:?}");
+    }
+}

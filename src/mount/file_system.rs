@@ -74,7 +74,7 @@ impl Mounts {
     ) -> Result<OwnedFd, Error> {
         let (kind, target) = (planned.source().bytes(), planned.target().bytes());
         let failed = |step, errno| Error::between(step, kind, target, errno);
-        if kind == b"proc" && !is_own_proc() {
+        if kind == b"proc" && !is_own_proc().map_err(|errno| failed(Step::MountProc, errno))? {
             match self.shows_others_proc {
                 true => verbose.instead(Step::OthersProc),
                 false => return Err(failed(Step::MountProc, Errno::EPERM)),
@@ -104,8 +104,10 @@ fn bind_hosts(new: &Planned, point: BorrowedFd) -> Result<OwnedFd, Errno> {
 
 /// Returns whether the host's proc is that of our pid namespace. Another one shows another number
 /// for us, or none.
-fn is_own_proc() -> bool {
+fn is_own_proc() -> Result<bool, Errno> {
     let mut name = [0; 16];
-    fs::readlink_at(BorrowedFd::CWD, c"/proc/self", &mut name)
-        .is_ok_and(|length| number(&name[..length]) == u32::try_from(id()).ok())
+    match fs::readlink_at(BorrowedFd::CWD, c"/proc/self", &mut name) {
+        Err(Errno::ENOENT) => Ok(false),
+        length => Ok(number(&name[..length?]) == u32::try_from(id()).ok()),
+    }
 }
