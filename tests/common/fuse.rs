@@ -57,7 +57,7 @@ struct Server {
 
 struct Node {
     file: OwnedFd,
-    /// How often the kernel was told of it, and has not yet forgotten it.
+    /// How often the kernel has looked it up, less what it has forgotten.
     lookups: u64,
 }
 
