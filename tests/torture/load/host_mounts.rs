@@ -136,18 +136,26 @@ fn more_mounts_than_the_kernel_allows() {
         }
         let mounts = own_mounts().lines().count();
         succeed(&mut root.run(&["ROOT", "true"]));
-        let ended = end(&mut root.run(&["-R", &format!("{}:/all", host.name()), "ROOT", "true"]));
-        let line = format!(
-            "rootlet: cannot mount {} on /all: No space left on device (ENOSPC)\n\
-             hint: the limit on mounts is reached: see sysctl fs.mount-max\n",
-            host.name()
-        );
-        assert_eq!((ended.status, ended.stderr), (125, line));
+        // From Linux 7.0 on the run has no copy of the host's mounts, so there is room for one.
+        let [once, twice, thrice] = [1, 2, 3].map(|number| format!("{}:/{number}", host.name()));
+        let words = ["-R", &once, "-R", &twice, "-R", &thrice, "ROOT", "true"];
+        let ended = end(&mut root.run(&words));
+        let lines = [1, 2, 3].map(|number| {
+            format!(
+                "rootlet: cannot mount {} on /{number}: No space left on device (ENOSPC)\n\
+                 hint: the limit on mounts is reached: see sysctl fs.mount-max\n",
+                host.name()
+            )
+        });
+        assert_eq!(ended.status, 125, "{ended:?}");
+        assert!(lines.contains(&ended.stderr), "{ended:?}");
         assert_eq!(root.tree(), before);
         assert_eq!(own_mounts().lines().count(), mounts);
         summary(
             "load host mounts",
-            &format!("{mounts} of {limit} in use, and as many again asked for: a clear error"),
+            &format!(
+                "{mounts} of {limit} in use, and three times as many asked for: a clear error"
+            ),
         );
     });
 }
