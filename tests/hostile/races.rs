@@ -10,6 +10,11 @@ use super::common::{self, Root, User, can_be_root, rootlet_path, users};
 
 use rustix::fs::CWD;
 
+/// Returns the last part of the path: mountinfo shows a path from the root of its file system on.
+fn own_name(root: &Root) -> &str {
+    root.path().file_name().unwrap().to_str().unwrap()
+}
+
 /// The race of CVE-2021-30465 and its kin.
 fn race(openat2: bool, target_exists: bool) {
     if !can_be_root() {
@@ -28,7 +33,7 @@ fn race(openat2: bool, target_exists: bool) {
     let target = if target_exists { "point" } else { "new/deeper" };
     let bind = format!("{}:/swapped/{target}", source.name());
     // Wherever inside the root it has landed, it is one of the command's mounts.
-    let look = format!("grep -q '{}' /proc/self/mountinfo", source.name());
+    let look = format!("grep -q '{}' /proc/self/mountinfo", own_name(&source));
 
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -175,7 +180,7 @@ fn a_read_only_bind_stays_read_only_when_its_mount_point_is_moved() {
     root.directory("other/point");
     root.symlink("link", "other");
     let bind = format!("{}:/swapped/point:ro", source.name());
-    let look = format!("grep '{}' /proc/self/mountinfo", source.name());
+    let look = format!("grep '{}' /proc/self/mountinfo", own_name(&source));
     let words = [
         "--no-mounts",
         "-B",
