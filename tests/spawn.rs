@@ -178,6 +178,9 @@ fn only_what_was_made_and_is_unused_is_removed() {
                 fs::set_permissions(path("dev"), fs::Permissions::from_mode(0o700)).unwrap();
                 fs::rename(path("sys"), path("renamed")).unwrap();
                 fs::create_dir(path("sys")).unwrap();
+                // It differs only in its identity.
+                let permissions = fs::metadata(path("renamed")).unwrap().permissions();
+                fs::set_permissions(path("sys"), permissions).unwrap();
             }
             child.stdin.take().unwrap().write_all(b"line\n").unwrap();
             assert_eq!(child.wait().unwrap().code(), Some(7));
