@@ -477,7 +477,9 @@ fn sweep_faults(scenario: Scenario, end: impl FnOnce() -> Option<Instant>) -> Fo
 /// Returns whether a line of a difference is one of a map of ids, or says whether setgroups(2) is
 /// allowed.
 fn is_of_maps(line: &str) -> bool {
-    let line = &line[1..];
+    let Some(line) = line.get(1..) else {
+        return false;
+    };
     let is_number = |field: &str| field.bytes().all(|byte| byte.is_ascii_digit());
     ["allow", "deny"].contains(&line) || line.split_whitespace().all(is_number)
 }
