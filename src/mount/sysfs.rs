@@ -111,8 +111,12 @@ pub(crate) fn additions(namespaces: Namespaces) -> Result<Vec<Mount>, Error> {
             Err(errno) => return Err(Error::new(Step::ReadFile, MOUNTINFO, errno)),
         }
     }
-    if namespaces.has(Namespace::Cgroup) && has_cgroup2() {
-        additions.push(Mount::cgroups().optional());
+    if namespaces.has(Namespace::Cgroup) {
+        match is_cgroup2(CGROUPS) {
+            Ok(true) => additions.push(Mount::cgroups().optional()),
+            Ok(false) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {}
+            Err(errno) => return Err(Error::new(Step::ReadFile, CGROUPS.to_bytes(), errno)),
+        }
     }
     additions
         .iter_mut()
@@ -128,8 +132,10 @@ impl Mount {
     }
 }
 
-fn has_cgroup2() -> bool {
-    let top = fs::openat(BorrowedFd::CWD, c"/sys/fs/cgroup", fs::O_PATH, 0);
-    let kind = top.and_then(|top| fs::statfs(top.borrow()));
-    kind.is_ok_and(|(kind, _)| kind == fs::CGROUP2_SUPER_MAGIC)
+const CGROUPS: &CStr = c"/sys/fs/cgroup";
+
+fn is_cgroup2(path: &CStr) -> Result<bool, Errno> {
+    let top = fs::openat(BorrowedFd::CWD, path, fs::O_PATH, 0)?;
+    let (kind, _) = fs::statfs(top.borrow())?;
+    Ok(kind == fs::CGROUP2_SUPER_MAGIC)
 }

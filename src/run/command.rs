@@ -173,12 +173,11 @@ impl<'a> Inside<'a> {
     /// Restores the caller's limit on open files and signal mask for the command.
     pub(crate) fn give_back(&self) -> Result<(), Error> {
         if let Some(limit) = self.mounts.open_files {
-            // Lowering it is always allowed.
-            let _ = set_open_files_limit(limit);
+            set_open_files_limit(limit).map_err(prepare)?;
         }
         match sigprocmask(self.caller_mask) {
             Ok(_) => Ok(()),
-            Err(errno) => Err(Error::new(Step::Prepare, b"", errno)),
+            Err(errno) => Err(prepare(errno)),
         }
     }
 
