@@ -144,7 +144,8 @@ fn mount_points_are_removed_after_a_detached_command() {
 fn mount_points_are_removed_before_the_program_waits() {
     let root = Root::busybox(me());
     let before = root.tree();
-    let mut child = spawn(&root, "exit 3");
+    // A process that is left running is killed first.
+    let mut child = spawn(&root, "sleep 1000 & exit 3");
     let id = child.id() as i32;
     wait_until("the end", || state(id) == Some('Z'));
     assert_eq!(root.tree(), before);
