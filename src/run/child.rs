@@ -27,7 +27,7 @@ use crate::user::private::LockName;
 /// waits for its end, and removes the mount points that were made for it. When the program ends, in
 /// any way, the same happens, except for the waiting. [`Child::detach`] lets the command live on.
 ///
-/// A `Child` holds up to three descriptors and those of its pipes, all close-on-exec, until the
+/// A `Child` holds up to five descriptors and those of its pipes, all close-on-exec, until the
 /// command has been waited for. The end of the command raises no SIGCHLD, and a `wait(2)` for other
 /// children does not see it. With the feature `std`, `AsFd` returns its pidfd, which becomes
 /// readable when the command has ended; tokio's `AsyncFd` can use it.
