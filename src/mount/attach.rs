@@ -372,8 +372,9 @@ impl Mounts {
     pub(crate) fn allow_more_files(&mut self) -> bool {
         match (self.open_files, open_files_limit()) {
             (None, Ok(limit)) => {
-                self.open_files = Some(limit);
-                set_open_files_limit([limit[1]; 2]).is_ok()
+                let raised = set_open_files_limit([limit[1]; 2]).is_ok();
+                self.open_files = raised.then_some(limit);
+                raised
             }
             _ => false,
         }
