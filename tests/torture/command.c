@@ -212,5 +212,6 @@ __asm__(".globl _start\n_start: mov %rsp, %rdi\n and $-16, %rsp\n call start\n")
 #elif defined __aarch64__
 __asm__(".globl _start\n_start: mov x0, sp\n bl start\n");
 #elif defined __riscv
-__asm__(".globl _start\n_start: mv a0, sp\n call start\n");
+/* The linker addresses variables by gp. */
+__asm__(".globl _start\n_start:\n.option push\n.option norelax\n la gp, __global_pointer$\n.option pop\n mv a0, sp\n call start\n");
 #endif
