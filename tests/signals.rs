@@ -10,10 +10,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use common::outside::outside;
 use common::running::Running;
 use common::{
-    PRINT_SIGNALS, Root, children, command, host_mounts, processes_with, rootlet, rootlet_path,
-    send_signal, state, succeed, users, wait_until,
+    PRINT_SIGNALS, Root, children, command, end, host_mounts, processes_with, rootlet,
+    rootlet_path, send_signal, state, succeed, users, wait_until,
 };
 
 const SIGHUP: i32 = 1;
@@ -348,5 +349,28 @@ fn a_stopped_neighbour_in_an_orphaned_group_gets_no_hang_up() {
         let mut command = command(user, "perl");
         command.args(["-e", script]).arg(rootlet_path());
         assert_eq!(common::end(&mut command).stdout, "survived", "{user:?}");
+    }
+}
+
+/// The program leads a session, as a service does, and a member of its process group is stopped.
+#[test]
+fn the_end_of_a_spawned_command_hangs_nobody_up() {
+    let script = r#"sleep 1000 & kill -STOP $!
+        while ! grep -q '^State:.T' /proc/$!/status; do :; done
+        "$@"; echo $?
+        grep '^State' /proc/$!/status; kill -KILL $!"#;
+    for user in users() {
+        for case in ["wait", "call"] {
+            let root = Root::busybox(user);
+            let mut session = command(user, "setsid");
+            session.args(["--wait", "sh", "-c", script, "sh"]);
+            let ended = end(session.arg(outside()).args([case, root.name()]));
+            let found = (ended.status, &ended.stdout[..]);
+            assert_eq!(
+                found,
+                (0, "0\nState:\tT (stopped)\n"),
+                "{user:?} {case}: {ended:?}"
+            );
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::run::limits::Limits;
 use crate::run::protect::{protect_memory, unprotect_memory};
 use crate::run::supervisor::Heard;
 use crate::sys::net::socketpair;
-use crate::sys::process::{exit, set_pdeathsig, setpgid};
+use crate::sys::process::{exit, set_pdeathsig, setsid};
 use crate::sys::shared::{Body, Stack, set_dumpable, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, SignalSet, set_sigchld, signalfd, sigprocmask};
 use crate::sys::{Errno, fs};
@@ -335,8 +335,8 @@ impl<'a> Inside<'a> {
         let mut body: Body = &mut body;
         // SAFETY: `body` and the stack stay until this process ends, and that one with it.
         let closure = unsafe { start(0, SIGCHLD, stack, &mut body) }.map_err(failed)?;
-        // As for a command.
-        let _ = setpgid();
+        // As for a command that shares the caller's process group.
+        let _ = setsid();
         let end = Pid1 {
             signals: self.signals.borrow(),
             above: Above::Supervisor(self.supervisor.borrow()),

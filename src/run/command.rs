@@ -27,11 +27,11 @@ impl<'a> Inside<'a> {
     pub(crate) fn run_command(&mut self, kept: &PathBuffer) -> Result<End, Error> {
         let chroot = self.plan.chroot;
         self.say(Step::Execute, self.command.name());
-        // Leave the caller's process group: its signals, and the terminal's, are not for us. A
-        // command with its own process group must not be in the caller's for even a moment after
-        // that. When a process ends whose parent is in another group, the kernel may take its group
-        // for orphaned at that moment, and if a member is stopped, it sends SIGHUP to the whole
-        // group.
+        // Leave the caller's process group: its signals, and the terminal's, are not for us. When a
+        // process ends whose parent is in another group of the same session, the kernel may take its
+        // group for orphaned at that moment, and if a member is stopped, it sends SIGHUP to the whole
+        // group. So a command with its own process group must not be in the caller's for even a
+        // moment after that, and where it stays in the caller's, we leave the session too.
         let shared = self.jobs.job == Job::Shared;
         if !shared {
             let _ = setpgid();
@@ -66,7 +66,7 @@ impl<'a> Inside<'a> {
         self.started = Some(pid);
         self.proc = None;
         if shared {
-            let _ = setpgid();
+            let _ = setsid();
         }
         // A reader of the command's output must see when the command has closed it.
         self.standard.clear();

@@ -21,7 +21,7 @@ use crate::run::parent::Parent;
 use crate::run::protect::{protect_memory, unprotect_memory};
 use crate::run::supervisor::Heard;
 use crate::sys::poll::{Poll, poll};
-use crate::sys::process::{effective_ids, set_pdeathsig, setpgid};
+use crate::sys::process::{effective_ids, set_pdeathsig, setsid};
 use crate::sys::reaper::{Descriptors, Memory, Reaper};
 use crate::sys::shared::{Body, Stack, start};
 use crate::sys::signal::{SIGCHLD, SIGKILL, set_sigchld, sigprocmask};
@@ -157,9 +157,8 @@ impl<'a> Inside<'a> {
         // what the other one does not change.
         let command = unsafe { start(0, SIGCHLD, stack_of_command, &mut command) };
         if let Ok(command) = command {
-            // The command was started in the caller's process group. Its signals, and the
-            // terminal's, are not for us.
-            let _ = setpgid();
+            // As in `run_command`: the command was started in the caller's process group.
+            let _ = setsid();
             // A reader of the command's output must see when the command has closed it.
             close_standard(&self.to_close);
             // The kernel or a filter may refuse to execute a file in memory.

@@ -143,8 +143,10 @@ fn text_of_the_guest_does_not_control_the_terminal() {
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     assert_harmless(&raw);
 
-    // The console after a panic of the kernel, and the console shown live.
-    let text = "{ printf 'console: '; cat odd; echo; } >/dev/console
+    // The console after a panic of the kernel, and the console shown live. The kernel's other lines
+    // might interrupt this one.
+    let text = "echo 1 >/proc/sys/kernel/printk
+        { printf 'console: '; cat odd; echo; } >/dev/console
         echo c >/proc/sysrq-trigger
         sleep 1000";
     place.root.file("odd", odd);
