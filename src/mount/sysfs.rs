@@ -112,7 +112,7 @@ pub(crate) fn additions(namespaces: Namespaces) -> Result<Vec<Mount>, Error> {
         }
     }
     if namespaces.has(Namespace::Cgroup) {
-        match is_cgroup2(CGROUPS) {
+        match has_cgroup2() {
             Ok(true) => additions.push(Mount::cgroups().optional()),
             Ok(false) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {}
             Err(errno) => return Err(Error::new(Step::ReadFile, CGROUPS.to_bytes(), errno)),
@@ -134,8 +134,8 @@ impl Mount {
 
 const CGROUPS: &CStr = c"/sys/fs/cgroup";
 
-fn is_cgroup2(path: &CStr) -> Result<bool, Errno> {
-    let top = fs::openat(BorrowedFd::CWD, path, fs::O_PATH, 0)?;
+fn has_cgroup2() -> Result<bool, Errno> {
+    let top = fs::openat(BorrowedFd::CWD, CGROUPS, fs::O_PATH, 0)?;
     let (kind, _) = fs::statfs(top.borrow())?;
     Ok(kind == fs::CGROUP2_SUPER_MAGIC)
 }

@@ -358,9 +358,9 @@ impl Child {
     /// stops the command and SIGCONT continues it, in the order in which they are sent; SIGKILL is
     /// [`Child::kill`].
     ///
-    /// It uses `pidfd_send_signal(2)`, Linux 5.1, or `kill(2)` where that is refused. For signals
-    /// that stop or continue it sends a message to pid 1, which waits for room if pid 1 was itself
-    /// stopped and has hundreds of messages to read.
+    /// It uses `pidfd_send_signal(2)`, Linux 5.1, or `kill(2)` where that is refused. A signal
+    /// to stop or continue is a message to pid 1 instead. Sending it blocks while pid 1 is itself
+    /// stopped and hundreds of messages wait for it.
     ///
     /// # Errors
     ///

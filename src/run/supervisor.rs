@@ -183,9 +183,9 @@ impl Heard {
             .unwrap_or(ended)
     }
 
-    /// Removes the mount points that pid 1, which ended like this, has left in this root. A pid 1
-    /// that was killed, or of which nothing is known, may not have had time to report them. Then
-    /// every unused temporary mount point on the way to one of the targets is removed.
+    /// Removes the mount points that pid 1, which ended like this, has left in this root. If pid 1
+    /// was killed, or its end is unknown, it may not have had time to report them. Then every unused
+    /// temporary mount point on the way to one of the targets is removed.
     pub(crate) fn remove_left<'t>(
         &self,
         root: BorrowedFd,

@@ -96,7 +96,7 @@ pub fn can_be_root() -> bool {
     users().contains(&User::Root)
 }
 
-/// Returns whether the machine is emulated, and takes ten times as long for everything.
+/// Returns whether the machine is emulated. Everything takes ten times as long there.
 pub fn is_emulated() -> bool {
     std::env::var_os("ROOTLET_TEST_EMULATED").is_some()
 }

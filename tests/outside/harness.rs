@@ -34,8 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("is_alone", is_alone),
         ("hangs", hangs),
     ] {
-        // SAFETY: a check opens only what it closes, starts no thread, and this program has no other
-        // that could wait for a lock held by a check that has timed out.
+        // SAFETY: a check closes everything that it opens and starts no thread. This program has one
+        // thread, so no other can wait for a lock held by a check that timed out.
         match unsafe { root.call_timeout(Duration::from_secs(1), check) } {
             Ok(Ok(report)) => println!("{name}: ok, {report}"),
             Ok(Err(why)) => println!("{name}: failed, {why}"),

@@ -2,8 +2,8 @@
 //! message, and that nothing is left.
 //!
 //! The calls of one name that a process makes are numbered in order, and strace's `when=` takes
-//! that number. strace counts each process by itself, so one number selects a call of the first
-//! process, or a call of pid 1 and, if pid 1 goes on, the same one of the command's process.
+//! that number. strace counts the calls of each process separately: a number selects a call of the
+//! first process, or one of pid 1 and the call of the same number in the command's process.
 
 mod options;
 

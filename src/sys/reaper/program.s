@@ -2,6 +2,15 @@
 // five arguments of a system call, a place in the list of mount points, and words in memory at the
 // addresses that mod.rs gives.
 
+.macro report message, length
+    word1 {socket}
+    arg2 \message
+    arg3 \length
+    arg4 {NOSIGNAL}
+    arg5 0
+    system {SENDTO}
+.endm
+
 // Nobody inside may trace this process or read its memory. The command waits until `go` is closed.
     arg1 {SET_DUMPABLE}
     arg2 0
@@ -10,12 +19,7 @@
     arg5 0
     system {PRCTL}
     if_equal 0, .Lreaper_protected
-    word1 {socket}
-    arg2 {unprotected_report}
-    arg3 1
-    arg4 {NOSIGNAL}
-    arg5 0
-    system {SENDTO}
+    report {unprotected_report}, 1
     goto .Lreaper_exit
 .Lreaper_protected:
 // Executing this may have cleared it. The parent ends with the program, or before.
@@ -46,12 +50,7 @@
     arg1 -1
     store_arg1 {executed}
 .Lreaper_report:
-    word1 {socket}
-    arg2 {executed_report}
-    arg3 1
-    arg4 {NOSIGNAL}
-    arg5 0
-    system {SENDTO}
+    report {executed_report}, 1
     if_equal -{EINTR}, .Lreaper_report
     if_less 1, .Lreaper_failed
 
@@ -100,12 +99,7 @@
     arg1 {SET_PDEATHSIG}
     arg2 0
     system {PRCTL}
-    word1 {socket}
-    arg2 {took_report}
-    arg3 1
-    arg4 {NOSIGNAL}
-    arg5 0
-    system {SENDTO}
+    report {took_report}, 1
     word1 {socket}
     system {CLOSE}
     arg1 -1
@@ -126,12 +120,7 @@
     store_arg1 {has_reported}
     word1 {not_sent_report}
     store_byte_arg1 {message}
-    word1 {socket}
-    arg2 {message}
-    arg3 3
-    arg4 {NOSIGNAL}
-    arg5 0
-    system {SENDTO}
+    report {message}, 3
     goto .Lreaper_loop
 
 // One SIGCHLD may stand for many processes.
@@ -153,12 +142,7 @@
     store {message_value}
     word1 {failed_report}
     store_byte_arg1 {message}
-    word1 {socket}
-    arg2 {message}
-    arg3 3
-    arg4 {NOSIGNAL}
-    arg5 0
-    system {SENDTO}
+    report {message}, 3
     goto .Lreaper_leave
 
 // The encoding of wait(2).
@@ -171,12 +155,7 @@
     store {code}
     word1 {killed_report}
     store_byte_arg1 {message}
-    word1 {socket}
-    arg2 {message}
-    arg3 2
-    arg4 {NOSIGNAL}
-    arg5 0
-    system {SENDTO}
+    report {message}, 2
     goto .Lreaper_leave
 .Lreaper_exited:
     load {status}
@@ -256,12 +235,7 @@
 .Lreaper_removed:
     load {has_left}
     if_equal 0, .Lreaper_exit
-    word1 {socket}
-    arg2 {left_report}
-    arg3 1
-    arg4 {NOSIGNAL}
-    arg5 0
-    system {SENDTO}
+    report {left_report}, 1
 
 .Lreaper_exit:
     word1 {code}
