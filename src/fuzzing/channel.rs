@@ -34,7 +34,9 @@ fn reported(here: BorrowedFd, there: BorrowedFd, message: &[u8], report: &Report
         }
         Report::Failed(error) | Report::Warned(error) => error_holds(here, there, error),
         Report::GivenBack(number) => assert_eq!(message[1..], number.to_ne_bytes()),
-        Report::Terminal => assert_eq!(message.len(), 1),
+        Report::Terminal | Report::Executed => assert_eq!(message.len(), 1),
+        // Only the reaper sends it.
+        Report::NotWaited(errno) => assert_eq!(message[1..], (errno.number() as u16).to_ne_bytes()),
         report => {
             if let Report::Killed(signal) = report {
                 assert!((1..=64).contains(signal));
