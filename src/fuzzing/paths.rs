@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::prelude::rust_2024::*;
 use std::{env, format, process};
 
-use crate::mount::resolve::{Bound, Next, Walk, open_landing, resolve, split_first};
+use crate::mount::resolve::{
+    Bound, NAME_MAX, Next, PATH_MAX, PENDING_MAX, Walk, open_landing, resolve, split_first,
+};
 use crate::sys::fs::{self, Identity};
 use crate::sys::{BorrowedFd, Errno, OwnedFd};
 
@@ -44,8 +46,9 @@ pub fn paths(text: &[u8]) {
             _ => {}
         }
     }
+    // No target of a link is longer than the text.
     for path in wanted.iter().filter(|path| !path.is_empty()) {
-        agrees(root.borrow(), path);
+        agrees(root.borrow(), path, text.len());
     }
 }
 
@@ -95,8 +98,8 @@ fn make(
     }
 }
 
-/// The walk and `openat2(2)` find the same file, or fail with the same errno.
-fn agrees(root: BorrowedFd, path: &std::ffi::CStr) {
+/// The walk and `openat2(2)` find the same file, or fail with the same errno, if the walk has room.
+fn agrees(root: BorrowedFd, path: &std::ffi::CStr, longest_target: usize) {
     let kernel = |restriction| loop {
         match fs::openat2(
             root,
@@ -111,15 +114,20 @@ fn agrees(root: BorrowedFd, path: &std::ffi::CStr) {
     };
     let bytes = path.to_bytes();
     let in_root = kernel(fs::RESOLVE_IN_ROOT);
-    let walked = walk(root, bytes, Bound::InRoot);
+    let Some(walked) = walk(root, bytes, Bound::InRoot, longest_target) else {
+        return;
+    };
     let found = walked
         .clone()
         .and_then(|(found, _)| found.ok_or(Errno::ENOENT));
     assert_eq!(found, in_root);
     let resolved = resolve(root, path).map(|found| identity(found.borrow()));
     assert_eq!(resolved, in_root);
-    if !bytes.starts_with(b"/") {
-        let walked = walk(root, bytes, Bound::Beneath);
+    let beneath = match bytes.starts_with(b"/") {
+        true => None,
+        false => walk(root, bytes, Bound::Beneath, longest_target),
+    };
+    if let Some(walked) = beneath {
         let found = walked.and_then(|(found, _)| found.ok_or(Errno::ENOENT));
         assert_eq!(found, kernel(fs::RESOLVE_BENEATH));
     }
@@ -137,10 +145,27 @@ fn identity(file: BorrowedFd) -> Identity {
     fs::stat(file).unwrap().identity()
 }
 
-/// Returns the file, or `None` for a missing one, and the landing.
-fn walk(root: BorrowedFd, path: &[u8], bound: Bound) -> Result<(Option<Identity>, Vec<u8>), Errno> {
+/// The file, or `None` for a missing one, and the landing.
+type Walked = (Option<Identity>, Vec<u8>);
+
+/// Returns `None` if there was no room for the links' targets or the landing, which the kernel keeps
+/// without such a limit.
+fn walk(
+    root: BorrowedFd,
+    path: &[u8],
+    bound: Bound,
+    longest_target: usize,
+) -> Option<Result<Walked, Errno>> {
     let mut walk = Walk::new();
-    walk.begin(path, bound)?;
+    let walked = walk
+        .begin(path, bound)
+        .and_then(|()| walk_to_end(&mut walk, root));
+    let has_room = walk.rest().len() + longest_target < PENDING_MAX
+        && walk.landing().len() + 1 + NAME_MAX < PATH_MAX;
+    (has_room || walked != Err(Errno::ENAMETOOLONG)).then_some(walked)
+}
+
+fn walk_to_end(walk: &mut Walk, root: BorrowedFd) -> Result<Walked, Errno> {
     loop {
         match walk.next(root)? {
             Next::End => return Ok((Some(identity(walk.here(root))), walk.landing().to_vec())),

@@ -16,7 +16,7 @@ const SYMLINKS_MAX: usize = 40;
 /// The kernel's limit for a path, with its NUL, and for the target of a link.
 pub(crate) const PATH_MAX: usize = 4096;
 /// Room for a path and a link on it: each link puts its target in front of the rest of the path.
-const PENDING_MAX: usize = 2 * PATH_MAX;
+pub(crate) const PENDING_MAX: usize = 2 * PATH_MAX;
 /// The greatest depth of a walk. Each directory on the way stays open, for `..`.
 const DEPTH_MAX: usize = 128;
 /// Most file systems have names of up to 255 bytes, squashfs up to 256.
