@@ -296,6 +296,26 @@ fn a_minimal_dev_binds_the_hosts_nodes_where_none_can_be_made() {
     assert_eq!(root.tree(), Root::busybox(User::Root).tree());
 }
 
+/// `/sys` is then the first tree of the host's that is attached.
+#[test]
+fn sys_is_the_callers_beside_a_minimal_dev_without_move_mount() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let mut traced = common::command(User::Root, "strace");
+    traced.args(["-fqqo/dev/null", "-e", "inject=move_mount:error=ENOSYS"]);
+    traced
+        .arg(rootlet_path())
+        .args(["run", "--dev", "minimal"])
+        .arg(root.path());
+    traced.args(["sh", "-c", "ls -d /sys/kernel /dev/null; exit 7"]);
+    let ended = end(&mut traced);
+    assert_eq!((ended.status, ended.stderr.as_str()), (7, ""), "{ended:?}");
+    assert_eq!(ended.stdout, "/dev/null\n/sys/kernel\n");
+    assert_eq!(root.tree(), Root::busybox(User::Root).tree());
+}
+
 /// A caller in a chroot has its own root, and keeps it when the first way fails.
 #[test]
 fn it_works_in_a_chroot_with_a_pinned_mount_namespace() {

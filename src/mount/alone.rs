@@ -67,6 +67,7 @@ impl Alone {
 pub(super) fn needs_copy(planned: &Planned, error: &Error) -> bool {
     let mount = &planned.mount;
     let may_change: &[Errno] = match &mount.source {
+        Source::FileSystem(_) if mount.host_first => &[Errno::EPERM, Errno::ENOSYS, Errno::ELOOP],
         Source::FileSystem(_) if mount.devices || mount.host_instead => &[Errno::EPERM],
         Source::FileSystem(_) | Source::Terminal(_) => &[],
         Source::Path(_) | Source::Copy(_) => &[Errno::ENOSYS, Errno::ELOOP],
