@@ -1,4 +1,4 @@
-//! One call fails, at each place where it is made. A run that says nothing has the same restrictions
+//! One call fails, at each place where it is made, or from one place on. A run that says nothing has the same restrictions
 //! as one in which nothing failed: a run falls back to a weaker way only if the kernel refuses the
 //! stronger one, and not if some other call fails.
 
@@ -27,6 +27,8 @@ struct Failure {
     path: &'static str,
     /// Restricts it to the supervisor.
     outside: bool,
+    /// All later calls of the process fail too.
+    stays: bool,
 }
 
 const FAILURE: Failure = Failure {
@@ -35,6 +37,7 @@ const FAILURE: Failure = Failure {
     error: "ENOMEM",
     path: "",
     outside: false,
+    stays: false,
 };
 
 const FAILURES: [Failure; 11] = [
@@ -119,7 +122,8 @@ fn end_with(user: User, failure: Failure, number: usize, run: &Command) -> Optio
     let log = beside.path().join("log");
     let mut strace = common::command(user, "strace");
     strace.args(["-q", "-e", &format!("trace={call}"), "-e"]);
-    strace.arg(format!("inject={call}:error={error}:when={number}"));
+    let stays = if failure.stays { "+" } else { "" };
+    strace.arg(format!("inject={call}:error={error}:when={number}{stays}"));
     if !failure.outside {
         strace.arg("-f");
     }
@@ -248,5 +252,33 @@ fn a_proc_that_cannot_be_looked_at_is_not_taken_for_anothers() {
             number += 1;
         }
         assert!(number > 1, "{user:?}");
+    }
+}
+
+/// The message for the failure fails as well.
+#[test]
+fn a_failure_that_stays_has_its_line() {
+    for user in users() {
+        let root = Root::busybox(user);
+        for (options, call, error) in [
+            (&["--overlay"][..], "mmap", "ENOMEM"),
+            (&[], "sendto", "EPERM"),
+            (&[], "sendto", "ENOBUFS"),
+        ] {
+            let run = root.run(&[options, &["ROOT", "true"]].concat());
+            let failure = Failure {
+                call,
+                error,
+                stays: true,
+                ..FAILURE
+            };
+            let ended = end_with(user, failure, 1, &run).unwrap();
+            let line = ended.stderr.strip_suffix(&format!("({error})\n"));
+            let is_line = |line: &str| line.starts_with("rootlet: cannot ") && !line.contains('\n');
+            assert!(
+                ended.status == 125 && line.is_some_and(is_line),
+                "{user:?} {options:?} {call}: {ended:?}"
+            );
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Step, say_left_out};
 use crate::process::channel;
 use crate::sys::poll::{NANOSECONDS, clock};
-use crate::sys::{BorrowedFd, OwnedFd};
+use crate::sys::{BorrowedFd, Errno, OwnedFd};
 use crate::text::line::Line;
 
 /// Where the log and the warnings of a run go.
@@ -53,6 +53,17 @@ impl Verbose {
         match self.supervisor {
             Some(supervisor) => channel::send_warning(supervisor, error),
             None => error.print(),
+        }
+    }
+
+    /// Sends the error that ends the run to the supervisor. If there is no memory for the message, or a
+    /// filter refuses it, the error is printed, except by the library.
+    pub(crate) fn failed(self, supervisor: BorrowedFd, error: &Error) {
+        match channel::send_error(supervisor, error) {
+            // After the end of the supervisor nobody waits for it.
+            Ok(()) | Err(Errno::EPIPE | Errno::ECONNRESET) => {}
+            Err(_) if self.supervisor.is_some() => {}
+            Err(_) => error.print(),
         }
     }
 

@@ -120,7 +120,7 @@ fn error_holds(here: BorrowedFd, there: BorrowedFd, error: &Error) {
         );
     }
     if object.len() + place.len() + 6 < LONGEST {
-        send_error(here, error);
+        send_error(here, error).unwrap();
         match Report::parse(&next(there)) {
             Some(Report::Failed(read)) => {
                 assert_eq!((read.parts(), read.to_string()), (error.parts(), text));

@@ -211,18 +211,18 @@ pub(crate) fn give_back(socket: BorrowedFd, number: u32) {
 
 /// Sends an error of the kernel: step, errno, length of the object, object, place. Object and place
 /// are each no longer than a path.
-pub(crate) fn send_error(socket: BorrowedFd, error: &Error) {
-    send_as(FAILED, socket, error);
+pub(crate) fn send_error(socket: BorrowedFd, error: &Error) -> Result<(), Errno> {
+    send_as(FAILED, socket, error)
 }
 
 /// Sends an error of the kernel that the run can continue after.
 pub(crate) fn send_warning(socket: BorrowedFd, error: &Error) {
-    send_as(WARNED, socket, error);
+    let _ = send_as(WARNED, socket, error);
 }
 
-fn send_as(kind: u8, socket: BorrowedFd, error: &Error) {
+fn send_as(kind: u8, socket: BorrowedFd, error: &Error) -> Result<(), Errno> {
     let Some((step, object, place, errno)) = error.parts() else {
-        return;
+        return Ok(());
     };
     let mut line = Line::new();
     line.push(&[kind, step as u8]);
@@ -230,7 +230,7 @@ fn send_as(kind: u8, socket: BorrowedFd, error: &Error) {
     line.push(&(object.len() as u16).to_ne_bytes());
     line.push(object);
     line.push(place);
-    let _ = net::send(socket, line.bytes());
+    net::send(socket, line.bytes())
 }
 
 fn parse_error(message: &[u8]) -> Option<Error> {

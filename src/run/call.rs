@@ -14,7 +14,6 @@ use crate::chroot::command::Command;
 use crate::error::{Error, Step};
 use crate::pid1::descendants::kill_all;
 use crate::pid1::{Above, End, Orders, Pid1, Reaping};
-use crate::process::channel;
 use crate::process::namespace::Namespace;
 use crate::run::holder::{Failed, start_in_user_namespace, to_wait};
 use crate::run::inside::Inside;
@@ -328,7 +327,7 @@ impl<'a> Inside<'a> {
                 0
             }
             Err(error) => {
-                channel::send_error(self.supervisor.borrow(), &error);
+                self.verbose.failed(self.supervisor.borrow(), &error);
                 error.status()
             }
         };

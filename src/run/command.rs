@@ -57,7 +57,7 @@ impl<'a> Inside<'a> {
         };
         let mut command = || {
             let error = self.become_command(kept, reaper);
-            channel::send_error(self.supervisor.borrow(), &error);
+            self.verbose.failed(self.supervisor.borrow(), &error);
             error.status()
         };
         // SAFETY: this process has one thread, and the command's process drops none of its values.

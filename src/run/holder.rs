@@ -71,7 +71,7 @@ pub(super) unsafe fn start_in_user_namespace(
             let waited = mapped
                 .and_then(|()| poll(&mut [Poll::new(holders.borrow())], None).map_err(prepare));
             if let Err(error) = waited {
-                channel::send_error(holders.borrow(), &error);
+                let _ = channel::send_error(holders.borrow(), &error);
             }
             exit(0)
         }

@@ -195,7 +195,7 @@ impl<'a> Inside<'a> {
                         channel::give_back(self.supervisor.borrow(), number);
                     });
                 }
-                channel::send_error(self.supervisor.borrow(), &error);
+                self.verbose.failed(self.supervisor.borrow(), &error);
                 error.status()
             }
         };

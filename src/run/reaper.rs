@@ -148,7 +148,7 @@ impl<'a> Inside<'a> {
             let _ = unsafe { fs::close(copy_of_go) };
             let _ = fs::read(its_go.borrow(), &mut [0]);
             let error = self.become_command(kept, None);
-            channel::send_error(self.supervisor.borrow(), &error);
+            self.verbose.failed(self.supervisor.borrow(), &error);
             error.status()
         };
         let mut command: Body = &mut command;

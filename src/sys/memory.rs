@@ -78,8 +78,7 @@ impl<T> Page<T> {
     /// memory and is never freed there: the error about missing memory needs a place too.
     pub fn new(value: T) -> Page<T> {
         const { assert!(align_of::<T>() <= OFFSET) };
-        let mapped = map(size_of::<T>()).ok().and_then(NonNull::new);
-        let address = mapped.unwrap_or_else(|| unaligned(size_of::<T>())).cast();
+        let address = zeroed(size_of::<T>()).cast();
         // SAFETY: the memory is new, as long as the value, and aligned as a page or to `OFFSET`.
         unsafe { address.write(value) };
         Page(address)
@@ -123,9 +122,7 @@ impl<T: Copy> Page<Noted<T>> {
     /// Moves the value and the texts into a new mapping, or like [`Page::new`] into the allocator's memory.
     pub fn noted(value: T, texts: [&[u8]; 2]) -> Page<Noted<T>> {
         const { assert!(align_of::<Noted<T>>() <= OFFSET) };
-        let size = size_of::<Noted<T>>();
-        let mapped = map(size).ok().and_then(NonNull::new);
-        let address: NonNull<Noted<T>> = mapped.unwrap_or_else(|| unaligned(size)).cast();
+        let address: NonNull<Noted<T>> = zeroed(size_of::<Noted<T>>()).cast();
         // SAFETY: the memory is new, as long as the value, and aligned as a page or to `OFFSET`. It is
         // zero, which is valid for the numbers and bytes.
         let mut page = unsafe {
@@ -162,6 +159,12 @@ impl<T: Eq> Eq for Noted<T> {}
 /// page.
 const OFFSET: usize = 64;
 
+/// Returns zeroed memory: a new mapping or, if none can be made, memory from the allocator.
+fn zeroed(size: usize) -> NonNull<u8> {
+    let mapped = map(size).ok().and_then(NonNull::new);
+    mapped.unwrap_or_else(|| unaligned(size))
+}
+
 /// Returns zeroed memory from the allocator that does not start at a page.
 fn unaligned(size: usize) -> NonNull<u8> {
     let layout = Layout::from_size_align(size + OFFSET, OFFSET).unwrap_or(Layout::new::<u8>());
@@ -195,6 +198,12 @@ impl<T: Integer, const LENGTH: usize> Page<[T; LENGTH]> {
         let address = map(size_of::<[T; LENGTH]>())?.cast();
         // The kernel maps nothing at 0.
         NonNull::new(address).map(Page).ok_or(Errno::ENOMEM)
+    }
+
+    /// Returns zeros, if no mapping can be made in the allocator's memory as [`Page::new`] does.
+    pub fn zeros_in_any_memory() -> Page<[T; LENGTH]> {
+        const { assert!(align_of::<T>() <= OFFSET) };
+        Page(zeroed(size_of::<[T; LENGTH]>()).cast())
     }
 }
 

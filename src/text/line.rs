@@ -2,14 +2,13 @@
 //! since another thread may have held the allocator's lock.
 
 use crate::process::stderr::write_error;
-use crate::sys::Errno;
 use crate::sys::memory::Page;
 use crate::text::short::Short;
 
-/// A line in a mapping of its own. It has room for two paths of the greatest length; the rest is cut off.
+/// A line in a mapping of its own, or in the allocator's memory if none can be made: an error about missing
+/// memory must be printed too. It has room for two paths of the greatest length; the rest is cut off.
 pub(crate) struct Line {
-    /// `None` if no memory could be mapped; the line stays empty then.
-    page: Option<Page<[u8; Line::LENGTH_MAX]>>,
+    page: Page<[u8; Line::LENGTH_MAX]>,
     length: usize,
     /// Names are appended unescaped.
     is_verbatim: bool,
@@ -23,17 +22,9 @@ impl Line {
 
     pub(crate) fn new() -> Line {
         Line {
-            page: Page::zeros().ok(),
+            page: Page::zeros_in_any_memory(),
             length: 0,
             is_verbatim: false,
-        }
-    }
-
-    /// Returns the line; ENOMEM if there was no memory for it.
-    pub(crate) fn whole(&self) -> Result<&[u8], Errno> {
-        match self.page {
-            Some(_) => Ok(self.bytes()),
-            None => Err(Errno::ENOMEM),
         }
     }
 
@@ -46,8 +37,7 @@ impl Line {
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let Some(page) = &mut self.page else { return };
-        for (to, from) in page[self.length..].iter_mut().zip(bytes) {
+        for (to, from) in self.page[self.length..].iter_mut().zip(bytes) {
             *to = *from;
             self.length += 1;
         }
@@ -97,10 +87,7 @@ impl Line {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        match &self.page {
-            Some(page) => &page[..self.length],
-            None => b"",
-        }
+        &self.page[..self.length]
     }
 
     pub(crate) fn print(&self) {

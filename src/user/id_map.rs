@@ -156,10 +156,6 @@ fn unshare_with_all(proc: BorrowedFd, flags: u32) -> Result<(), Error> {
     let this_process = this_process.borrow();
     let [users, groups] = MAPS.map(|file| same(this_process, file));
     let (users, groups) = (users.map_err(failed)?, groups.map_err(failed)?);
-    let (users, groups) = (
-        users.whole().map_err(failed)?,
-        groups.whole().map_err(failed)?,
-    );
     let (unshared, writer) = fs::pipe(fs::O_CLOEXEC).map_err(failed)?;
     // SAFETY: this process has one thread.
     let helper = match unsafe { fork(0, Cloning::Clone3) }.map_err(failed)? {
@@ -168,8 +164,8 @@ fn unshare_with_all(proc: BorrowedFd, flags: u32) -> Result<(), Error> {
             drop(writer);
             let _ = poll(&mut [Poll::for_hangup(unshared.borrow())], None);
             let [user_map, group_map] = MAPS;
-            let mapped = write(this_process, user_map, users)
-                .and_then(|()| write(this_process, group_map, groups));
+            let mapped = write(this_process, user_map, users.bytes())
+                .and_then(|()| write(this_process, group_map, groups.bytes()));
             exit(status_of(mapped))
         }
     };

@@ -69,7 +69,7 @@ pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<
                 push_exchanged(&mut map, (first, count), (id, inner), with_0);
             });
             read.map_err(|errno| refused(shown, errno))?;
-            match map.whole().and_then(|map| write(process, file, map)) {
+            match write(process, file, map.bytes()) {
                 Ok(()) => continue,
                 // A security module may forbid it, and a map of very many lines may become too
                 // long.
@@ -83,8 +83,7 @@ pub(crate) fn map_others(pid: i32, caller: Caller, inner: (u32, u32)) -> Result<
         }
         let mut map = Line::new();
         push(&mut map, inner, id, 1);
-        let written = map.whole().and_then(|map| write(process, file, map));
-        written.map_err(|errno| refused(shown, errno))?;
+        write(process, file, map.bytes()).map_err(|errno| refused(shown, errno))?;
     }
     Ok(())
 }

@@ -131,10 +131,7 @@ impl Range {
         for (file, start) in MAPS.into_iter().zip([self.users, self.groups]) {
             let mut map = Line::new();
             maps::push(&mut map, 0, start, self.count);
-            let written = map
-                .whole()
-                .and_then(|map| maps::write(process.borrow(), file, map));
-            written.map_err(failed)?;
+            maps::write(process.borrow(), file, map.bytes()).map_err(failed)?;
         }
         Ok(())
     }
