@@ -282,3 +282,67 @@ fn a_failure_that_stays_has_its_line() {
         }
     }
 }
+
+/// Some file systems say that of a directory whose files they hide.
+#[test]
+fn an_empty_directory_that_is_said_not_to_be_empty_is_not_removed_forever() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        let run = || root.run(&["ROOT", "true"]);
+        let failure = Failure {
+            call: "unlinkat",
+            error: "ENOTEMPTY",
+            stays: true,
+            ..FAILURE
+        };
+        // The first two are files.
+        let ended = end_with(user, failure, 3, &run()).unwrap();
+        let says = ended
+            .stderr
+            .starts_with("rootlet: cannot remove the mount point /");
+        let why = ended
+            .stderr
+            .ends_with(": Directory not empty (ENOTEMPTY)\n");
+        assert!(ended.status == 0 && says && why, "{user:?} {ended:?}");
+        succeed(&mut run());
+        assert_eq!(root.tree(), before);
+    }
+}
+
+/// A directory in which something cannot be removed is checked for what the command has created.
+#[test]
+fn a_mount_point_that_cannot_be_checked_stays_a_mount_point() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let before = root.tree();
+        let run = || root.run(&["ROOT", "true"]);
+        let beside = Root::empty(user);
+        let log = beside.path().join("log");
+        let end_with = |rules: &[&str]| {
+            let mut strace = common::command(user, "strace");
+            strace.args(["-q", "-f", "-e", "trace=unlinkat,statx", "-o"]);
+            strace.arg(&log);
+            for rule in [&["unlinkat:error=EIO:when=1"], rules].concat() {
+                strace.args(["-e", &format!("inject={rule}")]);
+            }
+            let run = run();
+            let ended = end(strace.arg(run.get_program()).args(run.get_args()));
+            (ended, std::fs::read_to_string(&log).unwrap())
+        };
+        let (_, log) = end_with(&[]);
+        succeed(&mut run());
+        // Both the looks before and after the failed removal are pid 1's.
+        let removal = log.find("(INJECTED)").unwrap();
+        let line = log[..removal].lines().next_back().unwrap();
+        let pid1 = line.split_once(' ').unwrap().0;
+        let is_look = |line: &&str| line.starts_with(pid1) && line.contains(" statx(");
+        let looks = log[..removal].lines().filter(is_look).count();
+        for number in looks + 1..looks + 7 {
+            let (ended, _) = end_with(&[&format!("statx:error=EIO:when={number}")]);
+            assert_eq!(ended.status, 0, "{ended:?}");
+            succeed(&mut run());
+            assert_eq!(root.tree(), before, "{user:?} {number}: {ended:?}");
+        }
+    }
+}

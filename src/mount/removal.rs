@@ -112,11 +112,15 @@ pub(crate) fn sweep(root: BorrowedFd, target: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// How often an empty directory may be refused as not empty. Each other run that uses it may cause that
+/// once; a file system that hides files may do it indefinitely.
+const REFUSALS_MAX: usize = 100;
+
 /// Removes a temporary mount point that `file` has open, if no other run uses it.
 pub(crate) fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> Result<(), Errno> {
     let name = CName::new(record.name)?;
     let name = name.as_c_str();
-    loop {
+    for _ in 0..REFUSALS_MAX {
         let _writable = match record.is_locked.then(|| lock_exclusive(parent, name, file)) {
             Some(Err(Errno::EAGAIN)) => return Ok(()),
             Some(locked) => locked?,
@@ -176,6 +180,7 @@ pub(crate) fn remove(parent: BorrowedFd, file: BorrowedFd, record: &Record) -> R
             return Ok(());
         }
     }
+    Err(Errno::ENOTEMPTY)
 }
 
 /// Calls [`Companion::hold`] again for a moment while the companion is in use. Another run may have
@@ -213,15 +218,15 @@ fn holds_only_stubs(directory: BorrowedFd) -> Result<bool, Errno> {
             false => marks.is_stub(listed, name, listed, &stat),
         }
     };
-    let mut only_stubs = true;
+    let mut only_stubs = Ok(true);
     fs::visit_names(listed, &mut |name| {
         only_stubs = match CName::new(name).and_then(|name| is_stub(name.as_c_str())) {
-            Ok(is_stub) => is_stub,
-            Err(errno) => errno == Errno::ENOENT,
+            Err(Errno::ENOENT) => Ok(true),
+            is_stub => is_stub,
         };
-        only_stubs
+        only_stubs == Ok(true)
     })?;
-    Ok(only_stubs)
+    only_stubs
 }
 
 fn is_empty(parent: BorrowedFd, name: &CStr) -> Result<bool, Errno> {
