@@ -346,3 +346,37 @@ fn a_mount_point_that_cannot_be_checked_stays_a_mount_point() {
         }
     }
 }
+
+/// The kernel reports once that pid 1 has not read an order, before the last messages of pid 1.
+#[test]
+fn an_error_is_heard_after_an_order_that_was_not_read() {
+    for user in users() {
+        let root = Root::busybox(user);
+        let run = root.run(&["-B", "/missing:/mnt", "ROOT", "true"]);
+        let failure = Failure {
+            call: "recvmsg",
+            error: "ECONNRESET",
+            outside: true,
+            ..FAILURE
+        };
+        let ended = end_with(user, failure, 1, &run).unwrap();
+        let line = "rootlet: cannot open /missing: No such file or directory (ENOENT)\n";
+        let found = (ended.status, ended.stderr.starts_with(line));
+        assert_eq!(found, (125, true), "{user:?} {ended:?}");
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_before_it_has_its_ids_ends_the_run() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let run = root.run(&["--private-users", "ROOT", "true"]);
+    let mut strace = common::command(User::Root, "strace");
+    strace.args(["-qq", "-f", "-o", "/dev/null", "-e", "trace=unshare"]);
+    strace.args(["-e", "inject=unshare:signal=KILL:when=1"]);
+    let ended = end(strace.arg(run.get_program()).args(run.get_args()));
+    let line = "rootlet: cannot set up the run: the process inside was killed\n";
+    assert_eq!((ended.status, &ended.stderr[..]), (125, line));
+}

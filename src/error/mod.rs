@@ -80,6 +80,11 @@ impl Error {
         Error::made(step, object, b"", Why::Because(why))
     }
 
+    /// Returns the error for the end of a process inside that reported no error.
+    pub(crate) fn killed_inside() -> Error {
+        Error::because(Step::Prepare, b"", "the process inside was killed")
+    }
+
     /// Returns the error for a wrong command line: `what` and `why` make the line. `role` selects the
     /// help that the hint names.
     #[inline(never)]

@@ -210,8 +210,7 @@ impl Child {
             return Ok(());
         }
         self.wait()?;
-        let why = "the process inside was killed";
-        Err(Error::because(Step::Prepare, b"", why))
+        Err(Error::killed_inside())
     }
 
     /// Waits until the command and all other processes inside have ended, and returns the command's

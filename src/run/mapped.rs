@@ -19,7 +19,7 @@ impl<'a> Inside<'a> {
         to_inside: BorrowedFd,
     ) -> Result<(), Error> {
         let (plan, chroot) = (self.plan, self.plan.chroot);
-        await_readiness(to_inside)?;
+        await_readiness(pid1, to_inside)?;
         if let Some(range) = &self.private {
             range.map(pid1.id)?;
         }

@@ -151,10 +151,7 @@ impl Heard {
     /// Reads all reports that have arrived, without waiting. Returns true if no more can come,
     /// because pid 1 has ended.
     pub(crate) fn listen(&mut self, inside: BorrowedFd) -> bool {
-        let Ok(mut buffer) = channel::Buffer::zeros() else {
-            self.has_missed = true;
-            return false;
-        };
+        let mut buffer = channel::Buffer::zeros_in_any_memory();
         loop {
             match receive(inside, &mut *buffer) {
                 Ok(length @ 1..) => {
@@ -301,6 +298,8 @@ impl Supervisor<'_> {
                         },
                         Err(Errno::EAGAIN) => break,
                         Err(Errno::EINTR) => {}
+                        // As in `Heard::listen`.
+                        Err(_) if !self.heard.has_missed => self.heard.has_missed = true,
                         Err(_) => listening = false,
                     }
                 }

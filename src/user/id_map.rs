@@ -95,7 +95,7 @@ impl MapUsers {
         if !self.is_made_outside(caller) {
             return Ok(None);
         }
-        await_readiness(inside)?;
+        await_readiness(process, inside)?;
         let pid = process.id;
         let mut namespace = None;
         match self {
@@ -241,14 +241,19 @@ impl UserNamespace {
 }
 
 /// Waits until the process inside is ready for its maps, or has failed before that.
-pub(crate) fn await_readiness(inside: BorrowedFd) -> Result<(), Error> {
+pub(crate) fn await_readiness(process: &Process, inside: BorrowedFd) -> Result<(), Error> {
     let mut message = channel::Buffer::zeros().map_err(prepare)?;
-    poll(&mut [Poll::new(inside)], None).map_err(prepare)?;
-    let length = receive(inside, &mut *message).map_err(prepare)?;
+    // We hold a copy of its end of the socket, which therefore does not show that it was killed.
+    let ended = process.pidfd().map_or(Poll::none(), Poll::new);
+    poll(&mut [Poll::new(inside), ended], None).map_err(prepare)?;
+    let length = match receive(inside, &mut *message) {
+        Err(Errno::EAGAIN) => 0,
+        received => received.map_err(prepare)?,
+    };
     match Report::parse(&message[..length]) {
         Some(Report::Took) => Ok(()),
         Some(Report::Failed(error)) => Err(error),
-        _ => Err(prepare(Errno::ECHILD)),
+        _ => Err(Error::killed_inside()),
     }
 }
 
