@@ -18,6 +18,8 @@ pub struct Position {
     pub opens_command_line: bool,
     /// True if the started process makes the call, false if a child of it does.
     pub by_first: bool,
+    /// All later calls are meant too: those of the started process, or those of its children.
+    pub and_later: bool,
 }
 
 /// Returns the kernel's number of a system call, by the name that strace uses.
@@ -129,6 +131,7 @@ pub fn positions(place: &Place) -> (Vec<Position>, String) {
                 number: skipped + number,
                 opens_command_line: by_first && *call == "openat" && Some(*number) == command_line,
                 by_first,
+                and_later: false,
             }));
         }
     }

@@ -433,7 +433,11 @@ impl Place {
     pub fn start_injected(&self, position: &Position, how: &str) -> Child {
         let Position { call, number, .. } = position;
         let mut rules = self.rules();
-        let mut when = number.to_string();
+        let mut when = match (position.and_later, position.by_first) {
+            (false, _) => number.to_string(),
+            (true, true) => format!("{number}+"),
+            (true, false) => format!("{number}..{}", position.before),
+        };
         // strace takes one rule for each call, and `read` has the rule for the kernel's command
         // line. Here a read fails instead, so no command line is read.
         if self.reads_command_line() && call == "read" {
