@@ -1,16 +1,19 @@
-//! One call fails, at each place where it is made, or from one place on. A run that says nothing has the same restrictions
-//! as one in which nothing failed: a run falls back to a weaker way only if the kernel refuses the
-//! stronger one, and not if some other call fails.
+//! One call fails, at each place where it is made, or from one place on. A run that says nothing has
+//! the same restrictions as one in which nothing failed: a run falls back to a weaker way only if the
+//! kernel refuses the stronger one, and not if some other call fails.
 
 #![allow(missing_docs)]
 
 mod common;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use common::{Ended, Root, User, can_be_root, end, rootlet, succeed, users};
+use common::{
+    Ended, Root, User, can_be_root, children, end, rootlet, send_signal, state, succeed, users,
+    wait_until,
+};
 
 /// Prints mounts, rights, ids and the session. It makes no call that fails.
 const HELD: &str = "cut -d' ' -f5,6 /proc/thread-self/mountinfo; cat /proc/self/uid_map; \
@@ -366,17 +369,47 @@ fn an_error_is_heard_after_an_order_that_was_not_read() {
     }
 }
 
+/// Returns a run with private users under strace(1). Its pid 1 gets this signal before it has its ids.
+fn signalled_without_ids(root: &Root, signal: &str) -> Command {
+    let run = root.run(&["--private-users", "ROOT", "true"]);
+    let mut strace = common::command(User::Root, "strace");
+    strace.args(["-qq", "-f", "-o", "/dev/null", "-e", "trace=unshare"]);
+    let rule = format!("inject=unshare:signal={signal}:when=1");
+    strace.args(["-e", &rule]);
+    strace.arg(run.get_program()).args(run.get_args());
+    strace
+}
+
 #[test]
 fn a_process_that_is_killed_before_it_has_its_ids_ends_the_run() {
     if !can_be_root() {
         return;
     }
     let root = Root::busybox(User::Root);
-    let run = root.run(&["--private-users", "ROOT", "true"]);
-    let mut strace = common::command(User::Root, "strace");
-    strace.args(["-qq", "-f", "-o", "/dev/null", "-e", "trace=unshare"]);
-    strace.args(["-e", "inject=unshare:signal=KILL:when=1"]);
-    let ended = end(strace.arg(run.get_program()).args(run.get_args()));
+    let ended = end(&mut signalled_without_ids(&root, "KILL"));
     let line = "rootlet: cannot set up the run: the process inside was killed\n";
     assert_eq!((ended.status, &ended.stderr[..]), (125, line));
+}
+
+#[test]
+fn a_run_whose_process_is_stopped_before_it_has_its_ids_can_be_ended() {
+    if !can_be_root() {
+        return;
+    }
+    let root = Root::busybox(User::Root);
+    let mut strace = signalled_without_ids(&root, "STOP");
+    let strace = strace.stderr(Stdio::piped()).spawn().unwrap();
+    let mut supervisor = 0;
+    wait_until("the process inside is stopped", || {
+        let of_strace = children(strace.id() as i32);
+        supervisor = of_strace.first().copied().unwrap_or_default();
+        let inside = children(supervisor).first().copied();
+        inside.and_then(state) == Some('t')
+    });
+    send_signal(supervisor, 15);
+    let ended = strace.wait_with_output().unwrap();
+    let line = "rootlet: cannot wait for pid 1: it does not answer: it is stopped or blocked on a file \
+                system\n";
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!((ended.status.code(), &stderr[..]), (Some(125), line));
 }

@@ -85,6 +85,12 @@ impl Error {
         Error::because(Step::Prepare, b"", "the process inside was killed")
     }
 
+    /// Returns the error for a pid 1 that did not answer in time, and was killed.
+    pub(crate) fn no_answer() -> Error {
+        let why = "it does not answer: it is stopped or blocked on a file system";
+        Error::because(Step::Wait, b"pid 1", why)
+    }
+
     /// Returns the error for a wrong command line: `what` and `why` make the line. `role` selects the
     /// help that the hint names.
     #[inline(never)]

@@ -8,7 +8,7 @@ use crate::error::{Error, Step};
 use crate::mount::removal::Record;
 use crate::sys::memory::Page;
 use crate::sys::net::{self, receive};
-use crate::sys::poll::{Poll, poll};
+use crate::sys::poll::{NANOSECONDS, Poll, poll};
 use crate::sys::reaper::Words;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, fs};
 use crate::text::line::Line;
@@ -18,6 +18,10 @@ pub(crate) type Buffer = Page<[u8; LONGEST]>;
 
 /// The length of the longest message.
 pub(crate) const LONGEST: usize = Line::LENGTH_MAX;
+
+/// The time that pid 1 has to answer after a signal that asks for the end. It does so at once, unless
+/// it is stopped or its set-up waits for a file system that does not answer.
+pub(crate) const ANSWER_TIME: u64 = 5 * NANOSECONDS;
 
 /// A message from pid 1.
 pub(crate) enum Report<'a> {

@@ -15,16 +15,12 @@ use crate::process::stderr;
 use crate::run::status::Status;
 use crate::sys::fs::Identity;
 use crate::sys::net::{receive, receive_with_more};
-use crate::sys::poll::{NANOSECONDS, Poll, clock, poll};
+use crate::sys::poll::{Poll, clock, poll};
 use crate::sys::signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH};
 use crate::sys::{BorrowedFd, Errno, ExitStatus, OwnedFd, Process};
 use crate::tty::jobs::JobControl;
 use crate::tty::pty::{Callers, Relay};
 use crate::user::id_map::UserNamespace;
-
-/// The time that pid 1 has to acknowledge a signal that asks for the end. It does so at once,
-/// unless a tracer has stopped it or its set-up waits for a file system that does not answer.
-const ANSWER_TIME: u64 = 5 * NANOSECONDS;
 
 /// The descriptors and the state of a supervisor.
 pub(crate) struct Supervisor<'a> {
@@ -355,9 +351,7 @@ impl Supervisor<'_> {
         if let Some(relay) = &mut self.relay {
             relay.give_keys_back();
         }
-        let why = "it does not answer: it is stopped or blocked on a file system";
-        let error = Error::because(Step::Wait, b"pid 1", why);
-        self.heard.error.get_or_insert(error);
+        self.heard.error.get_or_insert_with(Error::no_answer);
         Ok(Ending {
             status: ended,
             ended,
@@ -383,7 +377,7 @@ impl Supervisor<'_> {
             self.give_foreground();
         } else {
             if let SIGHUP | SIGINT | SIGQUIT | SIGTERM = number {
-                self.answer_by.get_or_insert(clock() + ANSWER_TIME);
+                self.answer_by.get_or_insert(clock() + channel::ANSWER_TIME);
                 self.asked_to_end = Some(number);
             }
             // pid 1 may already be gone; the loop will see that.

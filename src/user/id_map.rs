@@ -8,13 +8,13 @@ use crate::process::channel::{self, Order, Report};
 use crate::process::namespace::{Namespace, Namespaces, bring_loopback_up};
 use crate::sys::credentials::{Kind, set_groups, set_ids};
 use crate::sys::net::receive;
-use crate::sys::poll::{Poll, poll};
+use crate::sys::poll::{Poll, clock, poll};
 use crate::sys::process::{
     CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, Cloning, Fork, exit,
     fork, setns, unshare,
 };
 use crate::sys::shared::set_dumpable;
-use crate::sys::signal::{SIGKILL, SignalSet};
+use crate::sys::signal::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SignalSet, signalfd};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, Process, fs};
 use crate::user::maps::{Caller, MAPS, directory_of, map_one, map_others, same, write};
 use crate::user::private::PrivateUsers;
@@ -240,12 +240,21 @@ impl UserNamespace {
     }
 }
 
-/// Waits until the process inside is ready for its maps, or has failed before that.
+/// Waits until the process inside is ready for its maps, or has failed before that. After a signal that
+/// asks for the end it has only [`channel::ANSWER_TIME`].
 pub(crate) fn await_readiness(process: &Process, inside: BorrowedFd) -> Result<(), Error> {
     let mut message = channel::Buffer::zeros().map_err(prepare)?;
     // We hold a copy of its end of the socket, which therefore does not show that it was killed.
     let ended = process.pidfd().map_or(Poll::none(), Poll::new);
-    poll(&mut [Poll::new(inside), ended], None).map_err(prepare)?;
+    let asked = signalfd(SignalSet::of(&[SIGHUP, SIGINT, SIGQUIT, SIGTERM])).map_err(prepare)?;
+    let mut ready = [Poll::new(inside), ended, Poll::new(asked.borrow())];
+    poll(&mut ready, None).map_err(prepare)?;
+    if ready[2].is_ready() {
+        let until = clock() + channel::ANSWER_TIME;
+        if !poll(&mut ready[..2], Some(until)).map_err(prepare)? {
+            return Err(Error::no_answer());
+        }
+    }
     let length = match receive(inside, &mut *message) {
         Err(Errno::EAGAIN) => 0,
         received => received.map_err(prepare)?,
