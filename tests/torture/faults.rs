@@ -94,8 +94,9 @@ const INTERRUPTIBLE: [&str; 18] = [
 ];
 
 /// Calls whose failure in the command's process would change its report, or that no kernel fails twice.
+/// After a failed sendto a process whose ids are awaited prints its error, and so does the supervisor.
 const ONCE: &str = "execve getdents64 getsid keyctl openat ppoll prctl prlimit64 read readlinkat \
-    uname waitid write";
+    sendto uname waitid write";
 
 /// Calls whose refusal has the kernel's own meaning: the feature is not available, and the command
 /// needs no message.
@@ -383,6 +384,8 @@ fn check(
                 .contains("error while loading shared libraries");
         // If the caller's capabilities are unknown, rootlet assumes none.
         let is_rights = position.call == "capget" && line.contains("only root can");
+        // A caller whose rights are unknown, or who may not map all ids, maps its own alone.
+        let is_rights = is_rights || line.ends_with(" 7:8: Invalid argument (EINVAL)");
         is_anothers
             || is_rights
             || line.starts_with("cannot ") && line.ends_with(&format!("({named})"))

@@ -435,8 +435,9 @@ impl Place {
         let mut rules = self.rules();
         let mut when = match (position.and_later, position.by_first) {
             (false, _) => number.to_string(),
-            (true, true) => format!("{number}+"),
-            (true, false) => format!("{number}..{}", position.before),
+            // The started process makes fewer calls of this name.
+            (true, false) if *number <= position.before => format!("{number}..{}", position.before),
+            (true, _) => format!("{number}+"),
         };
         // strace takes one rule for each call, and `read` has the rule for the kernel's command
         // line. Here a read fails instead, so no command line is read.
