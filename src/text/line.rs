@@ -1,5 +1,5 @@
-//! One line of output, without allocation: a forked child of a program with threads must not allocate,
-//! since another thread may have held the allocator's lock.
+//! One line of output, without the allocator if possible: a forked child of a program with threads must
+//! not allocate, since another thread may have held the allocator's lock.
 
 use crate::process::stderr::write_error;
 use crate::sys::memory::Page;

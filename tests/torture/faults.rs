@@ -2,8 +2,8 @@
 //! check the message, and that nothing is left.
 //!
 //! The calls of one name that a process makes are numbered in order, and strace's `when=` takes
-//! that number. strace counts the calls of each process separately: a number selects a call of the
-//! first process, or one of pid 1 and the call of the same number in the command's process.
+//! that number. strace counts the calls of each process separately. With the same number a call of pid 1
+//! and one of the command's process fail.
 
 mod options;
 
@@ -329,17 +329,17 @@ fn faults(scenario: &Scenario, positions: &[Position]) -> Vec<Fault> {
         }
         // A library's program makes the same calls, and a boot reads what strace gives it.
         let may_stay = matches!(scenario.start, Start::Program) && scenario.first.is_none();
-        for (error, and_later) in errors
-            .into_iter()
-            .flat_map(|error| [(error, false), (error, true)])
-        {
-            let position = Position {
-                and_later,
-                ..position.clone()
-            };
-            if !and_later
-                || may_stay && error != "EINTR" && !ONCE.split(' ').any(|once| once == call)
-            {
+        let may_stay = may_stay && !ONCE.split(' ').any(|once| once == call);
+        for error in errors {
+            faults.push(Fault {
+                position: position.clone(),
+                error,
+            });
+            if may_stay && error != "EINTR" {
+                let position = Position {
+                    and_later: true,
+                    ..position.clone()
+                };
                 faults.push(Fault { position, error });
             }
         }
@@ -382,10 +382,10 @@ fn check(
             || traced
                 .stderr
                 .contains("error while loading shared libraries");
-        // If the caller's capabilities are unknown, rootlet assumes none.
-        let is_rights = position.call == "capget" && line.contains("only root can");
-        // A caller whose rights are unknown, or who may not map all ids, maps its own alone.
-        let is_rights = is_rights || line.ends_with(" 7:8: Invalid argument (EINVAL)");
+        // If the caller's capabilities are unknown, rootlet assumes none. It then maps the caller's id
+        // alone, as it does if other ids cannot be mapped.
+        let is_rights = position.call == "capget" && line.contains("only root can")
+            || line.ends_with(" 7:8: Invalid argument (EINVAL)");
         is_anothers
             || is_rights
             || line.starts_with("cannot ") && line.ends_with(&format!("({named})"))

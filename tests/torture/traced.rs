@@ -435,7 +435,7 @@ impl Place {
         let mut rules = self.rules();
         let mut when = match (position.and_later, position.by_first) {
             (false, _) => number.to_string(),
-            // The started process makes fewer calls of this name.
+            // Up to `before` only calls of its children fail. If it can make none first, its own fail too.
             (true, false) if *number <= position.before => format!("{number}..{}", position.before),
             (true, _) => format!("{number}+"),
         };
